@@ -83,7 +83,9 @@ impl Endpoint {
     /// The directory in which its service keeps systems' directories, and sockets that stand for pipes of documents.
     #[must_use]
     pub fn state_root(&self) -> PathBuf {
-        hcs_wire::endpoint::state_root(&self.path)
+        // By the name that the service has. The path itself stays as it was given: a service that is started looks at
+        // its links.
+        hcs_wire::endpoint::state_root(&hcs_wire::endpoint::canonical(&self.path))
     }
 
     /// The path of the socket.

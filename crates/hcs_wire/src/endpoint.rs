@@ -56,6 +56,38 @@ pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
     }
 }
 
+/// The one spelling of `endpoint`, by which a service is known: without links, `.` and doubled slashes, as far as the
+/// path of the directory leads to something. A link in the place of the socket itself is not followed. Each way to the
+/// socket of the machine's own service is [`SYSTEM`]. So a service has one state root and one [`tag`] however it is
+/// named. It says nothing of links that another user could change: [`check`] the path that was given.
+#[must_use]
+pub fn canonical(endpoint: &Path) -> PathBuf {
+    let system = Path::new(SYSTEM);
+    if endpoint.as_os_str() == system.as_os_str() || !endpoint.is_absolute() {
+        return endpoint.to_owned();
+    }
+    let named = |path: &Path| match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => resolved(parent).join(name),
+        _ => resolved(path),
+    };
+    let named_so = named(endpoint);
+    match named_so == named(system) {
+        true => system.to_owned(),
+        false => named_so,
+    }
+}
+
+/// The directory as it is called without links.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(resolved) = fs::canonicalize(path) {
+        return resolved;
+    }
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => resolved(parent).join(name),
+        _ => path.components().collect(),
+    }
+}
+
 /// The directory of what the service of `endpoint` keeps: systems' directories, pipes, the log. It is `/run/hcs` for
 /// the machine's own service, else the endpoint with `.sock` taken off and `.d` added.
 #[must_use]
@@ -97,6 +129,34 @@ mod tests {
         // FNV-1a of "/a/b".
         assert_eq!(tag(Path::new("/a/b")).as_deref(), Some("363e289cb38ee0cc"));
         assert_ne!(tag(Path::new("/a/b")), tag(Path::new("/a/c")));
+    }
+
+    #[test]
+    fn a_service_has_one_name_however_its_socket_is_spelled() {
+        let place = tempfile::tempdir().unwrap();
+        let place = fs::canonicalize(place.path()).unwrap();
+        fs::create_dir(place.join("d")).unwrap();
+        symlink("d", place.join("link")).unwrap();
+        let named = |path: &str| canonical(Path::new(&format!("{}/{path}", place.display())));
+        let expected = place.join("d/hcs.sock");
+        let spellings = [
+            "d/hcs.sock",
+            "d//hcs.sock",
+            "./d/./hcs.sock",
+            "link/hcs.sock",
+        ];
+        let spelled = spellings.map(named);
+        assert_eq!(spelled, [(); 4].map(|()| expected.clone()));
+        // Another user may have put a link into a directory that is shared.
+        symlink("d/hcs.sock", place.join("other.sock")).unwrap();
+        assert_eq!(named("other.sock"), place.join("other.sock"));
+        // What is missing is named as it will be.
+        assert_eq!(named("link//new/a.sock"), place.join("d/new/a.sock"));
+        for system in [SYSTEM, "/run//hcs/./hcs.sock", "//run/hcs/hcs.sock"] {
+            assert_eq!(canonical(Path::new(system)), Path::new(SYSTEM));
+            assert_eq!(tag(&canonical(Path::new(system))), None);
+        }
+        assert_eq!(canonical(Path::new("a//b")), Path::new("a//b"));
     }
 
     #[test]

@@ -63,6 +63,9 @@ impl Helpers {
         for sentence in surroundings::remaining(detached) {
             info!("{sentence}");
         }
+        if let Some(sentence) = surroundings::unfit() {
+            warn!("{sentence}");
+        }
         let launcher = if detached {
             Launcher::spawn_outside(&settings.cgroup_root)
         } else {
@@ -110,8 +113,12 @@ pub(crate) fn leave_descriptors_behind() -> Result<(), String> {
 }
 
 /// Sheds what else the starter has of its caller; the paths in `seen` are to stay what they are.
-pub(crate) fn shed_surroundings(seen: &[&Path]) {
+///
+/// # Errors
+/// What is left does not do for a service; the sentence to be shown.
+pub(crate) fn shed_surroundings(seen: &[&Path]) -> Result<(), String> {
     surroundings::renew(seen);
+    surroundings::unfit().map_or(Ok(()), Err)
 }
 
 /// While it exists, a service that a client started is in a control group of its own, beside those of its systems.

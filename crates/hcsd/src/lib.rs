@@ -47,6 +47,7 @@ use hcs_engine::engine::Engine;
 use hcs_wire::environment::{is_root, variable};
 use rustix::process::geteuid;
 
+use record::files;
 use upkeep::start;
 
 pub use cli::Options;
@@ -103,6 +104,10 @@ fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
             endpoint.display()
         ));
     }
+    // Another spelling is no other service: it would have the same socket and another state. The links that are
+    // followed are those that no other user can change.
+    files::check_surroundings(&endpoint)?;
+    let endpoint = hcs_wire::endpoint::canonical(&endpoint);
     let config = options.config.clone().or_else(|| variable("HCS_CONFIG"));
     // A service in the background is in another directory than its starter.
     let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));

@@ -58,6 +58,15 @@ fn raise(resource: Resource, wanted: Rlimit) -> Result<(), Errno> {
     setrlimit(resource, possible).and(Err(refused))
 }
 
+/// Open files without which a service is of no use to other clients than the one that has started it.
+const LEAST_OPEN_FILES: u64 = 1024;
+
+/// How many files this process may ever have open, if those are too few for a service.
+pub(super) fn few_open_files() -> Option<u64> {
+    let maximum = getrlimit(Resource::Nofile).maximum?;
+    (maximum < LEAST_OPEN_FILES).then_some(maximum)
+}
+
 /// The limits that are below what they should be, in words.
 pub(super) fn lower() -> Vec<String> {
     let below = |own: Option<u64>, wanted: Option<u64>| match (own, wanted) {

@@ -82,6 +82,18 @@ fn become_one_user() -> Result<(), Errno> {
     heritage::set_user(geteuid().as_raw())
 }
 
+/// Why the calling process should be no service, after [`renew`]: a service that a client has started serves others as
+/// well, and must not be held to the few files that this client may have open.
+#[must_use]
+pub fn unfit() -> Option<String> {
+    let few = limits::few_open_files()?;
+    Some(format!(
+        "a service that is started from here could have {few} files open, for all of its clients, as the hard limit of this \
+         process (ulimit -Hn) may not be raised: expected at least 1024; start the service from elsewhere, by hcsd --start, \
+         and use it from here"
+    ))
+}
+
 /// Moves the calling process into a control group of its own, `service` below `cgroup_root` in each hierarchy, and lets
 /// it run on every processor. Answers what was refused. For root only; others stay where they are.
 #[must_use]

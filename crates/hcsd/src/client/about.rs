@@ -83,6 +83,7 @@ fn limits(config: &Config) -> Value {
         "ConnectionsPerClient": limits.connections_per_client,
         "SystemsPerClient": limits.systems_per_client,
         "ProcessesPerClient": limits.processes_per_client,
+        "HandlesPerClient": limits.handles_per_client,
         "HandlesPerConnection": limits.handles_per_connection,
         "PendingPerConnection": limits.pending_per_connection,
     })

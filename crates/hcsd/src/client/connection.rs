@@ -1,16 +1,19 @@
 //! One client: its socket, its handles, its unanswered calls.
 //!
 //! Calls are taken up in the order they come. A call on a handle that is still being made waits in that handle's slot
-//! ([`handles`]) and is taken up, in order, when the handle is there. What a connection sends is read, and what it asks
-//! for is done, in turns with all others ([`crate::thread::share`]); the rest stays in the socket.
+//! ([`handles`]) and is taken up, in order, when the handle is there ([`waiting`]). [`events`]: what it hears. What a
+//! connection sends is read, and what it asks for is done, in turns with all others ([`crate::thread::share`]); the
+//! rest stays in the socket.
 
 mod answer;
 mod answered;
+mod events;
 pub(crate) mod handles;
+mod waiting;
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     fmt,
     os::fd::OwnedFd,
     rc::Rc,
@@ -21,7 +24,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     WireError,
     operation::OperationId,
-    service::{Call, Decoder, Event, Frame, Kind, Subject, encode},
+    service::{Call, Decoder, Frame, Kind, encode},
     socket::{self, MAX_DESCRIPTORS},
 };
 use rustix::io::Errno;
@@ -32,7 +35,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use self::{answered::Answered, handles::Handles};
+use self::{answered::Answered, events::Told, handles::Handles, waiting::ToSettle};
 use crate::{
     client::{
         calls::{self, Going, Instance, Repeat},
@@ -40,7 +43,6 @@ use crate::{
     },
     door::peers::Peer,
     record::{failures::cancelled, operations::Timeline},
-    system::events::Subscriber,
     thread::{
         closing::{Closing, PeerSocket, Received},
         limits,
@@ -169,7 +171,9 @@ pub(crate) struct Connection {
     in_time: Cell<bool>,
     /// Answers that its socket has not taken yet.
     untaken: RefCell<Vec<Answered>>,
-    events_sent: Cell<u64>,
+    /// Calls that waited for handles.
+    to_settle: ToSettle,
+    told: Told,
     greeted: Cell<bool>,
     /// Why it may not be served now.
     refused: Option<Failure>,
@@ -190,17 +194,28 @@ impl Connection {
         dispatch: &'static dyn Dispatch,
     ) {
         let limits = service.context.config().limits;
+        let number = service.number_connection();
+        let share = service.user_share(peer.uid);
         let connection = Rc::new(Self {
-            number: service.number_connection(),
+            number,
             peer,
-            handles: Handles::new(limits.handles_per_connection),
-            share: Share::new(service.user_share(peer.uid)),
-            outgoing: Outgoing::new(Rc::clone(&socket), limits.unread_bytes_per_connection),
+            handles: Handles::new(
+                limits.handles_per_connection,
+                &service.handles_quota,
+                peer.uid,
+            ),
+            outgoing: Outgoing::new(
+                Rc::clone(&socket),
+                limits.unread_bytes_per_connection,
+                Rc::clone(&share.unread),
+            ),
+            share: Share::new(share, number),
             pending: RefCell::default(),
             instance: RefCell::default(),
             in_time: Cell::new(false),
             untaken: RefCell::default(),
-            events_sent: Cell::new(0),
+            to_settle: ToSettle::default(),
+            told: Told::default(),
             greeted: Cell::new(false),
             refused,
             is_flood: Cell::new(false),
@@ -215,8 +230,15 @@ impl Connection {
         debug!(connection = connection.number, %why, "a client is gone");
         connection.outgoing.close(Closed::Gone);
         connection.leave_calls();
-        for handle in connection.handles.take_all() {
-            handle.release(&connection);
+        let mut rest = connection.handles.take_all();
+        let turns = &connection.share.turns;
+        while let Some(next) = rest.next() {
+            turns.take().await;
+            turns.charge(|| match next {
+                Ok(handle) => handle.release(&connection),
+                // What waits for a handle is not begun any more.
+                Err(request) => drop(connection.pending.borrow_mut().remove(&request)),
+            });
         }
     }
 
@@ -696,44 +718,18 @@ impl Connection {
         self.outgoing.closed().await;
     }
 
-    /// The calls that waited for a handle that will never be there, in their order.
-    pub(crate) fn refuse(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>, failure: &Failure) {
-        for (request, call) in waiting {
-            self.dispatch.refused(self, request, &call, failure);
-        }
-    }
-
-    /// The calls that waited for a handle, now that it is there, in their order.
-    pub(crate) fn resume(self: &Rc<Self>, waiting: VecDeque<(u64, Call)>) {
-        for (request, call) in waiting {
-            let pending = self.pending.borrow().get(&request).cloned();
-            if let Some(pending) = pending {
-                self.dispatch.take_up(self, request, call, pending);
-            }
-        }
-    }
-}
-
-impl Subscriber for Connection {
-    fn number(&self) -> u64 {
-        self.number
-    }
-
-    fn is_closed(&self) -> bool {
-        self.outgoing.is_closed()
-    }
-
-    fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>) {
-        let number = self.events_sent.get() + 1;
-        self.events_sent.set(number);
-        let event = Event {
-            subject,
-            event_type,
-            data: data.map(str::to_owned),
-        };
-        match encode(Kind::Event, number, 0, &event) {
-            Ok(bytes) => self.write(bytes, Vec::new()),
-            Err(e) => warn!(number, "an event could not be written: {e}"),
+    /// The place that is asked for by `place`. Nothing has begun before, so nothing begins for a client that is gone.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub(crate) async fn in_its_turn<T>(
+        &self,
+        place: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            () = self.gone() => Err(cancelled()),
+            place = place => Ok(place),
         }
     }
 }

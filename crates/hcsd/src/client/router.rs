@@ -36,7 +36,10 @@ use crate::{
     },
     system::{Initiator, SystemRequest},
     thread::share::place,
-    upkeep::{cpu_groups, crash_reports},
+    upkeep::{
+        cpu_groups::{self, By},
+        crash_reports,
+    },
 };
 
 /// Bytes of the name of a system or an operation that is asked for: longer ones name none.
@@ -55,7 +58,13 @@ impl Dispatch for Router {
     }
 
     fn take_up(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
-        take_up(to, request, call, pending);
+        let connection = Rc::clone(to);
+        let errand = Errand {
+            connection,
+            request,
+            pending,
+        };
+        dispatch(errand, call);
     }
 
     fn withdrawn(&self, to: &Rc<Connection>, call: &Call, why: &Failure) {
@@ -134,19 +143,15 @@ impl Errand {
         });
     }
 
-    /// The place that is asked for by `place`. Nothing has begun before, so nothing begins for a client that is gone.
+    /// [`Connection::in_its_turn`].
     ///
     /// # Errors
-    /// It is gone.
+    /// The client is gone.
     pub(crate) async fn in_its_turn<T>(
         &self,
         place: impl Future<Output = T>,
     ) -> Result<T, Failure> {
-        tokio::select! {
-            biased;
-            () = self.connection.gone() => Err(cancelled()),
-            place = place => Ok(place),
-        }
+        self.connection.in_its_turn(place).await
     }
 
     /// [`Errand::run`] for what changes nothing: it ends with the connection.
@@ -489,17 +494,40 @@ fn reload_service(errand: &Errand) {
 /// `HcsModifyServiceSettings`.
 fn modify_service(errand: Errand, settings: String) {
     let service = Rc::clone(&errand.connection.service);
-    let name = errand.pending.timeline.name().cloned();
-    errand.run_once(async move {
-        let users = |group: &str| {
-            let all = service.context.registry.systems().into_iter();
-            let of_group = all.filter(|system| system.cpu_group.as_deref() == Some(group));
-            of_group.map(|system| format!("'{}'", system.id)).collect()
+    let connection = Rc::clone(&errand.connection);
+    connection.spawn(async move {
+        let answer = match errand.was_done().await {
+            Ok(true) => Ok(CallAnswer::done()),
+            Ok(false) => change_groups(&errand, &service, &settings).await,
+            Err(failure) => Err(failure),
         };
-        let (groups, engines) = (&service.cpu_groups, &service.context.engines);
-        cpu_groups::modify(groups, engines, users, &settings, name.as_ref()).await?;
-        Ok(CallAnswer::done())
+        errand.answer(answer);
     });
+}
+
+/// In its turn, which may be given up. What has begun then is done to its end: a client that gives it up is answered
+/// when nothing of it is there.
+async fn change_groups(
+    errand: &Errand,
+    service: &Rc<Service>,
+    settings: &str,
+) -> Result<CallAnswer, Failure> {
+    let (groups, engines) = (&service.cpu_groups, &service.context.engines);
+    let turn = errand.in_its_turn(groups.turn());
+    let turn = errand.until_cancelled(turn).await?;
+    let users = |group: &str| {
+        let all = service.context.registry.systems().into_iter();
+        let of_group = all.filter(|system| system.cpu_group.as_deref() == Some(group));
+        of_group.map(|system| format!("'{}'", system.id)).collect()
+    };
+    let by = By {
+        uid: errand.connection.peer.uid,
+        name: errand.pending.timeline.name(),
+        _turn: turn,
+    };
+    let is_cancelled = || errand.pending.is_cancelled();
+    cpu_groups::modify(groups, engines, users, settings, by, is_cancelled).await?;
+    Ok(CallAnswer::done())
 }
 
 /// `HcsSubmitWerReport`.

@@ -41,6 +41,8 @@ pub(crate) struct Service {
     /// How many may be connected.
     pub(crate) permits: Rc<Permits>,
     pub(crate) bytes_quota: Rc<Quota>,
+    /// Open handles.
+    pub(crate) handles_quota: Rc<Quota>,
     users: RefCell<HashMap<u32, Weak<UserShare>>>,
     /// Calls that came with pipes and have not used them yet.
     pub(crate) pipes_quota: Rc<Quota>,
@@ -53,8 +55,10 @@ pub(crate) struct Service {
     leaving: Notify,
 }
 
-/// Threads that may wait, of all there are, that one user other than these may have at one time.
-const THREADS_OF_USER: usize = WAITING_THREADS / 2;
+/// Threads that may wait, of all there are, that root and the service's own user may have at one time, each.
+const THREADS_OF_TRUSTED: usize = WAITING_THREADS / 2;
+/// Threads that any other user may have.
+const THREADS_OF_USER: usize = WAITING_THREADS / 8;
 
 impl Service {
     /// A service without systems.
@@ -71,6 +75,7 @@ impl Service {
                 "bytes of unanswered calls of one user",
                 limits.unanswered_bytes_per_client,
             ),
+            handles_quota: Quota::new("open handles of one user", limits.handles_per_client),
             users: RefCell::default(),
             pipes_quota: Quota::new(
                 "processes of one user that are still to be made",
@@ -90,7 +95,15 @@ impl Service {
             return share;
         }
         users.retain(|_, share| share.strong_count() > 0);
-        let share = UserShare::new((!is_trusted(uid)).then_some(THREADS_OF_USER));
+        let threads = match is_trusted(uid) {
+            true => THREADS_OF_TRUSTED,
+            false => THREADS_OF_USER,
+        };
+        let share = UserShare::new(
+            uid,
+            threads,
+            self.context.config().limits.unread_bytes_per_client,
+        );
         users.insert(uid, Rc::downgrade(&share));
         share
     }
@@ -121,6 +134,10 @@ impl Service {
         let limits = merged.limits;
         self.bytes_quota
             .set_limit(limits.unanswered_bytes_per_client);
+        for share in self.users.borrow().values().filter_map(Weak::upgrade) {
+            share.unread.set_bound(limits.unread_bytes_per_client);
+        }
+        self.handles_quota.set_limit(limits.handles_per_client);
         self.pipes_quota.set_limit(limits.processes_per_client);
         self.permits
             .set_limits(limits.connections, limits.connections_per_client);

@@ -9,7 +9,7 @@ use hcs_wire::{
     network::{Created, NetworkCall, ObjectKind},
 };
 
-use super::{Held, LIMIT, Networks, join, kernel};
+use super::{Held, LIMIT, Networks, Turn, join, kernel};
 use crate::record::blocking::blocking_within;
 
 /// A call that may have been made before.
@@ -22,12 +22,46 @@ pub(crate) struct Named {
 }
 
 impl Networks {
-    /// Makes a call; answers its document.
+    /// Answers a call that changes nothing with its document.
+    ///
+    /// # Errors
+    /// What the model refuses; `E_NOTIMPL` where the service is an ordinary user's.
+    pub(crate) fn look(&self, call: &NetworkCall) -> Result<Option<String>, Failure> {
+        if !is_root() {
+            return Err(not_for_users());
+        }
+        match call {
+            NetworkCall::Enumerate { kind, query } => self.enumerate(*kind, query).map(Some),
+            NetworkCall::Open { kind, id } => {
+                let id = read_id(id)?;
+                find(&self.held.borrow().state, *kind, id)?;
+                created(id).map(Some)
+            }
+            NetworkCall::Query { kind, id, query } => {
+                let (id, state) = (read_id(id)?, &self.held.borrow().state);
+                let told = match kind {
+                    ObjectKind::Network => state.query_network(id, query),
+                    ObjectKind::Endpoint => state.query_endpoint(id, query),
+                    ObjectKind::Namespace => state.query_namespace(id, query),
+                };
+                told.map(Some)
+            }
+            NetworkCall::Create { .. }
+            | NetworkCall::Modify { .. }
+            | NetworkCall::Delete { .. } => {
+                let message = "a call that changes networks waits for its turn";
+                Err(Failure::new(HResult::E_UNEXPECTED, message))
+            }
+        }
+    }
+
+    /// Makes a call that changes something, to its end; answers its document.
     ///
     /// # Errors
     /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's.
-    pub(crate) async fn call(
+    pub(crate) async fn change_by(
         self: &Rc<Self>,
+        turn: Turn,
         call: NetworkCall,
         named: Named,
     ) -> Result<Option<String>, Failure> {
@@ -35,21 +69,9 @@ impl Networks {
             return Err(not_for_users());
         }
         match call {
-            NetworkCall::Enumerate { kind, query } => self.enumerate(kind, &query).map(Some),
-            NetworkCall::Open { kind, id } => {
-                let id = read_id(&id)?;
-                find(&self.held.borrow().state, kind, id)?;
-                created(id).map(Some)
-            }
-            NetworkCall::Query { kind, id, query } => {
-                let (id, state) = (read_id(&id)?, &self.held.borrow().state);
-                let told = match kind {
-                    ObjectKind::Network => state.query_network(id, &query),
-                    ObjectKind::Endpoint => state.query_endpoint(id, &query),
-                    ObjectKind::Namespace => state.query_namespace(id, &query),
-                };
-                told.map(Some)
-            }
+            NetworkCall::Enumerate { .. }
+            | NetworkCall::Open { .. }
+            | NetworkCall::Query { .. } => self.look(&call),
             NetworkCall::Create {
                 kind,
                 id,
@@ -60,12 +82,14 @@ impl Networks {
                     ObjectKind::Endpoint => read_id(&network)?,
                     _ => Guid::NONE,
                 };
-                self.create(kind, (optional_id(&id)?, network), settings, named)
+                self.create(turn, kind, (optional_id(&id)?, network), settings, named)
                     .await
             }
             NetworkCall::Modify { kind, id, settings } => {
                 let id = read_id(&id)?;
-                self.modify(kind, id, settings, named).await.map(|()| None)
+                self.modify(turn, kind, id, settings, named)
+                    .await
+                    .map(|()| None)
             }
             NetworkCall::Delete {
                 kind,
@@ -73,7 +97,7 @@ impl Networks {
                 only_unused,
             } => {
                 let id = read_id(&id)?;
-                self.delete(kind, (id, only_unused), named)
+                self.delete(turn, kind, (id, only_unused), named)
                     .await
                     .map(|()| None)
             }
@@ -89,22 +113,34 @@ impl Networks {
         }
     }
 
+    /// The routes of the host. Others wait for who has the turn, so this is no work of the call: it waits for no thread
+    /// that the call's client has not got.
+    async fn routes(&self) -> Result<Vec<hcn::Prefix>, Failure> {
+        let owner = self.owner.clone();
+        let listing = blocking_within(LIMIT, "listing routes", move || kernel::routes(&owner));
+        match tokio::task::spawn_local(listing).await {
+            Ok(routes) => routes,
+            Err(error) => {
+                let message = "listing the host's routes broke off";
+                Err(Failure::new(HResult::E_UNEXPECTED, message).because(&error))
+            }
+        }
+    }
+
     async fn create(
         self: &Rc<Self>,
+        turn: Turn,
         kind: ObjectKind,
         (given, network): (Guid, Guid),
         settings: String,
         named: Named,
     ) -> Result<Option<String>, Failure> {
-        let owner = self.owner.clone();
         let routes = match kind {
-            ObjectKind::Network => {
-                blocking_within(LIMIT, "listing routes", move || kernel::routes(&owner)).await?
-            }
+            ObjectKind::Network => self.routes().await?,
             _ => Vec::new(),
         };
         let repeat = named.clone();
-        let id = self.alter(named.name, move |held, changes| {
+        let id = self.alter(turn, named.name, move |held, changes| {
             if let Some(id) = repeat.made(held, kind) {
                 return Ok(id);
             }
@@ -128,13 +164,14 @@ impl Networks {
 
     async fn modify(
         self: &Rc<Self>,
+        turn: Turn,
         kind: ObjectKind,
         id: Guid,
         settings: String,
         named: Named,
     ) -> Result<(), Failure> {
         let repeat = named.clone();
-        self.alter(named.name, move |held, changes| {
+        self.alter(turn, named.name, move |held, changes| {
             if repeat.was_done(held) {
                 return Ok(());
             }
@@ -152,12 +189,13 @@ impl Networks {
 
     async fn delete(
         self: &Rc<Self>,
+        turn: Turn,
         kind: ObjectKind,
         (id, only_unused): (Guid, bool),
         named: Named,
     ) -> Result<(), Failure> {
         let is_repeat = named.is_repeat;
-        self.alter(named.name, move |held, changes| {
+        self.alter(turn, named.name, move |held, changes| {
             let state = &mut held.state;
             if is_repeat && find(state, kind, id).is_err() {
                 return Ok(());

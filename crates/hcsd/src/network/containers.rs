@@ -184,7 +184,8 @@ impl Networks {
         };
         let named = runtime_id.to_owned();
         self.machines.borrow_mut().insert(named, machine);
-        let moved = self.alter(None, move |held, changes| match place.home {
+        let turn = self.turn().await;
+        let moved = self.alter(turn, None, move |held, changes| match place.home {
             Home::Namespace(namespace) => enter(held, namespace, occupant, changes),
             Home::Own {
                 endpoints,
@@ -212,7 +213,7 @@ impl Networks {
             return;
         }
         let ended = runtime_id.to_owned();
-        let left = self.alter(None, move |held, changes| {
+        let left = self.alter(self.turn().await, None, move |held, changes| {
             end(held, &ended, changes);
             Ok(())
         });

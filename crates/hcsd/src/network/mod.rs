@@ -33,10 +33,15 @@ use hcn::{Changes, Guid, Object, State};
 use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
-use tokio::sync::Mutex;
 use tracing::{error, warn};
 
-use crate::record::blocking::blocking;
+use crate::{
+    record::{blocking::blocking, timeline},
+    thread::{
+        fair::{FairLane, FairPlace},
+        rounds::Who,
+    },
+};
 use kernel::{Change, Restored};
 use names::Names;
 use store::{Calls, Occupant, Store, Stored};
@@ -57,8 +62,8 @@ pub(crate) struct Networks {
     owner: String,
     store: Store,
     held: RefCell<Held>,
-    /// Changes are made one after the other.
-    changing: Mutex<()>,
+    /// Changes are made one after the other, in turns of those who ask.
+    changing: Rc<FairLane>,
     /// The machines of containers that have a network, by runtime id.
     machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
     /// Containers that ended, and whose networks could not be given back yet, by runtime id.
@@ -146,7 +151,7 @@ impl Networks {
             owner,
             store,
             held: RefCell::new(held),
-            changing: Mutex::new(()),
+            changing: FairLane::new(1),
             machines: RefCell::default(),
             left_behind: RefCell::default(),
             names: RefCell::default(),
@@ -160,7 +165,7 @@ impl Networks {
         kept: &[String],
         machines: Vec<(String, Arc<dyn Machine>)>,
     ) {
-        let turn = self.changing.lock().await;
+        let turn = self.changing.place(Who::SERVICE).await;
         let is_unused = {
             let held = self.held.borrow();
             held.state.objects().is_empty() && held.former.is_empty()
@@ -233,7 +238,7 @@ impl Networks {
     }
 
     async fn check(&self) {
-        let _turn = self.changing.lock().await;
+        let _turn = self.changing.place(Who::SERVICE).await;
         let held = self.held.borrow().clone();
         if held.state.intent().networks.is_empty() || !is_root() {
             return;
@@ -255,19 +260,26 @@ impl Networks {
         }
     }
 
-    /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is
+    /// The turn of whose call this is to change networks. Nothing has begun before.
+    pub(crate) async fn turn(&self) -> Turn {
+        Turn(self.changing.place(timeline::who()).await)
+    }
+
+    /// Makes a change that `decide` says, on initiator of the call `name`. It is made to its end even if the future is
     /// dropped.
     ///
     /// # Errors
     /// Why it is refused, or what the host refused; nothing has changed then.
     async fn alter<T: 'static>(
         self: &Rc<Self>,
+        turn: Turn,
         name: Option<Rc<str>>,
         decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure> + 'static,
     ) -> Result<T, Failure> {
         let networks = Rc::clone(self);
         let altered = async move {
-            let _turn = networks.changing.lock().await;
+            // Without a call: what it takes of threads is not its client's, as others wait for it.
+            let _turn = turn;
             networks.alter_in_turn(name, decide).await
         };
         match tokio::task::spawn_local(altered).await {
@@ -395,6 +407,10 @@ impl Networks {
         removed.try_for_each(|object| self.store.remove(*object))
     }
 }
+
+/// The right to change networks, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Turn(#[expect(dead_code, reason = "it is held")] FairPlace);
 
 /// The effect of one more call of the model, as part of a change.
 fn join(changes: &mut Changes, more: Changes) {

@@ -14,11 +14,26 @@ use super::timeline;
 pub(crate) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    // No client takes all of them.
-    let place = match timeline::share() {
+    on(thread().await, call).await
+}
+
+/// A thread for a call that may block. No client takes all of them, so this may wait for others of the client: what is
+/// held meanwhile is held against all clients.
+pub(crate) async fn thread() -> impl Send + 'static {
+    match timeline::share() {
         Some(share) => Some(share.thread().await),
         None => None,
-    };
+    }
+}
+
+/// [`blocking`] on a [`thread`].
+///
+/// # Errors
+/// As for that.
+pub(crate) async fn on<T: Send + 'static>(
+    place: impl Send + 'static,
+    call: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let watch = timeline::watch();
     let call = move || {
         // Held for as long as the thread is, though no task may wait for it any more.

@@ -32,10 +32,11 @@ use std::{
 use hcs_schema::timestamp::rfc3339;
 use hcs_wire::log::LogEntry;
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tracing::{error, info};
 
 use self::segments::Segments;
+use crate::thread::fair::FairLane;
 
 /// Events that are kept in memory for readers that keep up.
 const RECENT: usize = 256;
@@ -125,8 +126,9 @@ pub(crate) struct EventLog {
     /// The last events that were written, by number without gaps.
     recent: RefCell<VecDeque<Rc<LogEntry>>>,
     grown: Notify,
-    /// Reading from files takes turns: a client that asks ten thousand times leaves the processors to others.
-    reading: Semaphore,
+    /// Reading from files takes turns: a client that asks ten thousand times leaves the processors to others. Held by
+    /// what has a thread already.
+    reading: Rc<FairLane>,
     /// The last event of the service before this one.
     inherited: Option<LogEntry>,
     /// Read when first needed, which is seldom.
@@ -146,7 +148,7 @@ impl EventLog {
             segments: RefCell::new(segments),
             recent: RefCell::default(),
             grown: Notify::new(),
-            reading: Semaphore::new(1),
+            reading: FairLane::new(1),
             inherited,
             told: OnceCell::new(),
             failing: Cell::new(false),

@@ -21,8 +21,39 @@ use super::{
 
 pub(crate) use super::timeline::{CallKeeper, Timeline, agents_steps, carry, current, share, step};
 
-/// Answered calls that are remembered: those that succeeded, and those that failed.
+/// Answered calls of one user that are remembered: those that succeeded, and those that failed.
 const REMEMBERED: (usize, usize) = (1024, 256);
+/// Users whose answered calls are remembered. One more has those of the user forgotten who has made none for longest.
+const MOST_USERS: usize = 64;
+
+/// The answered calls of one user: no other user's calls take their place.
+#[derive(Debug)]
+struct OfUser {
+    uid: u32,
+    succeeded: VecDeque<Rc<Timeline>>,
+    failed: VecDeque<Rc<Timeline>>,
+}
+
+impl OfUser {
+    const fn new(uid: u32) -> Self {
+        Self {
+            uid,
+            succeeded: VecDeque::new(),
+            failed: VecDeque::new(),
+        }
+    }
+
+    fn remember(&mut self, timeline: &Rc<Timeline>, has_failed: bool) {
+        let (done, most) = match has_failed {
+            false => (&mut self.succeeded, REMEMBERED.0),
+            true => (&mut self.failed, REMEMBERED.1),
+        };
+        if done.len() >= most {
+            done.pop_front();
+        }
+        done.push_back(Rc::clone(timeline));
+    }
+}
 
 /// Whether a call is remembered: those that only look at what happened, or give a handle back, would push out others.
 const fn is_remembered(call: &Call) -> bool {
@@ -41,8 +72,8 @@ pub(crate) struct Operations {
     /// The event log quotes clients.
     quotes: Cell<bool>,
     pending: RefCell<HashMap<OperationId, Rc<Timeline>>>,
-    succeeded: RefCell<VecDeque<Rc<Timeline>>>,
-    failed: RefCell<VecDeque<Rc<Timeline>>>,
+    /// Who has made a call last is last.
+    answered: RefCell<Vec<OfUser>>,
 }
 
 impl Operations {
@@ -93,16 +124,7 @@ impl Operations {
         if !remembered {
             return;
         }
-        let (done, most) = match outcome {
-            Ok(()) => (&self.succeeded, REMEMBERED.0),
-            Err(_) => (&self.failed, REMEMBERED.1),
-        };
-        let mut done = done.borrow_mut();
-        if done.len() >= most {
-            done.pop_front();
-        }
-        done.push_back(Rc::clone(timeline));
-        drop(done);
+        self.remember(timeline, outcome.is_err());
         if let (true, Err(failure)) = (timeline.is_told.get(), outcome)
             // Given up by its client, or a call on nothing.
             && ![HResult::CANCELLED, HResult::E_HANDLE].contains(&failure.hresult)
@@ -111,11 +133,26 @@ impl Operations {
         }
     }
 
+    fn remember(&self, timeline: &Rc<Timeline>, has_failed: bool) {
+        let mut answered = self.answered.borrow_mut();
+        let known = answered.iter().position(|own| own.uid == timeline.uid);
+        let mut own = match known {
+            Some(at) => answered.remove(at),
+            None => OfUser::new(timeline.uid),
+        };
+        own.remember(timeline, has_failed);
+        if answered.len() >= MOST_USERS {
+            answered.remove(0);
+        }
+        answered.push(own);
+    }
+
     /// Notes what became of something that an operation made, after it was answered, as long as it is remembered; the
     /// event log has it for longer.
     pub(crate) fn afterwards(&self, id: OperationId, step: String, log: &EventLog) {
-        let done = self.succeeded.borrow();
-        if let Some(timeline) = done.iter().rev().find(|timeline| timeline.id == id) {
+        let answered = self.answered.borrow();
+        let mut succeeded = answered.iter().flat_map(|own| own.succeeded.iter().rev());
+        if let Some(timeline) = succeeded.find(|timeline| timeline.id == id) {
             timeline.step(step);
             self.tell(timeline, Kind::OperationNoted, log);
         }
@@ -190,15 +227,11 @@ impl Operations {
     }
 
     fn known(&self, wanted: &Wanted, uid: u32) -> Vec<OperationReport> {
-        let (pending, failed, succeeded) = (
-            self.pending.borrow(),
-            self.failed.borrow(),
-            self.succeeded.borrow(),
-        );
-        let all = pending
-            .values()
-            .chain(failed.iter())
-            .chain(succeeded.iter());
+        let (pending, answered) = (self.pending.borrow(), self.answered.borrow());
+        let done = answered
+            .iter()
+            .flat_map(|own| own.failed.iter().chain(&own.succeeded));
+        let all = pending.values().chain(done);
         all.filter(|timeline| wanted.is(timeline.id))
             .map(|timeline| match uid == 0 || uid == timeline.uid {
                 true => timeline.report(Reader::Entitled),
@@ -340,6 +373,34 @@ mod tests {
         assert_eq!(steps, ["begun", "answered"]);
         let next = explained(&Operations::default(), "1", &log).unwrap();
         assert_eq!(next, here);
+    }
+
+    #[test]
+    fn the_calls_of_one_user_take_no_place_of_anothers() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EventLog::open(directory.path(), 8 << 20).unwrap();
+        let operations = Operations::default();
+        let call = Call::StartSystem {
+            system: 1,
+            options: None,
+        };
+        let succeed = |process, number, uid| {
+            let id = OperationId::of_request(process, number);
+            let timeline = operations.received(id, &call, uid, None, false);
+            operations.answered(&timeline, Ok(()), &log);
+        };
+        succeed(7, 1, 1000);
+        for number in 0..5000 {
+            succeed(8, number, 1001);
+        }
+        explained(&operations, "7-1", &log).unwrap();
+        // As many users as are remembered, and one more.
+        for uid in 2000..2000 + u32::try_from(MOST_USERS).unwrap() {
+            succeed(uid, 1, uid);
+        }
+        assert!(explained(&operations, "7-1", &log).is_err());
+        explained(&operations, "2000-1", &log).unwrap();
+        assert_eq!(operations.answered.borrow().len(), MOST_USERS);
     }
 
     #[test]

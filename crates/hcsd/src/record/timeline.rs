@@ -20,7 +20,7 @@ use hcs_wire::{
     service::Call,
 };
 
-use crate::thread::share::Share;
+use crate::thread::{rounds::Who, share::Share};
 
 /// Steps of one time line; a call that makes more of them is told without the rest.
 const MOST_STEPS: usize = 64;
@@ -319,6 +319,11 @@ pub(crate) fn share() -> Option<Rc<Share>> {
         .try_with(|timeline| timeline.share.get().cloned())
         .ok()
         .flatten()
+}
+
+/// Whose call that is: the service's own, where there is none of a connection.
+pub(crate) fn who() -> Who {
+    share().map_or(Who::SERVICE, |share| share.who)
 }
 
 /// `work`, done for that call.

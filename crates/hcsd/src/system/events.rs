@@ -1,7 +1,7 @@
 //! Events: who hears of what, and the documents that say it.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     fmt,
     rc::{Rc, Weak},
@@ -22,22 +22,76 @@ pub(crate) trait Subscriber: fmt::Debug {
     /// Whether it is gone: nothing reaches it any more.
     fn is_closed(&self) -> bool;
 
+    /// Tells it of something that happened, by each of its handles that is concerned: a few at once, the others later.
+    fn hear(self: Rc<Self>, news: &Rc<News>);
+
     /// Tells it of something that happened to one of its handles.
     fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>);
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) struct News {
+    watchers: Rc<Watchers>,
+    /// Handles that were added later do not hear of it.
+    last: u64,
+    pub(crate) subject: fn(u64) -> Subject,
+    pub(crate) event_type: u32,
+    pub(crate) data: Option<String>,
+}
+
+/// Some handles of one client.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    /// How many were looked at.
+    pub(crate) count: usize,
+    /// Those that are to hear of it.
+    pub(crate) concerned: Vec<u64>,
+    /// Where to go on, if there are more.
+    pub(crate) next: Option<u64>,
+}
+
+impl News {
+    /// Looks at up to `most` handles of the client with that number, from the handle `from` on.
+    pub(crate) fn handles(&self, subscriber: u64, from: u64, most: usize) -> Looked {
+        let handles = self.watchers.handles.borrow();
+        let mut own = handles.range((subscriber, from)..=(subscriber, u64::MAX));
+        let looked: Vec<_> = own.by_ref().take(most).collect();
+        let concerned = looked
+            .iter()
+            .filter(|(_, watcher)| watcher.added <= self.last);
+        Looked {
+            count: looked.len(),
+            concerned: concerned.map(|((_, handle), _)| *handle).collect(),
+            next: own.next().map(|((_, handle), _)| *handle),
+        }
+    }
+}
+
+/// A handle that watches.
+#[derive(Debug)]
+struct Watcher {
+    /// How many were added before it, and it.
+    added: u64,
+    subscriber: Weak<dyn Subscriber>,
 }
 
 /// The handles through which something is watched. One client may have very many, and leave with all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Watchers {
     /// By the subscriber's number and the handle's.
-    handles: RefCell<BTreeMap<(u64, u64), Weak<dyn Subscriber>>>,
+    handles: RefCell<BTreeMap<(u64, u64), Watcher>>,
+    added: Cell<u64>,
 }
 
 impl Watchers {
     /// Adds a handle.
     pub(crate) fn add<S: Subscriber + 'static>(&self, subscriber: &Rc<S>, handle: u64) {
         let key = (subscriber.number(), handle);
-        let watcher: Weak<S> = Rc::downgrade(subscriber);
+        let subscriber: Weak<S> = Rc::downgrade(subscriber);
+        let added = self.added.get() + 1;
+        self.added.set(added);
+        let watcher = Watcher { added, subscriber };
         self.handles.borrow_mut().insert(key, watcher);
     }
 
@@ -54,22 +108,40 @@ impl Watchers {
 
     /// Tells every handle; answers how many clients could be told.
     pub(crate) fn push(
-        &self,
-        subject: impl Fn(u64) -> Subject,
+        self: &Rc<Self>,
+        subject: fn(u64) -> Subject,
         event_type: u32,
         data: Option<&str>,
     ) -> usize {
-        let handles = self.handles.borrow().clone();
+        let news = Rc::new(News {
+            watchers: Rc::clone(self),
+            last: self.added.get(),
+            subject,
+            event_type,
+            data: data.map(str::to_owned),
+        });
         let mut told = 0;
-        for ((_, handle), subscriber) in handles {
+        for subscriber in self.subscribers() {
             if let Some(subscriber) = subscriber.upgrade()
                 && !subscriber.is_closed()
             {
-                subscriber.push_event(subject(handle), event_type, data);
+                Rc::clone(&subscriber).hear(&news);
                 told += usize::from(!subscriber.is_closed());
             }
         }
         told
+    }
+
+    /// The clients that have handles, each once.
+    fn subscribers(&self) -> Vec<Weak<dyn Subscriber>> {
+        let handles = self.handles.borrow();
+        let mut next = 0;
+        let each = std::iter::from_fn(|| {
+            let ((number, _), watcher) = handles.range((next, 0)..).next()?;
+            next = number + 1;
+            Some(Weak::clone(&watcher.subscriber))
+        });
+        each.collect()
     }
 }
 

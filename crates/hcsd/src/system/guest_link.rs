@@ -48,7 +48,7 @@ use crate::{
     system::process::Process,
     thread::{
         closing::{Closing, PeerSocket, Received},
-        outgoing::{Closed, Outgoing},
+        outgoing::{Closed, Outgoing, Unread},
         readiness::watch_stream,
         share::{Giving, Turns},
     },
@@ -153,7 +153,7 @@ pub(crate) struct GuestLink {
     released: RefCell<VecDeque<String>>,
     names: RefCell<ToldNames>,
     /// What the agent says is taken in, in turns with all others.
-    turns: Rc<Turns>,
+    turns: Turns,
     _giving: Giving,
     notifications: Cell<usize>,
     /// Held while stdio is asked for, so that no two answers with descriptors are under way.
@@ -183,7 +183,7 @@ impl GuestLink {
             me: Weak::clone(me),
             released: RefCell::default(),
             names: RefCell::default(),
-            outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND),
+            outgoing: Outgoing::new(Rc::clone(&socket), UNREAD_BOUND, Unread::new(usize::MAX)),
             socket,
             open: RefCell::default(),
             deadlines: Deadlines::default(),

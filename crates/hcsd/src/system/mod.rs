@@ -63,6 +63,7 @@ use crate::{
         ledger::{Fate, Ledger},
         operations::{self, Timeline},
         state::{Record, RecordedFacts, journal::Remembered},
+        timeline,
     },
     system::{
         context::Context,
@@ -70,7 +71,10 @@ use crate::{
         guest_link::GuestLink,
         process::Process,
     },
-    thread::{fair::FairLane, limits::Share},
+    thread::{
+        fair::{FairLane, FairPlace},
+        limits::Share,
+    },
 };
 
 /// A call that takes its turn, with what the caller gave along.
@@ -182,7 +186,7 @@ pub(crate) struct System {
     lost_links: LostLinks,
     /// What was wrong with its agent.
     fault: RefCell<Option<String>>,
-    watchers: Watchers,
+    watchers: Rc<Watchers>,
     /// The `SystemExitStatus` document, once it has ended.
     exit: RefCell<Option<String>>,
     /// What the kernel killed in it for want of memory.
@@ -203,6 +207,8 @@ pub(crate) struct System {
     end_is_told: Cell<bool>,
     /// Processes whose creation is under way: the end of the system waits for their answers.
     creating: Cell<usize>,
+    /// For calls that occupy it: one is in the queue, and the others wait here.
+    turns: Rc<FairLane>,
     /// For requests to the agent that make processes.
     pub(crate) creations: Rc<FairLane>,
     settled: Notify,
@@ -264,7 +270,23 @@ impl System {
         self.queue.borrow().state()
     }
 
-    /// Takes its turn and does what `request` says. Dropping the future cancels the call: what it had begun is undone.
+    /// Waits for the turn of whose call this is to [occupy](Self::perform) the system with `request`. Nothing has begun
+    /// before. A terminate overtakes all others, and what makes a process is let in beside them.
+    pub(crate) async fn turn(&self, request: &SystemRequest) -> Option<FairPlace> {
+        if matches!(
+            request,
+            SystemRequest::Terminate | SystemRequest::CreateProcess
+        ) {
+            return None;
+        }
+        if let Some(before) = self.busy_with() {
+            operations::step(before);
+        }
+        Some(self.turns.place(timeline::who()).await)
+    }
+
+    /// Goes through the queue and does what `request` says. Dropping the future cancels the call: what it had begun is
+    /// undone.
     ///
     /// # Errors
     /// It was refused, or failed.
@@ -310,7 +332,7 @@ impl System {
         let first = first.map(|(_, waiter)| (waiter.request.action(), waiter.initiator));
         let (action, initiator) = self.running.borrow().or(first)?;
         let verb = action.verb();
-        Some(match waiters.len() {
+        Some(match waiters.len() + self.turns.waiting() {
             0 | 1 => format!("queued behind {verb} ({initiator})"),
             more => format!("queued behind {verb} ({initiator}) and {} more", more - 1),
         })

@@ -60,7 +60,7 @@ pub(crate) struct Process {
     stdio: RefCell<Traces>,
     /// An earlier service made its pipes; this one has not asked for them yet.
     stdio_unknown: Cell<bool>,
-    watchers: Watchers,
+    watchers: Rc<Watchers>,
     /// Its exit is in the event log already.
     exit_is_told: Cell<bool>,
     /// Its agent alone says that it is there: no client has had it, and no service has written it down.
@@ -95,7 +95,7 @@ impl Process {
             ends_system: Cell::new(false),
             stdio: RefCell::default(),
             stdio_unknown: Cell::new(false),
-            watchers: Watchers::default(),
+            watchers: Rc::default(),
             exit_is_told: Cell::new(false),
             unclaimed: Cell::new(false),
             share: RefCell::new(Some(share)),

@@ -2,27 +2,26 @@
 //!
 //! What one process does in order, like a guest agent that makes processes, has a queue. A connection that fills it
 //! makes all others wait for the whole of it. So only a few requests are on their way at one time. Of those that wait
-//! the next is that of the connection whose last turn is the longest ago, however many calls the others have made.
+//! the next is that of the user whose last turn is the longest ago, and of the same among that user's connections
+//! ([`super::rounds`]). How many calls the others have made does not matter.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     future::poll_fn,
     rc::{Rc, Weak},
     task::{Context, Poll},
 };
 
-use super::share::Ticket;
-
-/// The waiting calls of one connection, in the order of asking. Those that gave up are gone.
-type OfConnection = VecDeque<Weak<Ticket>>;
+use super::{
+    rounds::{Waiting, Who},
+    share::Ticket,
+};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct FairLane {
     free: Cell<usize>,
-    /// The next connection first.
-    connections: RefCell<VecDeque<(u64, OfConnection)>>,
+    waiting: RefCell<Waiting<Weak<Ticket>>>,
 }
 
 /// A place, given back when it is dropped.
@@ -36,20 +35,24 @@ impl Drop for FairPlace {
     }
 }
 
-/// A call that asks. Dropped with a place that it did not take, it gives that to the next.
+/// A call that asks. Dropped while it waits, it leaves; dropped with a place that it did not take, it gives that to the
+/// next.
 struct Asking {
     lane: Rc<FairLane>,
-    waiting: Option<Rc<Ticket>>,
+    who: Who,
+    /// Its ticket, and its number among those that wait.
+    waiting: Option<(Rc<Ticket>, u64)>,
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        if self
-            .waiting
-            .take()
-            .is_some_and(|waiting| waiting.is_granted())
-        {
+        let Some((ticket, number)) = self.waiting.take() else {
+            return;
+        };
+        if ticket.is_granted() {
             drop(FairPlace(Rc::clone(&self.lane)));
+        } else {
+            self.lane.waiting.borrow_mut().remove(self.who, number);
         }
     }
 }
@@ -59,30 +62,32 @@ impl FairLane {
     pub(crate) fn new(places: usize) -> Rc<Self> {
         Rc::new(Self {
             free: Cell::new(places),
-            connections: RefCell::default(),
+            waiting: RefCell::default(),
         })
     }
 
-    /// A place for a call of `connection`.
-    pub(crate) async fn place(self: &Rc<Self>, connection: u64) -> FairPlace {
+    /// A place for a call of `who`.
+    pub(crate) async fn place(self: &Rc<Self>, who: Who) -> FairPlace {
         let mut asking = Asking {
             lane: Rc::clone(self),
+            who,
             waiting: None,
         };
-        poll_fn(|context| asking.poll(connection, context)).await
+        poll_fn(|context| asking.poll(context)).await
+    }
+
+    /// How many calls wait for a place.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.borrow().len()
     }
 
     /// Gives the free places out.
     fn grant(&self) {
         while self.free.get() > 0 {
-            let Some((number, mut calls)) = self.connections.borrow_mut().pop_front() else {
+            let Some(next) = self.waiting.borrow_mut().pop() else {
                 return;
             };
-            let next = std::iter::from_fn(|| calls.pop_front()).find_map(|call| call.upgrade());
-            if !calls.is_empty() {
-                self.connections.borrow_mut().push_back((number, calls));
-            }
-            if let Some(next) = next {
+            if let Some(next) = next.upgrade() {
                 self.free.set(self.free.get() - 1);
                 next.grant();
             }
@@ -91,31 +96,24 @@ impl FairLane {
 }
 
 impl Asking {
-    fn poll(&mut self, connection: u64, context: &Context<'_>) -> Poll<FairPlace> {
-        if let Some(waiting) = &self.waiting {
-            if !waiting.is_granted_or_wakes(context) {
+    fn poll(&mut self, context: &Context<'_>) -> Poll<FairPlace> {
+        let lane = &self.lane;
+        if let Some((ticket, _)) = &self.waiting {
+            if !ticket.is_granted_or_wakes(context) {
                 return Poll::Pending;
             }
             self.waiting = None;
-            return Poll::Ready(FairPlace(Rc::clone(&self.lane)));
+            return Poll::Ready(FairPlace(Rc::clone(lane)));
         }
-        let lane = &self.lane;
-        let mut connections = lane.connections.borrow_mut();
+        let mut waiting = lane.waiting.borrow_mut();
         // Nothing overtakes what waits.
-        if lane.free.get() > 0 && connections.is_empty() {
+        if lane.free.get() > 0 && waiting.is_empty() {
             lane.free.set(lane.free.get() - 1);
             return Poll::Ready(FairPlace(Rc::clone(lane)));
         }
-        let waiting = Ticket::new(context);
-        let weak = Rc::downgrade(&waiting);
-        match connections
-            .iter_mut()
-            .find(|(number, _)| *number == connection)
-        {
-            Some((_, calls)) => calls.push_back(weak),
-            None => connections.push_back((connection, VecDeque::from([weak]))),
-        }
-        self.waiting = Some(waiting);
+        let ticket = Ticket::new(context);
+        let number = waiting.push(self.who, Rc::downgrade(&ticket));
+        self.waiting = Some((ticket, number));
         Poll::Pending
     }
 }
@@ -126,6 +124,14 @@ mod tests {
     use tokio::task::{JoinSet, LocalSet, yield_now};
 
     use super::*;
+
+    /// A connection of a user of its own.
+    fn alone(connection: u64) -> Who {
+        Who {
+            uid: u32::try_from(connection).unwrap(),
+            connection,
+        }
+    }
 
     fn in_runtime(work: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -143,7 +149,7 @@ mod tests {
             let mut ask = |connection: u64| {
                 let (lane, order) = (Rc::clone(&lane), Rc::clone(&order));
                 all.spawn_local(async move {
-                    let _place = lane.place(connection).await;
+                    let _place = lane.place(alone(connection)).await;
                     order.borrow_mut().push(connection);
                     yield_now().await;
                 });
@@ -157,6 +163,23 @@ mod tests {
             assert_eq!(order.len(), 1004);
             let at = |connection| order.iter().position(|one| *one == connection).unwrap();
             assert!(at(2) <= 6 && at(3) <= 8, "{order:?}");
+        });
+    }
+
+    #[test]
+    fn what_gives_up_leaves_nothing_in_the_lane() {
+        in_runtime(async {
+            let lane = FairLane::new(1);
+            let _held = lane.place(alone(1)).await;
+            for _ in 0..1000 {
+                let lane = Rc::clone(&lane);
+                let asking =
+                    tokio::task::spawn_local(async move { drop(lane.place(alone(2)).await) });
+                yield_now().await;
+                asking.abort();
+                assert!(asking.await.unwrap_err().is_cancelled());
+            }
+            assert!(lane.waiting.borrow().is_empty());
         });
     }
 
@@ -189,7 +212,7 @@ mod tests {
                         Happens::Asks(connection) => {
                             let (lane, held) = (Rc::clone(&lane), Rc::clone(&held));
                             calls.push(tokio::task::spawn_local(async move {
-                                let _place = lane.place(connection).await;
+                                let _place = lane.place(alone(connection)).await;
                                 let _counted = Counted::new(held);
                                 std::future::pending::<()>().await;
                             }));

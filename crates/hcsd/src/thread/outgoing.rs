@@ -24,6 +24,37 @@ const BREATH: Duration = Duration::from_millis(50);
 /// Unread bytes past which no long answer is made.
 const MOST_UNREAD: usize = 256 << 10;
 
+/// Unread bytes that a stream may have whatever the others of its user have.
+const LEAST_BOUND: usize = 64 << 10;
+
+/// What the peers of all streams of one user have not read.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    bytes: Cell<usize>,
+    bound: Cell<usize>,
+}
+
+impl Unread {
+    /// At most about `bound` bytes.
+    pub(crate) fn new(bound: usize) -> Rc<Self> {
+        Rc::new(Self {
+            bytes: Cell::new(0),
+            bound: Cell::new(bound),
+        })
+    }
+
+    /// Allows `bound` from now on.
+    pub(crate) fn set_bound(&self, bound: usize) {
+        self.bound.set(bound);
+    }
+
+    /// What one stream may have. Streams that are full share all there is evenly with what is left, so none takes all.
+    fn bound_of_one(&self) -> usize {
+        let left = self.bound.get().saturating_sub(self.bytes.get());
+        left.max(LEAST_BOUND)
+    }
+}
+
 /// A message or the rest of one.
 #[derive(Debug)]
 struct Message {
@@ -54,6 +85,8 @@ pub(crate) struct Outgoing {
     waiting: RefCell<VecDeque<Message>>,
     unread: Cell<usize>,
     bound: usize,
+    /// Of all streams of its user.
+    of_user: Rc<Unread>,
     closed: Cell<Option<Closed>>,
     /// Told when something has to wait, when that is gone, and when the stream is closed.
     changed: Notify,
@@ -62,9 +95,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// For a non-blocking socket. `bound` is how many bytes may wait; a single message may be larger.
-    pub(crate) fn new(socket: Rc<AsyncFd<PeerSocket>>, bound: usize) -> Self {
+    /// For a non-blocking socket. `bound` is how many bytes may wait; a single message may be larger. `of_user` may
+    /// bound them further.
+    pub(crate) fn new(socket: Rc<AsyncFd<PeerSocket>>, bound: usize, of_user: Rc<Unread>) -> Self {
         Self {
+            of_user,
             socket,
             waiting: RefCell::default(),
             unread: Cell::new(0),
@@ -73,6 +108,17 @@ impl Outgoing {
             changed: Notify::new(),
             ended: Notify::new(),
         }
+    }
+
+    /// How many bytes may wait now.
+    fn bound(&self) -> usize {
+        self.bound.min(self.of_user.bound_of_one())
+    }
+
+    fn set_unread(&self, unread: usize) {
+        let before = self.unread.replace(unread);
+        let of_others = self.of_user.bytes.get().saturating_sub(before);
+        self.of_user.bytes.set(of_others + unread);
     }
 
     /// Writes a message, or keeps it. Once this has failed it always fails.
@@ -94,13 +140,13 @@ impl Outgoing {
                 Ok(false) => {}
                 Err(_) => return Err(self.close(Closed::Gone)),
             }
-        } else if self.unread.get() >= self.bound {
+        } else if self.unread.get() >= self.bound() {
             return Err(self.close(Closed::Full {
                 unread: self.unread.get(),
             }));
         }
         let rest = message.bytes.len() - message.sent;
-        self.unread.set(self.unread.get() + rest);
+        self.set_unread(self.unread.get() + rest);
         self.waiting.borrow_mut().push_back(message);
         self.changed.notify_waiters();
         Ok(())
@@ -178,8 +224,7 @@ impl Outgoing {
         while let Some(message) = waiting.front_mut() {
             let before = message.sent;
             let all = self.write(message);
-            self.unread
-                .set(self.unread.get().saturating_sub(message.sent - before));
+            self.set_unread(self.unread.get().saturating_sub(message.sent - before));
             if !all? {
                 return Err(Errno::AGAIN);
             }
@@ -191,18 +236,18 @@ impl Outgoing {
     /// Returns when the peer has read so much that there is room for what it asks for next, or the stream was ended.
     /// Before, its requests are left where they are.
     pub(crate) async fn room(&self) {
-        self.less_than(self.bound / 2).await;
+        self.less_than(|bound| bound / 2).await;
     }
 
     /// Returns when there is room for a long answer, or the stream was ended.
     pub(crate) async fn room_for_page(&self) {
-        self.less_than((self.bound / 2).min(MOST_UNREAD)).await;
+        self.less_than(|bound| (bound / 2).min(MOST_UNREAD)).await;
     }
 
-    async fn less_than(&self, most: usize) {
+    async fn less_than(&self, most: impl Fn(usize) -> usize) {
         loop {
             let changed = self.changed.notified();
-            if self.unread.get() <= most || self.is_closed() {
+            if self.unread.get() <= most(self.bound()) || self.is_closed() {
                 return;
             }
             changed.await;
@@ -214,7 +259,7 @@ impl Outgoing {
         let why = self.closed.get().unwrap_or(why);
         self.closed.set(Some(why));
         self.waiting.borrow_mut().clear();
-        self.unread.set(0);
+        self.set_unread(0);
         self.changed.notify_waiters();
         self.ended.notify_waiters();
         why
@@ -242,6 +287,12 @@ impl Outgoing {
     }
 }
 
+impl Drop for Outgoing {
+    fn drop(&mut self) {
+        self.set_unread(0);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{io::Read as _, os::unix::net::UnixStream, time::Duration};
@@ -252,11 +303,15 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(30);
 
     fn pair(bound: usize) -> (Rc<Outgoing>, UnixStream) {
+        pair_of(bound, Unread::new(usize::MAX))
+    }
+
+    fn pair_of(bound: usize, of_user: Rc<Unread>) -> (Rc<Outgoing>, UnixStream) {
         let (own, peer) = UnixStream::pair().unwrap();
         own.set_nonblocking(true).unwrap();
         let socket =
             Rc::new(watch_stream(PeerSocket::new(own.into(), &Closing::default())).unwrap());
-        (Rc::new(Outgoing::new(socket, bound)), peer)
+        (Rc::new(Outgoing::new(socket, bound, of_user)), peer)
     }
 
     fn in_runtime<T>(work: impl Future<Output = T>) -> T {
@@ -312,6 +367,33 @@ mod tests {
             drop(outgoing);
             let mut rest = Vec::new();
             peer.read_to_end(&mut rest).unwrap();
+        });
+    }
+
+    #[test]
+    fn what_the_connections_of_a_user_leave_unread_is_bounded_together_and_none_takes_all() {
+        in_runtime(async {
+            const BOUND: usize = 16 << 20;
+            let of_user = Unread::new(BOUND);
+            let mut peers = Vec::new();
+            for _ in 0..100 {
+                let (outgoing, peer) = pair_of(BOUND, Rc::clone(&of_user));
+                // As much as it may have before its requests are left where they are.
+                while outgoing.unread.get() <= outgoing.bound() / 2 {
+                    outgoing.send(vec![7; 10_000], Vec::new()).unwrap();
+                }
+                peers.push((outgoing, peer));
+            }
+            let of_all: usize = peers
+                .iter()
+                .map(|(outgoing, _)| outgoing.unread.get())
+                .sum();
+            assert_eq!(of_user.bytes.get(), of_all);
+            assert!(of_all < BOUND + peers.len() * LEAST_BOUND, "{of_all}");
+            let last = peers.last().unwrap().0.unread.get();
+            assert!(last >= LEAST_BOUND / 2, "{last}");
+            drop(peers);
+            assert_eq!(of_user.bytes.get(), 0);
         });
     }
 

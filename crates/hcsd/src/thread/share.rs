@@ -1,16 +1,16 @@
 //! One connection's share of the service: of its thread, of its threads that wait, and of what is begun at one time.
 //!
-//! The service is one thread with one queue of tasks. A connection would take as many turns of that thread as it has
-//! calls; so the turns are counted. The stream of a guest agent has turns, too.
+//! The service is one thread with one queue of tasks. A user would take as many turns of that thread as that user's
+//! connections have calls; so the turns are counted. The stream of a guest agent has turns, too.
 //!
 //! 1. [`Turns`]: a message that is read and a step of a call that runs are a turn each, and as many more as they took
-//!    time. After [`TURNS`] of them the connection waits until each other task that was ready has run. So what another
-//!    client waits for is a small number of turns per busy connection, whatever that connection has sent.
+//!    time. After [`TURNS`] of them the connections of the user wait until each other task that was ready has run, and
+//!    then have theirs one after the other. So what another user waits for is a small number of turns per busy user,
+//!    however many connections that one has, and whatever they have sent.
 //! 2. [`Lane`]: only so many calls of one kind are worked on at one time; the others wait in order, at no cost.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::VecDeque,
     future::poll_fn,
     pin::pin,
     rc::{Rc, Weak},
@@ -25,9 +25,15 @@ use tokio::{
     task::AbortHandle,
 };
 
+use super::{
+    fair::FairLane,
+    outgoing::Unread,
+    rounds::{Waiting, Who},
+};
+
 /// Engine calls that may block at the same time: threads that may wait.
 pub(crate) const WAITING_THREADS: usize = 512;
-/// Turns that a connection has before it waits for the others.
+/// Turns that the connections of a user have before they wait for the others.
 const TURNS: i64 = 16;
 /// How long a turn takes; what took longer has taken several.
 const TURN: Duration = Duration::from_micros(20);
@@ -35,9 +41,11 @@ const TURN: Duration = Duration::from_micros(20);
 const THREADS: usize = 32;
 /// Systems that one connection has created at one time. The launcher makes one after the other in any case.
 const CREATIONS: usize = 8;
+/// Systems that one user has created at one time.
+const CREATIONS_OF_USER: usize = 4 * CREATIONS;
 /// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
 const LONG: usize = 8;
-/// Readers that follow the event log on one connection.
+/// Readers of one user that follow the event log.
 const FOLLOWERS: usize = 128;
 
 /// A bounded number of places, taken in the order of asking.
@@ -76,18 +84,18 @@ impl Ticket {
     }
 }
 
-/// The turns of one connection, or of the stream of one agent.
+/// The turns of all connections of one user, or of the stream of one agent.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub(crate) struct CommonTurns {
     /// Less than none after a step that took long.
     left: Cell<i64>,
-    /// In the order of asking. Those that gave up are gone.
-    waiting: RefCell<VecDeque<Weak<Ticket>>>,
+    /// In turns of the connections. Those that gave up are gone.
+    waiting: RefCell<Waiting<Weak<Ticket>>>,
     /// Told when something waits for the next round.
     wanted: Notify,
 }
 
-impl Default for Turns {
+impl Default for CommonTurns {
     fn default() -> Self {
         Self {
             left: Cell::new(TURNS),
@@ -95,6 +103,13 @@ impl Default for Turns {
             wanted: Notify::new(),
         }
     }
+}
+
+/// The turns of one connection, or of the stream of one agent.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    common: Rc<CommonTurns>,
+    who: Who,
 }
 
 /// Has turns given out, by a task of its own, for as long as it is held.
@@ -107,16 +122,16 @@ impl Drop for Giving {
     }
 }
 
-impl Turns {
+impl CommonTurns {
     /// Turns, and what gives them out.
-    pub(crate) fn begin() -> (Rc<Self>, Giving) {
+    fn begin() -> (Rc<Self>, Giving) {
         let turns = Rc::<Self>::default();
         let giving = tokio::task::spawn_local(Rc::clone(&turns).run());
         (turns, Giving(giving.abort_handle()))
     }
 
     /// Whether there is a turn for the holder of `ticket`; if not, it is woken when there is.
-    fn admits(&self, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
+    fn admits(&self, who: Who, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
         if let Some(held) = ticket {
             let granted = held.is_granted_or_wakes(context);
             if granted {
@@ -130,7 +145,8 @@ impl Turns {
             return true;
         }
         let waiting = Ticket::new(context);
-        self.waiting.borrow_mut().push_back(Rc::downgrade(&waiting));
+        let mut others = self.waiting.borrow_mut();
+        others.push(who, Rc::downgrade(&waiting));
         *ticket = Some(waiting);
         self.wanted.notify_one();
         false
@@ -140,7 +156,7 @@ impl Turns {
     fn refill(&self) {
         self.left.set((self.left.get() + TURNS).min(TURNS));
         while self.left.get() > 0 {
-            let Some(next) = self.waiting.borrow_mut().pop_front() else {
+            let Some(next) = self.waiting.borrow_mut().pop() else {
                 break;
             };
             if let Some(ticket) = next.upgrade() {
@@ -156,21 +172,32 @@ impl Turns {
         loop {
             self.wanted.notified().await;
             self.refill();
+            // Those that have a turn now run first, and what has come from outside meanwhile is seen.
+            tokio::task::yield_now().await;
             if !self.waiting.borrow().is_empty() {
                 self.wanted.notify_one();
-                // Those that have a turn now run first.
-                tokio::task::yield_now().await;
             }
         }
+    }
+}
+
+impl Turns {
+    /// Turns of no user's, and what gives them out.
+    pub(crate) fn begin() -> (Self, Giving) {
+        let (common, giving) = CommonTurns::begin();
+        let who = Who::SERVICE;
+        (Self { common, who }, giving)
     }
 
     /// Takes a turn.
     pub(crate) async fn take(&self) {
         let mut ticket = None;
-        poll_fn(|context| match self.admits(&mut ticket, context) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        })
+        poll_fn(
+            |context| match self.common.admits(self.who, &mut ticket, context) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            },
+        )
         .await;
     }
 
@@ -180,7 +207,8 @@ impl Turns {
         let done = work();
         let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
         let turns = i64::try_from(turns).unwrap_or(i64::MAX);
-        self.left.set(self.left.get().saturating_sub(turns));
+        let left = &self.common.left;
+        left.set(left.get().saturating_sub(turns));
         done
     }
 
@@ -188,10 +216,12 @@ impl Turns {
     pub(crate) async fn spread<F: Future>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         let mut ticket = None;
-        poll_fn(|context| match self.admits(&mut ticket, context) {
-            true => self.charge(|| work.as_mut().poll(context)),
-            false => Poll::Pending,
-        })
+        poll_fn(
+            |context| match self.common.admits(self.who, &mut ticket, context) {
+                true => self.charge(|| work.as_mut().poll(context)),
+                false => Poll::Pending,
+            },
+        )
         .await
     }
 }
@@ -199,18 +229,34 @@ impl Turns {
 /// What all connections of one user may take at one time.
 #[derive(Debug)]
 pub(crate) struct UserShare {
-    /// For calls that may block; root is not held back.
-    threads: Option<Lane>,
+    uid: u32,
+    turns: Rc<CommonTurns>,
+    _giving: Giving,
+    /// For calls that may block: a path of a file system that never answers keeps a thread.
+    threads: Lane,
+    /// What its connections have not read.
+    pub(crate) unread: Rc<Unread>,
     /// For long messages while they are received and parsed.
     pub(crate) long: Lane,
+    /// For systems that are created.
+    systems: Rc<FairLane>,
+    /// For readers that follow the event log: each is woken by each event.
+    following: Lane,
 }
 
 impl UserShare {
-    /// For a user who may have `threads`.
-    pub(crate) fn new(threads: Option<usize>) -> Rc<Self> {
+    /// For the user `uid`, who may have `threads` and leave `unread` bytes unread.
+    pub(crate) fn new(uid: u32, threads: usize, unread: usize) -> Rc<Self> {
+        let (turns, giving) = CommonTurns::begin();
         Rc::new(Self {
-            threads: threads.map(|threads| Arc::new(Semaphore::new(threads))),
+            uid,
+            turns,
+            _giving: giving,
+            threads: Arc::new(Semaphore::new(threads)),
+            unread: Unread::new(unread),
             long: Arc::new(Semaphore::new(LONG)),
+            systems: FairLane::new(CREATIONS_OF_USER),
+            following: Arc::new(Semaphore::new(FOLLOWERS)),
         })
     }
 }
@@ -218,8 +264,8 @@ impl UserShare {
 /// What one connection may take at one time.
 #[derive(Debug)]
 pub(crate) struct Share {
-    pub(crate) turns: Rc<Turns>,
-    _giving: Giving,
+    pub(crate) who: Who,
+    pub(crate) turns: Turns,
     /// For calls that may block.
     threads: Lane,
     /// For long documents: they keep a processor busy.
@@ -227,24 +273,25 @@ pub(crate) struct Share {
     /// For pages of the event log and for what it tells of operations.
     pub(crate) reading: Lane,
     /// For systems that are created.
-    pub(crate) systems: Lane,
-    /// For readers that follow the event log: each is woken by each event.
-    following: Lane,
+    systems: Lane,
     pub(crate) user: Rc<UserShare>,
 }
 
 impl Share {
-    /// The share of a connection of that user.
-    pub(crate) fn new(user: Rc<UserShare>) -> Rc<Self> {
-        let (turns, giving) = Turns::begin();
+    /// The share of that connection of that user.
+    pub(crate) fn new(user: Rc<UserShare>, connection: u64) -> Rc<Self> {
+        let who = Who {
+            uid: user.uid,
+            connection,
+        };
+        let common = Rc::clone(&user.turns);
         Rc::new(Self {
-            turns,
-            _giving: giving,
+            who,
+            turns: Turns { common, who },
             threads: Arc::new(Semaphore::new(THREADS)),
             parsing: Arc::new(Semaphore::new(1)),
             reading: Arc::new(Semaphore::new(1)),
             systems: Arc::new(Semaphore::new(CREATIONS)),
-            following: Arc::new(Semaphore::new(FOLLOWERS)),
             user,
         })
     }
@@ -252,11 +299,13 @@ impl Share {
     /// A place on a thread that may wait, to be given back when that is done.
     pub(crate) async fn thread(&self) -> impl Send + 'static + use<> {
         let own = place(&self.threads).await;
-        let of_user = match &self.user.threads {
-            Some(lane) => place(lane).await,
-            None => None,
-        };
-        (own, of_user)
+        (own, place(&self.user.threads).await)
+    }
+
+    /// A place for a system that is created.
+    pub(crate) async fn creation(&self) -> impl Sized + use<> {
+        let own = place(&self.systems).await;
+        (own, self.user.systems.place(self.who).await)
     }
 
     /// A place for a reader that follows the event log.
@@ -264,12 +313,15 @@ impl Share {
     /// # Errors
     /// There are too many.
     pub(crate) fn follow(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let place = Arc::clone(&self.following).try_acquire_owned();
+        let place = Arc::clone(&self.user.following).try_acquire_owned();
         place.map_err(|_full| {
             let message = format!(
-                "{FOLLOWERS} readers follow the event log on this connection, which are as many as may"
+                "{FOLLOWERS} readers of this user follow the event log, which are as many as may"
             );
-            Failure::new(HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES), message)
+            Failure::new(
+                HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
+                message,
+            )
         })
     }
 }
@@ -288,7 +340,7 @@ mod tests {
     use super::*;
 
     fn share() -> Rc<Share> {
-        Share::new(UserShare::new(None))
+        Share::new(UserShare::new(1, WAITING_THREADS, usize::MAX), 1)
     }
 
     fn in_runtime(work: impl Future<Output = ()>) {
@@ -308,13 +360,11 @@ mod tests {
             for _ in 0..10_000 {
                 let (share, done) = (Rc::clone(&flood), Rc::clone(&done));
                 all.spawn_local(async move {
-                    let turns = Rc::clone(&share.turns);
-                    turns
-                        .spread(async {
-                            tokio::task::yield_now().await;
-                            done.set(done.get() + 1);
-                        })
-                        .await;
+                    let step = async {
+                        tokio::task::yield_now().await;
+                        done.set(done.get() + 1);
+                    };
+                    share.turns.spread(step).await;
                 });
             }
             // The first round is spent on asking alone.
@@ -334,6 +384,33 @@ mod tests {
             assert!(done.get() < 5000, "{}", done.get());
             while all.join_next().await.is_some() {}
             assert_eq!(done.get(), 10_000, "all are done in the end");
+        });
+    }
+
+    #[test]
+    fn a_user_of_fifty_connections_has_no_more_turns_than_one_of_a_single_one() {
+        in_runtime(async {
+            const CONNECTIONS: u64 = 50;
+            let busy = |uid, connections: u64| {
+                let done = Rc::new(Cell::new(0_u64));
+                let user = UserShare::new(uid, WAITING_THREADS, usize::MAX);
+                for connection in 0..connections {
+                    let share = Share::new(Rc::clone(&user), connection);
+                    let done = Rc::clone(&done);
+                    tokio::task::spawn_local(async move {
+                        loop {
+                            share.turns.take().await;
+                            done.set(done.get() + 1);
+                        }
+                    });
+                }
+                done
+            };
+            let (many, single) = (busy(1, CONNECTIONS), busy(2, 1));
+            while single.get() < 1000 {
+                tokio::task::yield_now().await;
+            }
+            assert!(many.get() < 2 * single.get(), "{}", many.get());
         });
     }
 

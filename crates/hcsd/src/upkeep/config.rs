@@ -223,12 +223,17 @@ pub struct Limits {
     pub systems_per_client: usize,
     /// Living processes a user has created.
     pub processes_per_client: usize,
+    /// Open handles of a user.
+    pub handles_per_client: usize,
     /// Open handles of one connection.
     pub handles_per_connection: usize,
     /// Unanswered calls of one connection.
     pub pending_per_connection: usize,
     /// Bytes of the unanswered calls of a user: further long calls are refused.
     pub unanswered_bytes_per_client: usize,
+    /// Bytes of answers and events that a user's connections have not read. What is left of them bounds each
+    /// connection, too, so that none takes all.
+    pub unread_bytes_per_client: usize,
     /// Bytes of answers and events a connection has not read; past it the connection is closed.
     pub unread_bytes_per_connection: usize,
     /// Exit statuses that no client has asked for that a system keeps; the oldest goes first.
@@ -244,9 +249,11 @@ impl Default for Limits {
             connections_per_client: 1024,
             systems_per_client: 16384,
             processes_per_client: 262_144,
+            handles_per_client: 1 << 20,
             handles_per_connection: 262_144,
             pending_per_connection: 16384,
             unanswered_bytes_per_client: 256 << 20,
+            unread_bytes_per_client: 128 << 20,
             unread_bytes_per_connection: 8 << 20,
             unreported_exits_per_system: 4096,
             event_log_bytes: 8 << 20,
@@ -480,8 +487,10 @@ impl Limits {
             ("connections_per_client", self.connections_per_client),
             ("systems_per_client", self.systems_per_client),
             ("processes_per_client", self.processes_per_client),
+            ("handles_per_client", self.handles_per_client),
             ("handles_per_connection", self.handles_per_connection),
             ("pending_per_connection", self.pending_per_connection),
+            ("unread_bytes_per_client", self.unread_bytes_per_client),
             (
                 "unread_bytes_per_connection",
                 self.unread_bytes_per_connection,
@@ -573,7 +582,7 @@ mod tests {
         );
         assert!(shown.moved.is_empty());
         assert_eq!(shown.vm.users(), Users::UNUSED);
-        for (key, value) in [("[limits]", 10), ("[times]", 7)] {
+        for (key, value) in [("[limits]", 12), ("[times]", 7)] {
             let table = settings.split(key).nth(1).unwrap();
             let keys = table.split('[').next().unwrap().matches('=').count();
             assert_eq!(keys, value, "{key}");

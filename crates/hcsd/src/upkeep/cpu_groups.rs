@@ -21,21 +21,70 @@ use hcs_schema::{
     },
     win32,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::sync::Mutex;
 use tracing::{error, info};
 
 use crate::{
     document::parse,
-    record::{blocking::blocking, files},
+    record::{blocking::blocking, failures::cancelled, files, timeline},
+    thread::fair::{FairLane, FairPlace},
     upkeep::host,
 };
 
 /// Calls that are remembered as begun: their clients come back soon, and few change groups.
 const MOST_BEGUN: usize = 64;
 
-/// Groups by id, each with its processors.
-type Groups = BTreeMap<String, Vec<u32>>;
+/// Groups that there may be, in all and of one user: each is a control group of the host in each hierarchy.
+const MOST: (usize, usize) = (256, 64);
+
+/// Groups by id.
+type Groups = BTreeMap<String, Group>;
+
+/// A group as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredGroup", rename_all = "PascalCase")]
+struct Group {
+    processors: Vec<u32>,
+    /// Who made it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<u32>,
+}
+
+/// A group as it was written down.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredGroup {
+    /// By an earlier version.
+    Processors(Vec<u32>),
+    #[serde(rename_all = "PascalCase")]
+    Group {
+        processors: Vec<u32>,
+        user: Option<u32>,
+    },
+}
+
+impl From<StoredGroup> for Group {
+    fn from(stored: StoredGroup) -> Self {
+        match stored {
+            StoredGroup::Processors(processors) => Self {
+                processors,
+                user: None,
+            },
+            StoredGroup::Group { processors, user } => Self { processors, user },
+        }
+    }
+}
+
+/// The call that changes groups.
+#[derive(Debug)]
+pub(crate) struct By<'a> {
+    pub(crate) uid: u32,
+    /// Its name, where its client may make it again.
+    pub(crate) name: Option<&'a Rc<str>>,
+    /// Its turn, held until it is done.
+    pub(crate) _turn: FairPlace,
+}
 
 /// The groups there are. Belongs to the service's thread.
 #[derive(Debug)]
@@ -44,8 +93,8 @@ pub(crate) struct CpuGroups {
     groups: RefCell<Groups>,
     /// Calls that were begun, oldest first. What the groups are like tells whether they were done.
     begun: RefCell<VecDeque<String>>,
-    /// Changes are made one after the other.
-    changing: Mutex<()>,
+    /// Changes are made one after the other, in turns of those who ask.
+    changing: Rc<FairLane>,
 }
 
 impl CpuGroups {
@@ -77,7 +126,7 @@ impl CpuGroups {
             file,
             begun: RefCell::new(serde_json::from_slice(&begun).unwrap_or_default()),
             groups: RefCell::new(groups),
-            changing: Mutex::new(()),
+            changing: FairLane::new(1),
         })
     }
 
@@ -125,14 +174,39 @@ impl CpuGroups {
         })
     }
 
+    /// The turn of whose call this is to change groups. Nothing has begun before.
+    pub(crate) async fn turn(&self) -> FairPlace {
+        self.changing.place(timeline::who()).await
+    }
+
+    /// Whether the user `uid` may have another group.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    fn has_room(&self, uid: u32) -> Result<(), Failure> {
+        let groups = self.groups.borrow();
+        let own = groups.values().filter(|group| group.user == Some(uid));
+        let (count, whose) = match (groups.len(), own.count()) {
+            (all, _) if all >= MOST.0 => (MOST.0, "this host has"),
+            (_, own) if own >= MOST.1 => (MOST.1, "this user has made"),
+            _ => return Ok(()),
+        };
+        Err(Failure::new(
+            HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
+            format!(
+                "{whose} {count} groups of processors, which are as many as may be: delete one first"
+            ),
+        ))
+    }
+
     /// The property `CpuGroup`.
     pub(crate) fn configurations(&self) -> CpuGroupConfigurations {
         let groups = self.groups.borrow();
-        let config = |(id, processors): (&String, &Vec<u32>)| CpuGroupConfig {
+        let config = |(id, group): (&String, &Group)| CpuGroupConfig {
             group_id: Some(id.clone()),
             affinity: Some(CpuGroupAffinity {
-                logical_processor_count: u32::try_from(processors.len()).ok(),
-                logical_processors: Some(processors.clone()),
+                logical_processor_count: u32::try_from(group.processors.len()).ok(),
+                logical_processors: Some(group.processors.clone()),
             }),
             ..CpuGroupConfig::default()
         };
@@ -166,7 +240,7 @@ pub(crate) fn canonical(id: &str) -> Result<String, Failure> {
 /// Makes the groups that were kept anew, where they are gone.
 pub(crate) async fn restore(kept: &CpuGroups, engines: &[Arc<dyn Engine>]) {
     let groups = kept.groups.borrow().clone();
-    for (id, processors) in groups {
+    for (id, Group { processors, .. }) in groups {
         let group = id.clone();
         let made = on_engine(engines, move |groups| groups.make(&group, &processors));
         if let Err(failure) = made.await {
@@ -179,7 +253,8 @@ pub(crate) async fn restore(kept: &CpuGroups, engines: &[Arc<dyn Engine>]) {
     }
 }
 
-/// `HcsModifyServiceSettings`. `users` names the systems that are in a group.
+/// `HcsModifyServiceSettings`. `users` names the systems that are in a group. To be polled to its end, not as work of
+/// the call: others wait meanwhile. What has made a group takes that back where `is_cancelled` by then.
 ///
 /// # Errors
 /// The document is wrong, the change makes no sense, or the host refuses it.
@@ -188,7 +263,8 @@ pub(crate) async fn modify(
     engines: &[Arc<dyn Engine>],
     users: impl Fn(&str) -> Vec<String>,
     settings: &str,
-    name: Option<&Rc<str>>,
+    by: By<'_>,
+    is_cancelled: impl Fn() -> bool,
 ) -> Result<(), Failure> {
     let request: ModificationRequest = parse(&SERVICE, settings)?;
     match request.property_type {
@@ -198,13 +274,12 @@ pub(crate) async fn modify(
     let request: HostProcessorModificationRequest = inner(request.settings, "/Settings")?;
     let details = request.operation_details;
     let place = "/Settings/OperationDetails";
-    let _one_at_a_time = kept.changing.lock().await;
     match request.operation {
         Some(ModifyServiceOperation::CreateGroup) => {
-            create(kept, engines, inner(details, place)?, name).await
+            create(kept, engines, inner(details, place)?, &by, is_cancelled).await
         }
         Some(ModifyServiceOperation::DeleteGroup) => {
-            delete(kept, engines, users, inner(details, place)?, name).await
+            delete(kept, engines, users, inner(details, place)?, by.name).await
         }
         Some(ModifyServiceOperation::SetProperty) => set_property(kept, &inner(details, place)?),
         None => Err(missing("/Settings/Operation", "an operation")),
@@ -236,7 +311,8 @@ async fn create(
     kept: &CpuGroups,
     engines: &[Arc<dyn Engine>],
     asked: CreateGroupOperation,
-    name: Option<&Rc<str>>,
+    by: &By<'_>,
+    is_cancelled: impl Fn() -> bool,
 ) -> Result<(), Failure> {
     let place = "/Settings/OperationDetails";
     let id = asked.group_id.as_deref();
@@ -248,9 +324,10 @@ async fn create(
         Failure::new(HResult::E_INVALIDARG, message.clone())
             .cause_at(format!("{place}/LogicalProcessors"), message)
     })?;
-    let was_begun = kept.begin(name)?;
+    let was_begun = kept.begin(by.name)?;
     let mut groups = kept.groups.borrow().clone();
-    if was_begun && groups.get(&id) == Some(&processors) {
+    let same = |group: &Group| group.processors == processors;
+    if was_begun && groups.get(&id).is_some_and(same) {
         return Ok(());
     }
     if groups.contains_key(&id) {
@@ -259,12 +336,22 @@ async fn create(
             format!("a group of processors with the id {id} already exists"),
         ));
     }
-    groups.insert(id.clone(), processors.clone());
+    kept.has_room(by.uid)?;
+    let user = Some(by.uid);
+    let group = Group {
+        processors: processors.clone(),
+        user,
+    };
+    groups.insert(id.clone(), group);
     // Written down first: one that was made and is not known would stay for ever if the service were killed in between.
     kept.write(&groups)?;
     let group = id.clone();
     let made = on_engine(engines, move |groups| groups.make(&group, &processors));
-    if let Err(failure) = made.await {
+    let made = match made.await {
+        Ok(()) if is_cancelled() => take_back(engines, id.clone()).await,
+        made => made,
+    };
+    if let Err(failure) = made {
         groups.remove(&id);
         if let Err(also) = kept.write(&groups) {
             error!(
@@ -278,6 +365,15 @@ async fn create(
     info!(group = id, "a group of processors was made");
     kept.groups.replace(groups);
     Ok(())
+}
+
+/// Removes a group that was given up while it was made. One that stays is told as made, so that it can be deleted.
+///
+/// # Errors
+/// The group is not there, as its client wanted.
+async fn take_back(engines: &[Arc<dyn Engine>], group: String) -> Result<(), Failure> {
+    let removed = on_engine(engines, move |groups| groups.remove(&group)).await;
+    removed.map_or(Ok(()), |()| Err(cancelled()))
 }
 
 /// The processors asked for, each once and usable.
@@ -420,7 +516,11 @@ mod tests {
     fn groups_are_kept_and_forgotten() {
         let directory = tempfile::tempdir().unwrap();
         let open = || CpuGroups::open(directory.path()).unwrap();
-        let groups = Groups::from([("a".to_owned(), vec![0, 1])]);
+        let group = Group {
+            processors: vec![0, 1],
+            user: Some(7),
+        };
+        let groups = Groups::from([("a".to_owned(), group)]);
         open().write(&groups).unwrap();
         assert_eq!(*open().groups.borrow(), groups);
         let shown = open().configurations().cpu_groups.unwrap();
@@ -429,6 +529,41 @@ mod tests {
         open().write(&Groups::new()).unwrap();
         assert!(open().groups.borrow().is_empty());
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn groups_of_earlier_versions_are_no_users() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("cpu_groups.json");
+        fs::write(&file, r#"{"a":[0,1]}"#).unwrap();
+        let opened = CpuGroups::open(directory.path()).unwrap();
+        let group = opened.groups.borrow()["a"].clone();
+        assert_eq!((group.processors, group.user), (vec![0, 1], None));
+    }
+
+    #[test]
+    fn groups_are_bounded_for_each_user_and_in_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = CpuGroups::open(directory.path()).unwrap();
+        let users = MOST.0 / MOST.1;
+        for number in 0..MOST.0 {
+            let user = u32::try_from(number % users).unwrap();
+            kept.has_room(user).unwrap();
+            let group = Group {
+                processors: vec![0],
+                user: Some(user),
+            };
+            kept.groups.borrow_mut().insert(number.to_string(), group);
+            let own = number / users + 1;
+            let refused = kept.has_room(user).is_err();
+            assert_eq!(refused, own >= MOST.1 || number + 1 >= MOST.0);
+        }
+        let message = kept.has_room(1000).unwrap_err().message;
+        assert!(message.contains("this host has 256 groups"), "{message}");
+        kept.groups.borrow_mut().remove("0");
+        kept.has_room(1000).unwrap();
+        let message = kept.has_room(1).unwrap_err().message;
+        assert!(message.contains("this user has made 64"), "{message}");
     }
 
     #[test]

@@ -53,7 +53,10 @@ pub(crate) fn start(
     let program = std::env::current_exe().map_err(|e| format!("/proc cannot be read: {e}"))?;
     let mut seen = vec![endpoint.parent().unwrap_or(endpoint), &program];
     seen.extend(config);
-    shed_surroundings(&seen);
+    let fit = shed_surroundings(&seen);
+    if !answers(endpoint) {
+        fit?;
+    }
     let deadline = Instant::now() + LIMIT;
     let mut kills = 0;
     while Instant::now() < deadline {

@@ -74,7 +74,7 @@ fn limit(text: &str, name: &str) -> [u64; 2] {
 }
 
 /// Root of this host, unlike that of some containers, may raise hard limits, and lower scores.
-fn may_raise_limits() -> bool {
+pub(crate) fn may_raise_limits() -> bool {
     let own = Process("/proc/self".into()).status("CapEff");
     u64::from_str_radix(&own, 16).unwrap() & (1 << 24) != 0
 }

@@ -8,7 +8,8 @@ use std::{
     collections::VecDeque,
     fs,
     io::Write as _,
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -18,15 +19,17 @@ use std::{
 
 use crate::common::{
     Client, Service,
-    client::{create_process, create_system, open_system, shell},
+    client::{create_process, create_system, open_system, shell, terminate_system},
 };
 use hcs_schema::{HResult, win32};
 use hcs_wire::{
     log::LogQuery,
+    network::{NetworkCall, ObjectKind},
     service::{Call, Decoder, HEADER_BYTES, Kind, encode},
     socket,
 };
-use serde_json::json;
+use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
+use serde_json::{Value, json};
 
 const LIMITS: &str = "[limits]\npending_per_connection = 50\nunread_bytes_per_connection = 100000\n\
                       systems_per_client = 3\nprocesses_per_client = 4\n";
@@ -116,7 +119,26 @@ const MUCH: u64 = 100_000;
 const CALLS: usize = 31;
 /// Answers to the flooding client between two of the other's, at most, in the middle of all cases: some turns of the
 /// service per step of the other's call, and what the test's own threads are late.
-const SHARE: u64 = 400;
+const SHARE: u64 = 200;
+
+/// Lets users of [`GROUP`] in.
+const OTHERS: &str = "socket_group = \"64123\"\n";
+const GROUP: u32 = 64_123;
+
+/// A client of a user of that group, who has no further rights.
+fn client_of(service: &Service, user: u32) -> Client {
+    let directory = service.root().parent().unwrap().to_owned();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            set_thread_groups(&[]).unwrap();
+            set_thread_gid(Gid::from_raw(GROUP)).unwrap();
+            set_thread_uid(Uid::from_raw(user)).unwrap();
+            service.client()
+        });
+        connecting.join().unwrap()
+    })
+}
 
 /// Has `call` flood the service, and answers how many of its calls were answered during one of `other`'s.
 fn answers_during_one(
@@ -127,21 +149,36 @@ fn answers_during_one(
     let mut flooding = service.client();
     flooding.call(&open_system(1, "flooding", None)).ok();
     let flood = Flood::begin(flooding, call);
-    let mut during: Vec<u64> = (0..CALLS)
-        .map(|_| {
-            let before = flood.answered();
-            let query = Some(r#"{"PropertyTypes":["Basic"]}"#.to_owned());
-            other
-                .call(&Call::GetSystemProperties { system: 1, query })
-                .ok();
-            flood.answered() - before
-        })
-        .collect();
+    let query = Some(r#"{"PropertyTypes":["Basic"]}"#.to_owned());
+    let asked = [
+        Call::GetSystemProperties { system: 1, query },
+        // Its document is refused: what is changed here, one after the other, is nothing.
+        change_networks(),
+    ];
+    let during = asked.map(|asked| {
+        let mut during: Vec<u64> = (0..CALLS)
+            .map(|_| {
+                let before = flood.answered();
+                other.call(&asked);
+                flood.answered() - before
+            })
+            .collect();
+        during.sort_unstable();
+        during[CALLS / 2]
+    });
     let resident = resident(service);
     flood.end();
     assert!(resident < 200_000, "{resident} KiB");
-    during.sort_unstable();
-    during[CALLS / 2]
+    during[0].max(during[1])
+}
+
+/// A call that waits for its turn to change networks, and finds none to be deleted.
+fn change_networks() -> Call {
+    Call::Network(NetworkCall::Delete {
+        kind: ObjectKind::Network,
+        id: "5f1f0b0e-1a2b-4c3d-8e9f-000000000001".to_owned(),
+        only_unused: false,
+    })
 }
 
 type Make = fn(u64) -> Call;
@@ -245,6 +282,31 @@ const KINDS: &[(&str, Make)] = &[
     ("crash reports", |_| Call::SubmitCrashReport {
         settings: r#"{"SystemId":"flooding"}"#.to_owned(),
     }),
+    ("change networks that are none", |number| match number % 3 {
+        0 => change_networks(),
+        1 => Call::Network(NetworkCall::Modify {
+            kind: ObjectKind::Endpoint,
+            id: "5f1f0b0e-1a2b-4c3d-8e9f-000000000002".to_owned(),
+            settings: "{}".to_owned(),
+        }),
+        _ => Call::Network(NetworkCall::Create {
+            kind: ObjectKind::Namespace,
+            id: String::new(),
+            network: String::new(),
+            settings: "{".to_owned(),
+        }),
+    }),
+    ("ask for networks", |number| match number % 2 {
+        0 => Call::Network(NetworkCall::Enumerate {
+            kind: ObjectKind::Network,
+            query: String::new(),
+        }),
+        _ => Call::Network(NetworkCall::Query {
+            kind: ObjectKind::Network,
+            id: "5f1f0b0e-1a2b-4c3d-8e9f-000000000001".to_owned(),
+            query: String::new(),
+        }),
+    }),
     ("cancel and limit", |number| match number % 2 {
         0 => Call::Cancel { request: 1 },
         _ => Call::Limit {
@@ -273,6 +335,36 @@ fn a_flood_of_any_call_leaves_another_client_its_turn() {
     let mut process = other.create_process(1, 2, &shell("echo served"));
     assert_eq!(process.output(), "served\n");
     keeping.terminate(1);
+    other.terminate(1);
+}
+
+#[test]
+fn a_user_of_many_connections_leaves_another_user_as_much_as_one_of_a_single_one() {
+    const CONNECTIONS: usize = 20;
+    let service = Service::with_config(OTHERS);
+    let mut other = service.client();
+    other.start_container(1, "other");
+    let floods = [(); CONNECTIONS].map(|()| {
+        let mut client = client_of(&service, 64_201);
+        client.call(&open_system(1, "other", None)).ok();
+        Flood::begin(client, |number| match number % 2 {
+            0 => open_system(number, "other", None),
+            _ => Call::CloseSystem { system: number - 1 },
+        })
+    });
+    let answered = || floods.iter().map(Flood::answered).sum::<u64>();
+    let mut during: Vec<u64> = (0..CALLS)
+        .map(|_| {
+            let before = answered();
+            let query = Some(r#"{"PropertyTypes":["Basic"]}"#.to_owned());
+            let asked = Call::GetSystemProperties { system: 1, query };
+            other.call(&asked).ok();
+            answered() - before
+        })
+        .collect();
+    during.sort_unstable();
+    assert!(during[CALLS / 2] < SHARE, "{during:?}");
+    floods.into_iter().for_each(Flood::end);
     other.terminate(1);
 }
 
@@ -379,21 +471,121 @@ fn systems_and_processes_of_one_user_are_counted_over_all_connections() {
     second.terminate(3);
 }
 
+#[test]
+fn what_waits_for_a_handle_and_what_many_handles_hear_comes_in_its_order() {
+    const MANY: u64 = 3000;
+    let service = Service::new();
+    let mut client = service.client();
+    let mut other = service.client();
+    client.start_container(1, "box");
+    other.call(&open_system(1, "box", None)).ok();
+    // The handle is there when its process is: what is sent meanwhile waits for it.
+    let sleep = json!({ "CommandArgs": ["/bin/sleep", "1000"] });
+    let created = client.send(&create_process(1, 2, &sleep));
+    let waiting: Vec<u64> = (0..MANY)
+        .map(|_| client.send(&Call::GetProcessInfo { process: 2 }))
+        .collect();
+    let closed = client.send(&Call::CloseProcess { process: 2 });
+    let late = client.send(&Call::GetProcessInfo { process: 2 });
+    client.created(created, 2);
+    for request in waiting {
+        client.wait(request).ok();
+    }
+    client.wait(closed).ok();
+    client.wait(late).failed(HResult::E_HANDLE);
+    // So does what follows a failure.
+    let none = json!({ "CommandArgs": ["/no/such/program"] });
+    client.send(&create_process(1, 3, &none));
+    let refused: Vec<u64> = (0..MANY)
+        .map(|_| client.send(&Call::GetProcessInfo { process: 3 }))
+        .collect();
+    let first = client.wait(refused[0]).reply.result;
+    assert!(!first.is_success(), "{first}");
+    for request in &refused[1..] {
+        assert_eq!(client.wait(*request).reply.result, first);
+    }
+    client.call(&Call::CloseProcess { process: 3 }).ok();
+    // Each handle hears of an end, once, and so does that of the other client.
+    for handle in 100..100 + MANY {
+        client.call(&open_system(handle, "box", None)).ok();
+    }
+    client.events.clear();
+    client.send(&terminate_system(1));
+    assert_eq!(other.system_exit(1), "ForcedExit");
+    assert_eq!(client.system_exit(1), "ForcedExit");
+    for handle in 100..100 + MANY {
+        assert_eq!(client.system_exit(handle), "ForcedExit");
+    }
+}
+
+/// The kinds of the events that a service has written, in their order.
+fn kinds_of_events(service: &Service) -> Vec<String> {
+    let mut segments: Vec<_> = fs::read_dir(service.root().join("events"))
+        .unwrap()
+        .map(|segment| segment.unwrap().path())
+        .collect();
+    segments.sort();
+    let kind_in = |line: &str| {
+        let entry: Value = serde_json::from_str(line).unwrap();
+        entry["Kind"].as_str().unwrap().to_owned()
+    };
+    let kinds_in = |segment: &PathBuf| -> Vec<String> {
+        let text = fs::read_to_string(segment).unwrap();
+        text.lines().map(kind_in).collect()
+    };
+    segments.iter().flat_map(kinds_in).collect()
+}
+
+#[test]
+fn what_one_client_queues_on_a_system_leaves_another_its_turn_and_ends_with_its_client() {
+    const CALLS: usize = 300;
+    let service = Service::with_config("[limits]\nevent_log_bytes = 1073741824\n");
+    let mut other = service.client();
+    other.start_container(1, "box");
+    let mut flooding = service.client();
+    flooding.call(&open_system(1, "box", None)).ok();
+    let settings = r#"{"ResourcePath":"Container/Memory/SizeInMB","Settings":{"SizeInMB":512}}"#;
+    for _ in 0..CALLS {
+        flooding.send(&Call::ModifySystem {
+            system: 1,
+            settings: settings.to_owned(),
+        });
+    }
+    // Answered when all of them have been taken up.
+    flooding.call(&Call::EnumerateSystems { query: None }).ok();
+    let options = None;
+    other.call(&Call::PauseSystem { system: 1, options }).ok();
+    let modified = || {
+        let kinds = kinds_of_events(&service);
+        (kinds.iter().filter(|kind| *kind == "SystemModified")).count()
+    };
+    assert!(modified() < CALLS / 2, "{}", modified());
+    // What waits is not begun any more.
+    drop(flooding);
+    let options = None;
+    other.call(&Call::ResumeSystem { system: 1, options }).ok();
+    let options = None;
+    other.call(&Call::PauseSystem { system: 1, options }).ok();
+    assert!(modified() < CALLS / 2, "{}", modified());
+    other.terminate(1);
+}
+
 /// Processes of a system that ends while a client floods the service.
 const ENDING: u64 = 100;
 
 #[test]
 fn others_have_their_turn_while_a_system_of_many_processes_ends() {
     // The floods write events, too, and none may take the place of an earlier one.
-    let service = Service::with_config("[limits]\nevent_log_bytes = 1073741824\n");
+    let limits = "[limits]\nevent_log_bytes = 1073741824\n";
+    let service = Service::with_config(&format!("{OTHERS}{limits}"));
     let mut client = service.client();
     client.start_container(1, "full");
     for handle in 100..100 + ENDING {
         client.create_process(1, handle, &shell("exec sleep 1000"));
     }
-    // Each of these calls fails, which is an event. One client alone may have had more than its turns just before.
-    let floods = [(); 4].map(|()| {
-        Flood::begin(service.client(), |number| {
+    // Each of these calls fails, which is an event. One user alone may have had more than its turns just before.
+    let floods = [64_201, 64_202, 64_203, 64_204].map(|user| {
+        Flood::begin(client_of(&service, user), |number| {
             open_system(number, "nothing", None)
         })
     });

@@ -162,6 +162,37 @@ fn a_group_of_processors_holds_its_containers_and_is_kept() {
 }
 
 #[test]
+fn a_group_of_processors_that_is_given_up_while_it_is_made_is_not_there() {
+    let service = Service::new();
+    let mut client = service.client();
+    let topology = property(&mut client, "ProcessorTopology");
+    let first = topology["LogicalProcessors"][0]["LpIndex"].clone();
+    let create = change(
+        "CreateGroup",
+        &json!({ "GroupId": GROUP, "LogicalProcessors": [first] }),
+    );
+    let capabilities = client.send(&Call::GetServiceProperties {
+        query: Some(json!({ "PropertyTypes": ["Capabilities"] }).to_string()),
+    });
+    let known = client.wait(capabilities).ok().json();
+    if known["Properties"][0]["Limits"]["CpuGroups"]["Supported"] == false {
+        client.call(&create).failed(HResult::NOT_SUPPORTED);
+        return;
+    }
+    // Both are there when the first is taken up.
+    let request = capabilities + 1;
+    let [created, cancelled] = client.send_together([&create, &Call::Cancel { request }]);
+    assert_eq!(created, request);
+    client.wait(cancelled).ok();
+    client.wait(created).failed(HResult::CANCELLED);
+    // Neither a call nor, at the end of this test, the host has it.
+    let delete = change("DeleteGroup", &json!({ "GroupId": GROUP }));
+    client.call(&delete).failed(HResult::NOT_FOUND);
+    client.call(&create).ok();
+    client.call(&delete).ok();
+}
+
+#[test]
 fn a_crash_report_is_written_where_the_configuration_says() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("crashes");

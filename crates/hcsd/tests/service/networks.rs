@@ -466,3 +466,34 @@ fn what_the_host_refuses_is_taken_back() {
     client.call(&delete(ObjectKind::Network, id)).ok();
     assert_eq!(host.ours(), Vec::<String>::new());
 }
+
+#[test]
+fn a_flood_of_changes_leaves_another_client_its_turn_and_ends_with_its_client() {
+    const CHANGES: usize = 60;
+    let (host, _outside) = world();
+    let service = host.run(Service::new);
+    let mut other = service.client();
+    let network = |name: &str| create(ObjectKind::Network, "", json!({ "Name": name }));
+    let mut flooding = service.client();
+    for number in 0..CHANGES {
+        flooding.send(&network(&format!("flood-{number}")));
+    }
+    // Answered when all of them have been taken up.
+    listed(&mut flooding, ObjectKind::Network);
+    made(&mut other, &network("other"));
+    let there = listed(&mut other, ObjectKind::Network).len();
+    assert!(there < CHANGES / 2, "{there} are there");
+    // What waits is not begun any more.
+    drop(flooding);
+    made(&mut other, &network("last"));
+    let there = listed(&mut other, ObjectKind::Network);
+    assert!(there.len() < CHANGES / 2, "{} are there", there.len());
+    for id in there {
+        other.call(&delete(ObjectKind::Network, &id)).ok();
+    }
+    assert_eq!(
+        listed(&mut other, ObjectKind::Network),
+        Vec::<String>::new()
+    );
+    assert_eq!(host.ours(), Vec::<String>::new());
+}

@@ -8,7 +8,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::common::{Client, client::shell, hierarchies};
+use crate::{
+    common::{Client, client::shell, hierarchies},
+    environment::may_raise_limits,
+};
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, VERSION};
 use hcsd::endpoint::cgroup_root;
@@ -85,6 +88,53 @@ impl Place {
 fn sentence(output: &Output) -> String {
     assert!(!output.status.success());
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_service_that_could_open_few_files_is_not_started_and_one_from_elsewhere_is_used() {
+    let place = Place::new("few");
+    let hcsd = place.hcsd(&["--start", "--idle-exit", "1"]);
+    let held = |program: &[&str]| {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(hcsd.get_program());
+        command.args(hcsd.get_args()).output().unwrap()
+    };
+    let limits = ["prlimit", "--nofile=256:256"];
+    let powerless = [&limits[..], &["setpriv", "--bounding-set", "-sys_resource"]].concat();
+    let said = sentence(&held(&powerless));
+    assert!(said.contains("256 files"), "{said}");
+    // Who may raise the limit has a service like any other, which those find who may not.
+    let started = match may_raise_limits() {
+        true => held(&limits),
+        false => held(&["env"]),
+    };
+    assert!(started.status.success(), "{started:?}");
+    let client = Client::connect(&place.endpoint());
+    let found = held(&powerless);
+    assert!(found.status.success(), "{found:?}");
+    drop(client);
+    place.wait_until_left();
+}
+
+#[test]
+fn a_service_is_the_same_however_its_socket_is_spelled() {
+    let place = Place::new("spelled");
+    let spelled = place.path().join(".//").join("hcs.sock");
+    let started = Command::new(env!("CARGO_BIN_EXE_hcsd"))
+        .arg("--endpoint")
+        .arg(&spelled)
+        .arg("--config")
+        .arg(place.config())
+        .args(["--start", "--idle-exit", "1"])
+        .status();
+    assert!(started.unwrap().success());
+    let mut client = Client::connect(&place.endpoint());
+    client.start_container(1, "box");
+    let of_service = |hierarchy: &PathBuf| hierarchy.join(&place.cgroup_root).exists();
+    assert!(hierarchies().iter().any(of_service));
+    client.terminate(1);
+    drop(client);
+    place.wait_until_left();
 }
 
 #[test]

@@ -22,10 +22,6 @@ impl Connection {
         let Some(instance) = self.instance.borrow().clone() else {
             return;
         };
-        // What waits for a handle is not begun any more.
-        for request in self.handles.waiting() {
-            self.pending.borrow_mut().remove(&request);
-        }
         let untaken = self.untaken.take();
         if untaken.is_empty() && self.pending.borrow().is_empty() {
             return;

@@ -19,9 +19,8 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
     let connection = Rc::clone(&errand.connection);
     let networks = Rc::clone(&connection.service.context.networks);
     if !call.has_effect() {
-        let named = Named::default();
-        return errand
-            .look(async move { networks.call(call, named).await.map(CallAnswer::document) });
+        let found = networks.look(&call);
+        return errand.answer(found.map(CallAnswer::document));
     }
     connection.spawn(async move {
         let timeline = &errand.pending.timeline;
@@ -29,13 +28,21 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
             name: timeline.name().cloned(),
             is_repeat: timeline.repeated().is_some(),
         };
-        // What is known of it is with the objects themselves.
-        let answer = match errand.was_done().await {
-            Ok(_) => {
+        let turn = errand.in_its_turn(networks.turn());
+        let turn = match errand.was_done().await {
+            // What is known of it is with the objects themselves, so they are asked, whether it is cancelled or not.
+            Ok(true) => operations::carry(Some(Rc::clone(timeline)), turn).await,
+            Ok(false) => errand.until_cancelled(turn).await,
+            Err(failure) => Err(failure),
+        };
+        let answer = match turn {
+            Ok(turn) => {
                 // A change is made to its end, so its answer is waited for: a client that cancels would not know what
                 // is there.
-                let called = async { networks.call(call, named).await.map(CallAnswer::document) };
-                operations::carry(Some(Rc::clone(&errand.pending.timeline)), called).await
+                let called = networks.change_by(turn, call, named);
+                operations::carry(Some(Rc::clone(timeline)), called)
+                    .await
+                    .map(CallAnswer::document)
             }
             Err(failure) => Err(failure),
         };

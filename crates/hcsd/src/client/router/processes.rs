@@ -190,7 +190,7 @@ async fn launch_in_turn(
     pipes: Stdio<bool>,
 ) -> Result<(Option<Creating>, Rc<Process>, Ends), Failure> {
     system.alive()?;
-    let lane = system.creations.place(errand.connection.number);
+    let lane = system.creations.place(errand.connection.share.who);
     let _place = errand.in_its_turn(lane).await?;
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;

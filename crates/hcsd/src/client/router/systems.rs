@@ -20,7 +20,6 @@ use crate::{
     document::{parse, parse_optional},
     record::{blocking::blocking, failures::unknown, ledger::Fate},
     system::{System, SystemRequest, making},
-    thread::share::place,
 };
 
 /// `HcsCreateComputeSystem`.
@@ -32,7 +31,7 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
         let made = match created_before(&errand).await {
             Ok(None) => {
                 let made = async {
-                    let place = place(&errand.connection.share.systems);
+                    let place = errand.connection.share.creation();
                     let _place = errand.in_its_turn(place).await?;
                     making::create(&service.context, errand.initiator(), uid, id, document).await
                 };
@@ -101,9 +100,9 @@ pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(CallAnswer, Obj
     match made {
         Ok((answer, object)) => {
             errand.answer(Ok(answer));
-            let waiting = connection.handles.open(handle, object.clone());
+            connection.handles.open(handle, object.clone());
             object.attach(connection, handle);
-            connection.resume(waiting);
+            connection.resume(handle);
             release_if_gone(errand, handle);
         }
         Err(failure) => {
@@ -117,7 +116,7 @@ pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(CallAnswer, Obj
 /// The client may have left while the handle was made.
 fn release_if_gone(errand: &Errand, handle: u64) {
     if errand.connection.is_closed()
-        && let Some(released) = errand.connection.handles.remove(handle)
+        && let Some((released, _)) = errand.connection.handles.remove(handle)
     {
         released.release(&errand.connection);
     }
@@ -137,8 +136,9 @@ pub(super) fn release(
     let handles = &errand.connection.handles;
     let checked = check(handles);
     errand.answer(checked.map(|()| {
-        if let Some(released) = handles.remove(handle) {
+        if let Some((released, waiting)) = handles.remove(handle) {
             released.release(&errand.connection);
+            errand.connection.resume_closed(waiting);
         }
         CallAnswer::done()
     }));
@@ -159,6 +159,7 @@ fn submit(
         Ok((system, request)) => {
             let initiator = errand.initiator();
             let repeated = errand.pending.timeline.repeated();
+            let connection = Rc::clone(&errand.connection);
             errand.run_once(async move {
                 let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
                 match fate {
@@ -166,7 +167,11 @@ fn submit(
                     Fate::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
                     }
-                    Fate::NotBegun => system.perform(initiator, request).await?,
+                    Fate::NotBegun => {
+                        let turn = system.turn(&request);
+                        let _turn = connection.in_its_turn(turn).await?;
+                        system.perform(initiator, request).await?;
+                    }
                 }
                 Ok(CallAnswer::done())
             });
@@ -263,10 +268,12 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
         Ok((system, options)) => {
             let force = options.force == Some(true);
             let initiator = errand.initiator();
+            let connection = Rc::clone(&errand.connection);
             errand.run_once(async move {
-                let ended = system
-                    .perform(initiator, SystemRequest::ShutDown(options))
-                    .await;
+                let request = SystemRequest::ShutDown(options);
+                let turn = connection.in_its_turn(system.turn(&request)).await?;
+                let ended = system.perform(initiator, request).await;
+                drop(turn);
                 match ended {
                     Err(failure)
                         if force && failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT =>

@@ -9,7 +9,7 @@ use hcs_wire::{
 };
 
 use super::{EventLog, segments};
-use crate::record::blocking::blocking;
+use crate::record::{blocking, timeline};
 
 /// Most events in one answer, and what an answer has without a limit.
 const MOST: usize = 1000;
@@ -127,10 +127,11 @@ impl EventLog {
         let paths = self.segments.borrow().paths();
         let mut found = Vec::new();
         for path in paths {
+            let thread = blocking::thread().await;
             // One file at a time, in turns with all who read.
-            let _turn = self.reading.acquire().await.ok();
+            let _turn = self.reading.place(timeline::who()).await;
             let report = report.clone();
-            let told = blocking(move || told_in(&path, report)).await?;
+            let told = blocking::on(thread, move || told_in(&path, report)).await?;
             found.extend(told);
         }
         Ok(found)
@@ -146,9 +147,9 @@ impl EventLog {
         let Some((path, first)) = segment else {
             return Ok(page);
         };
-        // Never closed.
-        let _turn = self.reading.acquire().await.ok();
-        let (page, read) = blocking(move || {
+        let thread = blocking::thread().await;
+        let _turn = self.reading.place(timeline::who()).await;
+        let (page, read) = blocking::on(thread, move || {
             let read = take_lines(&mut page, &path, first, after).map_err(|e| {
                 let path = path.display();
                 Failure::new(HResult::E_FAIL, format!("{path} cannot be read")).because(&e)
