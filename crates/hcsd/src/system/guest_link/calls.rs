@@ -538,6 +538,7 @@ impl GuestLink {
                 activity_id: String::new(),
             },
             hosts: wanted.to_string(),
+            network: None,
         };
         let id = self.take_id();
         match self.send(Rpc::UpdateNames, id, &request, Vec::new()) {
