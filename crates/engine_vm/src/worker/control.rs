@@ -10,6 +10,7 @@ use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
 
 use super::{
+    cards::{CardError, Cards},
     disks::{self, DiskError, Held},
     hv_socket::HvSocket,
     shares::Shares,
@@ -36,6 +37,7 @@ pub(super) struct Parts<'a> {
     /// None after QEMU has closed it.
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut Held,
+    pub(super) cards: &'a mut Cards,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
     pub(super) shares: Option<&'a Shares>,
@@ -48,6 +50,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
     let Parts {
         monitor,
         held,
+        cards,
         dialled,
         sockets,
         shares,
@@ -71,6 +74,10 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (Request::SetService(port, service), _) => (set(sockets, port, service), None),
         (Request::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
         (Request::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
+        (Request::Plug(name, mac), Some(monitor)) => {
+            (plug(cards, monitor, (&name, mac), file.as_ref()), None)
+        }
+        (Request::Unplug(name), Some(monitor)) => (card(cards.unplug(monitor, &name)), None),
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
             (done.unwrap_or_else(|e| Answer::Failed(e.to_string())), None)
@@ -99,6 +106,26 @@ fn on(shares: Option<&Shares>, change: impl FnOnce(&Shares) -> Answer) -> Answer
         "the virtual machine has no shares: its document has no VirtualMachine/Devices/Plan9";
     let refused = || Answer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
     shares.map_or_else(refused, change)
+}
+
+fn plug(
+    cards: &mut Cards,
+    monitor: &mut Client,
+    which: (&str, [u8; 6]),
+    link: Option<&OwnedFd>,
+) -> Answer {
+    match link {
+        Some(link) => card(cards.plug(monitor, which, link)),
+        None => Answer::Failed("no link came along".to_owned()),
+    }
+}
+
+fn card(done: Result<(), CardError>) -> Answer {
+    match done {
+        Ok(()) => Answer::Done,
+        Err(CardError::Qmp(error)) => Answer::Failed(error.to_string()),
+        Err(other) => Answer::Refused(HResult::HCS_E_INVALID_STATE.0, other.to_string()),
+    }
 }
 
 fn found(stream: Option<OwnedFd>) -> (Answer, Option<OwnedFd>) {
@@ -163,6 +190,8 @@ fn steer(request: &Request, monitor: &mut Client, held: &mut Held) -> Result<Ans
         | Request::SetService(..)
         | Request::AddShare(_)
         | Request::RemoveShare(_)
+        | Request::Plug(..)
+        | Request::Unplug(_)
         | Request::Detach(_) => {}
         Request::Attach(_) => return Ok(Answer::Failed("no file came along".to_owned())),
     }

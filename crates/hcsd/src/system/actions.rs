@@ -23,6 +23,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{System, SystemRequest, driver::Running, no_guest};
 use crate::{
+    network::AdapterChange,
     record::{
         blocking::{blocking, blocking_within},
         failures::cancelled,
@@ -295,9 +296,14 @@ async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result
     };
     let modified = async {
         if request.resource_path.is_some() || guest_request.is_none() {
-            operations::step("the engine changes the machine");
             let machine = Arc::clone(&system.machine);
-            blocking(move || machine.modify(&request)).await?;
+            match AdapterChange::read(&request)?.filter(|_| machine.has_cards()) {
+                Some(change) => change_adapter(&system, machine, change).await?,
+                None => {
+                    operations::step("the engine changes the machine");
+                    blocking(move || machine.modify(&request)).await?;
+                }
+            }
         }
         if let Some(guest_request) = guest_request {
             let limit = system.context()?.config().times.guest();
@@ -311,6 +317,20 @@ async fn modify(system: Rc<System>, mut request: ModifySettingRequest) -> Result
     if name().is_some() {
         system.write_down(system.state());
     }
+    Ok(())
+}
+
+/// Plugs a network adapter in or out, and tells the guest's agent.
+async fn change_adapter(
+    system: &System,
+    machine: Arc<dyn Machine>,
+    change: AdapterChange,
+) -> Result<(), Failure> {
+    let networks = &system.context()?.networks;
+    let who = (&*system.id, &*system.runtime_id);
+    networks.change_adapter(who, machine, change).await?;
+    operations::step("the network adapter is changed");
+    system.follow_names();
     Ok(())
 }
 

@@ -24,7 +24,7 @@ use super::{
     answers::{NoList, body, kept, process_list, reported},
 };
 use crate::{
-    network::NameReader,
+    network::{NameReader, Told},
     record::{blocking::blocking, failures::unknown, operations},
     system::{process::Process, stdio::Stdio},
     thread::share::place,
@@ -537,8 +537,8 @@ impl GuestLink {
                 container_id: NULL_ID.to_owned(),
                 activity_id: String::new(),
             },
-            hosts: wanted.to_string(),
-            network: None,
+            hosts: wanted.hosts.to_string(),
+            network: wanted.network.as_deref().cloned(),
         };
         let id = self.take_id();
         match self.send(Rpc::UpdateNames, id, &request, Vec::new()) {
@@ -616,8 +616,8 @@ impl GuestLink {
 }
 
 impl NameReader for GuestLink {
-    fn names(&self, hosts: Rc<str>) {
-        self.names.borrow_mut().wanted = Some(hosts);
+    fn names(&self, told: Told) {
+        self.names.borrow_mut().wanted = Some(told);
         self.send_names(0);
     }
 }
