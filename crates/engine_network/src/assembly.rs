@@ -9,7 +9,7 @@ use crate::{
     failure::failed,
     host::Host,
     nft::{self, Rules},
-    parts::{Bridge, Inside, Part, Port, port},
+    parts::{Bridge, Card, Inside, Part, Port, port},
 };
 
 /// Makes a network's bridge, or what is missing of it.
@@ -70,6 +70,17 @@ pub fn attach(
         }
     }
     Ok(())
+}
+
+/// Makes the link of a virtual machine's card a port of its network, as [`attach`] does for a container. The link is
+/// there: it was made along with the descriptor that the machine has ([`Card`]).
+///
+/// # Errors
+/// The step that failed, or what such an endpoint cannot have. The link stays.
+pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    let card = Card(endpoint);
+    card.check(host)?;
+    card.apply(host)
 }
 
 /// Takes an endpoint out of a namespace that lives on. Where the namespace ends, its links end with it, and this is

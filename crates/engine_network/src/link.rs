@@ -59,6 +59,8 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// Its hardware address, where it has one of Ethernet.
+    pub mac: Option<Mac>,
     /// Its alias, where it has one.
     pub alias: Option<String>,
     /// Its kind, such as `bridge` or `veth`; none for cards.
@@ -389,6 +391,10 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
     Some(Link {
         index: number(message.body, 4)?,
         name: attributes.find(attribute::NAME).map(text)?,
+        mac: attributes
+            .find(attribute::ADDRESS)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Mac),
         alias: attributes.find(attribute::ALIAS).map(text),
         kind: info.find(attribute::INFO_KIND).map(text),
         master: attributes

@@ -13,6 +13,7 @@ use crate::{
     link::{self, Link},
     netlink::Batch,
     nft,
+    parts::port,
 };
 
 /// The difference between what is there and an intent.
@@ -96,7 +97,7 @@ fn object(host: &Host, link: &Link) -> Option<Guid> {
     let id = of_alias(&host.owner, link.alias.as_deref()?)?;
     let agree = match link.kind.as_deref()? {
         "bridge" => link.name == bridge_name(id),
-        "veth" => link.name == port_name(id),
+        "veth" | port::CARD => link.name == port_name(id),
         _ => false,
     };
     agree.then_some(id)

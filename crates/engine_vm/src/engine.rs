@@ -161,6 +161,7 @@ impl VmEngine {
                 stops_on_reset: plan.stops_on_reset,
                 controllers: plan.controllers.clone(),
                 disks: plan.disks.iter().map(|attached| attached.disk).collect(),
+                network_ports: plan.network_ports,
             },
             program: program.display().to_string(),
             user: user.unwrap_or(self.config.users.first),

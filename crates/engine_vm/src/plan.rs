@@ -26,6 +26,7 @@ const UEFI: &str = "/VirtualMachine/Chipset/Uefi";
 const STATE: &str = "/VirtualMachine/GuestState/GuestStateFilePath";
 const MEMORY: &str = "/VirtualMachine/ComputeTopology/Memory/SizeInMB";
 const PROCESSORS: &str = "/VirtualMachine/ComputeTopology/Processor";
+const ADAPTERS: &str = "/VirtualMachine/Devices/NetworkAdapters";
 const COM_PORTS: &str = "/VirtualMachine/Devices/ComPorts";
 
 /// The most memory of one machine, in megabytes: 4 TB.
@@ -34,6 +35,10 @@ const MOST_MEMORY: u64 = 4 << 20;
 const MOST_PROCESSORS: u32 = 240;
 /// The longest command line that a Linux kernel for x86-64 reads, in bytes.
 const LONGEST_COMMAND_LINE: usize = 2047;
+/// The most network cards of a document, as many as Hyper-V has.
+const MOST_CARDS: usize = 8;
+/// Places for network cards where there are any, so that some can be plugged in later. A guest takes time to find each.
+const LEAST_NETWORK_PORTS: usize = 4;
 /// Serial ports of the board.
 const SERIAL_PORTS: u8 = 4;
 /// What `Limit` counts in: the whole of the machine's processors.
@@ -104,6 +109,8 @@ pub(crate) struct Plan {
     pub(crate) hv_socket: Option<Rules>,
     /// Directories of the host that the guest sees, with their pointers; none where it can have no such.
     pub(crate) shares: Option<Vec<(Share, String)>>,
+    /// Places for network cards, which the service plugs in.
+    pub(crate) network_ports: usize,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -134,6 +141,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         disks,
         hv_socket,
         shares,
+        network_ports: network_ports(machine)?,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb, processors, accelerator)?,
     })
@@ -278,6 +286,27 @@ fn ports(machine: &VirtualMachine) -> Result<Vec<Port>, Failure> {
         });
     }
     Ok(ports)
+}
+
+/// Places for the network cards of the document and some more; none where it does not name network cards at all.
+fn network_ports(machine: &VirtualMachine) -> Result<usize, Failure> {
+    let devices = machine.devices.as_ref();
+    let adapters = devices.and_then(|devices| devices.network_adapters.as_ref());
+    let networking = machine.networking.as_ref();
+    if adapters.is_none() && networking.is_none() {
+        return Ok(0);
+    }
+    let own = networking.map_or(0, |networking| {
+        let adapters = networking.network_adapters.as_ref().map_or(0, Vec::len);
+        networking.endpoints.as_ref().map_or(0, Vec::len) + adapters
+    });
+    match adapters.map_or(0, std::collections::BTreeMap::len) + own {
+        count @ 0..=MOST_CARDS => Ok(LEAST_NETWORK_PORTS.max(count)),
+        count => {
+            let message = format!("{count} are too many; at most {MOST_CARDS} are possible");
+            Err(wrong(ADAPTERS, message))
+        }
+    }
 }
 
 /// The command line as QEMU gets it. Arguments of the first program, behind `--`, stay as they are.
@@ -442,5 +471,32 @@ mod tests {
         );
         assert_eq!(line(" two  spaces stay"), " two  spaces stay");
         assert_eq!(line("pci=offset"), "pci=offset");
+    }
+
+    #[test]
+    fn there_are_places_for_cards_where_a_document_names_some() {
+        let boot = json!({"LinuxKernelDirect": {"KernelFilePath": "/k"}});
+        let ports = |members: &Value| {
+            let mut machine =
+                json!({"Chipset": boot, "ComputeTopology": {"Memory": {"SizeInMB": 64}}});
+            let (to, from) = (
+                machine.as_object_mut().unwrap(),
+                members.as_object().unwrap(),
+            );
+            to.extend(from.clone());
+            planned(&machine).map(|plan| plan.network_ports)
+        };
+        let adapters = |count: usize| {
+            let adapters = (0..count).map(|number| (number.to_string(), json!({})));
+            let adapters: serde_json::Map<_, _> = adapters.collect();
+            json!({"Devices": {"NetworkAdapters": adapters}})
+        };
+        assert_eq!(ports(&json!({})).unwrap(), 0);
+        assert_eq!(ports(&adapters(0)).unwrap(), LEAST_NETWORK_PORTS);
+        assert_eq!(ports(&adapters(8)).unwrap(), 8);
+        let refused = ports(&adapters(9)).unwrap_err();
+        assert_eq!(refused.causes[0].pointer.as_deref(), Some(ADAPTERS));
+        let own = json!({"Networking": {"Endpoints": [{}, {}, {}, {}, {}]}});
+        assert_eq!(ports(&own).unwrap(), 5);
     }
 }

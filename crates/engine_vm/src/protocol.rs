@@ -121,6 +121,10 @@ pub(crate) enum WorkerRequest {
     AddShare(Share),
     /// Take the share of this name away.
     RemoveShare(String),
+    /// Plug a network card with this name and hardware address in; the descriptor of its link comes along.
+    Plug(String, [u8; 6]),
+    /// Take the network card of this name away.
+    Unplug(String),
 }
 
 /// What a worker says to that.
@@ -267,6 +271,7 @@ mod tests {
                 stops_on_reset: false,
                 controllers: vec![0, 1, 2, 3],
                 disks: disks.collect(),
+                network_ports: 8,
             },
             program: "x".repeat(256),
             user: u32::MAX,

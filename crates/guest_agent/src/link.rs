@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
-    guest::{Renewal, VsockStdioRelaySettings},
+    guest::{GuestNetwork, Renewal, VsockStdioRelaySettings},
 };
 use rustix::{
     fs::{FileType, Mode, OFlags, Uid, fchmod, fchown, fcntl_getfl, fcntl_setfl, fstat},
@@ -106,6 +106,15 @@ pub trait Link {
     /// The system has those of its host anyway, or the kernel refused.
     fn renew(&mut self, _renewal: &Renewal) -> Result<(), Failure> {
         let message = "a container has the clock and the random numbers of its host";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
+    /// Sets the network of the guest up. Cards that come later are set up when they come.
+    ///
+    /// # Errors
+    /// The host sets the system's network up itself, or the kernel refused.
+    fn set_network(&mut self, _wanted: &GuestNetwork) -> Result<(), Failure> {
+        let message = "the host sets the network of a container up itself";
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 

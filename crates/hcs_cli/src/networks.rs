@@ -6,7 +6,7 @@ use hcs::{
     Failure, HResult,
     network::{self, ObjectKind},
 };
-use hcs_schema::documents::ComputeSystem;
+use hcs_schema::{documents::ComputeSystem, rules::names::is_host_name};
 use serde_json::{Value, json};
 
 use crate::options::network::NetworkOptions;
@@ -91,27 +91,43 @@ fn find_or_make(name: &str) -> Result<String, Failure> {
     }
 }
 
-/// Adds to the document of a container what the options say of networks.
+/// Adds to the document of a system what the options say of networks. `host_name` is a further name of a virtual
+/// machine, whose document says it to its kernel alone.
 ///
 /// # Errors
 /// There is no such network, or no networks at all; ports are published in none.
 pub(crate) fn furnish(
     document: &mut ComputeSystem,
     options: &NetworkOptions,
+    host_name: Option<&str>,
 ) -> Result<(), Failure> {
-    let container = document.container.get_or_insert_default();
-    options.name(&mut container.networking);
+    let is_machine = document.virtual_machine.is_some();
+    let networking = match &mut document.virtual_machine {
+        Some(machine) => &mut machine.networking,
+        None => &mut document.container.get_or_insert_default().networking,
+    };
+    options.name(networking);
     let Some(name) = options.network() else {
         return match options.only_in_network() {
             None => Ok(()),
             Some(option) => {
+                let what = if is_machine {
+                    "virtual machine"
+                } else {
+                    "container"
+                };
                 let message =
-                    format!("{option} is for a container that is in a network: --network nat");
+                    format!("{option} is for a {what} that is in a network: --network nat");
                 Err(Failure::new(HResult::E_INVALIDARG, message))
             }
         };
     };
     let endpoint = options.endpoint(&find_or_make(name)?);
-    container.networking.get_or_insert_default().endpoints = Some(vec![endpoint]);
+    let networking = networking.get_or_insert_default();
+    networking.endpoints = Some(vec![endpoint]);
+    if let Some(name) = host_name.filter(|name| is_machine && is_host_name(name)) {
+        let aliases = networking.aliases.get_or_insert_default();
+        aliases.push(name.to_owned());
+    }
     Ok(())
 }

@@ -97,6 +97,16 @@ pub struct Offers {
     pub members: serde_json::Map<String, serde_json::Value>,
 }
 
+/// A network card to be plugged into a virtual machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Card {
+    /// The name of the host's link to it, at most 15 characters. The card has it, too: no other card of the host has
+    /// this one.
+    pub link: String,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+}
+
 /// Where a process lives that has connected to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -453,6 +463,33 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// It has none that the host can reach, or it is gone.
     fn network(&self) -> Result<OwnedFd, Failure> {
         let message = "its network cannot be reached from the host";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
+    /// Whether its endpoints are network cards that are plugged into it ([`Machine::plug`]), and not links that are put
+    /// into [`Machine::network`]. Does not block, and is the same at any time.
+    fn has_cards(&self) -> bool {
+        false
+    }
+
+    /// Makes a link of the host (`tun(4)`, in the network namespace of the calling thread), and plugs a card into the
+    /// machine that sends and receives by it. The link is not up and no port of a bridge: that is for the caller to do.
+    /// It goes with the card. A card of the same name is unplugged before. May be called before [`Machine::start`].
+    ///
+    /// # Errors
+    /// It can have no cards, no place is left for one, or the host refused; no link is left then.
+    fn plug(&self, _card: &Card) -> Result<(), Failure> {
+        let message = "machines of this kind have no network cards";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
+    /// Takes a card's link from it, which is gone then, and asks the guest to let the card go; the guest is not waited
+    /// for. One that is not there is fine.
+    ///
+    /// # Errors
+    /// The machine did not do it; the link may be there.
+    fn unplug(&self, _link: &str) -> Result<(), Failure> {
+        let message = "machines of this kind have no network cards";
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 

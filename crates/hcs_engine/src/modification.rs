@@ -9,7 +9,7 @@ use hcs_schema::{
     coverage::Table,
     documents::{
         Attachment, ContainerProcessor, HvSocketServiceConfig, MappedDirectory, MappedPipe,
-        ModifyRequestType, ModifySettingRequest, Plan9Share,
+        ModifyRequestType, ModifySettingRequest, NetworkAdapter, Plan9Share,
     },
 };
 use serde_json::Value;
@@ -61,6 +61,18 @@ pub enum Action {
     },
     /// Pulls the disk at this place out.
     DetachDisk(DiskPlace),
+    /// Plugs a network adapter in. The service does it, and has the engine plug a card.
+    AddNetworkAdapter {
+        /// Its name in the document of the machine.
+        name: String,
+        /// The adapter.
+        adapter: NetworkAdapter,
+    },
+    /// Pulls a network adapter out.
+    RemoveNetworkAdapter {
+        /// Its name in the document of the machine.
+        name: String,
+    },
     /// Shares a directory of the host with the guest.
     AddShare(Plan9Share),
     /// Ends such a share.
@@ -157,6 +169,13 @@ fn action(
             attachment: document(settings, table)?,
         },
         ("VirtualMachine/Devices/Scsi/*/Attachments/*", Remove) => Action::DetachDisk(place()),
+        ("VirtualMachine/Devices/NetworkAdapters/*", Add) => Action::AddNetworkAdapter {
+            name: name(0),
+            adapter: document(settings, table)?,
+        },
+        ("VirtualMachine/Devices/NetworkAdapters/*", Remove) => {
+            Action::RemoveNetworkAdapter { name: name(0) }
+        }
         ("VirtualMachine/Devices/Plan9/Shares", Add) => {
             Action::AddShare(document(settings, table)?)
         }

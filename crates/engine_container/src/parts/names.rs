@@ -60,14 +60,10 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
     };
     let network = networking.namespace.as_deref().unwrap_or_default();
     let own_links = network.is_empty();
-    let text = asked_for(networking, || {
-        let text = resolver(network);
-        match own_links {
-            // It has links of its own, and a loopback interface that no server of the host listens at.
-            true => text.map(|text| reachable(&text, || upstream(Path::new(UPSTREAM)))),
-            false => text,
-        }
-    });
+    let text = match own_links {
+        true => own_resolver(networking),
+        false => asked_for(networking, || resolver(network)),
+    };
     let entries = networking.host_entries.as_deref().unwrap_or_default();
     let line = |entry: &HostEntry| {
         let (name, address) = (entry.name.as_deref()?, entry.address.as_deref()?);
@@ -78,6 +74,16 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
         resolver: text,
         hosts: entries.iter().filter_map(line).collect(),
         follows: own_links,
+    })
+}
+
+/// The resolver's file of a system with links of its own, and a loopback interface that no server of the host listens
+/// at.
+#[must_use]
+pub fn own_resolver(networking: &Networking) -> Option<String> {
+    asked_for(networking, || {
+        let text = resolver("");
+        text.map(|text| reachable(&text, || upstream(Path::new(UPSTREAM))))
     })
 }
 

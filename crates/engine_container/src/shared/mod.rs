@@ -3,7 +3,8 @@
 //!
 //! 1. [`MachineGroups`]: the control groups of one machine.
 //! 2. [`open_file`], [`open_file_to_write`]: a file that a document names.
-//! 3. [`ProcessName`]: a process, told from a later one with the same pid. [`now`] and [`time`]: times in records.
+//! 3. [`resolver`]: how names are resolved in a system with a network of its own. 4. [`ProcessName`]: a process, told
+//!    from a later one with the same pid. [`now`] and [`time`]: times in records.
 
 mod files;
 mod groups;
@@ -13,4 +14,5 @@ pub use files::{open_directory, open_file, open_file_to_write};
 pub use groups::{MachineGroups, MachineLimits};
 pub use process::ProcessName;
 
+pub use crate::parts::names::own_resolver as resolver;
 pub use crate::record::{now, time};

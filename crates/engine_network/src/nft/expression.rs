@@ -245,6 +245,13 @@ impl Expressions<'_> {
             .compare(EQUAL, &ethertype.to_be_bytes())
     }
 
+    /// The frame is of this type by its header, where a tag of a virtual network stands before the type of what is
+    /// tagged.
+    pub(super) fn header_is(&mut self, ethertype: u16) -> &mut Self {
+        self.load(LINK, 12, 2, REGISTER)
+            .compare(EQUAL, &ethertype.to_be_bytes())
+    }
+
     /// The source of an IPv6 packet is not known yet (`::`).
     pub(super) fn source_is_unknown(&mut self) -> &mut Self {
         self.load(NETWORK, 8, 16, REGISTER).compare(EQUAL, &[0; 16])

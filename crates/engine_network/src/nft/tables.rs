@@ -37,6 +37,8 @@ const INTERFACE: u32 = 41;
 const ETHERTYPE_IPV4: u16 = 0x0800;
 const ETHERTYPE_ARP: u16 = 0x0806;
 const ETHERTYPE_IPV6: u16 = 0x86dd;
+/// The types of frames that have a tag (802.1Q, 802.1ad).
+const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
 /// Bytes of the elements of one message, of at most 64 KiB.
 const MOST_ELEMENT_BYTES: usize = 32 << 10;
@@ -488,6 +490,11 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
     );
     table.rule(chain, |rule| rule.came_in("held", false).accept());
     table.rule(chain, |rule| rule.frame_is_from("cards", false).drop());
+    // What is tagged is of a network that ours have nothing to do with, whatever it carries.
+    for tag in TAGS {
+        table.rule(chain, |rule| rule.header_is(tag).drop());
+    }
+    leases(table, chain);
     table.rule(chain, |rule| {
         rule.frame_is(ETHERTYPE_IPV4)
             .packet_is_from("addresses", true)
@@ -517,6 +524,19 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
             .accept()
     });
     table.rule(chain, |rule| rule.came_in("held", true).drop());
+}
+
+/// Addresses are given by the service: no container answers others that ask a server for one.
+fn leases(table: &mut Table<'_>, chain: &str) {
+    const UDP: u8 = 17;
+    for (ethertype, server) in [(ETHERTYPE_IPV4, 67), (ETHERTYPE_IPV6, 547)] {
+        table.rule(chain, |rule| {
+            rule.frame_is(ethertype)
+                .is_protocol(UDP)
+                .port_in((server, server), false)
+                .drop()
+        });
+    }
 }
 
 /// No container is a router, nor tells where the addresses of others are or that they are taken.

@@ -1,4 +1,5 @@
-//! [`Port`]: an endpoint's pair of links, one end a port of the bridge, the other in the container's namespace.
+//! [`Port`]: an endpoint's pair of links, one end a port of the bridge, the other in the container's namespace. What a
+//! port of the bridge is set to is the same for the card of a virtual machine ([`set_up`]).
 
 use std::os::fd::BorrowedFd;
 
@@ -15,6 +16,9 @@ use crate::{
 };
 
 const NEEDS: &str = "pairs of links (module veth)";
+
+/// The kind of link that a card of a virtual machine has on the host.
+pub(crate) const CARD: &str = "tun";
 
 /// An endpoint's pair of links. A pair that was made and not written down belongs to a namespace, and goes with it.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +46,7 @@ pub(crate) fn found(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option
     let wanted = alias(&host.owner, endpoint.id);
     // Without an alias it is a pair whose making was interrupted; no other program names links so.
     let ours = found.alias.as_ref().is_none_or(|alias| *alias == wanted);
-    if ours && found.kind.as_deref() == Some("veth") {
+    if ours && matches!(found.kind.as_deref(), Some("veth" | CARD)) {
         return Ok(Some(found));
     }
     Err(in_the_way(format!(
@@ -78,6 +82,57 @@ pub(super) fn wanted_mtu(endpoint: &EndpointIntent) -> u32 {
     endpoint.mtu.unwrap_or(USUAL)
 }
 
+/// The bridge of an endpoint's network.
+pub(super) fn bridge_of(host: &mut Host, endpoint: &EndpointIntent) -> Result<Link, Failure> {
+    host.find(&endpoint.bridge)?.ok_or_else(|| {
+        in_the_way(format!(
+            "the bridge {} of the network {} is gone",
+            endpoint.bridge, endpoint.network
+        ))
+    })
+}
+
+/// Names an endpoint's link on the host after the endpoint, and makes it a port of the bridge as the endpoint says. One
+/// that is sound already stays as it is.
+pub(super) fn set_up(
+    host: &mut Host,
+    endpoint: &EndpointIntent,
+    bridge: u32,
+) -> Result<(), Failure> {
+    let doing = format!(
+        "setting up the link {} of the endpoint {}",
+        endpoint.link, endpoint.id
+    );
+    let mut batch = Batch::default();
+    let alias = alias(&host.owner, endpoint.id);
+    link::set_alias(&mut batch, &endpoint.link, &alias, host.ipv6);
+    host.run(&doing, NEEDS, batch)?;
+    let Some(found) = found(host, endpoint)? else {
+        return Err(in_the_way(format!(
+            "the link {} was removed while it was being made",
+            endpoint.link
+        )));
+    };
+    let mut batch = Batch::default();
+    if found.master != Some(bridge) {
+        link::set_master(&mut batch, &found.name, found.index, bridge);
+    }
+    let mtu = wanted_mtu(endpoint);
+    if found.mtu != mtu {
+        link::set_mtu(&mut batch, &found.name, found.index, mtu);
+    }
+    let hairpin = !endpoint.mappings.is_empty();
+    link::set_port(
+        &mut batch,
+        &found.name,
+        found.index,
+        endpoint.isolated,
+        hairpin,
+    );
+    link::set_port_up(&mut batch, &found.name);
+    host.run(&doing, NEEDS, batch)
+}
+
 impl Part for Port<'_> {
     fn check(&self, host: &mut Host) -> Result<(), Failure> {
         found(host, self.endpoint).map(drop)
@@ -85,13 +140,7 @@ impl Part for Port<'_> {
 
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {
         let endpoint = self.endpoint;
-        let Some(bridge) = host.find(&endpoint.bridge)? else {
-            let message = format!(
-                "the bridge {} of the network {} is gone",
-                endpoint.bridge, endpoint.network
-            );
-            return Err(in_the_way(message));
-        };
+        let bridge = bridge_of(host, endpoint)?;
         let mut batch = Batch::default();
         if found(host, endpoint)?.is_none() {
             let pair = Pair {
@@ -104,36 +153,8 @@ impl Part for Port<'_> {
             };
             link::add_pair(&mut batch, &pair);
         }
-        link::set_alias(
-            &mut batch,
-            &endpoint.link,
-            &alias(&host.owner, endpoint.id),
-            host.ipv6,
-        );
         host.run(&self.doing("making"), NEEDS, batch)?;
-        let Some(found) = found(host, endpoint)? else {
-            return Err(in_the_way(format!(
-                "the link {} was removed while it was being made",
-                endpoint.link
-            )));
-        };
-        let mut batch = Batch::default();
-        if found.master != Some(bridge.index) {
-            link::set_master(&mut batch, &found.name, found.index, bridge.index);
-        }
-        let mtu = wanted_mtu(endpoint);
-        if found.mtu != mtu {
-            link::set_mtu(&mut batch, &found.name, found.index, mtu);
-        }
-        link::set_port(
-            &mut batch,
-            &found.name,
-            found.index,
-            endpoint.isolated,
-            !endpoint.mappings.is_empty(),
-        );
-        link::set_port_up(&mut batch, &found.name);
-        host.run(&self.doing("setting up"), NEEDS, batch)
+        set_up(host, endpoint, bridge.index)
     }
 
     fn undo(&self, host: &mut Host) -> Result<(), Failure> {

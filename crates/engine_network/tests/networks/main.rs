@@ -2,10 +2,11 @@
 //!
 //! 1. `world` makes a namespace in the host's place, one for the outside and one per container. 2. `traffic` sends TCP,
 //!    UDP, ICMP and raw packets from any of them. 3. `cases` are the tests, and `upkeep` those of what goes on around
-//!    networks: other programs, changes of what lives, hostile neighbours.
+//!    networks: other programs, changes of what lives, hostile neighbours. `cards` are those of virtual machines.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod cards;
 mod cases;
 mod traffic;
 mod upkeep;

@@ -14,6 +14,7 @@ mod kernel;
 mod m;
 mod machine;
 mod mon;
+pub(crate) mod network_ports;
 mod pflash;
 mod sandbox;
 mod smp;
@@ -44,6 +45,9 @@ pub(crate) struct Board {
     pub(crate) controllers: Vec<u8>,
     /// Its disks, each on one of these.
     pub(crate) disks: Vec<Disk>,
+    /// Places for network cards.
+    #[serde(default)]
+    pub(crate) network_ports: usize,
 }
 
 /// What the board begins with.
@@ -133,6 +137,7 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
     if let Some(descriptor) = numbers.vsock {
         parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
     }
+    parts.push(Box::new(network_ports::NetworkPorts(board.network_ports)));
     parts
 }
 
@@ -226,6 +231,7 @@ mod tests {
             stops_on_reset: true,
             controllers: vec![0, 2],
             disks: vec![disk(0, Format::Qcow2, false), disk(3, Format::Raw, true)],
+            network_ports: 1,
         };
         let numbers = Numbers {
             memory: 5,
@@ -252,7 +258,8 @@ mod tests {
             -add-fd fd=12,set=1 -blockdev QCOW2 -device DISK \
             -add-fd fd=13,set=4 -blockdev RAW -device OPTICAL \
             -device pcie-root-port,id=rp0,chassis=1,slot=1 \
-            -chardev socket,id=vs0,fd=11 -device vhost-user-vsock-pci,id=vsk0,chardev=vs0,bus=rp0";
+            -chardev socket,id=vs0,fd=11 -device vhost-user-vsock-pci,id=vsk0,chardev=vs0,bus=rp0 \
+            -device pcie-root-port,id=np0,chassis=2,slot=2";
         let words: Vec<String> = argv(&board, &numbers);
         let objects = words.iter().filter(|word| word.starts_with('{'));
         let objects = objects.map(|word| serde_json::from_str(word).unwrap());
@@ -281,6 +288,7 @@ mod tests {
             stops_on_reset: false,
             controllers: Vec::new(),
             disks: Vec::new(),
+            network_ports: 0,
         };
         let numbers = Numbers {
             memory: 5,
@@ -311,6 +319,7 @@ mod tests {
             stops_on_reset: true,
             controllers: vec![0],
             disks: vec![disk(0, Format::Raw, false), disk(3, Format::Raw, true)],
+            network_ports: 0,
         };
         let numbers = Numbers {
             memory: 5,

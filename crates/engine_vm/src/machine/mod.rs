@@ -1,5 +1,6 @@
 //! [`VmMachine`]: one virtual machine, as the service holds it.
 
+mod cards;
 pub(crate) mod control;
 mod guest;
 mod modify;
@@ -13,7 +14,7 @@ use std::{
 };
 
 use hcs_engine::{
-    engine::{CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer},
+    engine::{Card, CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer},
     modification::HostChange,
 };
 use hcs_schema::{
@@ -334,6 +335,18 @@ impl Machine for VmMachine {
 
     fn record(&self) -> String {
         serde_json::to_string(&self.record).unwrap_or_default()
+    }
+
+    fn has_cards(&self) -> bool {
+        true
+    }
+
+    fn plug(&self, card: &Card) -> Result<(), Failure> {
+        cards::plug(self, card)
+    }
+
+    fn unplug(&self, link: &str) -> Result<(), Failure> {
+        cards::unplug(self, link)
     }
 
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {

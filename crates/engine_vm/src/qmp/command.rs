@@ -151,6 +151,28 @@ impl Command for RemoveFd {
     }
 }
 
+/// Gives QEMU a descriptor, by a name.
+#[derive(Clone, Debug)]
+pub(crate) struct GetFd<'a> {
+    /// The name.
+    pub(crate) name: String,
+    /// The descriptor.
+    pub(crate) descriptor: BorrowedFd<'a>,
+}
+
+impl Command for GetFd<'_> {
+    const NAME: &'static str = "getfd";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "fdname": self.name }))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.descriptor)
+    }
+}
+
 macro_rules! commands_with {
     ($($(#[$doc:meta])* $name:ident = $wire:literal, $arguments:expr;)*) => {
         $(
@@ -176,6 +198,12 @@ commands_with! {
     BlockdevAdd = "blockdev-add", Value::clone;
     /// Closes the image of this name.
     BlockdevDel = "blockdev-del", |name| json!({ "node-name": name });
+    /// Closes the descriptor of this name.
+    CloseFd = "closefd", |name| json!({ "fdname": name });
+    /// Connects the host's end of a card.
+    NetdevAdd = "netdev_add", Value::clone;
+    /// Takes the host's end of a card away.
+    NetdevDel = "netdev_del", |name| json!({ "id": name });
     /// Plugs a device in.
     DeviceAdd = "device_add", Value::clone;
     /// Has the device of this name unplugged, which an event tells.

@@ -2,3 +2,4 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod process;
+pub(crate) mod tap;

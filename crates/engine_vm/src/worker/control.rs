@@ -10,6 +10,7 @@ use hcs_wire::peer::Peer;
 use rustix::process::geteuid;
 
 use super::{
+    cards::{CardError, Cards},
     disks::{self, DiskError, Held},
     hv_socket::HvSocket,
     shares::Shares,
@@ -36,6 +37,7 @@ pub(super) struct Parts<'a> {
     /// None after QEMU has closed it.
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut Held,
+    pub(super) cards: &'a mut Cards,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
     pub(super) shares: Option<&'a Shares>,
@@ -48,6 +50,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
     let Parts {
         monitor,
         held,
+        cards,
         dialled,
         sockets,
         shares,
@@ -71,6 +74,10 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (WorkerRequest::SetService(port, service), _) => (set(sockets, port, service), None),
         (WorkerRequest::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
         (WorkerRequest::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
+        (WorkerRequest::Plug(name, mac), Some(monitor)) => {
+            (plug(cards, monitor, (&name, mac), file.as_ref()), None)
+        }
+        (WorkerRequest::Unplug(name), Some(monitor)) => (card(cards.unplug(monitor, &name)), None),
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
             (
@@ -102,6 +109,26 @@ fn on(shares: Option<&Shares>, change: impl FnOnce(&Shares) -> WorkerAnswer) -> 
         "the virtual machine has no shares: its document has no VirtualMachine/Devices/Plan9";
     let refused = || WorkerAnswer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
     shares.map_or_else(refused, change)
+}
+
+fn plug(
+    cards: &mut Cards,
+    monitor: &mut Client,
+    which: (&str, [u8; 6]),
+    link: Option<&OwnedFd>,
+) -> WorkerAnswer {
+    match link {
+        Some(link) => card(cards.plug(monitor, which, link)),
+        None => WorkerAnswer::Failed("no link came along".to_owned()),
+    }
+}
+
+fn card(done: Result<(), CardError>) -> WorkerAnswer {
+    match done {
+        Ok(()) => WorkerAnswer::Done,
+        Err(CardError::Qmp(error)) => WorkerAnswer::Failed(error.to_string()),
+        Err(other) => WorkerAnswer::Refused(HResult::HCS_E_INVALID_STATE.0, other.to_string()),
+    }
 }
 
 fn found(stream: Option<OwnedFd>) -> (WorkerAnswer, Option<OwnedFd>) {
@@ -170,6 +197,8 @@ fn steer(
         | WorkerRequest::SetService(..)
         | WorkerRequest::AddShare(_)
         | WorkerRequest::RemoveShare(_)
+        | WorkerRequest::Plug(..)
+        | WorkerRequest::Unplug(_)
         | WorkerRequest::Detach(_) => {}
         WorkerRequest::Attach(_) => {
             return Ok(WorkerAnswer::Failed("no file came along".to_owned()));

@@ -6,12 +6,13 @@
 //!
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
-//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`: those that come and
-//!    go.
+//! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`, `cards`: those that
+//!    come and go.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.
 
+mod cards;
 mod control;
 mod disks;
 mod hv_socket;
@@ -46,6 +47,7 @@ use crate::{
     protocol::{self, Report, Setup},
     sys::descriptors,
 };
+use cards::Cards;
 use disks::Held;
 use hv_socket::HvSocket;
 use serial::Port;
@@ -223,6 +225,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         control,
         exit,
         held: Held::default(),
+        cards: Cards::new(setup.board.network_ports),
     })
 }
 

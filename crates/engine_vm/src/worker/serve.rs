@@ -14,6 +14,7 @@ use rustix::{
 };
 
 use super::{
+    cards::Cards,
     control::{self, Parts},
     disks::Held,
     hv_socket::HvSocket,
@@ -50,6 +51,8 @@ pub(super) struct Worker {
     pub(super) exit: File,
     /// Files that QEMU has not closed yet.
     pub(super) held: Held,
+    /// Its network cards.
+    pub(super) cards: Cards,
 }
 
 impl Worker {
@@ -108,6 +111,9 @@ impl Worker {
         let read = monitor.read_events();
         while let Some(event) = monitor.next_event() {
             heard.hear(&event);
+            if let Event::Unplugged(device) = &event {
+                self.cards.has_left(device);
+            }
             if event == Event::Reset
                 && let Some(vsock) = &self.vsock
             {
@@ -155,6 +161,7 @@ impl Worker {
         Parts {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
+            cards: &mut self.cards,
             dialled: &self.dialled,
             sockets: self.sockets.as_ref(),
             shares: self.shares.as_ref(),
@@ -224,6 +231,7 @@ mod tests {
             control,
             exit: tempfile::tempfile().unwrap(),
             held: Held::default(),
+            cards: Cards::default(),
         };
         qemus_end.unwrap();
         let vsock = worker.vsock.as_ref().unwrap().handle();

@@ -6,7 +6,7 @@
 //!
 //! 1. [`run`]: the whole program.
 //! 2. `setup`, `modules`: the first process's work.
-//! 3. `shares`: directories of the host.
+//! 3. `shares`: directories of the host. `network`: network cards, and the names of others.
 //! 4. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its
 //!    host.
 //!
@@ -14,6 +14,7 @@
 
 mod kept;
 mod modules;
+mod network;
 mod renewal;
 mod setup;
 mod shares;
@@ -96,7 +97,8 @@ fn serve_host(role: Role) -> i32 {
                 link.mount_shares();
             }
             log(&format!("dialling port {BRIDGE_PORT} of the host"));
-            serve(link, Own::at_usual_places(), privileges(), role)
+            let own = Own::at_usual_places().with_hosts(network::hosts());
+            serve(link, own, privileges(), role)
         }
         Err(errno) => {
             log(&format!(

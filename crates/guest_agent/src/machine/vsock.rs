@@ -14,7 +14,7 @@ use std::{
 use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
-    guest::{BRIDGE_PORT, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings},
+    guest::{BRIDGE_PORT, GuestNetwork, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings},
 };
 use rustix::{
     event::{
@@ -30,7 +30,7 @@ use rustix::{
     },
 };
 
-use super::{kept, renewal, shares};
+use super::{kept, network::Network, renewal, shares};
 use crate::{agent::log, link::Link, sys::vsock};
 
 /// The longest that the host may take to accept the streams of a process.
@@ -45,8 +45,8 @@ const OWN_PORTS: RangeInclusive<u32> = 512..=LAST_RESERVED_PORT;
 /// The first pause, and the longest.
 const PAUSES: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(250)];
 
-/// Dials the host at [`BRIDGE_PORT`]. Its descriptor covers a timer, which runs between attempts, and the socket of the
-/// attempt that is being made.
+/// Dials the host at [`BRIDGE_PORT`]. Its descriptor covers a timer, which runs between attempts, the socket of the
+/// attempt that is being made, and the kernel's news of network cards.
 #[derive(Debug)]
 pub(super) struct VsockLink {
     events: OwnedFd,
@@ -59,6 +59,8 @@ pub(super) struct VsockLink {
     said: Option<Errno>,
     /// Why a directory of the host is not where the kernel's command line wants it. Nothing is run then.
     missing: Option<Failure>,
+    /// Its network cards, once the host has told of some.
+    network: Option<Network>,
 }
 
 /// The ports that are dialled from, one after the other, so that one is used again as late as possible.
@@ -159,6 +161,7 @@ impl VsockLink {
             failed: 0,
             said: None,
             missing: None,
+            network: None,
         };
         link.wait(Duration::from_nanos(1))?;
         Ok(link)
@@ -210,6 +213,9 @@ impl Link for VsockLink {
     }
 
     fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
+        if let Some(network) = &mut self.network {
+            network.look();
+        }
         match self.dial() {
             Ok(None) => Ok(None),
             Ok(Some(stream)) => {
@@ -268,6 +274,20 @@ impl Link for VsockLink {
             return Err(missing.clone());
         }
         renewal::apply(renewal)
+    }
+
+    fn set_network(&mut self, wanted: &GuestNetwork) -> Result<(), Failure> {
+        let network = match &mut self.network {
+            Some(network) => network,
+            None => {
+                let opened = Network::open()?;
+                let number = EventData::new_u64(2);
+                epoll::add(&self.events, opened.descriptor(), number, EventFlags::IN)
+                    .map_err(|errno| errno::failed("news of network cards cannot be had", errno))?;
+                self.network.insert(opened)
+            }
+        };
+        network.set(wanted)
     }
 
     fn change(&mut self, request: &serde_json::Value) -> Option<Result<(), Failure>> {

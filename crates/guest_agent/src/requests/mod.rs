@@ -28,7 +28,7 @@ use hcs_wire::{
 };
 use serde::Serialize;
 
-use crate::{agent::Agent, link::Link, names, stream::StreamEnd};
+use crate::{agent::Agent, link::Link, stream::StreamEnd};
 
 /// Requests served before others get their turn: starting this many programs takes a few milliseconds.
 const TURN_REQUESTS: usize = 8;
@@ -207,8 +207,7 @@ impl<L: Link> Agent<L> {
             }
             Rpc::UpdateNames => {
                 let request = parse::<UpdateNames>(call, body)?;
-                names::write(self.facts.own.hosts(), &request.hosts)?;
-                call.done()
+                self.update_names(call, &request)
             }
             Rpc::Create | Rpc::DeleteContainerState => {
                 parse::<RequestBase>(call, body)?;

@@ -6,7 +6,7 @@ use hcs_wire::{
     guest::{
         DumpStacksResponse, GcsCapabilities, GuestDefinedCapabilities, ModifySettings,
         NegotiateProtocol, NegotiateProtocolResponse, PROTOCOL_VERSION, Rpc, SchemaVersion,
-        ShutDown, code,
+        ShutDown, UpdateNames, code,
     },
 };
 
@@ -14,7 +14,7 @@ use super::{BridgeAnswer, BridgeCall};
 use crate::{
     agent::{Agent, Role},
     link::Link,
-    machine,
+    machine, names,
     sys::signals,
 };
 
@@ -52,6 +52,20 @@ impl<L: Link> Agent<L> {
             stream.negotiated = true;
         }
         Ok(answer)
+    }
+
+    /// Takes what the host tells of networks. Neither part keeps the other from being taken.
+    pub(super) fn update_names(
+        &mut self,
+        call: &BridgeCall,
+        request: &UpdateNames,
+    ) -> BridgeAnswer {
+        let written = names::write(self.facts.own.hosts(), &request.hosts);
+        if let Some(network) = &request.network {
+            self.link.set_network(network)?;
+        }
+        written?;
+        call.done()
     }
 
     /// Requests without a body of their own.

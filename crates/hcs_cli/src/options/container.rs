@@ -230,10 +230,6 @@ impl ContainerOptions {
             ("--no-hosts", self.no_hosts),
             ("--userns", self.userns.is_some()),
             ("--net-namespace", self.net_namespace.is_some()),
-            (
-                self.networks.given().unwrap_or("--network"),
-                self.networks.given().is_some(),
-            ),
             ("--cap-add", privileges.added().is_some()),
             ("--cap-drop", privileges.dropped().is_some()),
             (

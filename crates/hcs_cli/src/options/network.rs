@@ -17,8 +17,8 @@ pub(crate) struct NetworkOptions {
     #[arg(long, value_name = "NAME", conflicts_with = "net_namespace")]
     network: Option<String>,
 
-    /// Let a port of this machine lead to one of the container; repeat for more. Without an address at all of this
-    /// machine's, but not at ::1
+    /// Let a port of this machine lead to one of the container or virtual machine; repeat for more. Without an address
+    /// at all of this machine's, but not at ::1
     #[arg(short = 'p', long = "publish", value_name = "[ADDR:]HOST:CTR[/udp]", value_parser = parse,
           requires = "network")]
     published: Vec<Published>,
@@ -126,19 +126,6 @@ impl NetworkOptions {
     /// The network that is named, if any is.
     pub(crate) fn network(&self) -> Option<&str> {
         self.network.as_deref().filter(|name| *name != "none")
-    }
-
-    /// The option that was given, if any was.
-    pub(crate) fn given(&self) -> Option<&'static str> {
-        let given = [
-            ("--network", self.network.is_some()),
-            ("--add-host", !self.hosts.is_empty()),
-            ("--dns", !self.servers.is_empty()),
-            ("--dns-search", !self.domains.is_empty()),
-        ];
-        given
-            .into_iter()
-            .find_map(|(name, given)| given.then_some(name))
     }
 
     /// The first option that was given and means nothing without a network.

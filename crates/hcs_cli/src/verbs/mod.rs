@@ -70,11 +70,13 @@ fn system_document(
 ) -> Result<ComputeSystem, Failure> {
     if !machine.is_machine(container)? {
         let mut document = container.document(here, image, ends_with_us)?;
-        networks::furnish(&mut document, &container.networks)?;
+        networks::furnish(&mut document, &container.networks, None)?;
         return Ok(document);
     }
     let boot = guest_image::boot(machine, here)?;
-    machine.document(container, boot, here, ends_with_us)
+    let mut document = machine.document(container, boot, here, ends_with_us)?;
+    networks::furnish(&mut document, &container.networks, container.host_name())?;
+    Ok(document)
 }
 
 /// The text of `file`; `-` is standard input.

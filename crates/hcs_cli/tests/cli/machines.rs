@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A directory for guest images.
-struct Images(TempDir);
+pub(crate) struct Images(TempDir);
 
 fn read(about: &Path) -> Value {
     serde_json::from_str(&fs::read_to_string(about).unwrap()).unwrap()
@@ -33,14 +33,14 @@ impl Images {
     }
 
     /// With the image "default".
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let images = Self(tempfile::tempdir().unwrap());
         let mut build = images.hcs("guest-image build --kernel");
         ended(build.arg(kernel())).fine();
         images
     }
 
-    fn hcs(&self, words: &str) -> Command {
+    pub(crate) fn hcs(&self, words: &str) -> Command {
         let mut command = hcs(words.split_whitespace());
         command.env("HCS_GUEST_IMAGES", self.0.path());
         command

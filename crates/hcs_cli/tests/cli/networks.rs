@@ -22,6 +22,7 @@ use tempfile::TempDir;
 
 use crate::{
     common::{Ended, ended, hcs},
+    machines::Images,
     rootless::User,
 };
 
@@ -73,7 +74,11 @@ impl World {
     }
 
     fn hcs(&self, arguments: &[&str]) -> Ended {
-        let mut command = hcs(arguments);
+        self.ended(hcs(arguments))
+    }
+
+    /// Runs a command of `hcs`.
+    fn ended(&self, mut command: Command) -> Ended {
         command.env("HCS_ENDPOINT", self.folder.path().join("hcs.sock"));
         ended(&mut command)
     }
@@ -486,6 +491,50 @@ fn the_lines_of_the_readme_work() {
         }
     }
     assert_eq!(world.shell("nft list tables"), "");
+}
+
+#[test]
+fn the_options_of_networks_are_those_of_a_virtual_machine_too() {
+    let world = World::new();
+    let images = Images::new();
+    let server = "run -d --id web --network nat -- perl -e".split_whitespace();
+    let server: Vec<&str> = server.chain([SERVER]).collect();
+    world.hcs(&server).fine();
+    let options = "--isolation vm --id box --network nat -p 8090:80 --ip 10.231.0.77 --mac 00-15-5D-0A-0B-0C --alias db \
+                   --dns 192.0.2.53 --dns-search a.example --add-host up:192.0.2.1 --hostname lodge";
+    let script = "ip -o -4 addr show dev eth0; ip link show dev eth0; cat /etc/resolv.conf /etc/hosts; \
+                  nc web 80 </dev/null; echo there | nc -l -p 80";
+    let machine = images.hcs(&format!("run {options} -- sh -c"));
+    let said = thread::scope(|scope| {
+        let running = scope.spawn(|| {
+            let mut machine = machine;
+            machine.arg(script);
+            world.ended(machine)
+        });
+        assert_eq!(world.heard(8090), "there\n");
+        running.join().unwrap()
+    });
+    let said = said.fine();
+    for line in [
+        "inet 10.231.0.77/24",
+        "link/ether 00:15:5d:0a:0b:0c",
+        "nameserver 192.0.2.53\n",
+        "search a.example\n",
+        "192.0.2.1\tup\n",
+        "10.231.0.77\tbox\n",
+        "10.231.0.77\tdb\n",
+        "10.231.0.77\tlodge\n",
+        "\tweb\n",
+        "\nhere\n",
+    ] {
+        assert!(said.contains(line), "{line:?}: {said}");
+    }
+    let none = images.hcs("run --isolation vm --net-namespace x -- true");
+    let none = world.ended(none);
+    assert!(none.err.contains("--net-namespace"), "{none:?}");
+    world.words("terminate web").fine();
+    let left = world.shell("ip -o link show");
+    assert!(!left.contains("hce"), "{left}");
 }
 
 #[test]

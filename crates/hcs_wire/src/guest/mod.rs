@@ -63,8 +63,8 @@ pub use process::{
 };
 pub use renewal::{ENTROPY_BYTES, Renew, Renewal};
 pub use system::{
-    ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse,
-    ModifySettings, ShutDown, UpdateNames,
+    ContainerNotification, DumpStacksResponse, GetProperties, GetPropertiesResponse, GuestCard,
+    GuestNetwork, GuestRoute, ModifySettings, ShutDown, UpdateNames,
 };
 
 /// Size of the header.

@@ -29,6 +29,50 @@ pub struct UpdateNames {
     /// Lines as in `hosts(5)`, in place of those of the request before; at most [`super::MAX_NAMES_BYTES`].
     #[serde(default)]
     pub hosts: String,
+    /// To the agent of a virtual machine: what its network is to be, in place of that of the request before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<GuestNetwork>,
+}
+
+/// The network of a virtual machine, as its agent sets it up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GuestNetwork {
+    /// Its network cards. Some may not be there yet, and come later.
+    #[serde(default)]
+    pub cards: Vec<GuestCard>,
+    /// The text of its `/etc/resolv.conf`; empty where that is to stay.
+    #[serde(default)]
+    pub resolver: String,
+}
+
+/// A network card of a virtual machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GuestCard {
+    /// Its hardware address, by which it is found.
+    pub mac: String,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+    /// Its addresses with the lengths of their prefixes, as `10.0.0.2/24`.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// Routes by it.
+    #[serde(default)]
+    pub routes: Vec<GuestRoute>,
+}
+
+/// A route of a virtual machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GuestRoute {
+    /// Where it leads, as `0.0.0.0/0`.
+    pub to: String,
+    /// The address of the router.
+    pub router: String,
+    /// The one with the lowest is taken.
+    #[serde(default)]
+    pub metric: u16,
 }
 
 /// `GetProperties` request.

@@ -6,7 +6,8 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use hcn::{Changes, Guid, Object};
+use engine_container::shared::resolver;
+use hcn::{Changes, Guid, Mac, Object};
 use hcs_engine::engine::Machine;
 use hcs_schema::{
     Failure, HResult,
@@ -17,30 +18,45 @@ use hcs_wire::{environment::is_root, network::ObjectKind};
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::{Held, Networks, Occupant, calls, join};
+use super::{GuestNames, Held, Networks, Occupant, calls, join, machines};
+use crate::record::blocking::blocking;
 
 const NAMESPACE: &str = "/Container/Networking/Namespace";
-const ENDPOINTS: &str = "/Container/Networking/Endpoints";
+pub(super) const ENDPOINTS: &str = "/Container/Networking/Endpoints";
 const ADAPTERS: &str = "/Container/Networking/NetworkAdapters";
 const ALIASES: &str = "/Container/Networking/Aliases";
 
 /// Where a container is in the networks of this service, and what it is called there beside its id.
 #[derive(Debug)]
 pub(crate) struct Place {
-    home: Home,
-    names: Vec<String>,
+    pub(super) home: Home,
+    pub(super) names: Vec<String>,
+    /// What a virtual machine has besides, and how names are resolved in it.
+    pub(super) machine: Option<(GuestNames, Networking)>,
+}
+
+/// An endpoint that a client has made.
+#[derive(Clone, Debug)]
+pub(super) struct Adapter {
+    /// The place in the document that names it.
+    pub(super) pointer: String,
+    pub(super) endpoint: Guid,
+    /// The hardware address that the document expects, with its place.
+    pub(super) mac: Option<(String, Mac)>,
 }
 
 #[derive(Debug)]
-enum Home {
+pub(super) enum Home {
     /// In a namespace that a client has made.
     Namespace(Guid),
     /// In one of its own.
     Own {
         /// Documents of the endpoints that are made for it.
         endpoints: Vec<Value>,
+        /// The place of these in the document.
+        at: &'static str,
         /// Endpoints that a client has made.
-        adapters: Vec<Guid>,
+        adapters: Vec<Adapter>,
     },
 }
 
@@ -49,6 +65,9 @@ enum Home {
 /// # Errors
 /// It asks for what this service does not have, or twice for a network, by JSON pointer.
 pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failure> {
+    if let Some(machine) = &document.virtual_machine {
+        return machines::claim(machine);
+    }
     let Some(container) = document.container.as_mut() else {
         return Ok(None);
     };
@@ -84,14 +103,7 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
         None => own,
     };
     let Some(home) = home else {
-        return match aliases.is_empty() {
-            true => Ok(None),
-            false => {
-                let message = "other containers find it by an alias in a network of this service only: name an endpoint, or \
-                               leave the aliases out";
-                Err(refused(ALIASES, message))
-            }
-        };
+        return without_network(&aliases);
     };
     if let Home::Own { endpoints, .. } = &home {
         resolve(networking, endpoints);
@@ -104,11 +116,22 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
     Ok(Some(Place {
         home,
         names: names.collect(),
+        machine: None,
     }))
 }
 
+/// A container that is in no network of this service.
+fn without_network(aliases: &[String]) -> Result<Option<Place>, Failure> {
+    if aliases.is_empty() {
+        return Ok(None);
+    }
+    let message = "other containers find it by an alias in a network of this service only: name an endpoint, or leave the \
+                   aliases out";
+    Err(refused(ALIASES, message))
+}
+
 /// Names are resolved as the first endpoint says that says it, where the container's document does not.
-fn resolve(networking: &mut Networking, endpoints: &[Value]) {
+pub(super) fn resolve(networking: &mut Networking, endpoints: &[Value]) {
     let texts = |key: &str, is_fine: fn(&str) -> bool| -> Option<Vec<String>> {
         let pointer = format!("/Dns/{key}");
         let listed = endpoints.iter().find_map(|one| {
@@ -147,22 +170,34 @@ fn own(networking: &mut Networking) -> Result<Option<(&'static str, Home)>, Fail
         (false, _) => ENDPOINTS,
         (true, false) => ADAPTERS,
     };
-    let adapters = named.iter().enumerate().map(|(at, id)| {
-        let message = "the id of an endpoint is expected";
-        id.parse()
-            .map_err(|_| refused(&format!("{ADAPTERS}/{at}"), message))
-    });
-    let adapters = adapters.collect::<Result<_, _>>()?;
+    let adapters = adapters(ADAPTERS, &named)?;
     Ok(Some((
         first,
         Home::Own {
             endpoints,
+            at: ENDPOINTS,
             adapters,
         },
     )))
 }
 
-fn refused(pointer: &str, message: &'static str) -> Failure {
+/// The endpoints that a list at `pointer` names.
+pub(super) fn adapters(pointer: &str, named: &[String]) -> Result<Vec<Adapter>, Failure> {
+    let adapters = named.iter().enumerate().map(|(at, id)| {
+        let pointer = format!("{pointer}/{at}");
+        match id.parse() {
+            Ok(endpoint) => Ok(Adapter {
+                pointer,
+                endpoint,
+                mac: None,
+            }),
+            Err(_) => Err(refused(&pointer, "the id of an endpoint is expected")),
+        }
+    });
+    adapters.collect()
+}
+
+pub(super) fn refused(pointer: &str, message: &'static str) -> Failure {
     Failure::new(HResult::HCS_E_INVALID_JSON, message).cause_at(pointer.to_owned(), message)
 }
 
@@ -177,10 +212,21 @@ impl Networks {
         (id, runtime_id): (&str, &str),
         machine: Arc<dyn Machine>,
     ) -> Result<(), Failure> {
+        let machine_names = match place.machine {
+            Some((names, networking)) => {
+                let resolver = blocking(move || Ok(resolver(&networking))).await?;
+                Some(GuestNames {
+                    resolver: resolver.unwrap_or_default(),
+                    ..names
+                })
+            }
+            None => None,
+        };
         let occupant = Occupant {
             id: id.to_owned(),
             runtime_id: runtime_id.to_owned(),
             names: place.names,
+            machine: machine_names,
         };
         let named = runtime_id.to_owned();
         self.machines.borrow_mut().insert(named, machine);
@@ -189,8 +235,9 @@ impl Networks {
             Home::Namespace(namespace) => enter(held, namespace, occupant, changes),
             Home::Own {
                 endpoints,
+                at,
                 adapters,
-            } => furnish(held, &endpoints, &adapters, occupant, changes),
+            } => furnish(held, (at, &endpoints), &adapters, occupant, changes),
         });
         let moved = moved.await;
         if moved.is_err() {
@@ -255,10 +302,10 @@ fn enter(
 }
 
 /// A container gets a namespace of its own, with endpoints that are made for it and such that are there.
-fn furnish(
+pub(super) fn furnish(
     held: &mut Held,
-    endpoints: &[Value],
-    adapters: &[Guid],
+    (place, endpoints): (&str, &[Value]),
+    adapters: &[Adapter],
     occupant: Occupant,
     changes: &mut Changes,
 ) -> Result<(), Failure> {
@@ -274,21 +321,46 @@ fn furnish(
         .insert(Object::Namespace(namespace), runtime_id.clone());
     for (at, settings) in endpoints.iter().enumerate() {
         let made = make_endpoint(held, settings, changes);
-        let id = made.map_err(|failure| below(failure, &format!("{ENDPOINTS}/{at}")))?;
+        let id = made.map_err(|failure| below(failure, &format!("{place}/{at}")))?;
         held.made_for
             .insert(Object::Endpoint(id), runtime_id.clone());
         let request = about_endpoint(id);
         join(changes, held.state.modify_namespace(namespace, &request)?);
     }
-    for (at, id) in adapters.iter().enumerate() {
-        let attached = held.state.modify_namespace(namespace, &about_endpoint(*id));
-        let attached = attached.map_err(|failure| {
-            let message = failure.message.clone();
-            failure.cause_at(format!("{ADAPTERS}/{at}"), message)
-        });
-        join(changes, attached?);
+    for adapter in adapters {
+        put_in(held, namespace, adapter, changes)?;
     }
     enter(held, namespace, occupant, changes)
+}
+
+/// Puts an endpoint that a client has made into the namespace of a system.
+pub(super) fn put_in(
+    held: &mut Held,
+    namespace: Guid,
+    adapter: &Adapter,
+    changes: &mut Changes,
+) -> Result<(), Failure> {
+    let at = |failure: Failure, pointer: &str| {
+        let message = failure.message.clone();
+        failure.cause_at(pointer.to_owned(), message)
+    };
+    let request = about_endpoint(adapter.endpoint);
+    let attached = held.state.modify_namespace(namespace, &request);
+    join(
+        changes,
+        attached.map_err(|failure| at(failure, &adapter.pointer))?,
+    );
+    let has = held.state.endpoint(adapter.endpoint)?.mac();
+    match &adapter.mac {
+        Some((pointer, mac)) if *mac != has => {
+            let message = format!(
+                "the endpoint {} has the hardware address {has}, not {mac}: leave it out here, or make the endpoint with it",
+                adapter.endpoint
+            );
+            Err(at(Failure::new(HResult::E_INVALIDARG, message), pointer))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn make_endpoint(
@@ -316,7 +388,7 @@ fn make_endpoint(
 }
 
 /// A failure whose pointers begin at `pointer`.
-fn below(mut failure: Failure, pointer: &str) -> Failure {
+pub(super) fn below(mut failure: Failure, pointer: &str) -> Failure {
     if failure.causes.iter().all(|cause| cause.pointer.is_none()) {
         let message = failure.message.clone();
         return failure.cause_at(pointer, message);
@@ -364,6 +436,11 @@ fn about_container(request: &str, id: &str) -> String {
 }
 
 fn about_endpoint(id: Guid) -> String {
+    about_endpoint_as("Add", id)
+}
+
+/// A request of a namespace about an endpoint.
+pub(super) fn about_endpoint_as(request: &str, id: Guid) -> String {
     let settings = json!({ "EndpointId": id });
-    json!({ "ResourceType": "Endpoint", "RequestType": "Add", "Settings": settings }).to_string()
+    json!({ "ResourceType": "Endpoint", "RequestType": request, "Settings": settings }).to_string()
 }

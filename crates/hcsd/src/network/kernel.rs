@@ -3,14 +3,14 @@
 use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
-    Former, Forwarding, Host, Rules, attach, detach, forget, make_network, remove_network, survey,
-    sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, detach, forget,
+    make_network, remove_network, survey, sweep, write_rules,
 };
 use hcn::{
     Guid,
     intent::{EndpointIntent, Intent},
 };
-use hcs_engine::engine::Machine;
+use hcs_engine::engine::{self, Machine};
 use hcs_schema::Failure;
 use tracing::warn;
 
@@ -54,6 +54,7 @@ impl Change {
         // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
         // held to no rules once its address is given back.
         for endpoint in self.before.endpoints.iter().filter(gone) {
+            self.unplug(endpoint);
             detach(&mut host, endpoint)?;
         }
         for network in &self.before.networks {
@@ -89,12 +90,43 @@ impl Change {
         Ok(self.former)
     }
 
-    fn attach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    fn machine_of(&self, endpoint: &EndpointIntent) -> Option<&Arc<dyn Machine>> {
         let mut machines = self.machines.iter();
-        let Some((_, machine)) = machines.find(|(namespace, _)| *namespace == endpoint.namespace)
-        else {
+        let of = machines.find(|(namespace, _)| *namespace == endpoint.namespace);
+        of.map(|(_, machine)| machine)
+    }
+
+    /// Takes the card of an endpoint from its machine, where it has one. It may have ended: then the card is gone
+    /// anyway.
+    fn unplug(&self, endpoint: &EndpointIntent) {
+        let machine = self.machine_of(endpoint);
+        if let Some(machine) = machine.filter(|machine| machine.has_cards())
+            && let Err(failure) = machine.unplug(&endpoint.link)
+        {
+            // Its link is removed all the same.
+            warn!("a network adapter stays: {}", failure.log_line());
+        }
+    }
+
+    /// Takes a card from whichever machine has it: an earlier service may not have come to that. A QEMU whose link is
+    /// removed would never rest.
+    fn forget_card(&self, link: &str) {
+        let machines = self.machines.iter().map(|(_, machine)| machine);
+        for machine in machines.filter(|machine| machine.has_cards()) {
+            if let Err(failure) = machine.unplug(link) {
+                warn!("a network adapter stays: {}", failure.log_line());
+            }
+        }
+    }
+
+    /// Puts an endpoint into its machine.
+    fn attach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+        let Some(machine) = self.machine_of(endpoint) else {
             return Ok(());
         };
+        if machine.has_cards() {
+            return plug(&**machine, host, endpoint);
+        }
         let network = machine.network()?;
         attach(host, endpoint, network.as_fd())
     }
@@ -138,6 +170,25 @@ impl Change {
     }
 }
 
+/// Plugs the card of an endpoint into its machine, or sets up what there is of it.
+fn plug(machine: &dyn Machine, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    let card = Card(endpoint);
+    // Before the machine is changed.
+    card.check(host)?;
+    let was_there = card.is_there(host)?;
+    if !was_there {
+        machine.plug(&engine::Card {
+            link: endpoint.link.clone(),
+            mac: endpoint.mac.0,
+        })?;
+    }
+    attach_card(host, endpoint).inspect_err(|_| {
+        if !was_there && let Err(also) = machine.unplug(&endpoint.link) {
+            warn!("a network adapter stays: {}", also.log_line());
+        }
+    })
+}
+
 /// What came of what an earlier service left.
 #[derive(Debug)]
 pub(super) struct Restored {
@@ -156,6 +207,9 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     let mut host = Host::open(&change.owner)?;
     let found = survey(&mut host, &change.after)?;
     let mut faults = Vec::new();
+    for stray in &found.strays {
+        change.forget_card(&stray.link.name);
+    }
     faults.extend(sweep(&mut host, &found.strays).err());
     for network in &change.after.networks {
         if found.networks.contains(&network.id) {
@@ -168,8 +222,11 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         let wanted = change.wanted.contains(&endpoint.id);
         let is_sound = wanted && !found.endpoints.contains(&endpoint.id);
         // What is there may be half of it, or that of a machine that has just ended. The host's side is sound before
-        // the other one is made, so that is looked at in any case.
-        let cleared = match is_sound {
+        // the other one is made, so that is looked at in any case. The link of a card is that of a machine that lives,
+        // and is repaired in place.
+        let machine = change.machine_of(endpoint).filter(|_| wanted);
+        let is_card = machine.is_some_and(|machine| machine.has_cards());
+        let cleared = match is_sound || is_card {
             true => Ok(()),
             false => detach(&mut host, endpoint),
         };

@@ -2,8 +2,8 @@
 //! together.
 //!
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
-//!    container, from its document to its end. [`names`]: what it is called in them. 3. `store`: a record per object.
-//!    4. `kernel`: from what is there to what is wanted.
+//!    container, from its document to its end. [`machines`]: that of a virtual machine. [`names`]: what it is called in
+//!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -16,6 +16,7 @@
 mod calls;
 mod containers;
 mod kernel;
+mod machines;
 mod names;
 mod store;
 
@@ -44,11 +45,12 @@ use crate::{
 };
 use kernel::{Change, Restored};
 use names::Names;
-use store::{Calls, Occupant, Store, Stored};
+use store::{Calls, GuestNames, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
-pub(crate) use names::NameReader;
+pub(crate) use machines::AdapterChange;
+pub(crate) use names::{NameReader, Told};
 
 /// How long the host's routes may take to be listed.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -265,7 +267,7 @@ impl Networks {
         Turn(self.changing.place(timeline::who()).await)
     }
 
-    /// Makes a change that `decide` says, on initiator of the call `name`. It is made to its end even if the future is
+    /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is
     /// dropped.
     ///
     /// # Errors
@@ -384,7 +386,11 @@ impl Networks {
             attached: before.attached.clone(),
             was_wanted: before.wanted(),
             wanted: after.wanted(),
-            machines: after.occupants.iter().filter_map(of).collect(),
+            // What a change that is taken back has plugged in is plugged out.
+            machines: (after.occupants.iter())
+                .chain(&before.occupants)
+                .filter_map(of)
+                .collect(),
             former: after.former.clone(),
         }
     }

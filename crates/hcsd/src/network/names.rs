@@ -12,9 +12,9 @@ use std::{
 
 use hcn::Guid;
 use hcs_schema::rules::names::is_host_name;
-use hcs_wire::guest::MAX_NAMES_BYTES;
+use hcs_wire::guest::{GuestNetwork, MAX_NAMES_BYTES};
 
-use super::{Held, Networks, Occupant};
+use super::{Held, Networks, Occupant, machines};
 
 /// Bytes of lines that one container has in a network at most: its names must not take those of others away.
 const MOST_OF_ONE: usize = 1 << 10;
@@ -24,8 +24,17 @@ const MORE: &str = "# There are more names than fit.\n";
 
 /// What takes the names for a container: the link to its agent.
 pub(crate) trait NameReader {
-    /// The names are these from now on.
-    fn names(&self, hosts: Rc<str>);
+    /// They are these from now on.
+    fn names(&self, told: Told);
+}
+
+/// What an agent is told of its networks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// Lines of `hosts(5)`.
+    pub(crate) hosts: Rc<str>,
+    /// To that of a virtual machine: its cards.
+    pub(crate) network: Option<Rc<GuestNetwork>>,
 }
 
 /// The lines of one network, by address. Each has one name, as there are programs that read no long lines.
@@ -44,6 +53,8 @@ struct Following {
     reader: Weak<dyn NameReader>,
     /// The networks whose names it was told.
     networks: BTreeSet<Guid>,
+    /// The cards that it was told of.
+    network: Option<Rc<GuestNetwork>>,
 }
 
 /// What is known of names, and of those that want to know.
@@ -166,6 +177,20 @@ fn text(lines: &BTreeMap<Guid, Lines>, networks: &BTreeSet<Guid>) -> Rc<str> {
     text.into()
 }
 
+/// The lines for a container, after those that its document has. A container that is no machine has these from the
+/// host.
+fn with_own(held: &Held, runtime_id: &str, lines: Rc<str>) -> Rc<str> {
+    let mut occupants = held.occupants.values();
+    let own = occupants.find(|one| one.runtime_id == runtime_id);
+    let own = own
+        .and_then(|one| one.machine.as_ref())
+        .map_or("", |names| &names.hosts);
+    match own.is_empty() || own.len() + lines.len() > MAX_NAMES_BYTES {
+        true => lines,
+        false => format!("{own}{lines}").into(),
+    }
+}
+
 impl Names {
     /// Has `reader` told from now on; what it is told first, if it is in a namespace.
     fn follow(
@@ -173,23 +198,28 @@ impl Names {
         held: &Held,
         runtime_id: &str,
         reader: &Weak<dyn NameReader>,
-    ) -> Option<Rc<str>> {
+    ) -> Option<Told> {
         let networks = networks(held).remove(runtime_id)?;
         if self.readers.is_empty() {
             // Without readers they are not kept up to date.
             self.lines = lines(held);
         }
-        let told = text(&self.lines, &networks);
+        let network = machines::told(held, runtime_id).map(Rc::new);
+        let told = Told {
+            hosts: with_own(held, runtime_id, text(&self.lines, &networks)),
+            network: network.clone(),
+        };
         let following = Following {
             reader: Weak::clone(reader),
             networks,
+            network,
         };
         self.readers.insert(runtime_id.to_owned(), following);
         Some(told)
     }
 
     /// Takes in what is held now; what is to be told to those whose networks or names have changed.
-    fn update(&mut self, held: &Held) -> Vec<(Rc<dyn NameReader>, Rc<str>)> {
+    fn update(&mut self, held: &Held) -> Vec<(Rc<dyn NameReader>, Told)> {
         let readers = &mut self.readers;
         readers.retain(|_, following| following.reader.strong_count() > 0);
         if readers.is_empty() {
@@ -203,13 +233,20 @@ impl Names {
         let mut told = Vec::new();
         for (runtime_id, following) in readers {
             let now = networks.remove(runtime_id.as_str()).unwrap_or_default();
-            if now == following.networks && !now.iter().any(changed) {
+            let network = machines::told(held, runtime_id);
+            let is_same = network.as_ref() == following.network.as_deref();
+            if now == following.networks && is_same && !now.iter().any(changed) {
                 continue;
+            }
+            if !is_same {
+                following.network = network.map(Rc::new);
             }
             if let Some(reader) = following.reader.upgrade() {
                 let names = texts.entry(now.clone());
                 let names = names.or_insert_with_key(|networks| text(&self.lines, networks));
-                told.push((reader, Rc::clone(names)));
+                let hosts = with_own(held, runtime_id, Rc::clone(names));
+                let network = following.network.clone();
+                told.push((reader, Told { hosts, network }));
             }
             following.networks = now;
         }
@@ -282,6 +319,7 @@ mod tests {
                 id: names[0].to_owned(),
                 runtime_id: namespace.to_string(),
                 names: names[1..].iter().map(|name| (*name).to_owned()).collect(),
+                machine: None,
             };
             held.occupants.insert(namespace, occupant);
         }
@@ -361,23 +399,23 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Told(RefCell<Vec<Rc<str>>>);
+    struct Reader(RefCell<Vec<Rc<str>>>);
 
-    impl NameReader for Told {
-        fn names(&self, hosts: Rc<str>) {
-            self.0.borrow_mut().push(hosts);
+    impl NameReader for Reader {
+        fn names(&self, told: Told) {
+            self.0.borrow_mut().push(told.hosts);
         }
     }
 
     #[test]
     fn those_are_told_whose_networks_or_names_have_changed() {
         let mut held = held(&[&["web"], &["not a name"]]);
-        let (web, nameless) = (Rc::<Told>::default(), Rc::<Told>::default());
+        let (web, nameless) = (Rc::<Reader>::default(), Rc::<Reader>::default());
         let mut names = Names::default();
         for (namespace, reader) in [(1001, &web), (1002, &nameless)] {
             let reader: Rc<dyn NameReader> = Rc::clone(reader) as _;
             let first = names.follow(&held, &Guid(namespace).to_string(), &Rc::downgrade(&reader));
-            assert!(first.unwrap().ends_with("\tweb\n"));
+            assert!(first.unwrap().hosts.ends_with("\tweb\n"));
         }
         let mut told = |held: &Held| {
             for (reader, hosts) in names.update(held) {

@@ -5,12 +5,13 @@
 //! after a change.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
 use engine_network::Former;
-use hcn::{Object, Record};
+use hcn::{Guid, Object, Record};
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
@@ -69,6 +70,23 @@ pub(super) struct Occupant {
     /// Names beside its id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) names: Vec<String>,
+    /// Of a virtual machine: what its agent and its adapters are told by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) machine: Option<GuestNames>,
+}
+
+/// What is known of the network of a virtual machine besides its endpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct GuestNames {
+    /// Its adapters by the names that clients gave them.
+    #[serde(default)]
+    pub(super) adapters: BTreeMap<String, Guid>,
+    /// The text of its `/etc/resolv.conf`.
+    #[serde(default)]
+    pub(super) resolver: String,
+    /// Lines of its `/etc/hosts` besides those of its networks.
+    #[serde(default)]
+    pub(super) hosts: String,
 }
 
 /// A setting of the host before it was changed: interface, name, value.

@@ -26,6 +26,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{System, SystemRequest, driver::Running, no_guest};
 use crate::{
+    network::AdapterChange,
     record::{
         blocking::{blocking, blocking_within},
         failures::cancelled,
@@ -298,9 +299,14 @@ async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(),
     let modified = async {
         let Modification { host, guest } = Modification::read(request, system.coverage())?;
         if let Some(change) = host {
-            operations::step("the engine changes the machine");
             let machine = Arc::clone(&system.machine);
-            blocking(move || machine.modify(&change)).await?;
+            match AdapterChange::of(&change.action)?.filter(|_| machine.has_cards()) {
+                Some(change) => change_adapter(&system, machine, change).await?,
+                None => {
+                    operations::step("the engine changes the machine");
+                    blocking(move || machine.modify(&change)).await?;
+                }
+            }
         }
         if let Some(change) = guest {
             let limit = system.context()?.config().times.guest();
@@ -315,6 +321,20 @@ async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(),
     if name().is_some() {
         system.write_down(system.state());
     }
+    Ok(())
+}
+
+/// Plugs a network adapter in or out, and tells the guest's agent.
+async fn change_adapter(
+    system: &System,
+    machine: Arc<dyn Machine>,
+    change: AdapterChange,
+) -> Result<(), Failure> {
+    let networks = &system.context()?.networks;
+    let who = (&*system.id, &*system.runtime_id);
+    networks.change_adapter(who, machine, change).await?;
+    operations::step("the network adapter is changed");
+    system.follow_names();
     Ok(())
 }
 

@@ -44,6 +44,7 @@ use self::{
     deadlines::Deadlines,
 };
 use crate::{
+    network::Told,
     record::operations::{self, CallKeeper},
     system::process::Process,
     thread::{
@@ -91,8 +92,8 @@ enum OpenRequest {
 /// The names of the networks of its container.
 #[derive(Debug, Default)]
 struct ToldNames {
-    wanted: Option<Rc<str>>,
-    sent: Option<Rc<str>>,
+    wanted: Option<Told>,
+    sent: Option<Told>,
     /// How often they were sent without an answer so far.
     open: u32,
 }

@@ -428,15 +428,20 @@ impl System {
 
     /// Replaces the link; answers the one there was.
     fn set_link(&self, link: Option<Rc<GuestLink>>) -> Option<Rc<GuestLink>> {
-        if let (Some(link), Ok(context)) = (&link, self.context()) {
-            let reader: Rc<dyn NameReader> = Rc::clone(link) as _;
+        let before = self.link.replace(link);
+        self.follow_names();
+        self.link_changed.notify_waiters();
+        before
+    }
+
+    /// Has its agent told of its networks from now on, if it is in some.
+    pub(crate) fn follow_names(&self) {
+        if let (Some(link), Ok(context)) = (self.link(), self.context()) {
+            let reader: Rc<dyn NameReader> = link;
             context
                 .networks
                 .follow_names(&self.runtime_id, &Rc::downgrade(&reader));
         }
-        let before = self.link.replace(link);
-        self.link_changed.notify_waiters();
-        before
     }
 
     /// The link to the agent, while there is one.

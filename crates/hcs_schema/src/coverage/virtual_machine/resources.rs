@@ -19,6 +19,12 @@ pub(super) const RESOURCES: &[Resource] = &[
         coverage: Coverage::Supported,
     },
     Resource {
+        path: "VirtualMachine/Devices/NetworkAdapters/*",
+        settings: "NetworkAdapter",
+        requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
+        coverage: Coverage::Supported,
+    },
+    Resource {
         path: "VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/*",
         settings: "HvSocketServiceConfig",
         requests: &[

@@ -98,6 +98,63 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "MigrationOptions",
                 Refused("virtual machines do not move between hosts yet"),
             ),
+            ("Networking", Supported),
+        ],
+    ),
+    (
+        "Networking",
+        &[
+            (
+                "AllowUnqualifiedDnsQuery",
+                WithoutEffect("the guest's resolver decides how it looks for names"),
+            ),
+            ("DnsSearchList", Supported),
+            (
+                "NetworkSharedContainerName",
+                Refused("the network of another system cannot be shared with a guest"),
+            ),
+            (
+                "Namespace",
+                Refused("a guest has a kernel of its own, and no namespace of the host"),
+            ),
+            ("NetworkAdapters", Supported),
+            ("Endpoints", Supported),
+            ("Aliases", Supported),
+            ("HostEntries", Supported),
+            ("DnsServerList", Supported),
+        ],
+    ),
+    ("HostEntry", &[("Name", Supported), ("Address", Supported)]),
+    (
+        "NetworkAdapter",
+        &[
+            ("EndpointId", Supported),
+            ("MacAddress", Supported),
+            (
+                "InstanceId",
+                WithoutEffect("a Linux guest knows its card by the hardware address"),
+            ),
+            (
+                "DisableInterruptBatching",
+                WithoutEffect("QEMU tells the guest of frames as they come"),
+            ),
+            (
+                "IovSettings",
+                WithoutEffect("no part of a card of the host is given to a guest"),
+            ),
+            (
+                "ConnectionState",
+                Refused("the cable is always in; remove the adapter instead"),
+            ),
+            ("IsConnected", Supported),
+            (
+                "SwitchId",
+                Refused("a port of a network is named by its endpoint"),
+            ),
+            (
+                "PortId",
+                Refused("a port of a network is named by its endpoint"),
+            ),
         ],
     ),
     (
@@ -315,7 +372,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("VirtioSerial", NOT_YET),
             ("Scsi", Supported),
             ("VirtualPMem", NOT_YET),
-            ("NetworkAdapters", NOT_YET),
+            ("NetworkAdapters", Supported),
             ("VideoMonitor", NOT_YET),
             ("Keyboard", NOT_YET),
             ("Mouse", NOT_YET),

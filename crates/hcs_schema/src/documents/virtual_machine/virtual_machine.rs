@@ -2,7 +2,8 @@
 
 use crate::documents::{
     Chipset, DebugOptions, Devices, GuestConnection, GuestState, MigrationInitializeOptions,
-    RegistryChanges, RestoreState, SecuritySettings, Services, StorageQoS, Topology, Version,
+    Networking, RegistryChanges, RestoreState, SecuritySettings, Services, StorageQoS, Topology,
+    Version,
 };
 
 document! {
@@ -38,5 +39,8 @@ document! {
         resource_partition_id: String = "ResourcePartitionId", 2.7;
         /// How it is moved here from another host.
         migration_options: MigrationInitializeOptions = "MigrationOptions", 2.8;
+        /// Its networks, as a container has them: endpoints that are made for it and end with it, and names that its
+        /// agent writes down in the guest. Endpoints that are there already may stand in `Devices` instead.
+        networking: Networking = "Networking", "extension";
     }
 }

@@ -23,7 +23,7 @@ use super::{
     answers::{NoList, body, kept, process_list, reported},
 };
 use crate::{
-    network::NameReader,
+    network::{NameReader, Told},
     record::{blocking::blocking, failures::unknown, operations},
     system::{process::Process, stdio::Traces},
     thread::share::place,
@@ -558,7 +558,8 @@ impl GuestLink {
         // It is on behalf of no operation of its own.
         let request = UpdateNames {
             base: RequestBase::about(&GuestTarget::System, String::new()),
-            hosts: wanted.to_string(),
+            hosts: wanted.hosts.to_string(),
+            network: wanted.network.as_deref().cloned(),
         };
         let id = self.take_id();
         match self.send(Rpc::UpdateNames, id, &request, Vec::new()) {
@@ -636,8 +637,8 @@ impl GuestLink {
 }
 
 impl NameReader for GuestLink {
-    fn names(&self, hosts: Rc<str>) {
-        self.names.borrow_mut().wanted = Some(hosts);
+    fn names(&self, told: Told) {
+        self.names.borrow_mut().wanted = Some(told);
         self.send_names(0);
     }
 }

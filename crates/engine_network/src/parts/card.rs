@@ -1,0 +1,63 @@
+//! [`Card`]: an endpoint that is a network card of a virtual machine. Its link on the host is one of the driver `tun`,
+//! whose frames are those of a descriptor that the machine has.
+//!
+//! The link goes with the last such descriptor, so it is made by what hands that to the machine. Here it becomes a port
+//! of the bridge, as the end of a container's pair does. What is inside of the guest is the guest's.
+
+use hcn::intent::EndpointIntent;
+use hcs_schema::{Failure, HResult};
+
+use super::{Part, port};
+use crate::{host::Host, link, netlink::Batch};
+
+const NEEDS: &str = "links of the driver tun (module tun)";
+
+/// An endpoint's card.
+#[derive(Clone, Copy, Debug)]
+pub struct Card<'a>(pub &'a EndpointIntent);
+
+impl Card<'_> {
+    /// Whether its link is there.
+    ///
+    /// # Errors
+    /// A link of another program has its name.
+    pub fn is_there(&self, host: &mut Host) -> Result<bool, Failure> {
+        port::found(host, self.0).map(|found| found.is_some())
+    }
+}
+
+impl Part for Card<'_> {
+    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+        let endpoint = self.0;
+        let policy = match (endpoint.access.is_empty(), endpoint.bandwidth) {
+            (false, _) => "ACL",
+            (true, Some(_)) => "QOS",
+            (true, None) => return self.is_there(host).map(drop),
+        };
+        let message = format!(
+            "the endpoint {} has the policy {policy}, which only endpoints of containers have: it is kept inside of their \
+             namespaces, and a virtual machine has a kernel of its own; take the policy away",
+            endpoint.id
+        );
+        Err(Failure::new(HResult::NOT_SUPPORTED, message)
+            .on_record("endpoints of virtual machines have neither ACL nor QOS"))
+    }
+
+    fn apply(&self, host: &mut Host) -> Result<(), Failure> {
+        let endpoint = self.0;
+        let bridge = port::bridge_of(host, endpoint)?;
+        port::set_up(host, endpoint, bridge.index)?;
+        let mut batch = Batch::default();
+        link::look_at(&mut batch, &endpoint.link);
+        link::look_at(&mut batch, &endpoint.bridge);
+        for (address, _) in &endpoint.addresses {
+            link::set_neighbour(&mut batch, bridge.index, *address, endpoint.mac);
+        }
+        let doing = format!("setting up the link {}", endpoint.link);
+        host.run(&doing, NEEDS, batch)
+    }
+
+    fn undo(&self, host: &mut Host) -> Result<(), Failure> {
+        port::remove(host, self.0)
+    }
+}

@@ -1,0 +1,44 @@
+//! Network cards: links of the host, whose descriptors the worker gives to QEMU.
+
+use hcs_engine::engine::Card;
+use hcs_schema::{Failure, HResult};
+use rustix::io::Errno;
+
+use super::VmMachine;
+use crate::{protocol::WorkerRequest, sys::tap};
+
+/// Makes the link of a card and hands its descriptor to QEMU, which has the only copy then: the link goes with it.
+pub(super) fn plug(machine: &VmMachine, card: &Card) -> Result<(), Failure> {
+    let link = tap::make(&card.link).map_err(|errno| unmade(card, errno))?;
+    let request = WorkerRequest::Plug(card.link.clone(), card.mac);
+    let asked = machine.control.ask_with(&request, &link);
+    machine.done("given a network adapter", asked).map(drop)
+}
+
+pub(super) fn unplug(machine: &VmMachine, link: &str) -> Result<(), Failure> {
+    let request = WorkerRequest::Unplug(link.to_owned());
+    machine
+        .ask("relieved of a network adapter", &request)
+        .map(drop)
+}
+
+fn unmade(card: &Card, errno: Errno) -> Failure {
+    let error = std::io::Error::from(errno);
+    let message = match errno {
+        Errno::NOENT | Errno::NODEV | Errno::NXIO => {
+            "the link of a network adapter cannot be made: the host has no /dev/net/tun; load the module tun (modprobe tun), \
+             and where the service is in a container give that the device"
+        }
+        Errno::BUSY => {
+            return Failure::new(
+                HResult::HCN_E_ADAPTER_NOT_FOUND,
+                format!(
+                    "the link {} of a network adapter is there already",
+                    card.link
+                ),
+            );
+        }
+        _ => "the link of a network adapter cannot be made",
+    };
+    Failure::new(hcs_wire::errno::hresult(errno), message).because(&error)
+}
