@@ -40,6 +40,8 @@ struct Work {
 struct Lanes {
     occupying: Option<Work>,
     terminating: Option<Work>,
+    /// In the place of the first, which is taken still.
+    unexplained: Option<Unexplained>,
     /// Not a call: getting the link to the agent back, or ending a system whose agent is not to be believed.
     upkeep: Option<Pin<Box<dyn Future<Output = ()>>>>,
 }
@@ -93,7 +95,13 @@ async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>) {
         tokio::select! {
             biased;
             _ = gone.readable() => break,
-            (work, result) = finished(&mut lanes.occupying) => settle(&system, &work, result),
+            (work, result) = finished(&mut lanes.occupying) => match result {
+                Err(failure) if is_unexplained(&work, &failure, lanes.terminating.is_some()) => {
+                    lanes.unexplained = Some(Unexplained::new(work, failure));
+                }
+                result => settle(&system, &work, result),
+            },
+            (work, failure) = stays_unexplained(&mut lanes.unexplained) => settle(&system, &work, Err(failure)),
             (work, result) = finished(&mut lanes.terminating) => settle(&system, &work, result),
             () = upkeep(&mut lanes.upkeep) => {
                 lanes.upkeep = None;
@@ -131,6 +139,42 @@ async fn hear_failed_start(system: &Rc<System>, lanes: &mut Lanes) {
         && failure.hresult != HResult::HCS_E_CONNECTION_CLOSED
     {
         settle(system, &work, Err(failure));
+    }
+}
+
+/// A start that lost its agent, or that failed while its machine was being terminated. An agent that ends with its machine
+/// is gone first, for a moment; so the machine is waited for. When it has ended, that is the answer, and not what the start
+/// noticed of it.
+struct Unexplained {
+    work: Work,
+    failure: Failure,
+    patience: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Unexplained {
+    fn new(work: Work, failure: Failure) -> Self {
+        let patience = Box::pin(tokio::time::sleep(LAST_WORDS));
+        Self {
+            work,
+            failure,
+            patience,
+        }
+    }
+}
+
+fn is_unexplained(work: &Work, failure: &Failure, is_terminating: bool) -> bool {
+    let lost = failure.hresult == HResult::HCS_E_CONNECTION_CLOSED;
+    work.action == Action::Start && (lost || is_terminating)
+}
+
+/// Waits until the machine of a start has had its time to end, and takes it out; for ever while there is none.
+async fn stays_unexplained(start: &mut Option<Unexplained>) -> (Work, Failure) {
+    if let Some(start) = start {
+        start.patience.as_mut().await;
+    }
+    match start.take() {
+        Some(start) => (start.work, start.failure),
+        None => std::future::pending().await,
     }
 }
 

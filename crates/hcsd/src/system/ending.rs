@@ -46,6 +46,10 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     }
     end_processes(system, agent_told_all, out_of_memory).await;
     system.machine.let_go();
+    // Before anything says that it has ended: a client that hears of that may remove its network.
+    if let Ok(context) = system.context() {
+        context.networks.leave(&system.runtime_id).await;
+    }
 
     let fault = system.fault.borrow().clone();
     let document = system_exit((exit, told), out_of_memory.is_some(), fault.as_deref());
@@ -63,9 +67,6 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     if !system.end_is_told.get() {
         let data = event_log::data(&document);
         system.note(Kind::SystemExited, None, Initiator::Service, data);
-    }
-    if let Ok(context) = system.context() {
-        context.networks.leave(&system.runtime_id).await;
     }
     remove(system).await;
     system
