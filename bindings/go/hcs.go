@@ -66,8 +66,8 @@ func isUTF8(s string) error {
 	return fmt.Errorf("hcs: %+q is not UTF-8, so no document can hold it", s)
 }
 
-// allUTF8 is [isUTF8] for all strings that json.Marshal takes from a value, and which it would change. What types with a
-// MarshalJSON of other packages say is their own matter.
+// allUTF8 is [isUTF8] for all strings that json.Marshal takes from a value, and which it would change. What types with
+// a MarshalJSON of other packages say is their own matter.
 func allUTF8(value reflect.Value) error {
 	switch value.Kind() {
 	case reflect.String:

@@ -213,8 +213,8 @@ func (e *ExitError) Error() string {
 }
 
 // Run runs a process to its end, with its streams connected as those of an exec.Cmd are: nil is none. When ctx is done,
-// the process is killed, with what it started. The exit code is 128 + N when signal N ended it. An error of stdin, stdout or
-// stderr is the error, too, with the exit code; a process that does not read all of its input is none.
+// the process is killed, with what it started. The exit code is 128 + N when signal N ended it. An error of stdin,
+// stdout or stderr is the error, too, with the exit code; a process that does not read all of its input is none.
 func (s *System) Run(ctx context.Context, parameters ProcessParameters, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	parameters.CreateStdInPipe = stdin != nil
 	parameters.CreateStdOutPipe = stdout != nil

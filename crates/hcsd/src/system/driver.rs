@@ -142,9 +142,9 @@ async fn hear_failed_start(system: &Rc<System>, lanes: &mut Lanes) {
     }
 }
 
-/// A start that lost its agent, or that failed while its machine was being terminated. An agent that ends with its machine
-/// is gone first, for a moment; so the machine is waited for. When it has ended, that is the answer, and not what the start
-/// noticed of it.
+/// A start that lost its agent, or that failed while its machine was being terminated. An agent that ends with its
+/// machine is gone first, for a moment; so the machine is waited for. When it has ended, that is the answer, and not
+/// what the start noticed of it.
 struct Unexplained {
     work: Work,
     failure: Failure,
