@@ -69,6 +69,7 @@ pub fn pack(
         notes,
         links: HashMap::new(),
         buffer: vec![0; PIECE],
+        in_tree: false,
     };
     let name = top_name(path);
     let open = |flags: OFlags| {
@@ -101,6 +102,8 @@ struct Packer<'a, W: Write> {
     /// The names of files that have several, by device and inode.
     links: HashMap<(u64, u64), OsString>,
     buffer: Vec<u8>,
+    /// Whether the files are those of a directory, and not one that was named itself.
+    in_tree: bool,
 }
 
 /// A directory whose files are being packed.
@@ -113,6 +116,7 @@ struct Level {
 impl<W: Write> Packer<'_, W> {
     /// A directory and what is in it; `top` is what its path begins with in the stream.
     fn tree(&mut self, below: &Below, top: &OsStr, status: &Stat) -> Result<(), ArchiveError> {
+        self.in_tree = true;
         let mut levels = Vec::new();
         levels.extend(self.directory(below, top, PathBuf::new(), status)?);
         while let Some(level) = levels.last_mut() {
@@ -158,8 +162,12 @@ impl<W: Write> Packer<'_, W> {
             FileType::RegularFile => {
                 let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW;
                 let by_name = || below.open(&path, flags).map_err(failed);
-                let file = reopened(&found, &path).unwrap_or_else(by_name)?;
-                self.file(&file, &name, &path)?;
+                match reopened(&found, &path).unwrap_or_else(by_name) {
+                    Err(error) if is_of_the_kernel(&found) => {
+                        (self.notes)(format!("{error}; it was left out"));
+                    }
+                    file => self.file(&file?, &name, &path)?,
+                }
             }
             _ => self.special(&name, &status, &path)?,
         }
@@ -246,10 +254,26 @@ impl<W: Write> Packer<'_, W> {
         path: &Path,
         mut status: Stat,
     ) -> Result<(), ArchiveError> {
+        let content = match self.content(file, path) {
+            // Some can be read by none, or at certain places only. The rest of the tree is wanted all the same.
+            Err(error) if self.in_tree => {
+                (self.notes)(format!("{error}; it was left out"));
+                return Ok(());
+            }
+            content => content?,
+        };
+        status.st_size = i64::try_from(content.len()).unwrap_or(i64::MAX);
+        self.begin(name, None, EntryType::Regular, &status)?;
+        self.writer.write(&content)?;
+        self.writer.end()
+    }
+
+    /// What such a file has at once: more that comes later is not waited for.
+    fn content(&mut self, file: &OwnedFd, path: &Path) -> Result<Vec<u8>, ArchiveError> {
         let mut content = Vec::new();
         loop {
             match rustix::io::read(file, &mut *self.buffer) {
-                Ok(0) => break,
+                Ok(0) | Err(Errno::AGAIN) => return Ok(content),
                 Ok(count) => {
                     content.extend_from_slice(self.buffer.get(..count).unwrap_or_default());
                 }
@@ -264,10 +288,6 @@ impl<W: Write> Packer<'_, W> {
                 )));
             }
         }
-        status.st_size = i64::try_from(content.len()).unwrap_or(i64::MAX);
-        self.begin(name, None, EntryType::Regular, &status)?;
-        self.writer.write(&content)?;
-        self.writer.end()
     }
 
     fn symlink(
@@ -328,7 +348,9 @@ impl<W: Write> Packer<'_, W> {
 /// a system may have it: its own devices are all that a name leads to there.
 fn reopened(found: &OwnedFd, path: &Path) -> Option<Result<OwnedFd, ArchiveError>> {
     let name = format!("/proc/self/fd/{}", found.as_raw_fd());
-    match openat(CWD, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
+    // Some files of the kernel have something to read at some time only.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match openat(CWD, name, flags, Mode::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR) => None,
         opened => Some(opened.map_err(|errno| ArchiveError::file(path, "cannot be opened", errno))),
     }

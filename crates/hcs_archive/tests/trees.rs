@@ -502,6 +502,28 @@ fn files_of_the_kernel_are_copied_as_they_are_read() {
     assert_eq!(fs::read(there.path().join("copy")).unwrap(), b"");
 }
 
+/// Some files of the kernel can only be written.
+#[test]
+fn a_tree_of_the_kernel_lacks_only_what_cannot_be_read() {
+    let tree = Path::new("/proc/sys/net/ipv4/route");
+    if !tree.join("flush").exists() {
+        return;
+    }
+    let (mut stream, mut notes) = (Vec::new(), Vec::new());
+    pack(tree, false, &mut stream, &mut |note| notes.push(note)).unwrap();
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(
+        notes[0].contains("flush") && notes[0].ends_with("left out"),
+        "{notes:?}"
+    );
+    let place = tempdir().unwrap();
+    let copy = place.path().join("copy");
+    unpacked(&stream, &copy, Some("route")).unwrap();
+    let read = |name: &str| fs::read(copy.join(name));
+    assert!(!read("max_size").unwrap().is_empty());
+    assert!(read("flush").is_err());
+}
+
 /// A file of the kernel without end, such as a map of all memory, is refused and not kept in memory.
 #[test]
 fn files_of_the_kernel_without_end_are_refused() {
