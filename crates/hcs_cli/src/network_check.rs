@@ -347,13 +347,13 @@ fn reached<'a>(objects: &'a [Value], chain: Chain<'a>) -> Vec<&'a [Value]> {
         next += 1;
         for rule in rules_of(objects, Chain { name, ..chain }) {
             rules.push(rule);
-            if ends_chain(rule) {
-                break;
-            }
             for to in rule.iter().filter_map(target) {
                 if !names.contains(&to) {
                     names.push(to);
                 }
+            }
+            if ends_chain(rule) {
+                break;
             }
         }
     }
@@ -588,6 +588,16 @@ mod tests {
         assert_eq!(found(&[&drop, &pass]), ["firewall"]);
         assert_eq!(found(&[&pass, &drop]), [""; 0]);
         assert_eq!(found(&[&accept, &drop]), [""; 0]);
+        let elsewhere = json!([{ "goto": { "target": "other" } }]);
+        let there = ["iifname", "oifname"].map(|key| rule("mine", "other", &passing(key, "hcb*")));
+        let begins = [
+            chain("mine", "forward", "drop"),
+            plain("mine", "other"),
+            rule("mine", "forward", &elsewhere),
+        ];
+        assert_eq!(kinds(&with(&begins)), ["firewall"]);
+        let passed = [&begins[..], &there].concat();
+        assert_eq!(kinds(&with(&passed)), [""; 0]);
         let by_policy = [chain("mine", "forward", "drop"), accept[0].clone()];
         assert_eq!(kinds(&with(&by_policy)), [""; 0]);
         assert_eq!(found(&[&[log], &accept, &drop]), [""; 0]);
