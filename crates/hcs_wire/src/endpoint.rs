@@ -30,14 +30,16 @@ pub fn default_for(
     if is_root {
         return PathBuf::from(SYSTEM);
     }
-    let own = |directory: &&Path| {
+    let own = |directory: &Path| {
         let found = fs::metadata(directory);
         directory.is_absolute() && found.is_ok_and(|found| found.is_dir() && found.uid() == uid)
     };
-    if let Some(directory) = runtime_directory.filter(own) {
+    // Below a directory of all users a service of this one may have made its own before.
+    let runs_there = |directory: &&Path| own(directory) || own(&directory.join("hcs"));
+    if let Some(directory) = runtime_directory.filter(runs_there) {
         return directory.join("hcs/hcs.sock");
     }
-    match home.filter(own) {
+    match home.filter(|home| own(home)) {
         Some(home) => home.join(".local/state/hcs/hcs.sock"),
         None => PathBuf::from(format!("/tmp/hcs-{uid}/hcs.sock")),
     }
