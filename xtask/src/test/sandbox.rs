@@ -6,7 +6,10 @@ use std::{
     process::Command,
 };
 
-use crate::{Repository, Result, packages::kernel};
+use crate::{
+    Repository, Result,
+    packages::{dotnet, kernel},
+};
 
 const CONFIG: &str = "hcsd.toml";
 
@@ -17,6 +20,8 @@ pub(super) struct Sandbox {
     service: PathBuf,
     kernel: PathBuf,
     full_kernel: PathBuf,
+    /// The program `dotnet`, if it is there.
+    dotnet: PathBuf,
 }
 
 impl Sandbox {
@@ -35,6 +40,7 @@ impl Sandbox {
             service: repository.target.join("debug/hcsd"),
             kernel: kernel::provide(repository)?,
             full_kernel: kernel::provide_full(repository)?,
+            dotnet: dotnet::place(repository),
         })
     }
 
@@ -46,7 +52,8 @@ impl Sandbox {
             .env("TMPDIR", self.temporary())
             .env("HCS_CONFIG", self.config())
             .env(kernel::VARIABLE, &self.kernel)
-            .env(kernel::FULL_VARIABLE, &self.full_kernel);
+            .env(kernel::FULL_VARIABLE, &self.full_kernel)
+            .env(dotnet::VARIABLE, &self.dotnet);
     }
 
     /// An empty configuration: that of this machine must not matter.
