@@ -62,7 +62,7 @@ pub(crate) struct Started {
 ///
 /// ```
 /// use hcs::raw::{Operation, OperationKind};
-/// use hcs_schema::{HResult, Stdio};
+/// use hcs_schema::HResult;
 ///
 /// let operation = Operation::new();
 /// assert_eq!(operation.kind(), OperationKind::None);

@@ -16,7 +16,7 @@ use crate::{
     output::{Format, FormatOption, JsonOption, print, print_json, printable, table},
 };
 
-/// Make, list and remove networks of containers
+/// Make, list and remove networks of containers and virtual machines
 ///
 /// A container is in a network by hcs run --network NAME. Containers of one network reach each other by their names.
 /// In a network of type nat they reach what this machine reaches, and -p lets ports of this machine lead to them. The
@@ -193,7 +193,7 @@ impl Inspect {
     }
 }
 
-/// Remove networks that no container is in
+/// Remove networks that no system is in
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "rm",

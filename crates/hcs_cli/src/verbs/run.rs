@@ -57,7 +57,7 @@ const KILLED: u8 = 137;
 /// not, except in a --mount of its directory.
 ///
 /// With --isolation vm the command has a Linux kernel of its own, in QEMU, and sees the files of a guest image, of
-/// --disk and of --share. Of the options of containers --memory, --cpus and --hostname go with it.
+/// --disk and of --share. Of the options of containers --memory, --cpus, --hostname and those of networks go with it.
 #[derive(Args, Debug)]
 #[command(
     mut_arg("timeout", |timeout| timeout.help(TIMEOUT)),

@@ -121,7 +121,7 @@ pub(super) const OPTIONS: &[Table] = &[
             ),
             (
                 &["-t", "--time", "-s", "--signal"],
-                "`hcs shutdown box --timeout 30` asks everything in a system to end, by TERM, and `hcs terminate box` does not \
+                "`hcs shutdown box --timeout 30` asks everything in a system to end, by its stop signal, and `hcs terminate box` does not \
                  ask; `hcs signal box 12 INT` sends any signal to one process",
             ),
         ],
@@ -223,7 +223,7 @@ pub(super) const OPTIONS: &[Table] = &[
         &["network remove", "network rm"],
         &[(
             &["-f", "--force", "-t", "--time"],
-            "`hcs network remove web` removes a network that no container is in; `hcs list` shows the containers",
+            "`hcs network remove web` removes a network that no system is in; `hcs list` shows the systems",
         )],
     ),
     (
@@ -295,7 +295,7 @@ pub(super) const OPTIONS: &[Table] = &[
 pub(super) const OF_NETWORKS: &[Row] = &[
     (
         &["delete", "destroy"],
-        "`hcs network remove web` removes a network that no container is in",
+        "`hcs network remove web` removes a network that no system is in",
     ),
     (
         &["add", "new", "make"],
