@@ -69,6 +69,9 @@ func isUTF8(s string) error {
 // allUTF8 is [isUTF8] for all strings that json.Marshal takes from a value, and which it would change. What types with
 // a MarshalJSON of other packages say is their own matter.
 func allUTF8(value reflect.Value) error {
+	if value.IsValid() && value.Kind() != reflect.Interface && saysItself(value.Type()) {
+		return nil
+	}
 	switch value.Kind() {
 	case reflect.String:
 		return isUTF8(value.String())
@@ -94,12 +97,9 @@ func allUTF8(value reflect.Value) error {
 			}
 		}
 	case reflect.Struct:
-		marshaler := reflect.TypeOf((*json.Marshaler)(nil)).Elem()
-		if value.Type() != reflect.TypeOf(ProcessParameters{}) && value.Type().Implements(marshaler) {
-			return nil
-		}
 		for i := 0; i < value.NumField(); i++ {
-			if field := value.Type().Field(i); !field.IsExported() && !field.Anonymous {
+			field := value.Type().Field(i)
+			if !field.IsExported() && !field.Anonymous || field.Tag.Get("json") == "-" {
 				continue
 			}
 			if err := allUTF8(value.Field(i)); err != nil {
@@ -108,6 +108,15 @@ func allUTF8(value reflect.Value) error {
 		}
 	}
 	return nil
+}
+
+// saysItself is whether a type of another package has a MarshalJSON.
+func saysItself(t reflect.Type) bool {
+	own := reflect.TypeOf(ProcessParameters{})
+	if t == own || t == reflect.PointerTo(own) {
+		return false
+	}
+	return t.Implements(reflect.TypeOf((*json.Marshaler)(nil)).Elem())
 }
 
 // pointer is for the arguments of one call only.
@@ -134,7 +143,7 @@ func document(value any) (text, error) {
 	if err != nil {
 		return nil, fmt.Errorf("hcs: the document cannot be written as JSON: %w", err)
 	}
-	// Of a value that contains itself there is no JSON, so this ends.
+	// Of what json.Marshal takes nothing contains itself, or there would be no JSON: so this ends.
 	if err := allUTF8(reflect.ValueOf(value)); err != nil {
 		return nil, err
 	}

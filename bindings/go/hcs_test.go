@@ -302,6 +302,19 @@ func TestWhatIsNotUTF8IsRefusedAndNotChanged(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	// What json.Marshal leaves out is not looked at.
+	type own struct {
+		Owner                             string
+		ShouldTerminateOnLastHandleClosed bool
+		Container                         hcs.Map
+		Self                              *own   `json:"-"`
+		Note                              string `json:"-"`
+	}
+	document := &own{"go", true, hcs.Map{}, nil, odd}
+	document.Self = document
+	made, err := hcs.Create(ctx, freshID(), document)
+	must(t, err)
+	made.Close()
 	// The character that stands for others is one like any other.
 	output, err := system.Output(ctx, "echo", "\uFFFD")
 	must(t, err)
