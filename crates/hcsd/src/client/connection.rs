@@ -237,7 +237,7 @@ impl Connection {
             turns.charge(|| match next {
                 Ok(handle) => handle.release(&connection),
                 // What waits for a handle is not begun any more.
-                Err(request) => drop(connection.pending.borrow_mut().remove(&request)),
+                Err(request) => connection.answer(request, Err(cancelled())),
             });
         }
     }

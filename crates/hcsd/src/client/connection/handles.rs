@@ -56,6 +56,11 @@ pub(crate) struct Released {
 }
 
 impl Released {
+    /// The handle of a client that had left before it was made.
+    pub(crate) const fn at_once(number: u64, object: Object) -> Self {
+        Self { number, object }
+    }
+
     /// Ends what the handle held: events, and the system's count of handles.
     pub(crate) fn release(self, connection: &Rc<Connection>) {
         match self.object {
@@ -187,13 +192,17 @@ impl Handles {
         }
     }
 
-    /// The handle is there. The calls that waited for it are [to be taken up](Self::next_waiting).
-    pub(crate) fn open(&self, number: u64, object: Object) {
-        // Reserved before.
-        if let Some(slot) = self.slots.borrow_mut().get_mut(&number) {
-            let waiting = std::mem::take(slot.entry.waiting());
-            slot.entry = HandleEntry::Open(object, waiting);
-        }
+    /// The handle is there. The calls that waited for it are [to be taken up](Self::next_waiting). Returns false where
+    /// its place, which was reserved before, went with its client: the handle is to be released at once.
+    #[must_use]
+    pub(crate) fn open(&self, number: u64, object: Object) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(&number) else {
+            return false;
+        };
+        let waiting = std::mem::take(slot.entry.waiting());
+        slot.entry = HandleEntry::Open(object, waiting);
+        true
     }
 
     /// Takes the first call out that waits for a handle that is there.

@@ -13,7 +13,7 @@ use crate::{
     client::{
         connection::{
             CallAnswer,
-            handles::{Handles, Object},
+            handles::{Handles, Object, Released},
         },
         properties,
     },
@@ -100,25 +100,18 @@ pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(CallAnswer, Obj
     match made {
         Ok((answer, object)) => {
             errand.answer(Ok(answer));
-            connection.handles.open(handle, object.clone());
+            let is_kept = connection.handles.open(handle, object.clone());
             object.attach(connection, handle);
             connection.resume(handle);
-            release_if_gone(errand, handle);
+            if !is_kept {
+                Released::at_once(handle, object).release(connection);
+            }
         }
         Err(failure) => {
             let waiting = connection.handles.fail(handle, &failure);
             errand.answer(Err(failure.clone()));
             connection.refuse(waiting, &failure);
         }
-    }
-}
-
-/// The client may have left while the handle was made.
-fn release_if_gone(errand: &Errand, handle: u64) {
-    if errand.connection.is_closed()
-        && let Some((released, _)) = errand.connection.handles.remove(handle)
-    {
-        released.release(&errand.connection);
     }
 }
 
