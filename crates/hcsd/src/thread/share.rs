@@ -37,6 +37,8 @@ pub(crate) const WAITING_THREADS: usize = 512;
 const TURNS: i64 = 16;
 /// How long a turn takes; what took longer has taken several.
 const TURN: Duration = Duration::from_micros(20);
+/// Turns that a user owes at most: those of a second.
+const MOST_OWED: i64 = -50_000;
 /// Calls of one connection that are on threads that may wait, at one time.
 const THREADS: usize = 32;
 /// Systems that one connection has created at one time. The launcher makes one after the other in any case.
@@ -208,7 +210,8 @@ impl Turns {
         let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
         let turns = i64::try_from(turns).unwrap_or(i64::MAX);
         let left = &self.common.left;
-        left.set(left.get().saturating_sub(turns));
+        // A service that stood still for long owes no more than some seconds.
+        left.set(left.get().saturating_sub(turns).max(MOST_OWED));
         done
     }
 

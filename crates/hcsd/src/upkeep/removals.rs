@@ -18,7 +18,7 @@ use hcs_schema::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
 
-use crate::record::{blocking::blocking_within, files::remove_directory, operations};
+use crate::record::{blocking::blocking_within, files::remove_directory};
 
 /// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
 /// hangs shall not keep the others waiting.
@@ -117,7 +117,7 @@ impl Removals {
                 );
             }
         };
-        let removal = operations::carry(operations::current(), removal);
+        // Without the call that ended it: others wait for its turn, which must not wait for threads of that call's client.
         tokio::task::spawn_local(removal.instrument(Span::current()));
     }
 

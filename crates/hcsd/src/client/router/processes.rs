@@ -190,10 +190,11 @@ async fn launch_in_turn(
     pipes: Stdio<bool>,
 ) -> Result<(Option<Creating>, Rc<Process>, Ends), Failure> {
     system.alive()?;
-    let lane = system.creations.place(errand.connection.share.who);
-    let _place = errand.in_its_turn(lane).await?;
+    // Before its turn: a long document waits for a thread of its client, and others would wait for that.
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
+    let lane = system.creations.place(errand.connection.share.who);
+    let _place = errand.in_its_turn(lane).await?;
     let (document, parameters) =
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
     if !system.process_may_begin() {
