@@ -54,13 +54,17 @@ impl<L: Link> Agent<L> {
         Ok(answer)
     }
 
-    /// Takes what the host tells of networks. Neither part keeps the other from being taken.
+    /// Takes what the host tells of networks. Neither part keeps the other from being taken, and a virtual machine
+    /// whose guest has no file for names has its cards all the same.
     pub(super) fn update_names(
         &mut self,
         call: &BridgeCall,
         request: &UpdateNames,
     ) -> BridgeAnswer {
-        let written = names::write(self.facts.own.hosts(), &request.hosts);
+        let written = match (self.facts.own.hosts(), &request.network) {
+            (None, Some(_)) => Ok(()),
+            (hosts, _) => names::write(hosts, &request.hosts),
+        };
         if let Some(network) = &request.network {
             self.link.set_network(network)?;
         }
@@ -215,7 +219,29 @@ fn capabilities(passes_descriptors: bool, has_hosts: bool) -> GcsCapabilities {
             named_calls_supported: true,
             detached_processes_supported: true,
             renewal_supported: !passes_descriptors,
-            names_supported: has_hosts,
+            // A virtual machine is told of its cards along with names.
+            names_supported: has_hosts || !passes_descriptors,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_container_without_a_file_for_names_is_not_told_of_networks() {
+        for (passes_descriptors, has_hosts, expected) in [
+            (true, true, true),
+            (true, false, false),
+            (false, true, true),
+            (false, false, true),
+        ] {
+            let able = capabilities(passes_descriptors, has_hosts).guest_defined_capabilities;
+            assert_eq!(
+                able.names_supported, expected,
+                "{passes_descriptors} {has_hosts}"
+            );
+        }
     }
 }

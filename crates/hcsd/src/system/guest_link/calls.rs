@@ -579,8 +579,13 @@ impl GuestLink {
     pub(super) fn take_named(&self, frame: &Frame) -> Result<(), String> {
         let response: Plain = body(frame)?;
         if let Some(failure) = reported(&response.base, "names cannot be told") {
-            // Its processes may have filled the file or its file system.
-            tracing::debug!("{}", failure.log_line());
+            let sent = self.names.borrow().sent.clone();
+            match sent.is_some_and(|told| told.network.is_some()) {
+                // Its cards may have no addresses.
+                true => tracing::warn!("{}", failure.log_line()),
+                // Its processes may have filled the file or its file system.
+                false => tracing::debug!("{}", failure.log_line()),
+            }
         }
         let open = self.names.borrow().open.saturating_sub(1);
         self.names.borrow_mut().open = open;
