@@ -330,6 +330,9 @@ pub(super) fn furnish(
     for adapter in adapters {
         put_in(held, namespace, adapter, changes)?;
     }
+    if occupant.machine.is_some() {
+        machines::each_has_its_own_mac(held, namespace, place)?;
+    }
     enter(held, namespace, occupant, changes)
 }
 

@@ -3,8 +3,9 @@
 //! A machine has a namespace as a container has, which is a record only: it says which endpoints are the machine's. Its
 //! endpoints are cards, plugged in before it is started. Their links go with its QEMU.
 
-use std::{rc::Rc, sync::Arc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
+use engine_container::shared::resolver;
 use hcn::{Changes, Guid};
 use hcs_engine::{
     engine::Machine,
@@ -24,6 +25,7 @@ use super::{
     containers::{self, Adapter, Home, Place, about_endpoint_as, refused},
     join,
 };
+use crate::record::blocking::blocking;
 
 const ENDPOINTS: &str = "/VirtualMachine/Networking/Endpoints";
 const NAMED: &str = "/VirtualMachine/Networking/NetworkAdapters";
@@ -156,11 +158,19 @@ impl Networks {
         self.machines
             .borrow_mut()
             .insert(runtime_id.to_owned(), machine);
+        // It counts for a machine only that was in no network so far: its document says nothing of names then.
+        let resolver = match &change.added {
+            Some(_) => blocking(|| Ok(resolver(&Networking::default()))).await?,
+            None => None,
+        };
         let occupant = Occupant {
             id: id.to_owned(),
             runtime_id: runtime_id.to_owned(),
             names: Vec::new(),
-            machine: Some(GuestNames::default()),
+            machine: Some(GuestNames {
+                resolver: resolver.unwrap_or_default(),
+                ..GuestNames::default()
+            }),
         };
         let AdapterChange { name, added } = change;
         let turn = self.turn().await;
@@ -195,8 +205,14 @@ fn add(
     if !held.occupants.contains_key(&namespace) {
         containers::furnish(held, (ENDPOINTS, &[]), &[], occupant, changes)?;
     }
-    if let Some(there) = known(held, namespace).and_then(|names| names.adapters.get(&name)) {
-        if *there == adapter.endpoint {
+    let there = known(held, namespace).and_then(|names| names.adapters.get(&name).copied());
+    // A client may have taken its endpoint out before, or deleted it.
+    let is_in = |id: &Guid| {
+        let endpoints = held.state.namespace_intent(namespace);
+        endpoints.iter().any(|one| one.id == *id)
+    };
+    if let Some(there) = there.filter(is_in) {
+        if there == adapter.endpoint {
             return Ok(());
         }
         let message =
@@ -205,10 +221,32 @@ fn add(
             .cause_at("/ResourcePath", message));
     }
     containers::put_in(held, namespace, adapter, changes)?;
+    each_has_its_own_mac(held, namespace, &adapter.pointer)?;
     if let Some(names) = known(held, namespace) {
         names.adapters.insert(name, adapter.endpoint);
     }
     Ok(())
+}
+
+/// Refuses a machine whose guest could not tell its cards apart.
+///
+/// # Errors
+/// Two of its endpoints have the same hardware address.
+pub(super) fn each_has_its_own_mac(
+    held: &Held,
+    namespace: Guid,
+    pointer: &str,
+) -> Result<(), Failure> {
+    let endpoints = held.state.namespace_intent(namespace);
+    let mut seen = BTreeSet::new();
+    let Some(second) = endpoints.iter().find(|one| !seen.insert(one.mac)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "two endpoints of the virtual machine have the hardware address {}: make one of them with another",
+        second.mac
+    );
+    Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(pointer.to_owned(), message))
 }
 
 fn take(
@@ -234,13 +272,17 @@ fn take(
     Ok(())
 }
 
+/// The namespace of a machine that is in one, which has its runtime id, and what is known of its network besides; none
+/// for a container.
+pub(super) fn known_of<'a>(held: &'a Held, runtime_id: &str) -> Option<(Guid, &'a GuestNames)> {
+    let namespace: Guid = runtime_id.parse().ok()?;
+    let occupant = held.occupants.get(&namespace)?;
+    Some((namespace, occupant.machine.as_ref()?))
+}
+
 /// What the agent of a machine is told of its cards; none for a container, whose network the host sets up.
 pub(super) fn told(held: &Held, runtime_id: &str) -> Option<GuestNetwork> {
-    let mut occupants = held.occupants.iter();
-    let (namespace, names) = occupants.find_map(|(namespace, occupant)| {
-        let is_it = occupant.runtime_id == runtime_id;
-        Some((*namespace, occupant.machine.as_ref().filter(|_| is_it)?))
-    })?;
+    let (namespace, names) = known_of(held, runtime_id)?;
     let endpoints = held.state.namespace_intent(namespace).into_iter();
     let cards = endpoints.map(|endpoint| GuestCard {
         mac: endpoint.mac.to_string(),
@@ -264,4 +306,77 @@ pub(super) fn told(held: &Held, runtime_id: &str) -> Option<GuestNetwork> {
         cards: cards.collect(),
         resolver: names.resolver.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use hcn::Surroundings;
+
+    use super::*;
+
+    const MACHINE: Guid = Guid(1000);
+
+    /// Two networks, each with an endpoint of one of these hardware addresses.
+    fn held(macs: [&str; 2]) -> (Held, [Adapter; 2]) {
+        let mut held = Held::default();
+        let mut endpoint = |number: u128, mac: &str| {
+            let about =
+                |what: &str| format!(r#"{{"SchemaVersion":{{"Major":2,"Minor":0}},"{what}"}}"#);
+            let (network, endpoint) = (Guid(number), Guid(100 + number));
+            let named = about(&format!(r#"Name":"n{number}"#));
+            held.state
+                .create_network(network, &named, &Surroundings::default())
+                .unwrap();
+            let addressed = about(&format!(r#"MacAddress":"{mac}"#));
+            held.state
+                .create_endpoint(network, endpoint, &addressed)
+                .unwrap();
+            Adapter {
+                pointer: SETTINGS.to_owned(),
+                endpoint,
+                mac: None,
+            }
+        };
+        let adapters = [endpoint(1, macs[0]), endpoint(2, macs[1])];
+        (held, adapters)
+    }
+
+    fn plug(held: &mut Held, name: &str, adapter: &Adapter) -> Result<(), Failure> {
+        let occupant = Occupant {
+            id: "machine".to_owned(),
+            runtime_id: MACHINE.to_string(),
+            names: Vec::new(),
+            machine: Some(GuestNames::default()),
+        };
+        add(
+            held,
+            occupant,
+            name.to_owned(),
+            adapter,
+            &mut Changes::default(),
+        )
+    }
+
+    #[test]
+    fn an_adapter_whose_endpoint_has_gone_is_none_that_is_there() {
+        let (mut held, [one, two]) = held(["00-15-5D-00-00-01", "00-15-5D-00-00-02"]);
+        plug(&mut held, "a", &one).unwrap();
+        plug(&mut held, "a", &one).unwrap();
+        let refused = plug(&mut held, "a", &two).unwrap_err();
+        assert_eq!(refused.hresult, HResult::HCS_E_INVALID_STATE);
+        let request = about_endpoint_as("Remove", one.endpoint);
+        held.state.modify_namespace(MACHINE, &request).unwrap();
+        plug(&mut held, "a", &two).unwrap();
+        assert_eq!(told(&held, &MACHINE.to_string()).unwrap().cards.len(), 1);
+        assert_eq!(told(&held, &Guid(9).to_string()), None);
+    }
+
+    #[test]
+    fn a_machine_has_no_two_cards_of_one_hardware_address() {
+        let (mut held, [one, two]) = held(["00-15-5D-00-00-01"; 2]);
+        plug(&mut held, "a", &one).unwrap();
+        let refused = plug(&mut held, "b", &two).unwrap_err();
+        assert_eq!(refused.hresult, HResult::E_INVALIDARG);
+        assert_eq!(refused.causes[0].pointer.as_deref(), Some(SETTINGS));
+    }
 }

@@ -177,18 +177,26 @@ fn text(lines: &BTreeMap<Guid, Lines>, networks: &BTreeSet<Guid>) -> Rc<str> {
     text.into()
 }
 
-/// The lines for a container, after those that its document has. A container that is no machine has these from the
-/// host.
+/// The lines for a machine: those that its document has, and then as many of the networks as fit. A container has the
+/// former from the host.
 fn with_own(held: &Held, runtime_id: &str, lines: Rc<str>) -> Rc<str> {
-    let mut occupants = held.occupants.values();
-    let own = occupants.find(|one| one.runtime_id == runtime_id);
-    let own = own
-        .and_then(|one| one.machine.as_ref())
-        .map_or("", |names| &names.hosts);
-    match own.is_empty() || own.len() + lines.len() > MAX_NAMES_BYTES {
-        true => lines,
-        false => format!("{own}{lines}").into(),
+    let own = machines::known_of(held, runtime_id).map_or("", |(_, names)| &names.hosts);
+    if own.is_empty() {
+        return lines;
     }
+    let (mut text, mut all_fit) = (String::new(), !lines.ends_with(MORE));
+    let both = own.split_inclusive('\n').chain(lines.split_inclusive('\n'));
+    for line in both.filter(|line| *line != MORE) {
+        if text.len() + line.len() + MORE.len() <= MAX_NAMES_BYTES {
+            text.push_str(line);
+        } else {
+            all_fit = false;
+        }
+    }
+    if !all_fit {
+        text.push_str(MORE);
+    }
+    text.into()
 }
 
 impl Names {
@@ -290,6 +298,7 @@ mod tests {
     use hcn::Surroundings;
 
     use super::*;
+    use crate::network::GuestNames;
 
     const NETWORK: Guid = Guid(1);
 
@@ -368,6 +377,32 @@ mod tests {
         assert!(told.len() > MAX_NAMES_BYTES - 300);
         // What is too long takes nothing from what is not.
         assert!(told.contains("\ta\n"), "{told}");
+    }
+
+    #[test]
+    fn a_machine_has_the_lines_of_its_document_first_and_then_what_fits() {
+        let mut held = held(&[&["web"]]);
+        let runtime_id = Guid(1001).to_string();
+        let own = "192.0.2.7\town\n";
+        let lines: Rc<str> = "192.0.2.1\tweb\n".into();
+        let as_they_are = with_own(&held, &runtime_id, Rc::clone(&lines));
+        assert_eq!(as_they_are, lines, "it is no machine");
+        let occupant = held.occupants.get_mut(&Guid(1001)).unwrap();
+        occupant.machine = Some(GuestNames {
+            hosts: own.to_owned(),
+            ..GuestNames::default()
+        });
+        let both = with_own(&held, &runtime_id, Rc::clone(&lines));
+        assert_eq!(*both, *format!("{own}{lines}"));
+        let many = lines.repeat((MAX_NAMES_BYTES - MORE.len()) / lines.len());
+        for lines in [many.clone(), many + MORE] {
+            let told = with_own(&held, &runtime_id, lines.into());
+            assert!(told.len() <= MAX_NAMES_BYTES && told.len() > MAX_NAMES_BYTES - 100);
+            assert!(told.starts_with(own) && told.ends_with(&format!("\tweb\n{MORE}")));
+            assert_eq!(told.matches(MORE).count(), 1);
+        }
+        let other = with_own(&held, &Guid(9).to_string(), Rc::clone(&lines));
+        assert_eq!(other, lines, "it is in no network");
     }
 
     #[test]
