@@ -20,7 +20,7 @@ use rustix::{
 
 use crate::{
     failure::failed,
-    link,
+    link::{self, Link},
     netlink::{Batch, NetlinkError, Socket},
 };
 
@@ -157,7 +157,8 @@ impl GuestNetwork {
         let missing: Vec<GuestCard> = self.wanted.iter().filter(missing).cloned().collect();
         let mut result = Ok(());
         for card in missing {
-            let found = links.iter().find(|link| link.mac == Some(card.mac));
+            let is_free = |link: &&Link| !self.done.iter().any(|(_, index)| *index == link.index);
+            let found = links_with(&links, card.mac).find(is_free);
             let Some(found) = found else { continue };
             match self.set_card(&card, found.index, &found.name) {
                 Ok(()) => self.done.push((card, found.index)),
@@ -186,9 +187,33 @@ impl GuestNetwork {
     }
 }
 
+/// The cards with a hardware address. Bridges, bonds and the like take over that of a card, and are none.
+fn links_with(links: &[Link], mac: Mac) -> impl Iterator<Item = &Link> {
+    let is_one = move |link: &&Link| link.kind.is_none() && link.mac == Some(mac);
+    links.iter().filter(is_one)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bridge_with_the_address_of_a_card_is_not_the_card() {
+        let mac = Mac([0, 0x15, 0x5d, 1, 2, 3]);
+        let link = |index, kind: Option<&str>| Link {
+            index,
+            mac: Some(mac),
+            kind: kind.map(str::to_owned),
+            ..Link::default()
+        };
+        let other = Link {
+            index: 5,
+            ..Link::default()
+        };
+        let links = [link(3, Some("bridge")), link(4, None), other];
+        let found: Vec<u32> = links_with(&links, mac).map(|link| link.index).collect();
+        assert_eq!(found, [4]);
+    }
 
     #[test]
     fn a_card_is_read_or_refused_as_a_whole() {
