@@ -4,21 +4,30 @@
 //! device that the guest sees. The connection is taken away at once. The device goes when the guest lets it go, which a
 //! hostile guest never does: until then its place is taken.
 
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::Duration;
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    time::{Duration, Instant},
+};
 
 use serde_json::json;
 
 use crate::{
     argv::network_ports as names,
     qmp::{
-        Client, QmpError,
-        command::{CloseFd, DeviceAdd, DeviceDel, GetFd, NetdevAdd, NetdevDel},
+        Client, Event, QmpError,
+        command::{CloseFd, Command, DeviceAdd, DeviceDel, GetFd, NetdevAdd, NetdevDel},
     },
 };
 
-/// How long QEMU may take for one step.
-const LIMIT: Duration = Duration::from_secs(2);
+/// How long QEMU may take for all steps of one request: the service waits no longer than 10 s.
+const LIMIT: Duration = Duration::from_secs(6);
+/// How long it may take for a step at least, so that what others left no time for is still tidied up.
+const LEAST: Duration = Duration::from_millis(100);
+/// How long the news of a device that is gone may take.
+const NEWS_LIMIT: Duration = Duration::from_millis(500);
+
+/// What QEMU's refusal of a device that is not there says.
+const NOT_THERE: &str = "not found";
 
 /// Why a card was not plugged in or out.
 #[derive(Debug, thiserror::Error)]
@@ -46,9 +55,83 @@ enum Place {
     Free,
     /// The card of this name.
     Taken(String),
+    /// The card of this name, whose device the guest has let go of by itself.
+    Ejected(String),
+    /// A card without a connection, which the guest could not be asked to let go of yet.
+    Unasked,
     /// A card without a connection, which the guest has been asked to let go of.
     Leaving,
 }
+
+/// The steps of one request, which have one limit together.
+#[derive(Debug)]
+struct Steps<'a> {
+    monitor: &'a mut Client,
+    deadline: Instant,
+}
+
+impl<'a> Steps<'a> {
+    fn new(monitor: &'a mut Client) -> Self {
+        let deadline = Instant::now() + LIMIT;
+        Self { monitor, deadline }
+    }
+
+    fn left(&self) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        left.max(LEAST)
+    }
+
+    fn execute<C: Command>(&mut self, command: &C) -> Result<C::Return, QmpError> {
+        let left = self.left();
+        self.monitor.execute(command, left)
+    }
+
+    /// Has the guest asked to let go of the device at `port`; what is there then.
+    fn ask(&mut self, port: usize) -> Place {
+        let device = names::card(port);
+        match self.execute(&DeviceDel(json!(device))) {
+            Err(QmpError::Refused(_, why)) if why.contains(NOT_THERE) => {
+                // The guest was faster. What says so must not be taken for news of the next device at this place.
+                let limit = self.left().min(NEWS_LIMIT);
+                let gone = Event::Unplugged(device);
+                let _perhaps_never_there = self.monitor.wait_for(&gone, "device_del", limit);
+                Place::Free
+            }
+            // A guest that has not answered an earlier request is busy, as is one that starts.
+            Err(QmpError::Refused(..)) => Place::Unasked,
+            _ => Place::Leaving,
+        }
+    }
+
+    /// Connects a device with the host's link, and plugs it in at `port`.
+    fn connect(&mut self, port: usize, mac: [u8; 6], link: &OwnedFd) -> Result<(), Unconnected> {
+        let connection = names::netdev(port);
+        let given = GetFd {
+            name: connection.clone(),
+            descriptor: link.as_fd(),
+        };
+        let free = |error| (Place::Free, error);
+        self.execute(&given).map_err(free)?;
+        if let Err(error) = self.execute(&NetdevAdd(names::connection(port))) {
+            let _perhaps_taken = self.execute(&CloseFd(json!(connection)));
+            let _perhaps_there = self.execute(&NetdevDel(json!(connection)));
+            return Err((Place::Free, error));
+        }
+        if let Err(error) = self.execute(&DeviceAdd(names::device(port, mac))) {
+            let place = match error {
+                // It may be there by now.
+                QmpError::Late(_) => self.ask(port),
+                _ => Place::Free,
+            };
+            let _disconnected = self.execute(&NetdevDel(json!(connection)));
+            return Err((place, error));
+        }
+        Ok(())
+    }
+}
+
+/// What is at the place of a card that was not plugged in, and why not.
+type Unconnected = (Place, QmpError);
 
 /// The places of a machine for cards.
 #[derive(Debug, Default)]
@@ -70,34 +153,22 @@ impl Cards {
         if self.0.is_empty() {
             return Err(CardError::NoPlaces);
         }
-        self.unplug(monitor, name)?;
-        let free = self.0.iter_mut().enumerate();
-        let free = free.into_iter().find(|(_, place)| **place == Place::Free);
+        let mut steps = Steps::new(monitor);
+        self.take_out(&mut steps, name)?;
+        for (port, place) in self.0.iter_mut().enumerate() {
+            if *place == Place::Unasked {
+                *place = steps.ask(port);
+            }
+        }
+        let mut places = self.0.iter_mut().enumerate();
+        let free = places.find(|(_, place)| **place == Place::Free);
         let Some((port, place)) = free else {
             return Err(CardError::Full(self.0.len()));
         };
-        let connection = names::netdev(port);
-        let given = GetFd {
-            name: connection.clone(),
-            descriptor: link.as_fd(),
-        };
-        monitor.execute(&given, LIMIT)?;
-        let connected = monitor.execute(&NetdevAdd(names::connection(port)), LIMIT);
-        if let Err(error) = connected {
-            let _perhaps_taken = monitor.execute(&CloseFd(json!(connection)), LIMIT);
-            let _perhaps_there = monitor.execute(&NetdevDel(json!(connection)), LIMIT);
-            return Err(error.into());
-        }
-        match monitor.execute(&DeviceAdd(names::device(port, mac)), LIMIT) {
-            Ok(_) => *place = Place::Taken(name.to_owned()),
-            Err(error) => {
-                if matches!(error, QmpError::Late(_)) {
-                    // It may be there by now.
-                    *place = Place::Leaving;
-                    let _perhaps_there =
-                        monitor.execute(&DeviceDel(json!(names::card(port))), LIMIT);
-                }
-                let _disconnected = monitor.execute(&NetdevDel(json!(connection)), LIMIT);
+        match steps.connect(port, mac, link) {
+            Ok(()) => *place = Place::Taken(name.to_owned()),
+            Err((left, error)) => {
+                *place = left;
                 return Err(error.into());
             }
         }
@@ -106,30 +177,40 @@ impl Cards {
 
     /// Takes a card away: its connection at once, and its device when the guest lets it go.
     pub(super) fn unplug(&mut self, monitor: &mut Client, name: &str) -> Result<(), CardError> {
+        self.take_out(&mut Steps::new(monitor), name)
+    }
+
+    fn take_out(&mut self, steps: &mut Steps<'_>, name: &str) -> Result<(), CardError> {
+        let is_it = |place: &Place| match place {
+            Place::Taken(known) | Place::Ejected(known) => known == name,
+            Place::Free | Place::Unasked | Place::Leaving => false,
+        };
         let mut places = self.0.iter_mut().enumerate();
-        let found = places.find(|(_, place)| matches!(place, Place::Taken(known) if known == name));
-        let Some((port, place)) = found else {
+        let Some((port, place)) = places.find(|(_, place)| is_it(place)) else {
             return Ok(());
         };
-        match monitor.execute(&NetdevDel(json!(names::netdev(port))), LIMIT) {
+        match steps.execute(&NetdevDel(json!(names::netdev(port)))) {
             // It was taken away by an earlier call.
             Ok(_) | Err(QmpError::Refused(..)) => {}
             Err(error) => return Err(error.into()),
         }
-        *place = Place::Leaving;
-        // One that is refused is asked for again by no call: the place is lost, the host's side is gone all the same.
-        let _asked = monitor.execute(&DeviceDel(json!(names::card(port))), LIMIT);
+        *place = match place {
+            Place::Ejected(_) => Place::Free,
+            _ => steps.ask(port),
+        };
         Ok(())
     }
 
-    /// The guest has let a device go.
+    /// The guest has let a device go. The place of a card that is there stays its own, with its connection.
     pub(super) fn has_left(&mut self, device: &str) {
-        let places = self.0.iter_mut().enumerate();
-        for (port, place) in places {
-            if *place == Place::Leaving && names::card(port) == device {
-                *place = Place::Free;
-            }
-        }
+        let mut places = self.0.iter_mut().enumerate();
+        let Some((_, place)) = places.find(|(port, _)| names::card(*port) == device) else {
+            return;
+        };
+        *place = match std::mem::take(place) {
+            Place::Taken(name) | Place::Ejected(name) => Place::Ejected(name),
+            Place::Free | Place::Unasked | Place::Leaving => Place::Free,
+        };
     }
 }
 
@@ -145,7 +226,8 @@ mod tests {
 
     const MAC: [u8; 6] = [0, 0x15, 0x5d, 1, 2, 3];
 
-    /// A monitor that refuses commands of these names, and then the names of those that it heard.
+    /// A monitor that refuses commands of these names, for the reason that stands behind, and then the names of those
+    /// that it heard. Where a card is not found, it says first that it has gone.
     fn monitor(refused: &'static [&'static str]) -> (Client, JoinHandle<Vec<String>>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let heard = thread::spawn(move || {
@@ -156,11 +238,16 @@ mod tests {
             for command in BufReader::new(theirs).lines() {
                 let command: serde_json::Value = serde_json::from_str(&command.unwrap()).unwrap();
                 let (id, name) = (&command["id"], command["execute"].as_str().unwrap());
-                let answer = match refused.contains(&name) {
-                    true => format!(
-                        r#"{{"error": {{"class": "GenericError", "desc": "no"}}, "id": {id}}}"#
+                let why = refused.iter().find_map(|one| one.strip_prefix(name));
+                if why.is_some_and(|why| why.ends_with(NOT_THERE)) {
+                    let gone = r#"{"event": "DEVICE_DELETED", "data": {"device": "nic0"}}"#;
+                    writeln!(writer, "{gone}").unwrap();
+                }
+                let answer = match why {
+                    Some(why) => format!(
+                        r#"{{"error": {{"class": "GenericError", "desc": "no:{why}"}}, "id": {id}}}"#
                     ),
-                    false => format!(r#"{{"return": {{}}, "id": {id}}}"#),
+                    None => format!(r#"{{"return": {{}}, "id": {id}}}"#),
                 };
                 writeln!(writer, "{answer}").unwrap();
                 heard.push(name.to_owned());
@@ -196,6 +283,46 @@ mod tests {
         drop(monitor);
         let plug = ["getfd", "netdev_add", "device_add"];
         let expected = [&plug[..], &["netdev_del", "device_del"], &plug].concat();
+        assert_eq!(heard.join().unwrap()[1..], expected);
+    }
+
+    #[test]
+    fn a_guest_that_was_busy_is_asked_again_for_the_next_card() {
+        let (mut busy, _heard) = monitor(&["device_del"]);
+        let mut cards = Cards::new(1);
+        cards.plug(&mut busy, ("a", MAC), &link()).unwrap();
+        cards.unplug(&mut busy, "a").unwrap();
+        assert_eq!(cards.0, [Place::Unasked]);
+        let (mut willing, heard) = monitor(&[]);
+        for _ in 0..2 {
+            let full = cards.plug(&mut willing, ("b", MAC), &link());
+            assert!(matches!(full, Err(CardError::Full(1))), "{full:?}");
+            assert_eq!(cards.0, [Place::Leaving]);
+        }
+        drop(willing);
+        assert_eq!(heard.join().unwrap()[1..], ["device_del"]);
+        cards.0 = vec![Place::Unasked];
+        let (mut late, _heard) = monitor(&["device_del not found"]);
+        cards.plug(&mut late, ("b", MAC), &link()).unwrap();
+        assert_eq!(cards.0, [Place::Taken("b".to_owned())]);
+        assert_eq!(
+            late.next_event(),
+            None,
+            "it is no news of the card that is there now"
+        );
+    }
+
+    #[test]
+    fn a_card_that_the_guest_has_let_go_of_by_itself_is_taken_away() {
+        let (mut monitor, heard) = monitor(&[]);
+        let mut cards = Cards::new(1);
+        cards.plug(&mut monitor, ("a", MAC), &link()).unwrap();
+        cards.has_left("nic0");
+        assert_eq!(cards.0, [Place::Ejected("a".to_owned())]);
+        cards.unplug(&mut monitor, "a").unwrap();
+        assert_eq!(cards.0, [Place::Free]);
+        drop(monitor);
+        let expected = ["getfd", "netdev_add", "device_add", "netdev_del"];
         assert_eq!(heard.join().unwrap()[1..], expected);
     }
 

@@ -45,8 +45,8 @@ pub(super) struct Parts<'a> {
 }
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
-/// process runs as may ask.
-pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
+/// process runs as may ask. A change of shares is answered by another thread.
+pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
     let Parts {
         monitor,
         held,
@@ -57,7 +57,7 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         vsock,
     } = parts;
     let own = geteuid().as_raw();
-    if !Peer::of(connection).is_ok_and(|peer| peer.user == own) {
+    if !Peer::of(&connection).is_ok_and(|peer| peer.user == own) {
         return;
     }
     let Ok((request, file)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
@@ -72,8 +72,12 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
         (WorkerRequest::HasSockets, _) if sockets.is_some() => (WorkerAnswer::Done, None),
         (WorkerRequest::HasSockets, _) => (WorkerAnswer::NotThere, None),
         (WorkerRequest::SetService(port, service), _) => (set(sockets, port, service), None),
-        (WorkerRequest::AddShare(share), _) => (on(shares, |shares| shares.add(share)), None),
-        (WorkerRequest::RemoveShare(name), _) => (on(shares, |shares| shares.remove(&name)), None),
+        (WorkerRequest::AddShare(share), _) => {
+            return on(shares, connection, |shares| shares.add(share));
+        }
+        (WorkerRequest::RemoveShare(name), _) => {
+            return on(shares, connection, move |shares| shares.remove(&name));
+        }
         (WorkerRequest::Plug(name, mac), Some(monitor)) => {
             (plug(cards, monitor, (&name, mac), file.as_ref()), None)
         }
@@ -90,9 +94,13 @@ pub(super) fn answer(connection: &OwnedFd, parts: Parts<'_>) {
             None,
         ),
     };
-    let stream = stream.as_ref().map(|stream| stream.as_fd());
+    send(&connection, &answer, stream.as_ref());
+}
+
+fn send(connection: &OwnedFd, answer: &WorkerAnswer, stream: Option<&OwnedFd>) {
+    let stream = stream.map(|stream| stream.as_fd());
     // A service that is gone asks again, or its successor does. The guest dials again for a stream that is lost.
-    let _gone = protocol::send(connection.as_fd(), &answer, stream);
+    let _gone = protocol::send(connection.as_fd(), answer, stream);
 }
 
 fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> WorkerAnswer {
@@ -103,12 +111,19 @@ fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> Worke
     }
 }
 
-/// Changes shares, where the machine can have some.
-fn on(shares: Option<&Shares>, change: impl FnOnce(&Shares) -> WorkerAnswer) -> WorkerAnswer {
+/// Changes shares, where the machine can have some, and answers.
+fn on(
+    shares: Option<&Shares>,
+    connection: OwnedFd,
+    change: impl FnOnce(&Shares) -> WorkerAnswer + Send + 'static,
+) {
+    if let Some(shares) = shares {
+        return shares.aside(change, move |answer| send(&connection, answer, None));
+    }
     let none =
         "the virtual machine has no shares: its document has no VirtualMachine/Devices/Plan9";
-    let refused = || WorkerAnswer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
-    shares.map_or_else(refused, change)
+    let refused = WorkerAnswer::Refused(HResult::HCS_E_INVALID_STATE.0, none.to_owned());
+    send(&connection, &refused, None);
 }
 
 fn plug(

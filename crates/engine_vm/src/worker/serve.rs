@@ -146,7 +146,7 @@ impl Worker {
             let connection = accept_with(&self.control, SocketFlags::CLOEXEC);
             match connection {
                 Ok(connection) => {
-                    control::answer(&connection, self.parts());
+                    control::answer(connection, self.parts());
                     // What QEMU said before its answer is not announced by its descriptor any more.
                     self.listen(heard);
                 }

@@ -10,7 +10,11 @@ use std::{
         unix::{net::UnixStream, process::CommandExt as _},
     },
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -31,6 +35,9 @@ use crate::{
 /// How long the process may take for an order: a directory may lie on a file system that is slow.
 const LIMIT: Duration = Duration::from_secs(8);
 
+/// Changes that have begun or wait for their turn, at most.
+const MOST_OPEN: usize = 8;
+
 /// The shares of a machine. Clones are the same.
 #[derive(Clone, Debug)]
 pub(super) struct Shares(Arc<Inner>);
@@ -42,6 +49,10 @@ struct Inner {
     dialled: OwnedFd,
     /// The ports of shares by their names.
     ports: Mutex<BTreeMap<String, u32>>,
+    /// Held for a change as a whole.
+    changing: Mutex<()>,
+    /// How many changes have begun or wait for their turn.
+    open: AtomicUsize,
     /// It ends with this process.
     _server: Child,
 }
@@ -121,6 +132,8 @@ impl Shares {
                 orders: Orders::new(orders),
                 dialled,
                 ports: Mutex::default(),
+                changing: Mutex::default(),
+                open: AtomicUsize::new(0),
                 _server: server,
             }))),
             _ => Err(Errno::BADMSG.into()),
@@ -136,8 +149,35 @@ impl Shares {
         self.ports().contains_key(name)
     }
 
+    /// Makes a change in a thread of its own, as a directory may lie on a file system that is slow, and hands its
+    /// answer on. Changes are made one after the other.
+    pub(super) fn aside(
+        &self,
+        change: impl FnOnce(&Self) -> WorkerAnswer + Send + 'static,
+        answer: impl FnOnce(&WorkerAnswer) + Send + 'static,
+    ) {
+        let Some(open) = Open::new(self) else {
+            let why = "too many shares of the virtual machine are being changed: try again later";
+            return answer(&WorkerAnswer::Failed(why.to_owned()));
+        };
+        let run = move || {
+            let done = change(&open.0);
+            // Who is answered may ask for the next one.
+            drop(open);
+            answer(&done);
+        };
+        // Without a thread there is no answer, and the connection ends.
+        let _spawned = thread::Builder::new().name("share".to_owned()).spawn(run);
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        let changing = self.0.changing.lock();
+        changing.unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a share.
     pub(super) fn add(&self, share: Share) -> WorkerAnswer {
+        let _changing = self.changing();
         let (name, port) = (share.name.clone(), share.port);
         let asked = self.0.orders.ask(&Order::Add(share), LIMIT);
         if asked == Ok(WorkerAnswer::Done) {
@@ -151,6 +191,7 @@ impl Shares {
 
     /// Takes a share away. Guests that have it mounted get errors from then on.
     pub(super) fn remove(&self, name: &str) -> WorkerAnswer {
+        let _changing = self.changing();
         let order = Order::Remove(name.to_owned());
         let answer = self.0.orders.ask(&order, LIMIT).unwrap_or_else(unasked);
         // One whose removal took too long is not there the next time.
@@ -173,6 +214,25 @@ impl Shares {
     }
 }
 
+/// A change that has begun or waits for its turn.
+#[derive(Debug)]
+struct Open(Shares);
+
+impl Open {
+    /// None where there are too many.
+    fn new(shares: &Shares) -> Option<Self> {
+        let before = shares.0.open.fetch_add(1, Relaxed);
+        let open = Self(shares.clone());
+        (before < MOST_OPEN).then_some(open)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Relaxed);
+    }
+}
+
 fn unasked(errno: Errno) -> WorkerAnswer {
     WorkerAnswer::Failed(format!(
         "the process that serves the shares of the machine cannot be asked: {errno}"
@@ -181,7 +241,38 @@ fn unasked(errno: Errno) -> WorkerAnswer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::channel;
+
     use super::*;
+
+    #[test]
+    fn changes_are_made_aside_one_after_the_other_and_not_without_bound() {
+        let (ours, server) = pair(SocketFlags::empty()).unwrap();
+        let (dialled, _theirs) = pair(SocketFlags::empty()).unwrap();
+        let shares = Shares(Arc::new(Inner {
+            orders: Orders::new(ours),
+            dialled,
+            ports: Mutex::default(),
+            changing: Mutex::default(),
+            open: AtomicUsize::new(0),
+            _server: Command::new("true").spawn().unwrap(),
+        }));
+        let (sender, answers) = channel();
+        for _ in 0..=MOST_OPEN {
+            let sender = sender.clone();
+            let answer = move |answer: &WorkerAnswer| sender.send(answer.clone()).unwrap();
+            shares.aside(|shares| shares.remove("a"), answer);
+        }
+        let refused = answers.recv_timeout(LIMIT).unwrap();
+        assert!(matches!(refused, WorkerAnswer::Failed(_)), "{refused:?}");
+        for number in (1_u64..).take(MOST_OPEN) {
+            let (heard, _) = protocol::receive::<(u64, Order)>(server.as_fd(), LIMIT).unwrap();
+            assert_eq!(heard, (number, Order::Remove("a".to_owned())));
+            protocol::send(server.as_fd(), &(number, WorkerAnswer::Done), None).unwrap();
+            assert_eq!(answers.recv_timeout(LIMIT), Ok(WorkerAnswer::Done));
+        }
+        assert_eq!(shares.0.open.load(Relaxed), 0);
+    }
 
     #[test]
     fn an_answer_that_comes_too_late_is_none_to_the_next_order() {
