@@ -452,8 +452,8 @@ fn the_python_package_installs_and_runs_without_the_checkout() {
     assert_eq!(run.stdout, "hello\n");
 }
 
-/// The runtime of .NET that `cargo xtask packages` has downloaded, or that the variable names; none where it could not be
-/// downloaded.
+/// The runtime of .NET that `cargo xtask packages` has downloaded, or that the variable names; none where it could not
+/// be downloaded.
 fn dotnet() -> Option<Program> {
     let own = repository().join("target/dotnet/dnv/net/runtime/.net/dotnet");
     let program = std::env::var_os("HCS_TEST_DOTNET").map_or(own, Into::into);

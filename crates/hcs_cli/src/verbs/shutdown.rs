@@ -5,7 +5,8 @@ use hcs::ComputeSystem;
 
 use crate::{client, failure::Stop, options::systems::Ending};
 
-/// Ask everything in a system to end (by SIGTERM, or its stop signal), then remove it; fails, and leaves it running, when that takes too long
+/// Ask everything in a system to end (by SIGTERM, or its stop signal), then remove it; fails, and leaves it running,
+/// when that takes too long
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -117,7 +117,8 @@ impl Removals {
                 );
             }
         };
-        // Without the call that ended it: others wait for its turn, which must not wait for threads of that call's client.
+        // Without the call that ended it: others wait for its turn, which must not wait for threads of that call's
+        // client.
         tokio::task::spawn_local(removal.instrument(Span::current()));
     }
 
