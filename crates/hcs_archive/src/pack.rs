@@ -348,8 +348,11 @@ impl<W: Write> Packer<'_, W> {
 /// a system may have it: its own devices are all that a name leads to there.
 fn reopened(found: &OwnedFd, path: &Path) -> Option<Result<OwnedFd, ArchiveError>> {
     let name = format!("/proc/self/fd/{}", found.as_raw_fd());
-    // Some files of the kernel have something to read at some time only.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    // Some files of the kernel have something to read at some time only. Of others a lease is waited for.
+    let flags = match is_of_the_kernel(found) {
+        true => OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        false => OFlags::RDONLY | OFlags::CLOEXEC,
+    };
     match openat(CWD, name, flags, Mode::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR) => None,
         opened => Some(opened.map_err(|errno| ArchiveError::file(path, "cannot be opened", errno))),
