@@ -17,8 +17,8 @@ pub const SYSTEM: &str = "/run/hcs/hcs.sock";
 /// The default socket for a process of user `uid`. For root of the machine (`is_root`) it is the socket of the
 /// machine's own service. For any other user, root of a user namespace among them, it is the socket of the user's
 /// private service. That one is in `runtime_directory` (`$XDG_RUNTIME_DIR`), else below `home`, each of them only where
-/// it is a directory that the user owns: `su` leaves those of the user before. Else it is in a directory in `/tmp`
-/// named after the user.
+/// it is a directory that the user owns: `su` leaves those of the user before. A `runtime_directory` in which the user
+/// owns a directory `hcs` counts, too. Else it is in a directory in `/tmp` named after the user.
 ///
 /// In the last case another user may have made that directory first: call [`check`] before trusting the socket.
 #[must_use]
@@ -30,12 +30,13 @@ pub fn default_for(
     if is_root {
         return PathBuf::from(SYSTEM);
     }
-    let own = |directory: &Path| {
-        let found = fs::metadata(directory);
-        directory.is_absolute() && found.is_ok_and(|found| found.is_dir() && found.uid() == uid)
-    };
-    // Below a directory of all users a service of this one may have made its own before.
-    let runs_there = |directory: &&Path| own(directory) || own(&directory.join("hcs"));
+    let is_own = |found: fs::Metadata| found.is_dir() && found.uid() == uid;
+    let own =
+        |directory: &Path| directory.is_absolute() && fs::metadata(directory).is_ok_and(is_own);
+    // Below a directory of all users a service of this one may have made its own before. A link there may be another's.
+    let below = |directory: &Path| fs::symlink_metadata(directory.join("hcs")).is_ok_and(is_own);
+    let runs_there =
+        |directory: &&Path| own(directory) || directory.is_absolute() && below(directory);
     if let Some(directory) = runtime_directory.filter(runs_there) {
         return directory.join("hcs/hcs.sock");
     }
@@ -196,6 +197,17 @@ mod tests {
             default_for((uid, false), Some(own), Some(own)),
             below("hcs/hcs.sock")
         );
+        // As root, who alone can give a directory away.
+        if uid == 0 {
+            let there = below("hcs");
+            fs::create_dir(&there).unwrap();
+            std::os::unix::fs::chown(&there, Some(7), None).unwrap();
+            let found = || default_for((7, false), Some(own), None);
+            assert_eq!(found(), below("hcs/hcs.sock"));
+            fs::rename(&there, below("other")).unwrap();
+            symlink("other", &there).unwrap();
+            assert_eq!(found(), path("/tmp/hcs-7/hcs.sock"));
+        }
         assert_eq!(
             default_for((uid, false), Some(path("/no/such")), Some(own)),
             below(".local/state/hcs/hcs.sock")
