@@ -210,7 +210,7 @@ impl Turns {
         let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
         let turns = i64::try_from(turns).unwrap_or(i64::MAX);
         let left = &self.common.left;
-        // A service that stood still for long owes no more than some seconds.
+        // A service that stood still for long owes no more than a second.
         left.set(left.get().saturating_sub(turns).max(MOST_OWED));
         done
     }

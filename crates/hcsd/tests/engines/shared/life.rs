@@ -238,6 +238,9 @@ pub(super) fn a_system_that_is_to_end_with_its_last_handle_does(kind: &Kind) {
         hasty.send(&create_system(1, &id, &last_handle));
     }
     let mut late = service.client();
+    // Made after them, so each of them is there by then, or is never made.
+    late.call(&create_system(9, "late", &last_handle)).ok();
+    late.call(&Call::CloseSystem { system: 9 }).ok();
     while !ids(&mut late, None).is_empty() {
         // Each round asks the service; it ends when the termination is through.
         std::thread::yield_now();
