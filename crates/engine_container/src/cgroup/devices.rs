@@ -4,7 +4,10 @@
 //! controller with a list of rules ([`v1_rules`]). A host with neither leaves it to the mounts: no file system of the
 //! container then has working devices but its `/dev`, and it may make no nodes.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+};
 
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -143,7 +146,8 @@ impl DeviceControl {
 }
 
 impl ControlGroups {
-    /// Allows the devices of `/dev`, those in `more`, and no others. May be called again.
+    /// Allows the devices of `/dev`, those in `more`, and no others. For groups that are still empty: for a moment all
+    /// is refused.
     ///
     /// # Errors
     /// The kernel refused.
@@ -161,14 +165,39 @@ impl ControlGroups {
                 self.attach(&program)
             }
             DeviceControl::Controller => {
-                let Some(Home::V1(directory)) = self.home(Controller::Devices) else {
-                    return Err(StepError::new(
-                        "finding the control group of devices",
-                        Errno::NODEV,
-                    ));
-                };
+                let directory = self.devices_directory()?;
                 files::write(directory, "devices.deny", "a")?;
                 files::write_each(directory, "devices.allow", &v1_rules(more))
+            }
+        }
+    }
+
+    /// Allows the devices in `more` as well, in groups whose devices [are limited](Self::limit_devices). What is allowed
+    /// stays so meanwhile: the child of a container that was kept ready may be making its nodes.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(crate) fn allow_devices(
+        &self,
+        control: &DeviceControl,
+        more: &[DeviceRule],
+    ) -> Result<(), StepError> {
+        match control {
+            DeviceControl::Controller => {
+                let rules: Vec<String> = more.iter().map(|rule| rule.v1()).collect();
+                files::write_each(self.devices_directory()?, "devices.allow", &rules)
+            }
+            // One program takes the place of the other at once.
+            DeviceControl::None | DeviceControl::Program(_) => self.limit_devices(control, more),
+        }
+    }
+
+    fn devices_directory(&self) -> Result<&Path, StepError> {
+        match self.home(Controller::Devices) {
+            Some(Home::V1(directory)) => Ok(directory),
+            _ => {
+                let step = "finding the control group of devices";
+                Err(StepError::new(step, Errno::NODEV))
             }
         }
     }
@@ -306,6 +335,40 @@ mod tests {
     const BLOCK: u32 = 1;
     const MKNOD: u32 = 1;
     const READ: u32 = 2;
+
+    /// The files of the group are plain ones, which keep what was written last.
+    #[test]
+    fn allowing_more_refuses_nothing_meanwhile() {
+        let place = tempfile::tempdir().unwrap();
+        let written = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
+        for name in ["devices.deny", "devices.allow"] {
+            std::fs::write(place.path().join(name), "").unwrap();
+        }
+        let groups = ControlGroups {
+            v1: vec![super::super::V1Group {
+                directory: place.path().to_owned(),
+                controllers: vec![Controller::Devices],
+            }],
+            unified: None,
+        };
+        let more = DeviceRule {
+            block: true,
+            major: 7,
+            minor: 1,
+            access: DeviceRule::READ,
+        };
+        groups
+            .allow_devices(&DeviceControl::Controller, &[more])
+            .unwrap();
+        assert_eq!(
+            [written("devices.deny"), written("devices.allow")],
+            ["", "b 7:1 r"]
+        );
+        groups
+            .limit_devices(&DeviceControl::Controller, &[])
+            .unwrap();
+        assert_eq!(written("devices.deny"), "a");
+    }
 
     /// What the kernel would do with the program.
     fn ask(access: u32, kind: u32, major: u32, minor: u32) -> i64 {

@@ -258,13 +258,13 @@ impl Prepared {
     /// Allows devices now that they are known.
     ///
     /// # Errors
-    /// As for [`ControlGroups::limit_devices`].
+    /// As for [`ControlGroups::allow_devices`].
     pub(super) fn allow(
         &self,
         control: &DeviceControl,
         more: &[DeviceRule],
     ) -> Result<(), Failure> {
-        let limited = self.left.groups.limit_devices(control, more);
+        let limited = self.left.groups.allow_devices(control, more);
         limited.map_err(|error| fail(&self.name, error))
     }
 
