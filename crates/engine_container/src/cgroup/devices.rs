@@ -172,8 +172,8 @@ impl ControlGroups {
         }
     }
 
-    /// Allows the devices in `more` as well, in groups whose devices [are limited](Self::limit_devices). What is allowed
-    /// stays so meanwhile: the child of a container that was kept ready may be making its nodes.
+    /// Allows the devices in `more` as well, in groups whose devices [are limited](Self::limit_devices). What is
+    /// allowed stays so meanwhile: the child of a container that was kept ready may be making its nodes.
     ///
     /// # Errors
     /// The kernel refused.
