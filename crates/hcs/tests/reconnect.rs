@@ -1,12 +1,18 @@
 //! The behaviour of handles when the service goes away and comes back.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod peer;
 
-use std::sync::{Arc, mpsc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use hcs::{
     HResult,
-    raw::{Process, event_type},
+    raw::{Operation, Process, event_type},
 };
 use hcs_wire::service::{Call, Reply, Subject};
 use peer::{Peer, Place, failed, made_process, made_system};
@@ -225,9 +231,82 @@ fn a_wait_for_an_exit_survives_connections_that_are_lost_at_once() {
     let (operation, system) = place.system();
     let process = Process::create(&system, "{}", &operation).unwrap();
     operation.wait(None).unwrap();
-    let limit = std::time::Duration::from_secs(300);
+    let limit = Duration::from_secs(300);
     assert_eq!(&*process.wait_exit(Some(limit)).unwrap(), EXIT);
     process.close().unwrap();
+    system.close().unwrap();
+    drop(place);
+    drop(peer);
+}
+
+/// Greets as a service that takes repeats.
+fn greet(peer: &mut Peer) {
+    let hello = peer.request();
+    let document = Some(r#"{"Repeats":true}"#.to_owned());
+    let reply = Reply {
+        document,
+        ..Reply::done()
+    };
+    peer.reply(hello.id, &reply);
+}
+
+/// Answers all calls until the client has gone; a call on a handle comes behind the one that makes it.
+fn serve(mut peer: Peer) {
+    let mut known = HashSet::new();
+    while let Some(frame) = peer.frame() {
+        match frame.parse("request").unwrap() {
+            Call::CreateSystem { system, .. } | Call::OpenSystem { system, .. } => {
+                known.insert(system);
+                peer.reply(frame.id, &made_system());
+            }
+            Call::GetSystemProperties { system, .. } => {
+                assert!(known.contains(&system), "the handle is not known here");
+                peer.reply(frame.id, &Reply::done());
+            }
+            _ => peer.reply(frame.id, &Reply::done()),
+        }
+    }
+}
+
+/// Handles that are opened again on each connection: so many that the loss of one is known before that is done.
+const MANY: usize = 500;
+
+#[test]
+fn a_call_on_a_handle_that_is_still_being_made_comes_behind_what_makes_it() {
+    let place = Place::new();
+    let listener = place.listen();
+    let (connects, connecting) = mpsc::channel::<()>();
+    let (called, has_called) = mpsc::channel::<()>();
+    let peer = std::thread::spawn(move || {
+        let mut first = Peer::accept_only(&listener);
+        greet(&mut first);
+        for _ in 0..MANY {
+            first.create_system();
+        }
+        // The call that makes the handle is not answered.
+        first.request();
+        drop(first);
+        // The next connection is lost as soon as it is there, with the call on the handle in its queue.
+        let mut second = Peer::accept_only(&listener);
+        connects.send(()).unwrap();
+        has_called.recv().unwrap();
+        greet(&mut second);
+        drop(second);
+        let mut third = Peer::accept_only(&listener);
+        greet(&mut third);
+        serve(third);
+    });
+    let others: Vec<_> = (0..MANY).map(|_| place.system()).collect();
+    let (creation, system) = place.begin();
+    connecting.recv().unwrap();
+    let second = Operation::new();
+    system.properties(&second, None).unwrap();
+    called.send(()).unwrap();
+    creation.wait(None).unwrap();
+    second.wait(None).unwrap();
+    for (_, other) in others {
+        other.close().unwrap();
+    }
     system.close().unwrap();
     drop(place);
     drop(peer);

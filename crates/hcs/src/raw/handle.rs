@@ -53,6 +53,15 @@ enum Making {
     Failed(Failure),
 }
 
+/// Whether a connection knows the number of a handle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attachment {
+    /// It does, or learns of it by what has been sent.
+    Known,
+    /// The call that makes the handle was left unanswered by an earlier connection, and was not made again on this one.
+    Awaited,
+}
+
 /// An event on its way to the callback.
 #[derive(Debug)]
 pub(crate) struct Happening {
@@ -245,23 +254,30 @@ impl Handle {
         self.hub.never(reason);
     }
 
-    /// Makes sure that `link` knows the handle: where it was lost with another connection, it is opened again first.
+    /// Makes sure that `link` knows the handle: where it was lost with another connection, it is opened again first. A
+    /// handle that is still being made is announced by the call that makes it.
     ///
     /// # Errors
     /// Why there is nothing behind the handle.
-    pub(crate) fn attach(self: &Arc<Self>, client: &Client, link: &Link) -> Result<(), Failure> {
-        self.check_made()?;
+    pub(crate) fn attach(
+        self: &Arc<Self>,
+        client: &Client,
+        link: &Link,
+    ) -> Result<Attachment, Failure> {
         let mut attached = lock(&self.attached);
-        // An earlier connection is over, or soon will be. A handle that is still being made is announced by the call
-        // that makes it.
+        self.check_made()?;
+        // An earlier connection is over, or soon will be.
         if *attached < link.serial() && self.hub.lives() {
+            if !self.is_made() {
+                return Ok(Attachment::Awaited);
+            }
             self.open_again(link)?;
             client.register(self);
             *attached = link.serial();
             // A child of the process that registered the callback has another connection.
             self.watch_if_heard(client);
         }
-        Ok(())
+        Ok(Attachment::Known)
     }
 
     /// Makes `link` know the handle for a call that is made again on it: also where the handle was closed since, or the
@@ -410,6 +426,7 @@ impl Handle {
         if self.hub.lives() && *lock(&self.attached) != connected {
             let (handle, client) = (Arc::clone(self), Arc::clone(&client));
             Client::of(&self.endpoint).with_link(move |link| {
+                // Where the handle is still being made, the call that makes it comes back by itself.
                 let attached = link.and_then(|link| handle.attach(&client, link));
                 if let Err(failure) = attached {
                     handle.hub.give_up(failure.hresult);

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     endpoint::Endpoint,
     raw::client::Client,
+    raw::handle::Attachment,
     raw::link::{Lasting, Link, LinkAnswer, next_number, request_bytes},
     stdio::{self, Pipes, SharedStreams},
 };
@@ -153,10 +154,13 @@ impl PendingCall {
         operation: &Operation,
         number: CallNumber,
     ) {
-        if let Err(failure) = self.prepare(client, link) {
-            operation.finish(number, self.outcome(Err(failure), None));
-            return;
-        }
+        let attachment = match self.prepare(client, link) {
+            Ok(attachment) => attachment,
+            Err(failure) => {
+                operation.finish(number, self.outcome(Err(failure), None));
+                return;
+            }
+        };
         let request = operation.requested(number, link);
         if link.repeats() && self.call.survives() {
             let made = Made {
@@ -169,7 +173,7 @@ impl PendingCall {
                 pipes: None,
                 repeats: 0,
             };
-            made.first(client, link);
+            made.first(client, link, attachment);
         } else {
             let (tracking, bytes) = (operation.clone(), request_bytes(request, &self.call));
             link.send(request, bytes, move |answer| {
@@ -201,15 +205,14 @@ impl PendingCall {
         result
     }
 
-    /// Makes the handles of the call known on the connection.
-    fn prepare(&self, client: &Client, link: &Link) -> Result<(), Failure> {
-        if let Some(on) = &self.about.on {
-            on.attach(client, link)?;
-        }
+    /// Makes the handles of the call known on the connection. Returns whether that knows the one that the call is on.
+    fn prepare(&self, client: &Client, link: &Link) -> Result<Attachment, Failure> {
+        let on = self.about.on.as_ref();
+        let attachment = on.map_or(Ok(Attachment::Known), |on| on.attach(client, link))?;
         if let Some(makes) = &self.about.makes {
             makes.announce(client, link);
         }
-        Ok(())
+        Ok(attachment)
     }
 
     /// Returns the outcome of the operation; the handles learn of it first. `pipes` were made for the call.
@@ -329,14 +332,17 @@ struct Made {
 }
 
 impl Made {
-    /// Makes it for the first time.
-    fn first(mut self, client: &Arc<Client>, link: &Arc<Link>) {
+    /// Makes it for the first time; behind the call that makes its handle, where that is still to be made again.
+    fn first(mut self, client: &Arc<Client>, link: &Arc<Link>, attachment: Attachment) {
         self.was_over = self.has_exited();
         match pipes_of(&mut self.request.call) {
             Ok(pipes) => self.pipes = pipes,
             Err(errno) => return Box::new(self).answered(Err(no_pipes(errno))),
         }
-        self.send(Kind::Request, client, link);
+        match attachment {
+            Attachment::Known => self.send(Kind::Request, client, link),
+            Attachment::Awaited => client.keep(Box::new(self)),
+        }
     }
 
     fn send(self, kind: Kind, client: &Arc<Client>, link: &Arc<Link>) {
@@ -414,6 +420,10 @@ impl Lasting for Made {
             self.request.about.makes.clone(),
         );
         if let Some(on) = &on {
+            // A connection that knew why the handle was never made is over.
+            if let Err(failure) = on.check_made() {
+                return self.answered(Err(failure));
+            }
             on.lend(client, link);
         }
         if let Some(makes) = &makes {
