@@ -162,16 +162,23 @@ fn text(lines: &BTreeMap<Guid, Lines>, networks: &BTreeSet<Guid>) -> Rc<str> {
     let known = networks.iter().filter_map(|network| lines.get(network));
     let ids = known.clone().flat_map(|lines| &lines.ids);
     let aliases = known.clone().flat_map(|lines| &lines.aliases);
-    let mut all_fit = !known.into_iter().any(|lines| lines.is_cut);
+    let is_cut = known.into_iter().any(|lines| lines.is_cut);
+    fitting(ids.chain(aliases).map(String::as_str), is_cut)
+}
+
+/// As many of `lines` as an agent takes. The last line tells of those that do not fit, or that were left out before
+/// (`is_cut`).
+fn fitting<'a>(lines: impl Iterator<Item = &'a str>, mut is_cut: bool) -> Rc<str> {
     let mut text = String::new();
-    for line in ids.chain(aliases) {
+    for line in lines {
+        // A shorter one may fit.
         if text.len() + line.len() + MORE.len() <= MAX_NAMES_BYTES {
             text.push_str(line);
         } else {
-            all_fit = false;
+            is_cut = true;
         }
     }
-    if !all_fit {
+    if is_cut {
         text.push_str(MORE);
     }
     text.into()
@@ -184,19 +191,8 @@ fn with_own(held: &Held, runtime_id: &str, lines: Rc<str>) -> Rc<str> {
     if own.is_empty() {
         return lines;
     }
-    let (mut text, mut all_fit) = (String::new(), !lines.ends_with(MORE));
     let both = own.split_inclusive('\n').chain(lines.split_inclusive('\n'));
-    for line in both.filter(|line| *line != MORE) {
-        if text.len() + line.len() + MORE.len() <= MAX_NAMES_BYTES {
-            text.push_str(line);
-        } else {
-            all_fit = false;
-        }
-    }
-    if !all_fit {
-        text.push_str(MORE);
-    }
-    text.into()
+    fitting(both.filter(|line| *line != MORE), lines.ends_with(MORE))
 }
 
 impl Names {
