@@ -34,7 +34,7 @@ use crate::{
         failures::cancelled,
         operations,
     },
-    system::{Initiator, SystemRequest},
+    system::Initiator,
     thread::share::place,
     upkeep::{
         cpu_groups::{self, By},
@@ -64,6 +64,7 @@ impl Dispatch for Router {
             request,
             pending,
         };
+        note_system(&errand, &call);
         dispatch(errand, call);
     }
 
@@ -324,7 +325,6 @@ fn note_system(errand: &Errand, call: &Call) {
 }
 
 fn dispatch(errand: Errand, call: Call) {
-    note_system(&errand, &call);
     match call {
         Call::CreateSystem {
             system,
@@ -338,47 +338,31 @@ fn dispatch(errand: Errand, call: Call) {
         } => systems::open(&errand, system, &id, runtime_id.as_deref()),
         Call::CloseSystem { system } => systems::close(&errand, system),
         Call::StartSystem { system, options } => systems::start(errand, system, options.as_deref()),
-        Call::ShutDownSystem { system, options } => {
-            systems::shut_down(errand, system, options.as_deref());
-        }
-        Call::TerminateSystem { system, options } => {
-            systems::plain(errand, system, options.as_deref(), SystemRequest::Terminate);
-        }
+        Call::ShutDownSystem { system, options } => systems::shut_down(errand, system, options),
+        Call::TerminateSystem { system, options } => systems::terminate(errand, system, options),
         Call::PauseSystem { system, options } => systems::pause(errand, system, options.as_deref()),
-        Call::ResumeSystem { system, options } => {
-            systems::plain(errand, system, options.as_deref(), SystemRequest::Resume);
-        }
+        Call::ResumeSystem { system, options } => systems::resume(errand, system, options),
         Call::ModifySystem { system, settings } => systems::modify(errand, system, &settings),
         Call::GetSystemProperties { system, query } => systems::properties(errand, system, query),
-        Call::EnumerateSystems { query } => {
-            let listed = enumerate::answer(&errand.connection.service, query.as_deref());
-            errand.answer(listed.map(|text| CallAnswer::document(Some(text))));
-        }
+        Call::EnumerateSystems { query } => list_systems(&errand, query.as_deref()),
         Call::CreateProcess {
             system,
             process,
             parameters,
             pipes,
-        } => {
-            let pipes = pipes.unwrap_or_default();
-            processes::create(errand, (system, process), parameters, pipes);
-        }
+        } => processes::create(errand, (system, process), parameters, pipes),
         Call::OpenProcess {
             system,
             process,
             process_id,
             again,
-        } => {
-            processes::open(errand, system, process, process_id, again);
-        }
+        } => processes::open(errand, system, process, process_id, again),
         Call::ReadOutput { system, query, .. } => output::read(errand, system, query),
         Call::CloseProcess { process } => processes::close(&errand, process),
         Call::TerminateProcess { process, options } => {
             processes::terminate(errand, process, options.as_deref());
         }
-        Call::SignalProcess { process, options } => {
-            processes::signal(errand, process, options.as_deref());
-        }
+        Call::SignalProcess { process, options } => processes::signal(errand, process, options),
         Call::GetProcessInfo { process } => processes::info(errand, process),
         Call::GetProcessProperties { process, query } => {
             errand.answer(processes::properties(&errand, process, query.as_deref()));
@@ -395,7 +379,6 @@ fn dispatch(errand: Errand, call: Call) {
         Call::ReloadService => reload_service(&errand),
         Call::SaveSystem { system, options } => systems::save(errand, system, options.as_deref()),
         Call::CrashSystem { system, options } => systems::crash(errand, system, options.as_deref()),
-        // Taken care of by the connection itself.
         Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
             errand.answer(Ok(CallAnswer::done()));
         }
@@ -454,6 +437,11 @@ fn explain(errand: Errand, operation: String) {
             .await?;
         CallAnswer::encoded(request, report).await
     });
+}
+
+fn list_systems(errand: &Errand, query: Option<&str>) {
+    let listed = enumerate::answer(&errand.connection.service, query);
+    errand.answer(listed.map(|text| CallAnswer::document(Some(text))));
 }
 
 fn about_service(errand: &Errand, query: Option<&str>) {

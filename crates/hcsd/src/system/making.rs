@@ -377,44 +377,33 @@ pub(crate) fn put_together(
     machine: Arc<dyn Machine>,
     share: Share,
 ) -> Rc<System> {
-    let Parts {
-        request,
-        text,
-        uid,
-        engine,
-        cpu_group,
-        state,
-        asked_to_stop,
-        terminate_on_last_handle_closed,
-        memory_kills,
-        ledger,
-    } = parts;
+    let request = parts.request;
     let document = request.document;
-    let terminate = terminate_on_last_handle_closed
-        .or(document.should_terminate_on_last_handle_closed)
-        .unwrap_or(false);
-    let summary = engine.summary(&document);
+    let terminate = parts
+        .terminate_on_last_handle_closed
+        .or(document.should_terminate_on_last_handle_closed);
+    let summary = parts.engine.summary(&document);
     let most_owed = context.config().limits.unreported_exits_per_system;
     let container = machine.guest().and_then(Guest::container);
     Rc::new(System {
         id: request.id,
         runtime_id: request.runtime_id,
         image: summary.image,
-        cpu_group,
+        cpu_group: parts.cpu_group,
         owner: document.owner,
         system_type: summary.system_type,
         os_type: summary.os_type,
-        terminate_on_last_handle_closed: Cell::new(terminate),
+        terminate_on_last_handle_closed: Cell::new(terminate.unwrap_or(false)),
         processes: Processes::new(Journal::new(&request.directory), most_owed),
         defaults: summary.process_defaults,
         target: container.map_or(GuestTarget::System, GuestTarget::of),
         machine,
         context: Rc::downgrade(context),
-        engine,
-        document: text,
-        uid,
+        engine: parts.engine,
+        document: parts.text,
+        uid: parts.uid,
         directory: request.directory,
-        queue: RefCell::new(Queue::new(state).with_stop_asked(asked_to_stop)),
+        queue: RefCell::new(Queue::new(parts.state).with_stop_asked(parts.asked_to_stop)),
         waiters: RefCell::default(),
         running: RefCell::default(),
         cancelled: RefCell::default(),
@@ -426,8 +415,8 @@ pub(crate) fn put_together(
         fault: RefCell::default(),
         watchers: Rc::default(),
         exit: RefCell::default(),
-        memory_kills: Kills::new(memory_kills),
-        ledger: RefCell::new(ledger),
+        memory_kills: Kills::new(parts.memory_kills),
+        ledger: RefCell::new(parts.ledger),
         expected_back: Cell::new(false),
         leaving: Cell::new(false),
         complete: Cell::new(false),

@@ -35,8 +35,9 @@ pub(super) fn create(
     errand: Errand,
     (system, handle): (u64, u64),
     parameters: String,
-    pipes: Stdio<bool>,
+    pipes: Option<Stdio<bool>>,
 ) {
+    let pipes = pipes.unwrap_or_default();
     let system = match errand.connection.handles.system(system) {
         Ok(system) => system,
         Err(failure) => {
@@ -366,10 +367,10 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
 }
 
 /// `HcsSignalProcess`.
-pub(super) fn signal(errand: Errand, handle: u64, options: Option<&str>) {
+pub(super) fn signal(errand: Errand, handle: u64, options: Option<String>) {
     let found = errand.connection.handles.process(handle);
-    let ready = found.and_then(|process| {
-        let options: SignalProcessOptions = parse_optional(process.coverage, options)?;
+    let ready = found.and_then(move |process| {
+        let options: SignalProcessOptions = parse_optional(process.coverage, options.as_deref())?;
         let signal = options
             .signal
             .map_or(KILL, |signal| i32::from(signal.number()));

@@ -173,9 +173,18 @@ fn submit(
     }
 }
 
-/// Calls whose options are reserved: `HcsTerminateComputeSystem`, `HcsResumeComputeSystem`.
-pub(super) fn plain(errand: Errand, handle: u64, options: Option<&str>, request: SystemRequest) {
-    submit(errand, handle, |_| no_options(options).map(|()| request));
+/// `HcsTerminateComputeSystem`.
+pub(super) fn terminate(errand: Errand, handle: u64, options: Option<String>) {
+    submit(errand, handle, move |_| {
+        no_options(options.as_deref()).map(|()| SystemRequest::Terminate)
+    });
+}
+
+/// `HcsResumeComputeSystem`.
+pub(super) fn resume(errand: Errand, handle: u64, options: Option<String>) {
+    submit(errand, handle, move |_| {
+        no_options(options.as_deref()).map(|()| SystemRequest::Resume)
+    });
 }
 
 /// Options where the reference allows none: NULL, the empty string and `{}`.
@@ -251,10 +260,10 @@ pub(super) fn crash(errand: Errand, handle: u64, options: Option<&str>) {
 }
 
 /// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.
-pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<&str>) {
+pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
     let found = errand.connection.handles.system(handle);
-    let ready = found.and_then(|system| {
-        let options: ShutdownOptions = parse_optional(system.coverage(), options)?;
+    let ready = found.and_then(move |system| {
+        let options: ShutdownOptions = parse_optional(system.coverage(), options.as_deref())?;
         Ok((system, options))
     });
     match ready {
