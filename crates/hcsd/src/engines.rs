@@ -1,4 +1,4 @@
-//! The engines that this build has. Besides the settings in `upkeep`, no other file of the service names one.
+//! The engines that this build has. Besides the files of settings in `upkeep`, no other file of the service names one.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,6 +7,7 @@ use engine_vm::VmEngine;
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
+pub(crate) use engine_container::shared::resolver;
 pub(crate) use engine_container::{
     EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };

@@ -64,10 +64,9 @@ pub(crate) fn memory(asked: Option<&ContainerMemory>) -> Result<Option<u64>, Fai
     })
 }
 
-/// The processor limits on a machine with `processors` of them. A count or maximum of 0 means no limit, as HCS reads an
-/// absent number.
+/// The processor limits on a machine with `processors` of them. An absent number is no limit.
 ///
-/// `Count` and `Maximum` exclude each other as the schema says; `Weight` goes with either, since it limits nothing.
+/// A document has at most one of the three, which `hcs_schema` checks; this checks again what cannot be both.
 ///
 /// # Errors
 /// A value out of range, or two that exclude each other.

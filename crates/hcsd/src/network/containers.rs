@@ -6,7 +6,6 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc};
 
-use engine_container::shared::resolver;
 use hcn::{Changes, Guid, Mac, Object};
 use hcs_engine::engine::Machine;
 use hcs_schema::{
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use super::{GuestNames, Held, Networks, Occupant, calls, join, machines};
-use crate::record::blocking::blocking;
+use crate::{engines::resolver, record::blocking::blocking};
 
 const NAMESPACE: &str = "/Container/Networking/Namespace";
 pub(super) const ENDPOINTS: &str = "/Container/Networking/Endpoints";

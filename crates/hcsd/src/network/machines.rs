@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
-use engine_container::shared::resolver;
 use hcn::{Changes, Guid};
 use hcs_engine::{
     engine::Machine,
@@ -25,7 +24,7 @@ use super::{
     containers::{self, Adapter, Home, Place, about_endpoint_as, refused},
     join,
 };
-use crate::record::blocking::blocking;
+use crate::{engines::resolver, record::blocking::blocking};
 
 const ENDPOINTS: &str = "/VirtualMachine/Networking/Endpoints";
 const NAMED: &str = "/VirtualMachine/Networking/NetworkAdapters";
