@@ -272,11 +272,28 @@ mod tests {
         assert_eq!(list, List::of_mode(0o666));
     }
 
+    /// An owner who may not read the file, as root may everything.
+    fn grants_without_the_right_to_read(place: &Path) {
+        let path = place.join("unreadable");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(place, fs::Permissions::from_mode(0o711)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o200)).unwrap();
+        std::os::unix::fs::chown(&path, Some(1234), None).unwrap();
+        let thread = std::thread::spawn(move || {
+            let user = rustix::fs::Uid::from_raw(1234);
+            rustix::thread::set_thread_res_uid(user, user, user).unwrap();
+            grant(&path, Holder::User(MACHINE.user), READ)
+        });
+        assert_eq!(thread.join().unwrap(), Ok(()));
+    }
+
     #[test]
     fn only_regular_files_are_granted() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
         rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+        // With both ends open, none that opens it has to wait for another.
+        let _both = open(path("fifo"), OFlags::RDWR, Mode::empty()).unwrap();
         let holder = Holder::User(MACHINE.user);
         for (name, errno) in [
             ("", Errno::INVAL),
@@ -288,6 +305,9 @@ mod tests {
         }
         fs::write(path("file"), "").unwrap();
         std::os::unix::fs::symlink("file", path("link")).unwrap();
+        if rustix::process::geteuid().is_root() {
+            grants_without_the_right_to_read(place.path());
+        }
         grant(&path("link"), holder, READ | WRITE).unwrap();
         let file = fs::File::open(path("file")).unwrap();
         assert!(

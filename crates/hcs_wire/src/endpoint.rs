@@ -151,6 +151,7 @@ mod tests {
         let spelled = spellings.map(named);
         assert_eq!(spelled, [(); 4].map(|()| expected.clone()));
         // Another user may have put a link into a directory that is shared.
+        fs::write(place.join("d/hcs.sock"), "").unwrap();
         symlink("d/hcs.sock", place.join("other.sock")).unwrap();
         assert_eq!(named("other.sock"), place.join("other.sock"));
         // What is missing is named as it will be.
@@ -159,7 +160,19 @@ mod tests {
             assert_eq!(canonical(Path::new(system)), Path::new(SYSTEM));
             assert_eq!(tag(&canonical(Path::new(system))), None);
         }
-        assert_eq!(canonical(Path::new("a//b")), Path::new("a//b"));
+        let relative = canonical(Path::new("a//b"));
+        assert_eq!(relative.as_os_str(), "a//b", "it is left as it is");
+    }
+
+    #[test]
+    fn what_a_service_keeps_is_beside_its_socket() {
+        for (endpoint, root) in [
+            (SYSTEM, "/run/hcs"),
+            ("/x/hcs.sock", "/x/hcs.d"),
+            ("/x/run.sock/other", "/x/run.sock/other.d"),
+        ] {
+            assert_eq!(state_root(Path::new(endpoint)), Path::new(root));
+        }
     }
 
     #[test]

@@ -83,7 +83,35 @@ mod tests {
         assert!(has_all_ids("         0          0 4294967295\n"));
         assert!(!has_all_ids("         0       1000          1\n"));
         assert!(!has_all_ids("0 0 1\n") && !has_all_ids("0 100000 65536\n") && !has_all_ids(""));
-        assert!(!is_root() || geteuid().is_root());
+        let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+        assert_eq!(is_root(), geteuid().is_root() && has_all_ids(&map));
+    }
+
+    /// The ids of threads of this process, as root, who alone can give itself others.
+    #[test]
+    fn a_program_that_acts_for_another_user_or_group_is_elevated() {
+        use rustix::{
+            process::{Gid, Uid},
+            thread::{set_thread_res_gid, set_thread_res_uid},
+        };
+        assert!(!is_elevated());
+        if !geteuid().is_root() {
+            return;
+        }
+        let other = |change: fn(Uid, Gid)| {
+            let (user, group) = (Uid::from_raw(1234), Gid::from_raw(1234));
+            let thread = std::thread::spawn(move || {
+                change(user, group);
+                (is_elevated(), variable("PATH").is_some(), is_root())
+            });
+            thread.join().unwrap()
+        };
+        let as_user = other(|user, _| set_thread_res_uid(user, user, user).unwrap());
+        assert_eq!(as_user, (false, true, false));
+        let for_user = other(|user, _| set_thread_res_uid(Uid::ROOT, user, Uid::ROOT).unwrap());
+        assert_eq!(for_user, (true, false, false));
+        let for_group = other(|_, group| set_thread_res_gid(Gid::ROOT, group, Gid::ROOT).unwrap());
+        assert_eq!((for_group.0, for_group.1), (true, false));
     }
 
     #[test]

@@ -73,6 +73,36 @@ mod tests {
     }
 
     #[test]
+    fn an_error_has_the_code_of_windows_that_means_the_same() {
+        let win32 = [
+            (2, &[Errno::NOENT][..]),
+            (3, &[Errno::NOTDIR]),
+            (4, &[Errno::MFILE, Errno::NFILE]),
+            (5, &[Errno::ACCESS, Errno::PERM, Errno::ISDIR]),
+            (32, &[Errno::TXTBSY]),
+            (50, &[Errno::OPNOTSUPP, Errno::NOSYS, Errno::NODEV]),
+            (193, &[Errno::NOEXEC, Errno::LIBBAD]),
+            (206, &[Errno::TOOBIG, Errno::NAMETOOLONG]),
+            (1117, &[Errno::IO]),
+            (1168, &[Errno::SRCH]),
+            (
+                1450,
+                &[Errno::AGAIN, Errno::NOSPC, Errno::USERS, Errno::DQUOT],
+            ),
+            (1460, &[Errno::TIMEDOUT]),
+            (1921, &[Errno::LOOP]),
+        ];
+        for (code, errors) in win32 {
+            for errno in errors {
+                assert_eq!(hresult(*errno), HResult::from_win32(code), "{errno}");
+            }
+        }
+        assert_eq!(hresult(Errno::NOMEM), HResult::E_OUTOFMEMORY);
+        assert_eq!(hresult(Errno::INVAL), HResult::E_INVALIDARG);
+        assert_eq!(hresult(Errno::PIPE), HResult::E_FAIL);
+    }
+
+    #[test]
     fn every_number_has_an_hresult_that_says_failure() {
         for number in 1..=4095 {
             let code = hresult(Errno::from_raw_os_error(number));

@@ -225,6 +225,35 @@ mod tests {
     }
 
     #[test]
+    fn what_was_given_out_is_kept_up_to_a_limit() {
+        assert_eq!(KEPT_BYTES, 65_536);
+        // Two messages that have the limit together, and one that the stream has the half of.
+        let message = encode(
+            Layout::SizeFirst,
+            [0; 4],
+            1,
+            &"x".repeat(KEPT_BYTES / 2 - HEADER_BYTES - 2),
+            MAXIMUM,
+        )
+        .unwrap();
+        assert_eq!(message.len(), KEPT_BYTES / 2);
+        let mut stream = Stream::new(Layout::SizeFirst);
+        for part in [&message[..], &message[..], &message[..100]] {
+            stream.feed(part);
+        }
+        for _ in 0..2 {
+            assert!(next(&mut stream).unwrap().is_some());
+        }
+        assert_eq!(
+            (stream.waiting(), stream.bytes.len()),
+            (100, KEPT_BYTES + 100)
+        );
+        stream.feed(&message[100..]);
+        assert!(next(&mut stream).unwrap().is_some());
+        assert_eq!((stream.waiting(), stream.bytes.len()), (0, 0));
+    }
+
+    #[test]
     fn memory_is_bounded_once_nothing_waits() {
         let mut stream = Stream::new(Layout::SizeFirst);
         let large = encode(Layout::SizeFirst, [0; 4], 1, &"x".repeat(500_000), MAXIMUM).unwrap();

@@ -122,6 +122,67 @@ mod tests {
     use crate::service::Call;
 
     #[test]
+    fn what_changes_something_has_an_effect() {
+        let (kind, id) = (ObjectKind::Network, String::new);
+        let (query, settings) = (String::new, String::new);
+        let calls = [
+            (
+                NetworkCall::Enumerate {
+                    kind,
+                    query: query(),
+                },
+                false,
+            ),
+            (NetworkCall::Open { kind, id: id() }, false),
+            (
+                NetworkCall::Query {
+                    kind,
+                    id: id(),
+                    query: query(),
+                },
+                false,
+            ),
+            (
+                NetworkCall::Create {
+                    kind,
+                    id: id(),
+                    network: id(),
+                    settings: settings(),
+                },
+                true,
+            ),
+            (
+                NetworkCall::Modify {
+                    kind,
+                    id: id(),
+                    settings: settings(),
+                },
+                true,
+            ),
+            (
+                NetworkCall::Delete {
+                    kind,
+                    id: id(),
+                    only_unused: false,
+                },
+                true,
+            ),
+        ];
+        for (call, effect) in calls {
+            assert_eq!(call.has_effect(), effect, "{call:?}");
+        }
+        let nouns = [
+            ObjectKind::Network,
+            ObjectKind::Endpoint,
+            ObjectKind::Namespace,
+        ];
+        assert_eq!(
+            nouns.map(ObjectKind::noun),
+            ["network", "endpoint", "namespace"]
+        );
+    }
+
+    #[test]
     fn calls_are_read_as_they_are_written() {
         let settings = String::from("{}");
         let (kind, id) = (ObjectKind::Endpoint, String::from("A"));

@@ -264,6 +264,42 @@ mod tests {
     }
 
     #[test]
+    fn what_a_reader_is_attached_to_is_told_in_a_byte() {
+        let cases = [
+            (0, false, false),
+            (1, true, false),
+            (2, false, true),
+            (3, true, true),
+        ];
+        for (byte, terminal, stdin) in cases {
+            let about = About { terminal, stdin };
+            assert_eq!(about.to_byte(), byte);
+            assert_eq!(About::from_byte(byte), about);
+        }
+    }
+
+    #[test]
+    fn a_record_is_as_long_as_is_said_and_no_longer() {
+        assert_eq!(MAX_RECORD_BYTES, 65_536);
+        let mut decoder = Decoder::default();
+        let whole = bytes(Kind::Stdout, 1, &[b'x'; MAX_RECORD_BYTES]);
+        decoder.feed(&whole[..whole.len() - 1]);
+        assert_eq!(decoder.next_record(), Ok(None));
+        assert!(!decoder.is_between_records());
+        decoder.feed(&whole[whole.len() - 1..]);
+        assert!(decoder.next_record().unwrap().is_some() && decoder.is_between_records());
+        let mut longer = bytes(Kind::Stdout, 1, b"");
+        longer[4..8].copy_from_slice(&65_537_u32.to_le_bytes());
+        decoder.feed(&longer);
+        let expected = WireError::Size {
+            size: 65_537,
+            minimum: 0,
+            maximum: 65_536,
+        };
+        assert_eq!(decoder.next_record(), Err(expected));
+    }
+
+    #[test]
     fn what_is_no_record_is_refused() {
         let refused = |bytes: &[u8]| {
             let mut decoder = Decoder::default();

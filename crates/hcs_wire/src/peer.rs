@@ -23,9 +23,14 @@ impl Peer {
         let (process, user) = crate::sys::peer_credentials(socket.as_fd())?;
         Ok(Self {
             user,
-            process: (process > 0).then_some(process),
+            process: seen(process),
         })
     }
+}
+
+/// The number of a process that can be seen from here; the kernel says 0 for others.
+fn seen(process: i32) -> Option<i32> {
+    (process > 0).then_some(process)
 }
 
 #[cfg(test)]
@@ -33,6 +38,11 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+
+    #[test]
+    fn a_process_that_cannot_be_seen_has_no_number() {
+        assert_eq!([-1, 0, 1].map(seen), [None, None, Some(1)]);
+    }
 
     #[test]
     fn the_other_end_of_a_pair_is_this_process() {

@@ -517,6 +517,93 @@ mod tests {
     }
 
     #[test]
+    fn what_has_come_of_the_next_frame_is_known() {
+        assert_eq!(MAX_MESSAGE_BYTES, 16_777_216);
+        let message = encode(Kind::Repeat, 7, 0, &Reply::done()).unwrap();
+        let mut decoder = Decoder::default();
+        for (at, byte) in message.iter().enumerate() {
+            assert_eq!(decoder.rest(), at);
+            assert!(decoder.next_frame().unwrap().is_none());
+            decoder.feed(std::slice::from_ref(byte));
+        }
+        assert_eq!(decoder.announced(), Some(message.len()));
+        assert_eq!(decoder.next_frame().unwrap().unwrap().kind, Kind::Repeat);
+        assert_eq!((decoder.rest(), decoder.announced()), (0, None));
+    }
+
+    #[test]
+    fn a_frame_takes_the_descriptors_that_it_announced() {
+        let descriptor = || OwnedFd::from(tempfile::tempfile().unwrap());
+        for (there, taken) in [(0, None), (1, None), (2, Some(0)), (3, Some(1))] {
+            let mut decoder = Decoder::default();
+            decoder.descriptors.extend((0..there).map(|_| descriptor()));
+            decoder.feed(&encode(Kind::Reply, 1, 2, &Reply::done()).unwrap());
+            let found = decoder.next_frame();
+            let Some(left) = taken else {
+                let expected = WireError::Descriptors {
+                    announced: 2,
+                    received: there,
+                };
+                assert_eq!(found.unwrap_err(), expected);
+                continue;
+            };
+            assert_eq!(found.unwrap().unwrap().descriptors.len(), 2);
+            assert_eq!(decoder.descriptors.len(), left);
+        }
+    }
+
+    #[test]
+    fn calls_are_repeated_unless_they_belong_to_their_connection() {
+        let options = None;
+        let calls = [
+            (Call::CloseSystem { system: 1 }, false, false),
+            (Call::CloseProcess { process: 1 }, false, false),
+            (Call::Cancel { request: 1 }, false, false),
+            (Call::StopService, false, false),
+            (Call::ReloadService, true, false),
+            (Call::GetProcessInfo { process: 1 }, true, false),
+            (Call::EnumerateSystems { query: None }, true, false),
+            (Call::StartSystem { system: 1, options }, true, true),
+        ];
+        for (call, survives, effect) in calls {
+            assert_eq!(
+                (call.survives(), call.has_effect()),
+                (survives, effect),
+                "{call:?}"
+            );
+        }
+        let (kind, id) = (crate::network::ObjectKind::Network, String::new());
+        let open = Call::Network(NetworkCall::Open {
+            kind,
+            id: id.clone(),
+        });
+        assert!(open.survives() && !open.has_effect());
+        let delete = NetworkCall::Delete {
+            kind,
+            id,
+            only_unused: true,
+        };
+        assert!(Call::Network(delete).has_effect());
+    }
+
+    #[test]
+    fn descriptors_are_of_the_streams_that_they_are_named_after() {
+        for one in 0..3 {
+            let information = ProcessInformation {
+                stdin: one == 0,
+                stdout: one == 1,
+                stderr: one == 2,
+                ..ProcessInformation::default()
+            };
+            let streams = information.streams();
+            assert_eq!(
+                [streams.stdin, streams.stdout, streams.stderr],
+                [0, 1, 2].map(|n| n == one)
+            );
+        }
+    }
+
+    #[test]
     fn impossible_headers_are_refused() {
         let mut decoder = Decoder::default();
         decoder.feed(&[0xff; 16]);

@@ -70,9 +70,9 @@ pub fn send_all(
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
-    let mut sent = send(&socket, bytes, descriptors)?;
-    while sent < bytes.len() {
-        sent += send(&socket, &bytes[sent..], &[])?;
+    let mut rest = &bytes[send(&socket, bytes, descriptors)?..];
+    while let [_, ..] = rest {
+        rest = &rest[send(&socket, rest, &[])?..];
     }
     Ok(())
 }
@@ -182,6 +182,44 @@ mod tests {
         writer.join().unwrap();
         assert!(received == sent);
         assert!(buffer.bytes.len() <= Buffer::LARGEST && most <= Buffer::LARGEST);
+    }
+
+    #[test]
+    fn a_buffer_is_larger_behind_one_that_was_filled() {
+        let (mut peer, socket) = UnixStream::pair().unwrap();
+        rustix::net::sockopt::set_socket_send_buffer_size(&peer, 1 << 20).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        peer.write_all(&[1; 200_000]).unwrap();
+        let mut buffer = Buffer::default();
+        let mut next = || {
+            let part = buffer.receive(&socket, &mut VecDeque::new()).unwrap();
+            (part.bytes.len(), part.short)
+        };
+        let found = [(); 5].map(|()| next());
+        let expected = [
+            (4096, false),
+            (16_384, false),
+            (65_536, false),
+            (65_536, false),
+            (48_448, true),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn as_many_descriptors_come_along_as_are_allowed() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let file = tempfile::tempfile().unwrap();
+        let many = [file.as_fd(); MAX_DESCRIPTORS + 1];
+        assert_eq!(send(&one, b"x", &many), Err(Errno::INVAL));
+        send_all(&one, b"message", &many[1..]).unwrap();
+        let (mut buffer, mut descriptors) = ([0; 100], VecDeque::new());
+        assert_eq!(receive(&other, &mut buffer, &mut descriptors), Ok(7));
+        assert_eq!((&buffer[..7], descriptors.len()), (&b"message"[..], 8));
+        for descriptor in descriptors {
+            let flags = rustix::io::fcntl_getfd(&descriptor).unwrap();
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+        }
     }
 
     #[test]

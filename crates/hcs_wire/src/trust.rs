@@ -15,6 +15,7 @@ use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
     fmt, fs,
+    ops::Range,
     os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
     path::{Component, Path, PathBuf},
 };
@@ -192,7 +193,8 @@ struct Walk {
     above: Vec<OwnedFd>,
     /// Where that is.
     place: PathBuf,
-    links: u32,
+    /// One for each link that may still be followed.
+    links: Range<u32>,
 }
 
 impl Walk {
@@ -202,7 +204,7 @@ impl Walk {
             make,
             above: Vec::new(),
             place: PathBuf::from("/"),
-            links: 0,
+            links: 0..MOST_LINKS,
         };
         let root = openat(
             CWD,
@@ -285,8 +287,7 @@ impl Walk {
     }
 
     fn follow(&mut self, link: &OwnedFd) -> Result<PathBuf, Untrusted> {
-        self.links += 1;
-        if self.links > MOST_LINKS {
+        if self.links.next().is_none() {
             return Err(self.blame(Reason::Io(Errno::LOOP)));
         }
         let target = readlinkat(link, c"", Vec::new());
@@ -421,6 +422,45 @@ mod tests {
         assert!(!Trusted::root_and(1000).owns_link(65_534, 0o755));
     }
 
+    #[test]
+    fn files_of_root_and_of_the_user_are_trusted() {
+        let unmapped = Trusted {
+            user: 1000,
+            unmapped: Some(65_534),
+        };
+        for owner in [0, 1000, 65_534] {
+            assert!(unmapped.owns(owner), "{owner}");
+        }
+        assert!(!unmapped.owns(1001));
+        let plain = Trusted::root_and(1000);
+        assert!(plain.owns(0) && plain.owns(1000) && !plain.owns(65_534));
+    }
+
+    #[test]
+    fn a_fault_names_those_who_could_change_the_file() {
+        let text = |mode| {
+            let reason = Reason::Writable {
+                owner: 1,
+                group: 2,
+                mode,
+            };
+            let path = PathBuf::from("/x");
+            Untrusted { path, reason }.to_string()
+        };
+        assert!(
+            text(0o775).contains("changed by members of group 2:"),
+            "{}",
+            text(0o775)
+        );
+        for mode in [0o777, 0o757] {
+            assert!(
+                text(mode).contains("changed by all users:"),
+                "{}",
+                text(mode)
+            );
+        }
+    }
+
     fn chmod(path: &Path, mode: u32) {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
@@ -462,6 +502,58 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_begin_anew_and_leave_nothing_above_the_root() {
+        let (place, trusted) = place();
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        symlink(&file, place.path().join("absolute")).unwrap();
+        trusted.open(&place.path().join("absolute")).unwrap();
+        let above = Path::new("/../..").join(file.strip_prefix("/").unwrap());
+        trusted.open(&above).unwrap();
+        // A device that all users may write to.
+        trusted.open(Path::new("/dev/null")).unwrap();
+        let refused = trusted.open(&file.join("below")).unwrap_err();
+        assert_eq!(refused.reason, Reason::Io(Errno::NOTDIR));
+    }
+
+    #[test]
+    fn as_many_links_are_followed_as_the_kernel_follows() {
+        let (place, trusted) = place();
+        let link = |n: u32| place.path().join(n.to_string());
+        fs::write(link(0), "").unwrap();
+        for n in 1..=MOST_LINKS + 1 {
+            symlink((n - 1).to_string(), link(n)).unwrap();
+        }
+        trusted.open(&link(MOST_LINKS)).unwrap();
+        let refused = trusted.open(&link(MOST_LINKS + 1)).unwrap_err();
+        assert_eq!(refused.reason, Reason::Io(Errno::LOOP));
+        assert!(
+            fs::metadata(link(MOST_LINKS)).is_ok() && fs::metadata(link(MOST_LINKS + 1)).is_err()
+        );
+    }
+
+    /// As root, whose group has no other members where the tests run.
+    #[test]
+    fn a_group_with_other_members_is_as_all_users_are() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let (place, trusted) = place();
+        let file = place.path().join("file");
+        fs::write(&file, "").unwrap();
+        chmod(&file, 0o660);
+        trusted.open(&file).unwrap();
+        std::os::unix::fs::chown(&file, None, Some(1234)).unwrap();
+        let refused = trusted.open(&file).unwrap_err();
+        let expected = Reason::Writable {
+            owner: 0,
+            group: 1234,
+            mode: 0o660,
+        };
+        assert_eq!(refused.reason, expected);
+    }
+
+    #[test]
     fn what_is_not_there_or_a_circle_is_said() {
         let (place, trusted) = place();
         let missing = trusted.open(&place.path().join("a/b")).unwrap_err();
@@ -478,7 +570,9 @@ mod tests {
     fn missing_directories_are_made_with_their_mode_and_not_through_links_of_others() {
         let (place, trusted) = place();
         let deep = place.path().join("a/b");
-        trusted.directory(&deep, Some(0o750)).unwrap();
+        let found = trusted.directory(&deep, Some(0o750)).unwrap();
+        let flags = rustix::io::fcntl_getfd(&found).unwrap();
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
         for made in [place.path().join("a"), deep.clone()] {
             assert_eq!(fs::metadata(made).unwrap().mode() & 0o7777, 0o750);
         }
@@ -499,7 +593,14 @@ mod tests {
             .unwrap_err();
         assert_eq!(refused.path, link);
         assert!(
-            matches!(refused.reason, Reason::Owner { owner: 65534, .. }),
+            matches!(
+                refused.reason,
+                Reason::Owner {
+                    owner: 65534,
+                    mode: 0o777,
+                    ..
+                }
+            ),
             "{refused}"
         );
         assert!(!Path::new("/nonexistent-target").exists());
@@ -521,6 +622,12 @@ mod tests {
             !private_group(9, 9, users, groups),
             "there is no such user or group"
         );
+        let group_of_that_name = "ann:x:50:\n";
+        assert!(
+            !private_group(1000, 50, users, group_of_that_name),
+            "ann has another one"
+        );
+        assert!(!private_group(0, 0, users, "root:x:0:\nother:x:0:\n"));
         assert!(!private_group(0, 0, users, "root:x:0:ann\n"));
         assert!(!private_group(0, 0, users, "wheel:x:0:\n"));
     }

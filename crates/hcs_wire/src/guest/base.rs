@@ -18,11 +18,9 @@ const MAX_CAUSES: usize = 16;
 
 /// Returns `text`, cut to the greatest length of an error, at the end of a character.
 fn bounded(text: &str) -> String {
-    let mut end = text.len().min(MAX_SENTENCE);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text[..end].to_owned()
+    let mut ends = (0..=text.len().min(MAX_SENTENCE)).rev();
+    let end = ends.find(|end| text.is_char_boundary(*end));
+    text[..end.unwrap_or_default()].to_owned()
 }
 
 /// The part of a guest that a request is about.
@@ -218,7 +216,38 @@ mod tests {
     }
 
     #[test]
+    fn a_request_without_more_is_its_own_beginning() {
+        let base = RequestBase::about(&GuestTarget::System, "activity".to_owned());
+        assert_eq!(base.base(), &base);
+    }
+
+    #[test]
+    fn causes_are_bounded_and_none_is_told_twice() {
+        let with = |count: usize| {
+            let failure = Failure::new(HResult::E_FAIL, "failed");
+            (0..count).fold(failure, |failure, n| failure.cause(format!("cause {n}")))
+        };
+        let response = |failure| ResponseBase::failed(String::new(), &failure);
+        assert_eq!(response(with(16)).to_failure(), Some(with(16)));
+        assert_eq!(response(with(20)).to_failure(), Some(with(16)));
+        let record = |message: &str| ErrorRecord {
+            message: message.to_owned(),
+            ..ErrorRecord::default()
+        };
+        // An agent may send as many as it likes.
+        let mut flooded = response(with(0));
+        flooded.error_records = (0..20).map(|n| record(&format!("cause {n}"))).collect();
+        assert_eq!(flooded.to_failure(), Some(with(17)));
+        let mut repeated = response(with(1));
+        repeated
+            .error_records
+            .extend([record("failed"), record("")]);
+        assert_eq!(repeated.to_failure(), Some(with(1)));
+    }
+
+    #[test]
     fn sentences_are_bounded_at_a_character() {
+        assert_eq!(MAX_SENTENCE, 8192);
         let failure = Failure::new(HResult::E_FAIL, "x".to_owned() + &"\u{e4}".repeat(100_000));
         let response = ResponseBase::failed(String::new(), &failure);
         assert_eq!(response.error_message.len(), MAX_SENTENCE - 1);

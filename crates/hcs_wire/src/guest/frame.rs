@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_of_any_number_is_a_frame() {
+        let bits = MessageType::Response(Rpc::Renew).to_bits();
+        let mut decoder = Decoder::default();
+        decoder.feed(&encode_bits(bits, 7, &"body").unwrap());
+        let expected = Frame {
+            kind: MessageType::Response(Rpc::Renew),
+            id: 7,
+            body: br#""body""#.to_vec(),
+        };
+        assert_eq!(decoder.next_frame(), Ok(Some(expected)));
+    }
+
+    #[test]
     fn sizes_are_bounded() {
         for size in [0_u32, 15, 1001, u32::MAX] {
             let mut header = [0; 16];

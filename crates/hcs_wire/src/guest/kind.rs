@@ -169,6 +169,23 @@ mod tests {
     }
 
     #[test]
+    fn each_type_is_read_as_it_is_written() {
+        for rpc in Rpc::ALL {
+            for kind in [MessageType::Request(rpc), MessageType::Response(rpc)] {
+                assert_eq!(MessageType::from_bits(kind.to_bits()), Ok(kind));
+            }
+        }
+        let notification = MessageType::Notification;
+        assert_eq!(
+            MessageType::from_bits(notification.to_bits()),
+            Ok(notification)
+        );
+        // A response that answers nothing, and a request of another category.
+        assert!(MessageType::from_bits(0x2010_5501).is_err());
+        assert!(MessageType::from_bits(0x1020_0101).is_err());
+    }
+
+    #[test]
     fn the_answer_to_an_unknown_request_is_a_response_of_that_number() {
         let unknown = MessageType::UnknownRequest(0x1010_5501);
         assert_eq!(unknown.response_bits(), 0x2010_5501);

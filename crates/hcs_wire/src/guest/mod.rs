@@ -169,6 +169,16 @@ mod tests {
         assert_eq!(ended.notification_type, "ForcedExit");
     }
 
+    #[test]
+    fn limits_and_codes_are_those_of_the_protocol() {
+        assert_eq!(MAX_MESSAGE_BYTES, 65_536);
+        assert_eq!(MAX_REQUEST_BYTES, 8_388_608);
+        assert_eq!(MAX_RESPONSE_BYTES, 4_194_304);
+        assert_eq!(MAX_NAMES_BYTES, 16_384);
+        assert_eq!(code::INVALID_STATE.0.cast_unsigned(), 0xC037_0105);
+        assert_eq!(code::PROCESS_ALREADY_STOPPED.0.cast_unsigned(), 0xC037_011F);
+    }
+
     /// Our messages have the very bytes that were recorded.
     #[test]
     fn requests_are_as_recorded() {

@@ -316,3 +316,54 @@ pub struct ReadOutputResponse {
     #[serde(default)]
     pub process_id: u32,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_of_the_streams_that_they_are_named_after() {
+        let ports = Stdio {
+            stdin: Some(1),
+            stdout: None,
+            stderr: Some(3),
+        };
+        let settings = VsockStdioRelaySettings::from(ports);
+        assert_eq!(
+            (settings.std_in, settings.std_out, settings.std_err),
+            (Some(1), None, Some(3))
+        );
+        assert_eq!(settings.ports(), ports);
+    }
+
+    #[test]
+    fn one_port_is_enough_not_to_be_empty() {
+        assert!(VsockStdioRelaySettings::default().is_empty());
+        for one in 0..3 {
+            let port = |n| (n == one).then_some(7);
+            let settings = VsockStdioRelaySettings {
+                std_in: port(0),
+                std_out: port(1),
+                std_err: port(2),
+            };
+            assert!(!settings.is_empty(), "{one}");
+        }
+    }
+
+    #[test]
+    fn pipes_are_of_the_streams_that_they_are_named_after() {
+        for one in 0..3 {
+            let response = FetchStdioResponse {
+                std_in: one == 0,
+                std_out: one == 1,
+                std_err: one == 2,
+                ..FetchStdioResponse::default()
+            };
+            let streams = response.streams();
+            assert_eq!(
+                [streams.stdin, streams.stdout, streams.stderr],
+                [0, 1, 2].map(|n| n == one)
+            );
+        }
+    }
+}

@@ -150,5 +150,14 @@ mod tests {
         }
         assert_eq!(Renewal::default().entropy(), Ok(None));
         assert!(Renewal::default().is_empty());
+        let time = Renewal {
+            host_time: Some(0),
+            ..Renewal::default()
+        };
+        let bytes = Renewal {
+            host_time: None,
+            ..Renewal::new([1; ENTROPY_BYTES], UNIX_EPOCH)
+        };
+        assert!(!time.is_empty() && !bytes.is_empty());
     }
 }
