@@ -8,6 +8,9 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+/// The shortest prefix that names a network, in bits.
+const LEAST_LENGTH: u8 = 8;
+
 /// The address of a network card.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mac(pub [u8; 6]);
@@ -153,6 +156,32 @@ impl Prefix {
     pub const fn is_all(self) -> bool {
         self.length == 0
     }
+
+    /// Whether a route to it stands for one to all addresses. Programs for private networks have the two halves
+    /// `0.0.0.0/1` and `128.0.0.0/1`, so that the default route stays as it is; the internet of IPv6 is `2000::/3`.
+    #[must_use]
+    pub const fn is_wide(self) -> bool {
+        self.length < LEAST_LENGTH
+    }
+
+    /// Whether hosts of a network of ours can have these addresses: none of this host, of a link alone, of a group, or
+    /// kept for another purpose.
+    #[must_use]
+    pub fn is_for_hosts(self) -> bool {
+        const RESERVED: [(IpAddr, u8); 7] = [
+            (IpAddr::V4(Ipv4Addr::new(0, 0, 0, 0)), 8),
+            (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+            (IpAddr::V4(Ipv4Addr::new(169, 254, 0, 0)), 16),
+            (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 3),
+            (IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8),
+            (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+            (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
+        ];
+        let reserved = |(first, length): &(IpAddr, u8)| {
+            Self::around(*first, *length).is_some_and(|one| one.overlaps(self))
+        };
+        !self.is_wide() && !RESERVED.iter().any(reserved)
+    }
 }
 
 /// Bits of an address of this kind.
@@ -245,6 +274,9 @@ mod tests {
                 "{address}"
             );
         }
+        let prefix_of = |text: &str| text.parse::<Prefix>().unwrap();
+        assert!(prefix_of("128.0.0.0/1").is_wide() && prefix_of("2000::/3").is_wide());
+        assert!(!prefix_of("10.0.0.0/8").is_wide());
         let all: Prefix = "::/0".parse().unwrap();
         assert!(all.is_all() && all.contains("fd00::1".parse().unwrap()));
         assert!(!all.overlaps(prefix));

@@ -23,8 +23,8 @@ const SOURCES: [(IpAddr, u8); 3] = [
 /// The length of a subnet that the service chooses.
 const CHOSEN_LENGTH: u8 = 24;
 
-/// The first subnet of ours that shares no address with `taken`. Prefixes that hold all addresses do not count: a
-/// default route takes no address from anyone.
+/// The first subnet of ours that shares no address with `taken`. [Wide](Prefix::is_wide) prefixes do not count: a
+/// default route takes no address from a network.
 #[must_use]
 pub fn free_subnet(taken: &[Prefix]) -> Option<Prefix> {
     let sources = SOURCES
@@ -38,7 +38,7 @@ pub fn free_subnet(taken: &[Prefix]) -> Option<Prefix> {
             .filter_map(move |at| Prefix::around(address_of(at, source.first()), CHOSEN_LENGTH))
     });
     candidates.find(|candidate| {
-        let mut others = taken.iter().filter(|other| !other.is_all());
+        let mut others = taken.iter().filter(|other| !other.is_wide());
         others.all(|other| !other.overlaps(*candidate))
     })
 }
@@ -212,6 +212,8 @@ mod tests {
     fn a_chosen_subnet_touches_no_other() {
         let mut taken: Vec<Prefix> =
             vec!["0.0.0.0/0".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+        // As programs for private networks route all traffic.
+        taken.extend(["0.0.0.0/1", "128.0.0.0/1"].map(|half| half.parse::<Prefix>().unwrap()));
         let chosen = free_subnet(&taken).unwrap();
         assert_eq!(chosen.to_string(), "172.29.0.0/24");
         taken.push(chosen);

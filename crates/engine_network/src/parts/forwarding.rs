@@ -57,7 +57,7 @@ impl Forwarding {
         let routes = host
             .routes()?
             .into_iter()
-            .filter(|route| route.to.is_all() && route.to.is_ipv4());
+            .filter(|route| route.to.is_wide() && route.to.is_ipv4());
         let uplinks =
             routes.filter_map(|route| links.iter().find(|link| Some(link.index) == route.link));
         let uplinks = uplinks.map(|link| link.name.clone()).collect();

@@ -142,6 +142,20 @@ fn packets_are_large_enough_for_ipv6_where_the_network_has_it() {
 }
 
 #[test]
+fn a_translated_network_leads_to_the_outside_by_ipv4_alone() {
+    let mut state = State::default();
+    let subnets = json!([{"Subnets": [{"IpAddressPrefix": "10.1.0.0/24"}, {"IpAddressPrefix": "fd00::/64"}]}]);
+    network(&mut state, 1, json!({"Ipams": subnets})).unwrap();
+    let both = json!({"IpConfigurations": [{"IpAddress": "10.1.0.9"}, {"IpAddress": "fd00::9"}]});
+    endpoint(&mut state, 2, both).unwrap();
+    let document = &state.endpoints[&Guid(2)].document;
+    assert_eq!(document.ip_configurations.as_ref().unwrap().len(), 2);
+    let routes = document.routes.as_deref().unwrap();
+    assert_eq!(routes.len(), 1);
+    assert_eq!(routes[0].destination_prefix.as_deref(), Some("0.0.0.0/0"));
+}
+
+#[test]
 fn addresses_and_mapped_ports_are_bounded() {
     let mut state = State::default();
     let subnets = json!([{"Subnets": [{"IpAddressPrefix": "10.0.0.0/16"}]}]);

@@ -616,20 +616,15 @@ fn fill_in(document: &mut HostComputeEndpoint, network: &Network, leases: &[Leas
     });
     document.ip_configurations = Some(configurations.collect());
     if document.routes.as_ref().is_none_or(Vec::is_empty) && network.is_translated() {
-        let gateway = |version_4: bool| {
-            let lease = leases
-                .iter()
-                .find(|lease| lease.address.is_ipv4() == version_4)?;
-            network.pool_of(lease.address)?.gateway
-        };
-        let routes = [true, false]
-            .into_iter()
-            .filter_map(gateway)
-            .map(|gateway| Route {
-                next_hop: Some(gateway.to_string()),
-                destination_prefix: Some(all_like(gateway).to_owned()),
-                metric: None,
-            });
+        // Only IPv4 is translated. With a default route of IPv6 each connection to the outside would wait for an answer
+        // that never comes; without one it fails at once, and programs go on to the addresses of IPv4.
+        let lease = leases.iter().find(|lease| lease.address.is_ipv4());
+        let gateway = lease.and_then(|lease| network.pool_of(lease.address)?.gateway);
+        let routes = gateway.into_iter().map(|gateway| Route {
+            next_hop: Some(gateway.to_string()),
+            destination_prefix: Some(all_like(gateway).to_owned()),
+            metric: None,
+        });
         document.routes = Some(routes.collect());
     }
     let own = document

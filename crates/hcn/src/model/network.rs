@@ -327,18 +327,13 @@ fn prefix(subnet: &Subnet, pointer: &str, taken: &[Prefix]) -> Result<Prefix, Fa
         refused(HResult::HCN_E_INVALID_PREFIX, &*pointer, what)
     })?;
     let longest = if prefix.is_ipv4() { 30 } else { 126 };
-    let address = prefix.first();
-    if prefix.length() > longest
-        || prefix.length() < 8
-        || address.is_loopback()
-        || address.is_multicast()
-    {
+    if prefix.length() > longest || !prefix.is_for_hosts() {
         let what = format!(
-            "{prefix} is no subnet for endpoints; expected one of single hosts, with a length from 8 to {longest}"
+            "{prefix} is no subnet for endpoints; expected addresses of hosts, as in 10.0.0.0/8 or fd00::/8, with a length from 8 to {longest}"
         );
         return Err(refused(HResult::HCN_E_INVALID_SUBNET, pointer, what));
     }
-    let mut others = taken.iter().filter(|other| !other.is_all());
+    let mut others = taken.iter().filter(|other| !other.is_wide());
     match others.find(|other| other.overlaps(prefix)) {
         Some(other) => {
             let what = format!(

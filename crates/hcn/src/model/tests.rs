@@ -93,6 +93,29 @@ fn a_network_gets_what_it_leaves_open() {
 }
 
 #[test]
+fn subnets_whose_addresses_no_host_can_have_are_refused() {
+    for prefix in [
+        "0.1.0.0/16",
+        "127.0.0.0/24",
+        "169.254.7.0/24",
+        "240.0.0.0/8",
+        "64.0.0.0/2",
+        "fe80::/64",
+        "ff02::/64",
+    ] {
+        let subnets = json!({"Ipams": [{"Subnets": [{"IpAddressPrefix": prefix}]}]});
+        let call = |state: &mut State| network(state, 2, subnets);
+        let pointer = "/Ipams/0/Subnets/0/IpAddressPrefix";
+        refuses(
+            &with_network(),
+            HResult::HCN_E_INVALID_SUBNET,
+            pointer,
+            call,
+        );
+    }
+}
+
+#[test]
 fn networks_that_cannot_be_are_refused_by_pointer() {
     let state = with_network();
     let subnet = |prefix: &str| json!({"Ipams": [{"Subnets": [{"IpAddressPrefix": prefix}]}]});
