@@ -3,7 +3,8 @@
 //!
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
 //!    container, from its document to its end. [`machines`]: that of a virtual machine. [`names`]: what it is called in
-//!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted.
+//!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
+//!    the host programs have.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -18,6 +19,7 @@ mod containers;
 mod kernel;
 mod machines;
 mod names;
+mod ports;
 mod store;
 
 use std::{
@@ -337,7 +339,11 @@ impl Networks {
         }
         // Without a limit: a change that goes on beside the next one would undo it.
         let change = self.change(before, after);
-        blocking(|| change.make()).await
+        blocking(|| {
+            ports::check(&change.before, &change.after)?;
+            change.make()
+        })
+        .await
     }
 
     /// Takes a change back that the host has refused.

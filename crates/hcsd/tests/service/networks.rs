@@ -148,6 +148,13 @@ fn containers_of_a_network_reach_each_other_and_the_outside_a_published_port() {
         .call(&again)
         .failed(HResult::HCN_E_PORT_ALREADY_EXISTS);
     assert!(said.contains("8081"), "{said}");
+    // Nor is one taken from a program of the host.
+    let program = host.listen(8083);
+    let said = client
+        .call(&create_system(5, "net-5", &container(&own(8083))))
+        .failed(HResult::HCN_E_PORT_ALREADY_EXISTS);
+    assert!(said.contains("8083"), "{said}");
+    host.talk(("127.0.0.1", 8083), &program);
     drop(server);
     client.terminate(2);
     assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 1);
