@@ -446,7 +446,8 @@ impl Connection {
     fn recognise(&self, instance: Option<&str>) {
         let instance = instance.and_then(|instance| calls::instance(self.peer.uid, instance));
         if let Some(instance) = &instance {
-            self.in_time.set(self.service.calls.is_in_time(instance));
+            self.in_time
+                .set(self.service.calls.is_in_time(self.peer.uid, instance));
         }
         self.instance.replace(instance);
     }
