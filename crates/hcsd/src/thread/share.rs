@@ -118,9 +118,16 @@ pub(crate) struct Turns {
 /// The turns of the streams of all agents: those of one user's systems share them, however many there are.
 #[derive(Debug, Default)]
 pub(crate) struct AgentTurns {
-    users: RefCell<HashMap<u32, (Rc<CommonTurns>, Weak<Giving>)>>,
+    users: RefCell<HashMap<u32, AgentsOfUser>>,
     /// Streams there have been.
     numbered: Cell<u64>,
+}
+
+/// The turns of one user's, for as long as they are given out.
+#[derive(Debug)]
+struct AgentsOfUser {
+    common: Rc<CommonTurns>,
+    giving: Weak<Giving>,
 }
 
 impl AgentTurns {
@@ -133,12 +140,16 @@ impl AgentTurns {
         };
         let mut users = self.users.borrow_mut();
         let known = users.get(&uid);
-        let known = known.and_then(|(common, giving)| Some((Rc::clone(common), giving.upgrade()?)));
+        let known = known.and_then(|own| Some((Rc::clone(&own.common), own.giving.upgrade()?)));
         let (common, giving) = known.unwrap_or_else(|| {
-            users.retain(|_, (_, giving)| giving.strong_count() > 0);
+            users.retain(|_, own| own.giving.strong_count() > 0);
             let (common, giving) = CommonTurns::begin();
             let giving = Rc::new(giving);
-            users.insert(uid, (Rc::clone(&common), Rc::downgrade(&giving)));
+            let own = AgentsOfUser {
+                common: Rc::clone(&common),
+                giving: Rc::downgrade(&giving),
+            };
+            users.insert(uid, own);
             (common, giving)
         });
         (Turns { common, who }, giving)
