@@ -24,6 +24,8 @@ const SEGMENTS: usize = 16;
 /// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so they
 /// alone must not push the events of others out.
 const SHARES: u64 = 4;
+/// Stands for the bytes of a user whose failures are left out, once the log of the service says so.
+const TOLD: u64 = u64::MAX;
 
 /// Bytes of an event, and of each of its texts, past which its document is left out and the texts are cut: no client
 /// makes an event that pushes the others out, or that no answer has room for.
@@ -125,15 +127,24 @@ impl Segments {
         Ok(())
     }
 
-    /// [`Segments::append`] for the failure of a call of the user `uid`. Answers whether it was written, and with that
-    /// whether the user has any room left in this segment; without room it takes no number.
+    /// [`Segments::append`] for the failure of a call of the user `uid`. Answers whether it was written: the failures of
+    /// a user have a share of each segment. One that is left out takes no number.
     ///
     /// # Errors
     /// As for that.
     pub(super) fn append_failure(&mut self, uid: u32, entry: &mut LogEntry) -> io::Result<bool> {
         let most = self.full / SHARES;
-        if self.failures.get(&uid).is_some_and(|bytes| *bytes >= most) {
-            return Ok(false);
+        match self.failures.get(&uid) {
+            Some(&TOLD) => return Ok(false),
+            Some(bytes) if *bytes >= most => {
+                self.failures.insert(uid, TOLD);
+                tracing::warn!(
+                    uid,
+                    "very many calls of a user fail; the next ones are left out of the event log"
+                );
+                return Ok(false);
+            }
+            _ => {}
         }
         self.append(entry)?;
         let bytes = serde_json::to_vec(entry)?.len() as u64;
