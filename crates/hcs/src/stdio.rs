@@ -11,6 +11,7 @@ use hcs_wire::service::ProcessInformation;
 use rustix::{
     io::{DupFlags, Errno},
     pipe::PipeFlags,
+    process::{Resource, getrlimit},
 };
 
 use crate::reading::sync::lock;
@@ -26,6 +27,20 @@ pub(crate) enum StreamError {
         /// Descriptors received.
         received: usize,
     },
+    /// Fewer came than were announced, which a service does not do: this process had no room for the rest.
+    #[error(
+        "{received} of {announced} descriptors could be received: this process may have {} open (RLIMIT_NOFILE); close \
+         some or raise that limit",
+        limit.map_or_else(|| "no more".to_owned(), |limit| limit.to_string())
+    )]
+    Lost {
+        /// Flags set.
+        announced: usize,
+        /// Descriptors received.
+        received: usize,
+        /// What this process may have open.
+        limit: Option<u64>,
+    },
     /// A descriptor below 3 could not be moved.
     #[error("no descriptor number is free: {0}")]
     Numbers(#[from] Errno),
@@ -37,10 +52,18 @@ pub(crate) fn sort(
     descriptors: Vec<OwnedFd>,
 ) -> Result<Stdio<Option<OwnedFd>>, StreamError> {
     let streams = information.streams();
-    if streams.count() != descriptors.len() {
+    let (announced, received) = (streams.count(), descriptors.len());
+    if received < announced {
+        return Err(StreamError::Lost {
+            announced,
+            received,
+            limit: getrlimit(Resource::Nofile).current,
+        });
+    }
+    if received > announced {
         return Err(StreamError::Count {
-            announced: streams.count(),
-            received: descriptors.len(),
+            announced,
+            received,
         });
     }
     let sorted = streams.take(descriptors);

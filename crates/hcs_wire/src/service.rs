@@ -422,6 +422,8 @@ pub struct Decoder {
     stream: Stream,
     /// Descriptors received and not yet given to a frame; [`crate::socket::receive`] appends here.
     pub descriptors: VecDeque<OwnedFd>,
+    /// How many of these stand before each place at which some were lost.
+    cuts: VecDeque<usize>,
 }
 
 impl Default for Decoder {
@@ -429,11 +431,41 @@ impl Default for Decoder {
         Self {
             stream: Stream::new(Layout::SizeFirst),
             descriptors: VecDeque::new(),
+            cuts: VecDeque::new(),
         }
     }
 }
 
 impl Decoder {
+    /// Some of the descriptors were lost that came last ([`crate::socket::Received::cut`]). The frame that they came
+    /// with is given out with those that are there: the descriptors of a frame come with its first byte, and nothing is
+    /// received beyond them at one time. So the frame is the one that announces more than are left before that place.
+    pub fn note_cut(&mut self) {
+        self.cuts.push_back(self.descriptors.len());
+    }
+
+    /// How many descriptors a frame gets that announces so many.
+    fn share(&mut self, announced: usize) -> Result<usize, WireError> {
+        let received = self.descriptors.len();
+        let count = match self.cuts.front() {
+            Some(&left) if announced > left => {
+                self.cuts.pop_front();
+                left
+            }
+            _ if announced > received => {
+                return Err(WireError::Descriptors {
+                    announced,
+                    received,
+                });
+            }
+            _ => announced,
+        };
+        for left in &mut self.cuts {
+            *left -= count;
+        }
+        Ok(count)
+    }
+
     /// Appends received bytes.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.stream.feed(bytes);
@@ -471,12 +503,7 @@ impl Decoder {
             return Ok(None);
         }
         let announced = usize::from(u16::from_le_bytes([d0, d1]));
-        if announced > self.descriptors.len() {
-            return Err(WireError::Descriptors {
-                announced,
-                received: self.descriptors.len(),
-            });
-        }
+        let announced = self.share(announced)?;
         let id = header.id;
         Ok(self.stream.take(header).map(|body| Frame {
             kind,

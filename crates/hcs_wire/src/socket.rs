@@ -15,7 +15,7 @@ use rustix::{
     fs::readlink,
     io::Errno,
     net::{
-        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags,
     },
 };
@@ -87,6 +87,15 @@ pub fn receive(
     buffer: &mut [u8],
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> Result<usize, Errno> {
+    receive_noting(socket, buffer, descriptors).map(|(bytes, _)| bytes)
+}
+
+/// [`receive`], and whether descriptors were lost that came: this process may have no more.
+fn receive_noting(
+    socket: impl AsFd,
+    buffer: &mut [u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<(usize, bool), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = rustix::io::retry_on_intr(|| {
@@ -102,7 +111,7 @@ pub fn receive(
             descriptors.extend(rights);
         }
     }
-    Ok(received.bytes)
+    Ok((received.bytes, received.flags.contains(ReturnFlags::CTRUNC)))
 }
 
 /// Where a stream is received: small at first, as a page that is never touched costs nothing, and larger for a peer
@@ -120,6 +129,8 @@ pub struct Received<'a> {
     pub bytes: &'a [u8],
     /// There was room for more: the socket had no more, unless it stopped behind descriptors.
     pub short: bool,
+    /// Descriptors came with the last of the bytes, and this process may not have as many: some of them are lost.
+    pub cut: bool,
 }
 
 impl Default for Buffer {
@@ -147,11 +158,12 @@ impl Buffer {
         if self.filled && self.bytes.len() < Self::LARGEST {
             self.bytes = vec![0; self.bytes.len() * 4];
         }
-        let count = receive(socket, &mut self.bytes, descriptors)?;
+        let (count, cut) = receive_noting(socket, &mut self.bytes, descriptors)?;
         self.filled = count == self.bytes.len();
         Ok(Received {
             bytes: &self.bytes[..count],
             short: !self.filled,
+            cut,
         })
     }
 }

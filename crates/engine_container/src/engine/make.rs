@@ -42,6 +42,8 @@ use crate::{
 pub(super) struct Order<'a> {
     /// How failures call it.
     pub(super) name: String,
+    /// Whom it is made for.
+    pub(super) user: u32,
     pub(super) runtime_id: &'a str,
     pub(super) directory: &'a Path,
     pub(super) limits: Limits,
@@ -169,6 +171,7 @@ pub(super) fn make(
     let own_scratch = !plan.spec.root.keep;
     let order = Order {
         name: format!("{:?}", request.id),
+        user: request.user,
         runtime_id: &request.runtime_id,
         directory: &request.directory,
         limits: plan.limits,
@@ -232,12 +235,13 @@ impl Prepared {
         let directory = agent_socket::open_directory(order.directory)?;
         let listener = agent_socket::bind_in(directory.as_fd())?;
         let entrances = left.groups.entrances()?;
-        let (channel, child) = workshop.launcher.launch(&Child::Container {
+        let asked = Child::Container {
             new_network: order.new_network,
             owner: order.owner,
             cgroup: entrances.unified.as_ref().map(AsFd::as_fd),
             tasks: entrances.tasks.iter().map(AsFd::as_fd).collect(),
-        })?;
+        };
+        let (channel, child) = workshop.launcher.launch(&asked, order.user)?;
         done("the launcher cloned the container's first process");
         Ok((directory, listener, channel, child))
     }
@@ -301,6 +305,7 @@ impl Prepared {
         };
         Ok(ContainerMachine {
             id: request.id.clone(),
+            user: request.user,
             launcher: Arc::clone(&workshop.launcher),
             own_places: Arc::clone(&workshop.own_places),
             record,

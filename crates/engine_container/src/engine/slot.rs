@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     cgroup::Limits,
+    launcher::SERVICE,
     machine::ContainerMachine,
     parts::{rootfs::left_out, user::Namespace},
     plan::Plan,
@@ -111,6 +112,7 @@ impl ContainerSlot {
         let ids = ids.transpose()?;
         let order = Order {
             name: "that is kept ready".to_owned(),
+            user: SERVICE,
             runtime_id,
             directory,
             limits: Limits {

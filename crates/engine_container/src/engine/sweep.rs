@@ -8,7 +8,7 @@ use crate::{
     cgroup::{ControlGroups, detect::Hierarchies, remove_root},
     config::EngineConfig,
     failure::StepError,
-    launcher::Launcher,
+    launcher::{Launcher, SERVICE},
     machine::errand,
 };
 
@@ -32,7 +32,7 @@ pub(super) fn sweep(
     let mut failure: Option<Failure> = None;
     for name in names {
         let groups = ControlGroups::named(hierarchies, root, &name).clear();
-        let scratch = errand::remove_scratch(launcher, &config.scratch_root.join(&name));
+        let scratch = errand::remove_scratch((launcher, SERVICE), &config.scratch_root.join(&name));
         for error in [groups, scratch].into_iter().filter_map(Result::err) {
             note(&mut failure, error);
         }

@@ -14,6 +14,7 @@
 mod executable;
 pub(crate) mod protocol;
 mod serve;
+mod turns;
 
 use std::{
     fs,
@@ -40,6 +41,7 @@ use crate::{
     surroundings,
 };
 use protocol::{Child, LauncherAnswer};
+use turns::Turns;
 
 pub use crate::child::{AgentEntry, AgentFiles};
 pub use serve::main_if_launcher;
@@ -58,16 +60,21 @@ pub fn leave_descriptors_behind() -> Result<(), Failure> {
 /// What the launcher calls itself in `argv[0]`.
 const NAME: &str = "hcsd-launcher";
 
+/// Stands for the service itself among users: no user has this number.
+pub(crate) const SERVICE: u32 = u32::MAX;
+
 /// How long a clone may take. It is milliseconds; the limit only ends a hang.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// The service's end of the launcher. May be used from several threads; requests take their turn.
+/// The service's end of the launcher. May be used from several threads; requests take their turn, those of a user after
+/// those of the others ([`turns`]).
 ///
 /// When dropped, the launcher exits.
 #[derive(Debug)]
 pub struct Launcher {
     executable: OwnedFd,
     origin: Origin,
+    turns: Turns,
     running: Mutex<Running>,
 }
 
@@ -127,6 +134,7 @@ impl Launcher {
             Ok(Self {
                 executable,
                 origin: Origin::here(),
+                turns: Turns::default(),
                 running,
             })
         };
@@ -156,12 +164,14 @@ impl Launcher {
             .map_err(|error| error.into_failure("the service's helpers cannot be executed"))
     }
 
-    /// Clones one child; answers our end of its channel and what it is. A launcher that has died is replaced first. It
+    /// Clones one child for `user`; answers our end of its channel and what it is. A launcher that has died is replaced first. It
     /// may have cloned before, so each attempt has a channel of its own: a child that no service knows ends with that.
     pub(crate) fn launch(
         &self,
         child: &Child<BorrowedFd<'_>>,
+        user: u32,
     ) -> Result<(OwnedFd, LauncherAnswer), StepError> {
+        let _turn = self.turns.take(user);
         let mut running = self.lock();
         let launched = running.ask(child);
         match &launched {

@@ -28,17 +28,20 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Removes a scratch. What an ordinary user's container wrote as another user than its root, only such a user can
-/// remove: a helper with the same ids.
+/// remove: a helper with the same ids, launched for `user`.
 ///
 /// # Errors
 /// The step that failed.
-pub(crate) fn remove_scratch(launcher: &Launcher, directory: &Path) -> Result<(), StepError> {
+pub(crate) fn remove_scratch(
+    (launcher, user): (&Launcher, u32),
+    directory: &Path,
+) -> Result<(), StepError> {
     match scratch::undo(directory) {
         Err(error)
             if matches!(error.errno, Errno::PERM | Errno::ACCESS)
                 && Privilege::own() == Privilege::User =>
         {
-            let (ours, child) = launcher.launch(&Child::Errand { new_user: true })?;
+            let (ours, child) = launcher.launch(&Child::Errand { new_user: true }, user)?;
             let found = user_namespace::Child::find(child.pid, child.pidfd.as_fd())?;
             found.map(&Mapping::of_user())?;
             let errand = Errand::Remove(directory.to_owned());
@@ -48,18 +51,18 @@ pub(crate) fn remove_scratch(launcher: &Launcher, directory: &Path) -> Result<()
     }
 }
 
-/// Has `errand` done in the container whose pid 1 is `container`, and waits for it. `namespace` is its user namespace,
+/// Has `errand` done for a user in the container whose pid 1 is `container`, and waits for it. `namespace` is its user namespace,
 /// if it has one.
 ///
 /// # Errors
 /// The step that failed.
 pub(super) fn run(
-    launcher: &Launcher,
+    (launcher, user): (&Launcher, u32),
     container: BorrowedFd<'_>,
     namespace: Option<BorrowedFd<'_>>,
     errand: &Errand,
 ) -> Result<(), StepError> {
-    let (ours, child) = launcher.launch(&Child::Errand { new_user: false })?;
+    let (ours, child) = launcher.launch(&Child::Errand { new_user: false }, user)?;
     let mut descriptors = vec![container];
     descriptors.extend(namespace);
     wait(&ours, &child, errand, &descriptors)

@@ -53,6 +53,8 @@ pub(crate) use figures::property;
 pub(crate) struct ContainerMachine {
     /// The id clients know it by, for messages.
     pub(crate) id: String,
+    /// Whose it is.
+    pub(crate) user: u32,
     /// Who runs errands.
     pub(crate) launcher: Arc<Launcher>,
     /// What it must not see of the host.
@@ -94,6 +96,7 @@ impl ContainerMachine {
         let scratch = kept.map(scratch::lock_again).transpose()?;
         Ok(Some(Self {
             id: request.id.clone(),
+            user: request.user,
             launcher: Arc::clone(launcher),
             own_places: Arc::clone(own_places),
             record,
@@ -270,7 +273,8 @@ impl Machine for ContainerMachine {
         let groups = removed.inspect(|()| done("removed the control groups"));
         let scratch = self.record.scratch.as_deref();
         let scratch = scratch.map_or(Ok(()), |path| {
-            errand::remove_scratch(&self.launcher, path).inspect(|()| done("removed the scratch"))
+            errand::remove_scratch((&self.launcher, self.user), path)
+                .inspect(|()| done("removed the scratch"))
         });
         groups
             .and(scratch)

@@ -84,7 +84,12 @@ fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
         None => None,
     };
     let namespace = namespace.as_ref().map(AsFd::as_fd);
-    errand::run(&machine.launcher, process, namespace, errand)
+    errand::run(
+        (&machine.launcher, machine.user),
+        process,
+        namespace,
+        errand,
+    )
 }
 
 /// Reads the change. `owners`: whose files are in what is mapped where the request does not say.

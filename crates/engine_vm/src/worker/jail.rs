@@ -5,6 +5,7 @@
 //! process.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::{MetadataExt as _, symlink},
     path::{Path, PathBuf},
@@ -27,15 +28,13 @@ use rustix::{
 use crate::sys::process;
 
 /// Directories of the host that hold programs and libraries. What is a link on the host is one in the jail.
-const PROGRAMS: [&str; 7] = [
-    "/usr",
-    "/bin",
-    "/lib",
-    "/lib64",
-    "/opt",
-    "/nix/store",
-    "/gnu/store",
-];
+const PROGRAMS: [&str; 4] = ["/usr", "/bin", "/lib", "/lib64"];
+
+/// Directories that are shown as a whole to a QEMU that is in one of them: its libraries are anywhere in it.
+const STORES: [&str; 2] = ["/nix/store", "/gnu/store"];
+
+/// Directory of which a QEMU is shown what it is in itself, as `/opt/qemu`: other programs keep their data there.
+const OPTIONAL: &str = "/opt";
 
 /// Files that QEMU's loader reads.
 const FILES: [&str; 1] = ["/etc/ld.so.cache"];
@@ -45,10 +44,22 @@ const FILES: [&str; 1] = ["/etc/ld.so.cache"];
 pub(super) struct Jail {
     /// An empty directory.
     pub(super) root: PathBuf,
+    /// QEMU, by an absolute path.
+    pub(super) program: PathBuf,
     /// The user and group it becomes.
     pub(super) user: u32,
     /// Whether it needs `/dev/kvm`.
     pub(super) with_kvm: bool,
+}
+
+/// What is shown for the program at `path`, besides [`PROGRAMS`].
+fn around(path: &Path) -> Option<PathBuf> {
+    let mut stores = STORES.iter().map(Path::new);
+    if let Some(store) = stores.find(|store| path.starts_with(store)) {
+        return Some(store.to_owned());
+    }
+    let inside = path.strip_prefix(OPTIONAL).ok()?;
+    Some(Path::new(OPTIONAL).join(inside.components().next()?))
 }
 
 impl Jail {
@@ -92,6 +103,15 @@ impl Jail {
         )?;
         for place in PROGRAMS {
             self.show(Path::new(place))?;
+        }
+        // By its path, and where that leads.
+        let real = fs::canonicalize(&self.program);
+        let paths = [Some(self.program.clone()), real.ok()];
+        let around: BTreeSet<_> = (paths.iter().flatten())
+            .filter_map(|path| around(path))
+            .collect();
+        for place in around {
+            self.show(&place)?;
         }
         for file in FILES {
             self.show(Path::new(file))?;
@@ -180,4 +200,23 @@ pub(super) fn become_user(user: u32, group: u32, more: &[Gid]) -> io::Result<()>
 fn kvm_group() -> Option<u32> {
     let found = fs::metadata("/dev/kvm").ok()?;
     Some(found.gid()).filter(|group| *group != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_qemu_is_shown_what_it_is_in_and_no_other_program() {
+        let shown =
+            |program: &str| around(Path::new(program)).map(|place| place.display().to_string());
+        assert_eq!(shown("/usr/bin/qemu-system-x86_64"), None);
+        assert_eq!(shown("/opt/qemu/bin/qemu").as_deref(), Some("/opt/qemu"));
+        assert_eq!(shown("/opt/qemu").as_deref(), Some("/opt/qemu"));
+        assert_eq!(shown("/opt"), None);
+        assert_eq!(shown("/optional/qemu"), None);
+        let store = shown("/nix/store/abc-qemu/bin/qemu");
+        assert_eq!(store.as_deref(), Some("/nix/store"));
+        assert_eq!(shown("/home/of/qemu"), None);
+    }
 }

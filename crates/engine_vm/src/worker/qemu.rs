@@ -212,6 +212,7 @@ fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io:
         .stderr(output);
     let jail = Jail {
         root: setup.root.clone().into(),
+        program: setup.program.clone().into(),
         user: setup.user,
         with_kvm: setup.board.accelerator == Accelerator::Kvm,
     };

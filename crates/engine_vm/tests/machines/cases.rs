@@ -392,6 +392,7 @@ fn qemu_has_nothing_of_the_host() {
         "run",
         "tmp",
         "sys",
+        "opt",
         "etc/passwd",
         "dev/kvm",
     ] {

@@ -201,6 +201,10 @@ impl Receiver {
         match self.buffer.receive(socket, &mut self.decoder.descriptors) {
             Ok(received) if received.bytes.is_empty() => Err(Broken::Closed),
             Ok(received) => {
+                if received.cut {
+                    // The call that they are for fails, and no other.
+                    self.decoder.note_cut();
+                }
                 self.decoder.feed(received.bytes);
                 Ok(true)
             }

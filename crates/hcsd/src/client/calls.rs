@@ -22,8 +22,8 @@ use hcs_wire::guest::MAX_NAME_BYTES;
 
 /// Calls of one user that are remembered though they were answered to a connection that was gone.
 const MOST_UNTOLD: usize = 1024;
-/// Clients that are remembered as having left calls unanswered.
-const MOST_LOST: usize = 16384;
+/// Clients of one user that are remembered as having left calls unanswered.
+const MOST_LOST: usize = 4096;
 /// The longest instance of a client, in bytes: a GUID has 36.
 pub(crate) const MAX_INSTANCE: usize = 48;
 
@@ -51,8 +51,8 @@ pub(crate) struct Calls {
     going: RefCell<HashMap<Rc<str>, Rc<Life>>>,
     /// By user, oldest first.
     untold: RefCell<HashMap<u32, Untold>>,
-    /// When a client was lost that had unanswered calls, oldest first.
-    lost: RefCell<VecDeque<(Instant, Instance)>>,
+    /// When a client was lost that had unanswered calls, by user, oldest first.
+    lost: RefCell<HashMap<u32, VecDeque<(Instant, Instance)>>>,
     began: Instant,
     /// How long clients have to come back.
     limit: Cell<Duration>,
@@ -143,22 +143,26 @@ impl Calls {
         self.limit.set(limit);
     }
 
-    /// Whether the client `instance` has come back in time: whatever it asked for before is remembered, here or where
+    /// Whether the client `instance` of the user `uid` has come back in time: whatever it asked for before is remembered, here or where
     /// it was done.
-    pub(crate) fn is_in_time(&self, instance: &Instance) -> bool {
+    pub(crate) fn is_in_time(&self, uid: u32, instance: &Instance) -> bool {
         let lost = self.lost.borrow();
-        let lost = lost.iter().rev().find(|(_, lost)| lost == instance);
+        let own = lost.get(&uid);
+        let lost = own.and_then(|own| own.iter().rev().find(|(_, lost)| lost == instance));
         let since = lost.map_or(self.began, |(when, _)| *when);
         since.elapsed() < self.limit.get()
     }
 
-    /// A client is gone that had unanswered calls.
-    pub(crate) fn lose(&self, instance: &Instance) {
+    /// A client of the user `uid` is gone that had unanswered calls.
+    pub(crate) fn lose(&self, uid: u32, instance: &Instance) {
         let mut lost = self.lost.borrow_mut();
-        while lost.len() >= MOST_LOST || self.has_passed(lost.front()) {
-            lost.pop_front();
+        // Those whose clients will not come back any more are of no use to any user.
+        lost.retain(|_, own| !self.has_passed(own.back()));
+        let own = lost.entry(uid).or_default();
+        while own.len() >= MOST_LOST || self.has_passed(own.front()) {
+            own.pop_front();
         }
-        lost.push_back((Instant::now(), Rc::clone(instance)));
+        own.push_back((Instant::now(), Rc::clone(instance)));
     }
 
     fn has_passed<T>(&self, first: Option<&(Instant, T)>) -> bool {
@@ -285,11 +289,25 @@ mod tests {
     }
 
     #[test]
+    fn what_one_user_loses_lets_no_other_user_be_late() {
+        let calls = calls();
+        let guid = |number: usize| format!("c0ffee00-0000-4000-8000-{number:012}");
+        let mine = instance(1, &guid(0)).unwrap();
+        calls.lose(1, &mine);
+        for number in 0..20_000 {
+            calls.lose(2, &instance(2, &guid(number)).unwrap());
+        }
+        assert_eq!(calls.lost.borrow()[&2].len(), MOST_LOST);
+        let known = calls.lost.borrow()[&1].iter().any(|(_, one)| *one == mine);
+        assert!(known, "its time counts from when it was lost");
+    }
+
+    #[test]
     fn who_comes_back_too_late_is_not_believed() {
         let calls = Calls::new(Duration::ZERO);
         let late = instance(1, "c0ffee00-0000-4000-8000-000000000001").unwrap();
-        assert!(!calls.is_in_time(&late));
-        let (_going, repeat) = calls.begin(name(&late, 1), Some(calls.is_in_time(&late)));
+        assert!(!calls.is_in_time(1, &late));
+        let (_going, repeat) = calls.begin(name(&late, 1), Some(calls.is_in_time(1, &late)));
         let failure = repeat.unwrap().check().unwrap_err();
         assert_eq!(failure.hresult, HResult::HCS_E_SERVICE_DISCONNECT);
     }

@@ -30,7 +30,7 @@ use hcs_wire::{
 use rustix::io::Errno;
 use tokio::{
     io::unix::{AsyncFd, AsyncFdReadyGuard},
-    sync::Notify,
+    sync::{Notify, OwnedSemaphorePermit},
     task::JoinHandle,
 };
 use tracing::{debug, warn};
@@ -86,6 +86,9 @@ struct Came {
     is_repeat: bool,
     descriptors: Received,
 }
+
+/// A place of its user for a long message, and when that has to be there.
+type LongPlace = (Option<OwnedSemaphorePermit>, tokio::time::Instant);
 
 /// What was received and not taken yet.
 struct Incoming {
@@ -253,18 +256,18 @@ impl Connection {
         let mut buffer = socket::Buffer::default();
         let mut long = None;
         loop {
-            // What a client sends that does not read the answers stays where it is.
-            self.outgoing.room().await;
-            closing.room().await;
             let is_long = decoder.announced().is_some_and(|size| size > SHORT);
-            long = match long {
-                Some(held) if is_long => Some(held),
-                None if is_long => Some((
-                    place(&self.share.user.long).await,
-                    tokio::time::Instant::now() + LONG_MESSAGE,
-                )),
-                _ => None,
-            };
+            long = long.filter(|_| is_long);
+            if long.is_none() {
+                // What a client sends that does not read the answers stays where it is. Not so the rest of a long
+                // message: others of its user wait for its place, which would be held for as long as nothing is read.
+                self.outgoing.room().await;
+                closing.room().await;
+            }
+            if is_long && long.is_none() {
+                let end = tokio::time::Instant::now() + LONG_MESSAGE;
+                long = Some((place(&self.share.user.long).await, end));
+            }
             let mut ready = match self
                 .readable(socket, long.as_ref().map(|(_, end)| *end))
                 .await
@@ -290,7 +293,7 @@ impl Connection {
                 Err(e) => return format!("its socket failed: {e}"),
             }
             drop(ready);
-            if let Err(e) = self.take_frames(decoder, closing).await {
+            if let Err(e) = self.take_frames(decoder, closing, &mut long).await {
                 // Those who may not come in do not fill the log.
                 if self.peer.authorise(self.service.entitled.get()).is_ok() {
                     warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
@@ -325,10 +328,14 @@ impl Connection {
         self: &Rc<Self>,
         decoder: &mut Decoder,
         closing: &Closing,
+        long: &mut Option<LongPlace>,
     ) -> Result<(), WireError> {
         loop {
             self.share.turns.take().await;
-            self.outgoing.room().await;
+            // One that has a place of its user for it is taken at once, and gives that back.
+            if long.is_none() {
+                self.outgoing.room().await;
+            }
             let Some(mut frame) = decoder.next_frame()? else {
                 break;
             };
@@ -350,6 +357,7 @@ impl Connection {
             let call = self.parse(frame).await;
             let turns = &self.share.turns;
             turns.charge(|| self.take(call, came))?;
+            *long = None;
         }
         if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
             return Err(WireError::Body {
@@ -446,7 +454,8 @@ impl Connection {
     fn recognise(&self, instance: Option<&str>) {
         let instance = instance.and_then(|instance| calls::instance(self.peer.uid, instance));
         if let Some(instance) = &instance {
-            self.in_time.set(self.service.calls.is_in_time(instance));
+            self.in_time
+                .set(self.service.calls.is_in_time(self.peer.uid, instance));
         }
         self.instance.replace(instance);
     }

@@ -18,7 +18,11 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use super::{GuestNames, Held, Networks, Occupant, calls, join, machines};
-use crate::{engines::resolver, record::blocking::blocking};
+use crate::{
+    engines::resolver,
+    record::{blocking::blocking, timeline},
+    thread::rounds::Who,
+};
 
 const NAMESPACE: &str = "/Container/Networking/Namespace";
 pub(super) const ENDPOINTS: &str = "/Container/Networking/Endpoints";
@@ -245,8 +249,9 @@ impl Networks {
         moved
     }
 
-    /// A container has ended, or will not be.
-    pub(crate) async fn leave(self: &Rc<Self>, runtime_id: &str) {
+    /// A container of the user `uid` has ended, or will not be. It has its turn among what is that user's: what ends by
+    /// itself makes no other user wait for all of it.
+    pub(crate) async fn leave(self: &Rc<Self>, runtime_id: &str, uid: u32) {
         self.unfollow(runtime_id);
         let had_some = self.machines.borrow_mut().remove(runtime_id).is_some();
         let is_known = {
@@ -259,7 +264,9 @@ impl Networks {
             return;
         }
         let ended = runtime_id.to_owned();
-        let left = self.alter(self.turn().await, None, move |held, changes| {
+        let who = timeline::share().map_or(Who::of_user(uid), |share| share.who);
+        let turn = self.turn_of(who).await;
+        let left = self.alter(turn, None, move |held, changes| {
             end(held, &ended, changes);
             Ok(())
         });
@@ -268,7 +275,9 @@ impl Networks {
                 "its network is left behind, which is tried again: {}",
                 failure.log_line()
             );
-            self.left_behind.borrow_mut().insert(runtime_id.to_owned());
+            self.left_behind
+                .borrow_mut()
+                .insert(runtime_id.to_owned(), uid);
         }
     }
 }
@@ -445,4 +454,47 @@ fn about_endpoint(id: Guid) -> String {
 pub(super) fn about_endpoint_as(request: &str, id: Guid) -> String {
     let settings = json!({ "EndpointId": id });
     json!({ "ResourceType": "Endpoint", "RequestType": request, "Settings": settings }).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use hcs_engine::engine::Exit;
+    use tokio::task::{JoinSet, LocalSet, yield_now};
+
+    use super::*;
+    use crate::system::gone::GoneMachine;
+
+    #[test]
+    fn what_ends_by_itself_gives_its_networks_back_in_turns_of_the_users() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let root = tempfile::tempdir().unwrap();
+            let networks = Rc::new(Networks::open(root.path(), "test".to_owned()));
+            let held = networks.turn().await;
+            let order = Rc::new(RefCell::new(Vec::new()));
+            let mut all = JoinSet::new();
+            for number in 0..30 {
+                let uid = if number < 29 { 1 } else { 2 };
+                let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
+                let id = number.to_string();
+                networks.machines.borrow_mut().insert(id.clone(), machine);
+                let (networks, order) = (Rc::clone(&networks), Rc::clone(&order));
+                all.spawn_local(async move {
+                    networks.leave(&id, uid).await;
+                    order.borrow_mut().push(uid);
+                });
+                yield_now().await;
+            }
+            drop(held);
+            while all.join_next().await.is_some() {}
+            let order = order.take();
+            let at = order.iter().position(|uid| *uid == 2).unwrap();
+            assert!(order.len() == 30 && at <= 3, "{order:?}");
+        });
+    }
 }

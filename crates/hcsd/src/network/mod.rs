@@ -70,8 +70,8 @@ pub(crate) struct Networks {
     changing: Rc<FairLane>,
     /// The machines of containers that have a network, by runtime id.
     machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
-    /// Containers that ended, and whose networks could not be given back yet, by runtime id.
-    left_behind: RefCell<BTreeSet<String>>,
+    /// Containers that ended, and whose networks could not be given back yet: their users, by runtime id.
+    left_behind: RefCell<BTreeMap<String, u32>>,
     names: RefCell<Names>,
 }
 
@@ -233,8 +233,8 @@ impl Networks {
                 let Some(networks) = networks.upgrade() else {
                     return;
                 };
-                for runtime_id in networks.left_behind.take() {
-                    networks.leave(&runtime_id).await;
+                for (runtime_id, uid) in networks.left_behind.take() {
+                    networks.leave(&runtime_id, uid).await;
                 }
                 networks.check().await;
             }
@@ -266,7 +266,12 @@ impl Networks {
 
     /// The turn of whose call this is to change networks. Nothing has begun before.
     pub(crate) async fn turn(&self) -> Turn {
-        Turn(self.changing.place(timeline::who()).await)
+        self.turn_of(timeline::who()).await
+    }
+
+    /// The turn of `who` to change networks.
+    async fn turn_of(&self, who: Who) -> Turn {
+        Turn(self.changing.place(who).await)
     }
 
     /// Makes a change that `decide` says, on behalf of the call `name`. It is made to its end even if the future is

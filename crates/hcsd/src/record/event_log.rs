@@ -156,13 +156,30 @@ impl EventLog {
     }
 
     /// Writes an event down, with its number and the time, and tells those who wait for it.
-    pub(crate) fn append(&self, mut entry: LogEntry) {
+    pub(crate) fn append(&self, entry: LogEntry) {
+        self.write(entry, |segments, entry| {
+            segments.append(entry).map(|()| true)
+        });
+    }
+
+    /// [`EventLog::append`] for the failure of a call of the user `uid`. One past the user's share is left out: the calls
+    /// of a user that fail are in the service's memory, too, as far as that user may have them there.
+    pub(crate) fn append_failure(&self, entry: LogEntry, uid: u32) {
+        self.write(entry, |segments, entry| segments.append_failure(uid, entry));
+    }
+
+    fn write(
+        &self,
+        mut entry: LogEntry,
+        append: impl FnOnce(&mut Segments, &mut LogEntry) -> io::Result<bool>,
+    ) {
         let now = SystemTime::now();
         entry.time = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO));
         let mut segments = self.segments.borrow_mut();
         entry.number = segments.next();
-        match segments.append(&mut entry) {
-            Ok(()) => {
+        match append(&mut segments, &mut entry) {
+            Ok(false) => return,
+            Ok(true) => {
                 if self.failing.replace(false) {
                     info!(
                         "events are written down again, from number {}",

@@ -217,13 +217,17 @@ impl Operations {
             true => Reader::Entitled,
             false => Reader::Other,
         };
-        log.append(LogEntry {
+        let entry = LogEntry {
             system,
             runtime_id,
             operation: Some(timeline.id.to_string()),
             data: serde_json::to_value(timeline.report(reader)).ok(),
             ..event_log::event(kind)
-        });
+        };
+        match kind {
+            Kind::OperationFailed => log.append_failure(entry, timeline.uid),
+            _ => log.append(entry),
+        }
     }
 
     fn known(&self, wanted: &Wanted, uid: u32) -> Vec<OperationReport> {

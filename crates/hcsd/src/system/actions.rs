@@ -191,7 +191,8 @@ async fn connect(
     })
     .await?;
     operations::step("connected to the guest agent");
-    let link = GuestLink::start(stream)?;
+    let turns = system.context()?.agent_turns.of(system.uid);
+    let link = GuestLink::start(stream, turns)?;
     let renewal = if renews {
         renewal()?
     } else {

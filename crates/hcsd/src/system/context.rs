@@ -9,7 +9,7 @@ use super::registry::Registry;
 use crate::{
     network::Networks,
     record::{event_log::EventLog, operations::Operations},
-    thread::limits::Quota,
+    thread::{limits::Quota, share::AgentTurns},
     upkeep::{config::Config, engine_settings::warm_slots, removals::Removals, slots::Slots},
 };
 
@@ -33,6 +33,8 @@ pub(crate) struct Context {
     pub(crate) slots: Rc<Slots>,
     /// Networks, and what systems have of them.
     pub(crate) networks: Rc<Networks>,
+    /// What the agents of systems say is taken in, in turns of their users.
+    pub(crate) agent_turns: AgentTurns,
 }
 
 impl Context {
@@ -54,6 +56,7 @@ impl Context {
             process_quota: Quota::new("processes of one user", limits.processes_per_client),
             removals: Rc::default(),
             networks: Rc::new(networks),
+            agent_turns: AgentTurns::default(),
             slots: Slots::new(root.join("slots"), warm_slots(&config)),
             config: RefCell::new(Rc::new(config)),
             reconfigured: Notify::new(),

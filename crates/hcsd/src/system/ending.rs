@@ -48,7 +48,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     system.machine.let_go();
     // Before anything says that it has ended: a client that hears of that may remove its network.
     if let Ok(context) = system.context() {
-        context.networks.leave(&system.runtime_id).await;
+        context.networks.leave(&system.runtime_id, system.uid).await;
     }
 
     let fault = system.fault.borrow().clone();
@@ -186,7 +186,10 @@ async fn remove(system: &Rc<System>) {
     if let Ok(context) = system.context() {
         let machine = Arc::clone(&system.machine);
         let directory = system.directory.clone();
-        context.removals.remove(machine, directory).await;
+        context
+            .removals
+            .remove(machine, directory, system.uid)
+            .await;
     }
 }
 

@@ -155,7 +155,7 @@ pub(crate) struct GuestLink {
     names: RefCell<ToldNames>,
     /// What the agent says is taken in, in turns with all others.
     turns: Turns,
-    _giving: Giving,
+    _giving: Rc<Giving>,
     notifications: Cell<usize>,
     /// Held while stdio is asked for, so that no two answers with descriptors are under way.
     fetching: tokio::sync::Mutex<()>,
@@ -163,11 +163,16 @@ pub(crate) struct GuestLink {
 
 impl GuestLink {
     /// Takes a connected stream over and starts its task. Nothing has been said on it yet.
-    pub(crate) fn start(stream: OwnedFd) -> Result<Rc<Self>, Failure> {
-        Self::start_within(stream, LAST_SAID)
+    /// What it says is taken in in `turns`.
+    pub(crate) fn start(stream: OwnedFd, turns: (Turns, Rc<Giving>)) -> Result<Rc<Self>, Failure> {
+        Self::start_within(stream, LAST_SAID, turns)
     }
 
-    fn start_within(stream: OwnedFd, last_said: Duration) -> Result<Rc<Self>, Failure> {
+    fn start_within(
+        stream: OwnedFd,
+        last_said: Duration,
+        (turns, giving): (Turns, Rc<Giving>),
+    ) -> Result<Rc<Self>, Failure> {
         let failed = |e: &(dyn std::error::Error + 'static)| {
             Failure::new(
                 HResult::HCS_E_CONNECT_FAILED,
@@ -179,7 +184,6 @@ impl GuestLink {
         let socket = Rc::new(
             watch_stream(PeerSocket::new(stream, &Closing::default())).map_err(|e| failed(&e))?,
         );
-        let (turns, giving) = Turns::begin();
         let link = Rc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             released: RefCell::default(),
@@ -539,6 +543,7 @@ mod tests {
     use tokio::task::LocalSet;
 
     use super::*;
+    use crate::thread::share::AgentTurns;
 
     /// Returns when each task has run that was ready before.
     async fn behind_all_that_are_ready() {
@@ -561,7 +566,8 @@ mod tests {
             .unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (ours, mut agent) = UnixStream::pair().unwrap();
-            let link = GuestLink::start_within(ours.into(), MOST_SAID).unwrap();
+            let link = GuestLink::start_within(ours.into(), MOST_SAID, AgentTurns::default().of(1))
+                .unwrap();
             let mut answers = Vec::new();
             for _ in 0..1000 {
                 let id = link.take_id();
@@ -589,6 +595,48 @@ mod tests {
         });
     }
 
+    /// A link of an agent that has said so many answers and is gone.
+    fn said(answers: usize, turns: (Turns, Rc<Giving>)) -> Rc<GuestLink> {
+        let (ours, mut agent) = UnixStream::pair().unwrap();
+        let link = GuestLink::start_within(ours.into(), MOST_SAID, turns).unwrap();
+        let mut bytes = Vec::new();
+        for _ in 0..answers {
+            let id = link.take_id();
+            link.note(id, OpenRequest::Call(Rpc::SignalProcess, None), None);
+            let response = MessageType::Response(Rpc::SignalProcess);
+            bytes.extend(encode(response, id, &ResponseBase::default()).unwrap());
+        }
+        agent.write_all(&bytes).unwrap();
+        link
+    }
+
+    #[test]
+    fn the_agents_of_one_user_have_as_many_turns_as_the_only_one_of_another() {
+        const ANSWERS: usize = 300;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let turns = AgentTurns::default();
+            let many: Vec<_> = (0..40).map(|_| said(ANSWERS, turns.of(1))).collect();
+            let single = said(ANSWERS, turns.of(2));
+            while !single.has_ended() {
+                behind_all_that_are_ready().await;
+            }
+            let open = many.iter().map(|link| link.open.borrow().len());
+            let taken = many.len() * ANSWERS - open.sum::<usize>();
+            assert!(
+                taken <= 3 * ANSWERS,
+                "{taken} answers of the other's agents"
+            );
+            while many.iter().any(|link| !link.has_ended()) {
+                behind_all_that_are_ready().await;
+            }
+            assert!(many.iter().all(|link| link.heard_all()));
+        });
+    }
+
     #[test]
     fn what_was_given_up_was_not_heard_to_its_end() {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -597,7 +645,9 @@ mod tests {
             .unwrap();
         LocalSet::new().block_on(&runtime, async {
             let (ours, agent) = UnixStream::pair().unwrap();
-            let link = GuestLink::start_within(ours.into(), Duration::ZERO).unwrap();
+            let link =
+                GuestLink::start_within(ours.into(), Duration::ZERO, AgentTurns::default().of(1))
+                    .unwrap();
             // It says nothing and does not end.
             assert_eq!(link.while_it_speaks(link.ended()).await, None);
             link.close();

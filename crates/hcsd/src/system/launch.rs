@@ -7,7 +7,10 @@ use hcs_schema::{Failure, Stdio};
 use hcs_wire::guest::{ExecuteSteps, KEPT_FILES, Rpc};
 
 use crate::{
-    record::{blocking::blocking, operations},
+    record::{
+        blocking::{blocking, on},
+        operations,
+    },
     system::{
         System,
         guest_link::{
@@ -86,6 +89,7 @@ async fn prepare(
     link: &GuestLink,
     process: &Process,
     stdio: StdioSource,
+    thread: Option<impl Send + 'static>,
 ) -> Result<Prepared, Failure> {
     match stdio {
         StdioSource::Wanted(streams) => {
@@ -112,7 +116,7 @@ async fn prepare(
                 let guest = machine.guest().ok_or_else(|| no_guest(&id))?;
                 guest.make_files(KEPT_FILES)
             };
-            let guest_ends = blocking(make).await?;
+            let guest_ends = on(thread, make).await?;
             process.set_stdio(Traces::default());
             Ok(Prepared {
                 guest_ends,
@@ -123,7 +127,9 @@ async fn prepare(
 }
 
 /// Creates a process in a running system. Dropping the future cancels the call: a process that comes to be
-/// nevertheless is killed, and no client hears of it.
+/// nevertheless is killed, and no client hears of it. `place` is the caller's turn at the agent, and is given back as
+/// soon as the agent has answered: what comes then may wait for threads of this client alone. So may what comes before,
+/// for which `thread` is therefore held already, where the agent keeps what the process writes.
 ///
 /// # Errors
 /// What the agent reported, or why it could not be asked.
@@ -132,6 +138,7 @@ pub(crate) async fn launch(
     process: &Rc<Process>,
     parameters: String,
     stdio: StdioSource,
+    (place, thread): (impl Sized, Option<impl Send + 'static>),
 ) -> Result<Ends, Failure> {
     let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
@@ -139,7 +146,7 @@ pub(crate) async fn launch(
         offer,
         ports,
         guest_ends,
-    } = prepare(system, &link, process, stdio).await?;
+    } = prepare(system, &link, process, stdio, thread).await?;
     let mut guard = Guard {
         process: Rc::clone(process),
         armed: true,
@@ -152,7 +159,9 @@ pub(crate) async fn launch(
         }
         check(&response.base, "the process could not be created")
     };
-    if let Err(failure) = created.await {
+    let created = created.await;
+    drop(place);
+    if let Err(failure) = created {
         return Err(system.explain(failure).await.while_doing("ExecuteProcess"));
     }
     let ends = match offer {

@@ -238,7 +238,7 @@ impl Made {
             driver::start(&system)
         });
         if let Err(failure) = started {
-            context.networks.leave(&system.runtime_id).await;
+            context.networks.leave(&system.runtime_id, system.uid).await;
             if let Err(also) = blocking(move || discard(&*machine, &directory)).await {
                 error!(
                     "what was made of it could not be removed: {}",

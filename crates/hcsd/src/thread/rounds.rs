@@ -23,6 +23,11 @@ impl Who {
         uid: u32::MAX,
         connection: 0,
     };
+
+    /// The user `uid`, for what no connection asks for: none has this number.
+    pub(crate) const fn of_user(uid: u32) -> Self {
+        Self { uid, connection: 0 }
+    }
 }
 
 /// Owners in turn, each with what waits.

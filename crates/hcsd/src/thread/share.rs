@@ -1,7 +1,7 @@
 //! One connection's share of the service: of its thread, of its threads that wait, and of what is begun at one time.
 //!
 //! The service is one thread with one queue of tasks. A user would take as many turns of that thread as that user's
-//! connections have calls; so the turns are counted. The stream of a guest agent has turns, too.
+//! connections have calls; so the turns are counted. The streams of the agents of one user's systems have turns, too.
 //!
 //! 1. [`Turns`]: a message that is read and a step of a call that runs are a turn each, and as many more as they took
 //!    time. After [`TURNS`] of them the connections of the user wait until each other task that was ready has run, and
@@ -11,6 +11,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::HashMap,
     future::poll_fn,
     pin::pin,
     rc::{Rc, Weak},
@@ -86,7 +87,7 @@ impl Ticket {
     }
 }
 
-/// The turns of all connections of one user, or of the stream of one agent.
+/// The turns of all connections of one user, or of the agents of all systems of one.
 #[derive(Debug)]
 pub(crate) struct CommonTurns {
     /// Less than none after a step that took long.
@@ -112,6 +113,47 @@ impl Default for CommonTurns {
 pub(crate) struct Turns {
     common: Rc<CommonTurns>,
     who: Who,
+}
+
+/// The turns of the streams of all agents: those of one user's systems share them, however many there are.
+#[derive(Debug, Default)]
+pub(crate) struct AgentTurns {
+    users: RefCell<HashMap<u32, AgentsOfUser>>,
+    /// Streams there have been.
+    numbered: Cell<u64>,
+}
+
+/// The turns of one user's, for as long as they are given out.
+#[derive(Debug)]
+struct AgentsOfUser {
+    common: Rc<CommonTurns>,
+    giving: Weak<Giving>,
+}
+
+impl AgentTurns {
+    /// Turns of a further stream, of a system of the user `uid`, and what gives them out.
+    pub(crate) fn of(&self, uid: u32) -> (Turns, Rc<Giving>) {
+        self.numbered.set(self.numbered.get() + 1);
+        let who = Who {
+            uid,
+            connection: self.numbered.get(),
+        };
+        let mut users = self.users.borrow_mut();
+        let known = users.get(&uid);
+        let known = known.and_then(|own| Some((Rc::clone(&own.common), own.giving.upgrade()?)));
+        let (common, giving) = known.unwrap_or_else(|| {
+            users.retain(|_, own| own.giving.strong_count() > 0);
+            let (common, giving) = CommonTurns::begin();
+            let giving = Rc::new(giving);
+            let own = AgentsOfUser {
+                common: Rc::clone(&common),
+                giving: Rc::downgrade(&giving),
+            };
+            users.insert(uid, own);
+            (common, giving)
+        });
+        (Turns { common, who }, giving)
+    }
 }
 
 /// Has turns given out, by a task of its own, for as long as it is held.
@@ -185,6 +227,7 @@ impl CommonTurns {
 
 impl Turns {
     /// Turns of no user's, and what gives them out.
+    #[cfg(test)]
     pub(crate) fn begin() -> (Self, Giving) {
         let (common, giving) = CommonTurns::begin();
         let who = Who::SERVICE;

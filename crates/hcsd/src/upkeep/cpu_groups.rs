@@ -32,8 +32,10 @@ use crate::{
     upkeep::host,
 };
 
-/// Calls that are remembered as begun: their clients come back soon, and few change groups.
+/// Calls of one user that are remembered as begun: their clients come back soon, and few change groups.
 const MOST_BEGUN: usize = 64;
+/// Those of all users.
+const MOST_BEGUN_IN_ALL: usize = 64 * MOST_BEGUN;
 
 /// Groups that there may be, in all and of one user: each is a control group of the host in each hierarchy.
 const MOST: (usize, usize) = (256, 64);
@@ -160,9 +162,7 @@ impl CpuGroups {
         if begun.iter().any(|begun| **begun == **name) {
             return Ok(true);
         }
-        if begun.len() >= MOST_BEGUN {
-            begun.pop_front();
-        }
+        make_room(&mut begun, name);
         begun.push_back(name.to_string());
         let write = || -> io::Result<()> {
             let (file, temporary) = (begun_file(&self.file), self.file.with_extension("new"));
@@ -213,6 +213,21 @@ impl CpuGroups {
         CpuGroupConfigurations {
             cpu_groups: Some(groups.iter().map(config).collect()),
         }
+    }
+}
+
+/// Forgets calls for that of `name`, which begins with the number of its user: the oldest of the same user, so that no
+/// user has those of others forgotten.
+fn make_room(begun: &mut VecDeque<String>, name: &str) {
+    let user = |name: &str| name.split('.').next().map(str::to_owned);
+    let is_own = |other: &String| user(other) == user(name);
+    if begun.iter().filter(|other| is_own(other)).count() >= MOST_BEGUN
+        && let Some(oldest) = begun.iter().position(is_own)
+    {
+        begun.remove(oldest);
+    }
+    if begun.len() >= MOST_BEGUN_IN_ALL {
+        begun.pop_front();
     }
 }
 
@@ -486,6 +501,18 @@ pub(crate) fn asked_for(engine: &dyn Engine, document: &ComputeSystem) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_calls_of_one_user_have_no_others_calls_forgotten() {
+        let mut begun = VecDeque::from(["1000.a.7".to_owned()]);
+        for number in 0..10 * MOST_BEGUN {
+            let name = format!("100.b.{number}");
+            make_room(&mut begun, &name);
+            begun.push_back(name);
+        }
+        assert_eq!((begun.len(), &*begun[0]), (MOST_BEGUN + 1, "1000.a.7"));
+        assert_eq!(begun[1], format!("100.b.{}", 9 * MOST_BEGUN));
+    }
 
     #[test]
     fn a_group_names_usable_processors_once() {

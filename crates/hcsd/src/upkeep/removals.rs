@@ -6,7 +6,8 @@
 //! what cannot be removed is found by the next one.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::HashMap,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -18,13 +19,18 @@ use hcs_schema::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
 
-use crate::record::{blocking::blocking_within, files::remove_directory};
+use crate::{
+    record::{blocking::blocking_within, files::remove_directory},
+    thread::{fair::FairLane, rounds::Who},
+};
 
-/// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
-/// hangs shall not keep the others waiting.
+/// How many of one user are removed at the same time: more only wait for each other in the file system's journal, and
+/// one that hangs shall not keep the others waiting.
 const AT_ONCE: usize = 4;
-/// How many may wait. Past this, a call that ends a system waits for room: what is made must not outrun what is
-/// removed.
+/// How many of all users: what one leaves, however slow it is to be removed, does not keep another's waiting.
+const IN_ALL: usize = AT_ONCE + 2;
+/// How many of one user may wait. Past this, a call that ends a system of that user waits for room: what is made must
+/// not outrun what is removed.
 const MOST: usize = 1024;
 /// How long one removal may take before it counts as failed. A container may have written millions of files.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -38,7 +44,10 @@ const RESTS: [Duration; 3] = [
 /// Removals that are under way or wait for their turn. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct Removals {
-    turns: Semaphore,
+    /// In turns of the users.
+    turns: Rc<FairLane>,
+    /// Those of each user who has any.
+    users: RefCell<HashMap<u32, Rc<OfUser>>>,
     pending: Cell<usize>,
     changed: Notify,
 }
@@ -46,20 +55,58 @@ pub(crate) struct Removals {
 impl Default for Removals {
     fn default() -> Self {
         Self {
-            turns: Semaphore::new(AT_ONCE),
+            turns: FairLane::new(IN_ALL),
+            users: RefCell::default(),
             pending: Cell::new(0),
             changed: Notify::new(),
         }
     }
 }
 
+/// What one user has to be removed.
+#[derive(Debug)]
+struct OfUser {
+    turns: Semaphore,
+    pending: Cell<usize>,
+}
+
+impl Default for OfUser {
+    fn default() -> Self {
+        Self {
+            turns: Semaphore::new(AT_ONCE),
+            pending: Cell::new(0),
+        }
+    }
+}
+
 /// Counts one removal.
-struct Pending(Rc<Removals>);
+struct Pending {
+    removals: Rc<Removals>,
+    user: Rc<OfUser>,
+    uid: u32,
+}
+
+impl Pending {
+    fn new(removals: &Rc<Removals>, uid: u32) -> Self {
+        let user = Rc::clone(removals.users.borrow_mut().entry(uid).or_default());
+        removals.pending.set(removals.pending.get() + 1);
+        user.pending.set(user.pending.get() + 1);
+        Self {
+            removals: Rc::clone(removals),
+            user,
+            uid,
+        }
+    }
+}
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        self.0.pending.set(self.0.pending.get() - 1);
-        self.0.changed.notify_waiters();
+        self.removals.pending.set(self.removals.pending.get() - 1);
+        self.user.pending.set(self.user.pending.get() - 1);
+        if self.user.pending.get() == 0 {
+            self.removals.users.borrow_mut().remove(&self.uid);
+        }
+        self.removals.changed.notify_waiters();
     }
 }
 
@@ -67,6 +114,11 @@ impl Removals {
     /// Whether nothing is left to be removed.
     pub(crate) fn are_done(&self) -> bool {
         self.pending.get() == 0
+    }
+
+    fn pending_of(&self, uid: u32) -> usize {
+        let users = self.users.borrow();
+        users.get(&uid).map_or(0, |user| user.pending.get())
     }
 
     /// Returns when something has been removed.
@@ -93,24 +145,27 @@ impl Removals {
         }
     }
 
-    /// Removes what was made for `machine`, which is gone, and its `directory`. Returns before it is done, unless very
-    /// many others wait.
-    pub(crate) async fn remove(self: &Rc<Self>, machine: Arc<dyn Machine>, directory: PathBuf) {
-        while self.pending.get() >= MOST {
+    /// Removes what was made for `machine` of the user `uid`, which is gone, and its `directory`. Returns before it is
+    /// done, unless very many others of that user wait.
+    pub(crate) async fn remove(
+        self: &Rc<Self>,
+        machine: Arc<dyn Machine>,
+        directory: PathBuf,
+        uid: u32,
+    ) {
+        while self.pending_of(uid) >= MOST {
             self.progress().await;
         }
-        self.pending.set(self.pending.get() + 1);
-        let pending = Pending(Rc::clone(self));
+        let pending = Pending::new(self, uid);
         let removal = async move {
-            let removals = &pending.0;
             for rest in RESTS {
-                match removals.try_to_remove(&machine, &directory).await {
+                match pending.try_to_remove(&machine, &directory).await {
                     Ok(()) => return,
                     Err(failure) => warn!("trying again in {rest:?}: {}", failure.log_line()),
                 }
                 tokio::time::sleep(rest).await;
             }
-            if let Err(failure) = removals.try_to_remove(&machine, &directory).await {
+            if let Err(failure) = pending.try_to_remove(&machine, &directory).await {
                 error!(
                     "something of it is left behind until the service starts again: {}",
                     failure.log_line()
@@ -121,14 +176,18 @@ impl Removals {
         // client.
         tokio::task::spawn_local(removal.instrument(Span::current()));
     }
+}
 
+impl Pending {
     async fn try_to_remove(
         &self,
         machine: &Arc<dyn Machine>,
         directory: &Path,
     ) -> Result<(), Failure> {
         let (machine, directory) = (Arc::clone(machine), directory.to_owned());
-        let _turn = self.turns.acquire().await;
+        // The user's own first: what waits for others of that user holds none of all users' places.
+        let _own = self.user.turns.acquire().await;
+        let _turn = self.removals.turns.place(Who::of_user(self.uid)).await;
         let what = "removing what was made for the system";
         blocking_within(LIMIT, what, move || {
             let released = machine.release();
@@ -163,7 +222,7 @@ mod tests {
                 let directory = parent.path().join(number.to_string());
                 std::fs::create_dir_all(directory.join("below")).unwrap();
                 let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
-                removals.remove(machine, directory).await;
+                removals.remove(machine, directory, 1).await;
             }
             assert!(!removals.are_done(), "no call has waited yet");
             removals.finish(Duration::from_secs(60)).await;
@@ -176,11 +235,38 @@ mod tests {
     fn what_hangs_is_waited_for_no_longer_than_the_limit() {
         local(async {
             let removals = Rc::new(Removals::default());
-            let _turns = removals.turns.acquire_many(4).await.unwrap();
+            let hanging = Pending::new(&removals, 1);
+            let _turns = hanging.user.turns.acquire_many(4).await.unwrap();
             let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
-            removals.remove(machine, "/nonexistent".into()).await;
+            removals.remove(machine, "/nonexistent".into(), 1).await;
             removals.finish(Duration::from_millis(1)).await;
             assert!(!removals.are_done());
+        });
+    }
+
+    /// Counted for a user whose removals hang.
+    #[test]
+    fn what_hangs_of_one_user_keeps_no_other_users_waiting() {
+        local(async {
+            let removals = Rc::new(Removals::default());
+            let machine = || Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
+            let mut hanging = Vec::new();
+            for _ in 0..AT_ONCE {
+                let one = Pending::new(&removals, 1);
+                hanging.push((removals.turns.place(Who::of_user(1)).await, one));
+            }
+            let user = Rc::clone(&hanging[0].1.user);
+            let _turns = user.turns.acquire_many(4).await.unwrap();
+            while removals.pending_of(1) < MOST {
+                removals.remove(machine(), "/nonexistent".into(), 1).await;
+            }
+            for _ in 0..3 * AT_ONCE {
+                removals.remove(machine(), "/nonexistent".into(), 2).await;
+            }
+            while removals.pending_of(2) > 0 {
+                removals.progress().await;
+            }
+            assert_eq!(removals.pending_of(1), MOST);
         });
     }
 }

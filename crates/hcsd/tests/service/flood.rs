@@ -122,11 +122,11 @@ const CALLS: usize = 31;
 const SHARE: u64 = 200;
 
 /// Lets users of [`GROUP`] in.
-const OTHERS: &str = "socket_group = \"64123\"\n";
+pub(crate) const OTHERS: &str = "socket_group = \"64123\"\n";
 const GROUP: u32 = 64_123;
 
 /// A client of a user of that group, who has no further rights.
-fn client_of(service: &Service, user: u32) -> Client {
+pub(crate) fn client_of(service: &Service, user: u32) -> Client {
     let directory = service.root().parent().unwrap().to_owned();
     fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
     thread::scope(|scope| {

@@ -15,6 +15,7 @@ mod environment;
 mod event_log;
 mod flood;
 mod guests;
+mod held;
 mod host;
 mod hostile;
 mod images;

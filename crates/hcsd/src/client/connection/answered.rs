@@ -26,7 +26,7 @@ impl Connection {
         if untaken.is_empty() && self.pending.borrow().is_empty() {
             return;
         }
-        self.service.calls.lose(&instance);
+        self.service.calls.lose(self.peer.uid, &instance);
         for answered in untaken {
             self.keep_answered(answered);
         }

@@ -19,7 +19,7 @@ use super::{Errand, systems};
 use crate::{
     client::connection::{CallAnswer, handles::Object},
     document::{parse, parse_long, parse_optional},
-    record::{failures::unknown, operations},
+    record::{blocking, failures::unknown, operations},
     system::{
         Creating, System, SystemRequest, defaults,
         launch::{self, Ends, StdioSource},
@@ -194,8 +194,14 @@ async fn launch_in_turn(
     // Before its turn: a long document waits for a thread of its client, and others would wait for that.
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
+    let is_detached = document.detached == Some(true);
+    // Before its turn as well: it makes files for what the process writes.
+    let thread = match is_detached {
+        true => Some(errand.in_its_turn(blocking::thread()).await?),
+        false => None,
+    };
     let lane = system.creations.place(errand.connection.share.who);
-    let _place = errand.in_its_turn(lane).await?;
+    let place = errand.in_its_turn(lane).await?;
     let (document, parameters) =
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
     if !system.process_may_begin() {
@@ -214,7 +220,7 @@ async fn launch_in_turn(
         Some(guest) => guest.take_pipes(ends, user),
         None => Ok(false),
     };
-    let given = if document.detached == Some(true) {
+    let given = if is_detached {
         StdioSource::Kept
     } else if are_used(errand, &document, pipes, take)? {
         StdioSource::Given(errand.pending.take_pipes(), streams(&document))
@@ -227,8 +233,8 @@ async fn launch_in_turn(
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
-    let ends = launch::launch(system, &process, parameters, given).await?;
-    if document.detached == Some(true) {
+    let ends = launch::launch(system, &process, parameters, given, (place, thread)).await?;
+    if is_detached {
         system.has_detached(&process, &document);
     }
     Ok((Some(creating), process, ends))

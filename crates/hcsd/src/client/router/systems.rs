@@ -54,14 +54,14 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         return Ok(None);
     };
     let was_done = errand.was_done().await?;
+    let ended = || {
+        Err(Failure::new(
+            HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+            "the compute system was created by this call, and has ended since",
+        ))
+    };
     let Some(system) = errand.connection.service.context.registry.created_by(&name) else {
-        if was_done {
-            return Err(Failure::new(
-                HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
-                "the compute system was created by this call, and has ended since",
-            ));
-        }
-        return Ok(None);
+        return if was_done { ended() } else { Ok(None) };
     };
     errand.pending.timeline.step("had been created");
     if errand.pending.is_cancelled() {
@@ -69,6 +69,10 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
             .perform(errand.initiator(), SystemRequest::Terminate)
             .await?;
         return Err(errand.pending.cancelled().await);
+    }
+    // Its last handle went with the earlier connection, and its document says that it ends with that.
+    if system.is_leaving() {
+        return ended();
     }
     Ok(Some(system))
 }

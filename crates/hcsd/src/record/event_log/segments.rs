@@ -5,7 +5,7 @@
 //! because the service was killed or the disk is full, is cut off before the next is written.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fs::{self, DirBuilder, File},
     io::{self, Write as _},
     os::unix::fs::DirBuilderExt as _,
@@ -20,6 +20,12 @@ use crate::record::files;
 
 /// How many segments the log is cut into.
 const SEGMENTS: usize = 16;
+
+/// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so they
+/// alone must not push the events of others out.
+const SHARES: u64 = 4;
+/// Stands for the bytes of a user whose failures are left out, once the log of the service says so.
+const TOLD: u64 = u64::MAX;
 
 /// Bytes of an event, and of each of its texts, past which its document is left out and the texts are cut: no client
 /// makes an event that pushes the others out, or that no answer has room for.
@@ -39,6 +45,8 @@ pub(super) struct Segments {
     full: u64,
     /// What stands behind `last_bytes` could not be cut off.
     torn: bool,
+    /// Bytes in the last segment of the failures of each user, as far as this service wrote them.
+    failures: HashMap<u32, u64>,
 }
 
 /// The file of the segment that begins with `first`.
@@ -74,6 +82,7 @@ impl Segments {
             next: first + lines as u64,
             full: (bytes / SEGMENTS) as u64,
             torn: false,
+            failures: HashMap::new(),
             firsts,
         };
         segments.drop_oldest();
@@ -118,6 +127,31 @@ impl Segments {
         Ok(())
     }
 
+    /// [`Segments::append`] for the failure of a call of the user `uid`. Answers whether it was written: the failures of
+    /// a user have a share of each segment. One that is left out takes no number.
+    ///
+    /// # Errors
+    /// As for that.
+    pub(super) fn append_failure(&mut self, uid: u32, entry: &mut LogEntry) -> io::Result<bool> {
+        let most = self.full / SHARES;
+        match self.failures.get(&uid) {
+            Some(&TOLD) => return Ok(false),
+            Some(bytes) if *bytes >= most => {
+                self.failures.insert(uid, TOLD);
+                tracing::warn!(
+                    uid,
+                    "very many calls of a user fail; the next ones are left out of the event log"
+                );
+                return Ok(false);
+            }
+            _ => {}
+        }
+        self.append(entry)?;
+        let bytes = serde_json::to_vec(entry)?.len() as u64;
+        *self.failures.entry(uid).or_default() += bytes;
+        Ok(true)
+    }
+
     /// Takes back what was not written as a whole.
     fn cut(&mut self) -> io::Result<()> {
         self.last.set_len(self.last_bytes)?;
@@ -128,6 +162,7 @@ impl Segments {
     fn begin_segment(&mut self) -> io::Result<()> {
         self.last = open_file(&path(&self.directory, self.next))?;
         self.last_bytes = 0;
+        self.failures.clear();
         self.firsts.push_back(self.next);
         self.drop_oldest();
         Ok(())
@@ -307,6 +342,28 @@ mod tests {
         assert!(told.data.unwrap()["BytesLeftOut"].as_u64() > Some(10 << 20));
         assert!(segments.last_bytes < MOST_BYTES as u64);
         assert_eq!(numbers(&segments), [1]);
+    }
+
+    #[test]
+    fn the_failures_of_one_user_push_no_others_events_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut segments, _) = Segments::open(directory.path(), 16 * 3000).unwrap();
+        let mut told = entry(&segments);
+        segments.append(&mut told).unwrap();
+        let fail = |segments: &mut Segments, uid| {
+            let mut one = entry(segments);
+            segments.append_failure(uid, &mut one).unwrap()
+        };
+        let written = (0..10_000).filter(|_| fail(&mut segments, 1)).count();
+        assert!((1..30).contains(&written), "{written}");
+        assert_eq!(numbers(&segments).len(), written + 1);
+        assert!(fail(&mut segments, 2), "another's are told");
+        // In the next segment there is room again.
+        while segments.firsts.len() == 1 {
+            let mut one = entry(&segments);
+            segments.append(&mut one).unwrap();
+        }
+        assert!(fail(&mut segments, 1));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 )]
 
 pub(crate) mod client;
+pub(crate) mod hanging;
 pub(crate) mod log;
 
 use std::{
@@ -129,6 +130,11 @@ impl Service {
             std::thread::yield_now();
         }
         std::mem::take(&mut *self.said.lock().unwrap())
+    }
+
+    /// Whether it has logged that.
+    pub(crate) fn has_said(&self, text: &str) -> bool {
+        self.said.lock().unwrap().contains(text)
     }
 
     /// `kill -9`.
