@@ -193,11 +193,11 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     let server = inside.listen(80);
     host.talk((&first, 80), &server);
 
-    // An endpoint comes while it runs, and another goes.
-    let more = made(
-        &mut client,
-        &create(ObjectKind::Endpoint, &network, json!({})),
-    );
+    // An endpoint comes while it runs, and another goes. Nothing of it stays, and what was there does.
+    let routes = inside.program("ip route");
+    let block = json!({ "Direction": "In", "Action": "Block", "Priority": 1, "Protocols": "6" });
+    let block = json!({ "Policies": [{ "Type": "ACL", "Settings": block }] });
+    let more = made(&mut client, &create(ObjectKind::Endpoint, &network, block));
     let change = |kind: &str, endpoint: &str| {
         let settings = json!({ "EndpointId": endpoint });
         let request =
@@ -210,8 +210,11 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     };
     client.call(&change("Add", &more)).ok();
     assert!(inside.program("ip -o link show").contains("eth1"));
+    assert!(inside.program("nft list tables").contains("eth1"));
     client.call(&change("Remove", &more)).ok();
     assert!(!inside.program("ip -o link show").contains("eth1"));
+    assert_eq!(inside.program("nft list tables"), "");
+    assert_eq!(inside.program("ip route"), routes);
 
     // One container at a time.
     let other = create_system(2, "net-2", &container(&json!({ "Namespace": namespace })));
