@@ -129,8 +129,15 @@ fn containers_of_a_network_reach_each_other_and_the_outside_a_published_port() {
         &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
     );
     let own = |port| json!({ "Endpoints": [endpoint(&network, port)] });
+    // Containers remember their router, which stays what it is when others come and go.
+    let router = || {
+        let said = host.program("ip -o link show type bridge");
+        said.split_once("link/").unwrap().1.to_owned()
+    };
+    let mac = router();
     let one = started(&service, &mut client, 1, &own(8080));
     let two = started(&service, &mut client, 2, &own(8081));
+    assert_eq!(router(), mac);
     let (first, second) = (address(&one), address(&two));
     assert_ne!(first, second);
 
