@@ -33,6 +33,7 @@
 
 mod assembly;
 mod conntrack;
+mod counters;
 mod failure;
 mod guest;
 mod host;
@@ -52,6 +53,7 @@ pub use assembly::{
     attach, attach_card, clear_access, detach, make_network, remove_network, write_rules,
 };
 pub use conntrack::forget;
+pub use counters::counters;
 pub use guest::{GuestCard, GuestNetwork, GuestRoute};
 pub use host::Host;
 pub use link::{Link, Route};

@@ -7,7 +7,7 @@ use engine_network::{
     forget, make_network, remove_network, survey, sweep, write_rules,
 };
 use hcn::{
-    Guid,
+    Counters, Guid,
     intent::{EndpointIntent, Intent},
 };
 use hcs_engine::engine::{self, Machine};
@@ -291,6 +291,14 @@ pub(super) fn keep(mut change: Change) -> Result<Option<Vec<Former>>, Failure> {
     }
     change.write_rules(&mut host)?;
     Ok(Some(change.former))
+}
+
+/// What went through the link of an endpoint; nothing where the link is gone by now.
+///
+/// # Errors
+/// The host cannot be asked.
+pub(super) fn counters(owner: &str, endpoint: &EndpointIntent) -> Result<Counters, Failure> {
+    engine_network::counters(&mut Host::open(owner)?, endpoint)
 }
 
 /// The routes of the host, but those of the service's own networks.

@@ -61,6 +61,13 @@ fn queried(client: &mut Client, kind: ObjectKind, id: &str) -> Value {
     client.call(&call).ok().json()
 }
 
+/// What went through an endpoint.
+fn counted(client: &mut Client, id: &str) -> Value {
+    let (id, query) = (id.to_owned(), String::new());
+    let call = Call::Network(NetworkCall::Statistics { id, query });
+    client.call(&call).ok().json()
+}
+
 /// A document of a container with this network.
 fn container(networking: &Value) -> String {
     json!({
@@ -199,7 +206,18 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     let told = queried(&mut client, ObjectKind::Endpoint, &lonely);
     assert_eq!(told["IpConfigurations"][0]["IpAddress"], json!(first));
     let server = inside.listen(80);
+    let before = counted(&mut client, &lonely);
     host.talk((&first, 80), &server);
+    let after = counted(&mut client, &lonely);
+    for (count, least) in [
+        ("BytesSent", 160),
+        ("BytesReceived", 160),
+        ("PacketsSent", 3),
+        ("PacketsReceived", 4),
+    ] {
+        let more = after[count].as_u64().unwrap() - before[count].as_u64().unwrap();
+        assert!(more >= least, "{count}: {before}, {after}");
+    }
 
     // An endpoint comes while it runs, and another goes. Nothing of it stays, and what was there does.
     let routes = inside.program("ip route");
@@ -229,6 +247,7 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     client.call(&other).failed(HResult::NOT_SUPPORTED);
     drop((server, inside));
     client.terminate(1);
+    assert_eq!(counted(&mut client, &lonely)["PacketsSent"], 0);
     assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 2);
     let told = queried(&mut client, ObjectKind::Namespace, &namespace);
     assert!(!told.to_string().contains("Container"), "{told}");
