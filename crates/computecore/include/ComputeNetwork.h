@@ -343,7 +343,8 @@ HRESULT HCS_API HcnDeleteEndpoint(_In_ REFGUID Id, _Outptr_opt_ HCN_PWSTR *Error
 /** Closes a handle; the endpoint stays. */
 HRESULT HCS_API HcnCloseEndpoint(_In_ HCN_ENDPOINT Endpoint);
 
-/** Not implemented: statistics of an endpoint. */
+/** Tells the counters of an endpoint: EndpointId, BytesReceived, BytesSent, PacketsReceived, PacketsSent,
+ *  DroppedPacketsIncoming and DroppedPacketsOutgoing. All are 0 while the endpoint is in no running system. */
 HRESULT HCS_API HcnQueryEndpointStats(_In_ HCN_ENDPOINT Endpoint, _In_opt_ HCN_PCWSTR Query, _Outptr_ HCN_PWSTR *Stats,
                                       _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 

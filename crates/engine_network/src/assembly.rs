@@ -8,6 +8,7 @@ use hcs_schema::Failure;
 use crate::{
     failure::failed,
     host::Host,
+    namespace::sockets_in,
     nft::{self, Rules},
     parts::{Bridge, Card, Inside, Part, Port, port},
 };
@@ -90,6 +91,22 @@ pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Fai
 /// The step that failed.
 pub fn detach(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
     port::remove(host, endpoint)
+}
+
+/// Removes what is left in a container's network namespace of endpoints that are in it no more: their rules for what
+/// may be sent and received, which do not go with the link. `endpoints` are those that are in it.
+///
+/// # Errors
+/// The step that failed.
+pub fn clear_access(
+    host: &Host,
+    namespace: BorrowedFd<'_>,
+    endpoints: &[&EndpointIntent],
+) -> Result<(), Failure> {
+    let [_, mut filter] = sockets_in(namespace)?;
+    let wanted: Vec<&str> = endpoints.iter().map(|one| &*one.inner).collect();
+    nft::keep_access(&mut filter, &host.owner, &wanted)
+        .map_err(|error| failed("removing the rules of an endpoint", "nf_tables", &error))
 }
 
 /// Puts the rules of all networks in the place of those that are there, in one transaction; without any network there

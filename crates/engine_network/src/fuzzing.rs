@@ -2,6 +2,7 @@
 
 use crate::{
     conntrack::read_connection,
+    counters,
     link::{read_address, read_link, read_route},
     netlink::parse::{Attributes, Messages},
 };
@@ -10,6 +11,7 @@ use crate::{
 pub fn answers(datagram: &[u8]) {
     for message in Messages::of(datagram).flatten() {
         let _link = read_link(&message);
+        let _counters = counters::read(&message);
         let _address = read_address(&message);
         let _route = read_route(&message);
         let _connection = read_connection(&message);

@@ -18,8 +18,8 @@
 //!   which go into a record; [`Forwarding::apply`]; [`write_rules`].
 //! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows
 //!   is held to nothing; [`attach`].
-//! - **An endpoint that goes**: [`detach`], unless its namespace ends anyway; the model deletes it; [`write_rules`];
-//!   [`forget`] with its addresses; its record is removed.
+//! - **An endpoint that goes**: [`detach`] and [`clear_access`], unless its namespace ends anyway; the model deletes
+//!   it; [`write_rules`]; [`forget`] with its addresses; its record is removed.
 //! - **A network that goes**: its endpoints; [`remove_network`]; [`write_rules`]; with the last one
 //!   [`Forwarding::undo`].
 //! - **After a restart**: records make up the state; [`survey()`] of its intent; [`make_network`] for bridges that are
@@ -33,6 +33,7 @@
 
 mod assembly;
 mod conntrack;
+mod counters;
 mod failure;
 mod guest;
 mod host;
@@ -48,8 +49,11 @@ mod survey;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
-pub use assembly::{attach, attach_card, detach, make_network, remove_network, write_rules};
+pub use assembly::{
+    attach, attach_card, clear_access, detach, make_network, remove_network, write_rules,
+};
 pub use conntrack::forget;
+pub use counters::counters;
 pub use guest::{GuestCard, GuestNetwork, GuestRoute};
 pub use host::Host;
 pub use link::{Link, Route};

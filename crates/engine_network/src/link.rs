@@ -130,6 +130,16 @@ pub(crate) fn set_alias(batch: &mut Batch, name: &str, alias: &str, ipv6: bool) 
     );
 }
 
+/// Sets the hardware address of a link, though it may have it already: a bridge that was given one keeps it, and
+/// another takes the lowest of those of its ports, whenever one comes or goes.
+pub(crate) fn set_mac(batch: &mut Batch, name: &str, index: u32, mac: Mac) {
+    let what = format!("setting the hardware address of the link {name}");
+    let header = link_header(0, index, 0, 0);
+    batch.message(what, SETLINK, flag::ACK, &header, |batch| {
+        batch.bytes(attribute::ADDRESS, &mac.0);
+    });
+}
+
 /// A pair of links to be made.
 #[derive(Debug)]
 pub(crate) struct Pair<'a> {

@@ -188,6 +188,23 @@ fn network_intent(id: Guid, network: &Network) -> NetworkIntent {
     }
 }
 
+/// Routes of the interface at a place of its namespace, with the metrics of the kernel. As on Windows that of the
+/// interface is added: so the first interface is preferred, and no route takes the place of another interface's, which
+/// would go with it.
+fn routes_at(place: usize, routes: &[(Prefix, IpAddr, u16)]) -> Vec<(Prefix, IpAddr, u16)> {
+    /// What the kernel makes of no metric.
+    const OF_IPV6: u16 = 1024;
+    let place = u16::try_from(place).unwrap_or(u16::MAX);
+    let at_place = |(to, router, metric): &(Prefix, IpAddr, u16)| {
+        let own = match (metric, router) {
+            (0, IpAddr::V6(_)) => OF_IPV6,
+            _ => *metric,
+        };
+        (*to, *router, own.saturating_add(place))
+    };
+    routes.iter().map(at_place).collect()
+}
+
 fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize) -> EndpointIntent {
     let terms = endpoint.terms();
     EndpointIntent {
@@ -203,7 +220,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
             .iter()
             .map(|lease| (lease.address, lease.length))
             .collect(),
-        routes: terms.routes.clone(),
+        routes: routes_at(place, &terms.routes),
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
         bandwidth: terms.bandwidth,

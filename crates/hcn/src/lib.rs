@@ -27,6 +27,7 @@
 
 mod access;
 pub mod address;
+mod counters;
 pub mod coverage;
 pub mod documents;
 pub mod error_record;
@@ -39,6 +40,7 @@ mod version1;
 
 pub use access::AccessRule;
 pub use address::{Mac, Prefix};
+pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
     Changes, DEFAULT_SWITCH, Endpoint, Lease, LoadBalancer, Mapping, Namespace, Network,

@@ -89,13 +89,27 @@ pub fn query(kind: ObjectKind, id: &str, query: &str) -> Operation<String> {
         id: id.to_owned(),
         query: query.to_owned(),
     };
-    call_of(call, |document| match document {
+    call_of(call, text_of)
+}
+
+/// The counters of an endpoint since its link was made: bytes and packets that it received and sent, and packets that
+/// were dropped. All are 0 while it is in no running system.
+pub fn statistics(endpoint: &str, query: &str) -> Operation<String> {
+    let call = NetworkCall::Statistics {
+        id: endpoint.to_owned(),
+        query: query.to_owned(),
+    };
+    call_of(call, text_of)
+}
+
+fn text_of(document: Option<Document>) -> Result<String, Failure> {
+    match document {
         Some(document) => Ok(document.to_string()),
         None => Err(Failure::new(
             HResult::HCS_E_PROTOCOL_ERROR,
             "the service sent no properties",
         )),
-    })
+    }
 }
 
 /// Deletes an object: a network with its endpoints; an endpoint leaves its namespace.

@@ -265,12 +265,13 @@ mod tests {
             "hcs network create --type private --subnet 10.20.0.0/24 web",
             "hcs network rm web nat",
             "hcs run --network nat -p 8080:80 -p 127.0.0.1:53:53/udp -- true",
+            "hcs run -p 80:80 -- true",
             "hcs create --network none --id box",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
         }
         for line in [
-            "hcs run -p 80:80 -- true",
+            "hcs run -p 80:80 --net-namespace blue -- true",
             "hcs run --network nat -p 80 -- true",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");

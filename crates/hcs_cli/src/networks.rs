@@ -9,13 +9,10 @@ use hcs::{
 use hcs_schema::{documents::ComputeSystem, rules::names::is_host_name};
 use serde_json::{Value, json};
 
-use crate::options::network::NetworkOptions;
+use crate::options::network::{NAT, NetworkOptions};
 
 /// How long a call about networks may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
-
-/// The network that is made when it is first used.
-const NAT: &str = "nat";
 
 /// A query of version 2, for what fits the filter.
 pub(crate) fn query(filter: &Value) -> String {

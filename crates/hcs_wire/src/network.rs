@@ -83,6 +83,14 @@ pub enum NetworkCall {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         query: String,
     },
+    /// `HcnQueryEndpointStats`; answered with the counters of an endpoint.
+    Statistics {
+        /// The id of the endpoint.
+        id: String,
+        /// A `HostComputeQuery`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        query: String,
+    },
     /// `HcnDeleteNetwork` and its like.
     Delete {
         /// Which objects.
@@ -216,6 +224,10 @@ mod tests {
             }),
             Call::Network(NetworkCall::Query {
                 kind,
+                id: id.clone(),
+                query: query.clone(),
+            }),
+            Call::Network(NetworkCall::Statistics {
                 id: id.clone(),
                 query,
             }),

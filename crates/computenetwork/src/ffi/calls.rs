@@ -264,6 +264,26 @@ pub(crate) unsafe extern "C" fn HcnCreateEndpoint(
     unsafe { answer(record, call) }
 }
 
+/// See `ComputeNetwork.h`.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn HcnQueryEndpointStats(
+    endpoint: Handle,
+    query_document: PCWSTR,
+    stats: *mut PWSTR,
+    record: *mut PWSTR,
+) -> HRESULT {
+    let call = || {
+        // SAFETY: the caller passes NULL or a place for a pointer.
+        let out = unsafe { text_out(stats, "Stats") }?;
+        let id = id_of(&ENDPOINTS, endpoint, "Endpoint")?;
+        // SAFETY: the caller passes NULL or a string.
+        let query = unsafe { query(query_document) };
+        hand_over(&network::statistics(&id, &query).wait()?, &out)
+    };
+    // SAFETY: the caller passes NULL or a place for a pointer.
+    unsafe { answer(record, call) }
+}
+
 #[cfg(test)]
 mod tests {
     use hcs_schema::HResult;

@@ -1,4 +1,4 @@
-//! What is not implemented: load balancers, routes of software networks, statistics, callbacks, the guest network
+//! What is not implemented: load balancers, routes of software networks, callbacks, the guest network
 //! service and its ports.
 
 use super::absent::absent;
@@ -27,8 +27,7 @@ absent! {
 }
 
 absent! {
-    "statistics of endpoints are not built yet";
-    fn HcnQueryEndpointStats(endpoint: handle, query: text, stats: text_out), record;
+    "no public document says what it answers; HcnQueryEndpointProperties tells the addresses of an endpoint";
     fn HcnQueryEndpointAddresses(endpoint: handle, query: text, addresses: text_out), record;
 }
 

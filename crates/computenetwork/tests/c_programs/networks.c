@@ -52,6 +52,8 @@ static void an_endpoint(HCN_NETWORK network)
     ANSWERS(S_OK, HcnQueryEndpointProperties(endpoint, SECOND, &text, &record));
     const char *document = taken(text);
     CHECK(strstr(document, "\"IpAddress\":\"10.77.0.") && strstr(document, "\"MacAddress\":\""));
+    ANSWERS(S_OK, HcnQueryEndpointStats(endpoint, NULL, &text, &record));
+    CHECK(strstr(taken(text), "\"BytesSent\":0"));
     ANSWERS(S_OK, HcnCreateNamespace(&NAMESPACE, SECOND, &space, &record));
     ANSWERS(S_OK, HcnModifyNamespace(space,
                                      u"{\"ResourceType\":\"Endpoint\",\"RequestType\":\"Add\",\"Settings\":"
@@ -74,6 +76,7 @@ static void the_end(HCN_NETWORK network)
     CHECK(HcnCloseNetwork(network) == S_OK);
     ANSWERS(S_OK, HcnOpenEndpoint(&ENDPOINT, &endpoint, &record));
     ANSWERS(S_OK, HcnDeleteNetwork(&NETWORK, &record));
+    ANSWERS(ENDPOINT_NOT_FOUND, HcnQueryEndpointStats(endpoint, NULL, &text, &record));
     ANSWERS(ENDPOINT_NOT_FOUND, HcnQueryEndpointProperties(endpoint, SECOND, &text, &record));
     CHECK(text == NULL);
     ANSWERS(NETWORK_NOT_FOUND, HcnDeleteNetwork(&NETWORK, &record));

@@ -47,7 +47,8 @@ static void not_implemented(void)
     CHECK(handle == NULL);
     ANSWERS(INVALID, HcnCreateLoadBalancer(&SOME, NOTHING, NULL, &record));
     ANSWERS(NOT_IMPLEMENTED, HcnDeleteSdnRoute(&SOME, &record));
-    ANSWERS(NOT_IMPLEMENTED, HcnQueryEndpointStats((HCN_ENDPOINT)8, NULL, &text, &record));
+    ANSWERS(INVALID, HcnQueryEndpointStats((HCN_ENDPOINT)8, NULL, NULL, &record));
+    ANSWERS(NOT_IMPLEMENTED, HcnQueryEndpointAddresses((HCN_ENDPOINT)8, NULL, &text, &record));
     ANSWERS(NOT_IMPLEMENTED, HcnCreateGuestNetworkService(&SOME, NOTHING, &handle, &record));
     CHECK(HcnRegisterServiceCallback(told, NULL, &handle) == (HRESULT)NOT_IMPLEMENTED);
     CHECK(HcnRegisterServiceCallback(NULL, NULL, &handle) == (HRESULT)INVALID);

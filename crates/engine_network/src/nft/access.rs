@@ -46,6 +46,26 @@ pub(crate) fn set(
     socket.run(batch)
 }
 
+/// Removes the rules of endpoints that are in a namespace no more; `wanted` are the names of the links that stay.
+pub(crate) fn keep(socket: &mut Socket, owner: &str, wanted: &[&str]) -> Result<(), NetlinkError> {
+    let beginning = format!("{owner}_");
+    let mut batch = Batch::default();
+    for name in contents::tables(socket, INET, &beginning)? {
+        let link = name.strip_prefix(&beginning);
+        if link.is_some_and(|link| wanted.contains(&link)) {
+            continue;
+        }
+        if batch.is_empty() {
+            control(&mut batch, BEGIN);
+        }
+        delete(&mut batch, INET, &name, flag::ACK);
+    }
+    if !batch.is_empty() {
+        control(&mut batch, END);
+    }
+    socket.run(batch)
+}
+
 fn fill(table: &mut Table<'_>, endpoint: &EndpointIntent, outgoing: bool) {
     let (chain, number) = if outgoing {
         ("sending", 3)

@@ -207,6 +207,26 @@ fn found(socket: &mut Socket, family: u8, table: &str) -> Result<Option<Owned>, 
     Ok(tables.into_iter().next())
 }
 
+/// The names of tables that begin so.
+pub(super) fn tables(
+    socket: &mut Socket,
+    family: u8,
+    beginning: &str,
+) -> Result<Vec<String>, NetlinkError> {
+    let read = |message: &Message<'_>| {
+        let (of, attributes) = (message.body.first()?, message.body.get(4..)?);
+        let name = Owned(attributes.to_vec());
+        let name = std::str::from_utf8(name.name(1)).ok()?;
+        (*of == family && name.starts_with(beginning)).then(|| name.to_owned())
+    };
+    socket.dump(
+        "listing tables of rules",
+        GET_TABLE,
+        &[family, 0, 0, 0],
+        read,
+    )
+}
+
 /// Whether a table of this name is there, with whatever in it.
 pub(super) fn has_table(
     socket: &mut Socket,

@@ -25,7 +25,7 @@ use std::{
 
 use hcn::{Mac, Mapping, Prefix, intent::Intent};
 
-pub(crate) use access::set as set_access;
+pub(crate) use access::{keep as keep_access, set as set_access};
 pub(crate) use contents::are_there;
 pub(crate) use tables::{remove, write};
 

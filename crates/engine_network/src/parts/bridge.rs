@@ -93,6 +93,10 @@ impl Part for Bridge<'_> {
         self.keep_to_itself(host)?;
         let [missing, stale] = self.differences(host, found.index)?;
         let mut batch = Batch::default();
+        // Endpoints remember their router's for as long as a minute.
+        if let Some(mac) = found.mac {
+            link::set_mac(&mut batch, name, found.index, mac);
+        }
         for (address, length) in stale {
             link::remove_address(&mut batch, found.index, address, length);
         }

@@ -45,6 +45,16 @@ impl State {
         written(&version1::endpoint(&endpoint.document, network))
     }
 
+    /// Whether a query about the counters of an endpoint can be answered; it changes nothing of the answer.
+    ///
+    /// # Errors
+    /// `HCN_E_ENDPOINT_NOT_FOUND`; a refusal of the query by pointer.
+    pub fn check_query(&self, endpoint: Guid, query: &str) -> Result<(), Failure> {
+        self.endpoint(endpoint)?;
+        let _query: HostComputeQuery = read_optional(query)?;
+        Ok(())
+    }
+
     /// The properties of a namespace; version 1 has none, so its document is that of version 2 always.
     ///
     /// # Errors

@@ -499,6 +499,16 @@ fn namespaces_take_endpoints_and_containers() {
         .map(|one| (one.id.0, one.inner))
         .collect();
     assert_eq!(names, [(4, "eth0".to_owned()), (3, "eth1".to_owned())]);
+    let metrics: Vec<_> = state
+        .namespace_intent(Guid(10))
+        .iter()
+        .map(|one| one.routes[0].2)
+        .collect();
+    assert_eq!(
+        metrics,
+        [0, 1],
+        "no route replaces that of another interface"
+    );
     let request =
         json!({"ResourceType": "Container", "Settings": {"ContainerId": "web"}}).to_string();
     state.modify_namespace(Guid(10), &request).unwrap();

@@ -38,7 +38,9 @@ impl Endpoint {
 
 fn request(endpoint: Endpoint, call: NetworkCall) -> PendingCall {
     let document = match &call {
-        NetworkCall::Enumerate { query, .. } | NetworkCall::Query { query, .. } => query.clone(),
+        NetworkCall::Enumerate { query, .. }
+        | NetworkCall::Query { query, .. }
+        | NetworkCall::Statistics { query, .. } => query.clone(),
         NetworkCall::Create { settings, .. } | NetworkCall::Modify { settings, .. } => {
             settings.clone()
         }

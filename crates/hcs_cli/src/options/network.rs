@@ -9,30 +9,33 @@ use hcs_schema::{
 };
 use serde_json::{Value, json};
 
+/// The network that is made when it is first used.
+pub(crate) const NAT: &str = "nat";
+
 /// The network of a container.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NetworkOptions {
     /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; none for
-    /// loopback only. Takes a service of root [default: none]
+    /// loopback only. Takes a service of root [default: none, or nat beside --publish, --ip, --mac and --alias]
     #[arg(long, value_name = "NAME", conflicts_with = "net_namespace")]
     network: Option<String>,
 
     /// Let a port of this machine lead to one of the container or virtual machine; repeat for more. Without an address
     /// at all of this machine's, but not at ::1
     #[arg(short = 'p', long = "publish", value_name = "[ADDR:]HOST:CTR[/udp]", value_parser = parse,
-          requires = "network")]
+          conflicts_with = "net_namespace")]
     published: Vec<Published>,
 
     /// The address in the network, of its subnet [default: the next that is free]
-    #[arg(long, value_name = "ADDR", requires = "network")]
+    #[arg(long, value_name = "ADDR", conflicts_with = "net_namespace")]
     ip: Option<IpAddr>,
 
     /// The address of the network card, as 00-15-5D-12-34-56 or with colons [default: the next that is free]
-    #[arg(long, value_name = "MAC", value_parser = mac, requires = "network")]
+    #[arg(long, value_name = "MAC", value_parser = mac, conflicts_with = "net_namespace")]
     mac: Option<String>,
 
     /// A further name by which others in the network find it, besides its id and host name; repeat for more
-    #[arg(long = "alias", value_name = "NAME", value_parser = host_name, requires = "network")]
+    #[arg(long = "alias", value_name = "NAME", value_parser = host_name, conflicts_with = "net_namespace")]
     aliases: Vec<String>,
 
     /// A line for /etc/hosts; repeat for more
@@ -123,9 +126,13 @@ fn parse(text: &str) -> Result<Published, String> {
 }
 
 impl NetworkOptions {
-    /// The network that is named, if any is.
+    /// The network that is named, or that other options ask for, if any is.
     pub(crate) fn network(&self) -> Option<&str> {
-        self.network.as_deref().filter(|name| *name != "none")
+        match self.network.as_deref() {
+            Some("none") => None,
+            Some(name) => Some(name),
+            None => self.only_in_network().map(|_| NAT),
+        }
     }
 
     /// The first option that was given and means nothing without a network.
@@ -239,6 +246,17 @@ mod tests {
         assert_eq!(none.network(), None);
         assert_eq!(none.only_in_network(), None);
         assert_eq!(options.only_in_network(), Some("--publish"));
+        let silent = NetworkOptions {
+            published: vec![parse("8080:80").unwrap()],
+            ..NetworkOptions::default()
+        };
+        assert_eq!(silent.network(), Some(NAT));
+        assert_eq!(NetworkOptions::default().network(), None);
+        let refused = NetworkOptions {
+            network: Some("none".to_owned()),
+            ..silent
+        };
+        assert_eq!(refused.network(), None);
     }
 
     #[test]

@@ -26,11 +26,6 @@ pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     if error.kind() == ErrorKind::DisplayHelp && asks_for_host_name(line) {
         return host_name();
     }
-    if error.kind() == ErrorKind::MissingRequiredArgument && wants_a_network(&error) {
-        let answer = ContextValue::StyledStrs(vec![StyledStr::from(options::PORTS)]);
-        error.insert(ContextKind::Suggested, answer);
-        return error;
-    }
     let (context, table) = match (error.kind(), verb) {
         (ErrorKind::InvalidSubcommand, Some("image")) => {
             (ContextKind::InvalidSubcommand, verbs::IMAGE_ROWS)
@@ -55,16 +50,6 @@ pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
     let answer = ContextValue::StyledStrs(vec![StyledStr::from(answer)]);
     error.insert(ContextKind::Suggested, answer);
     error
-}
-
-/// Whether a network is all that is missing: other tools put a container into one without being asked.
-fn wants_a_network(error: &Error) -> bool {
-    match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::Strings(missing)) => {
-            matches!(missing.as_slice(), [one] if one.starts_with("--network"))
-        }
-        _ => false,
-    }
 }
 
 /// The table of options for the verb of this line.
@@ -256,18 +241,6 @@ mod tests {
         }
         let said = complaint(&["hcs", "image", "remove", "--force", "x"]);
         assert!(!said.contains("hcs terminate"), "{said}");
-    }
-
-    #[test]
-    fn options_of_networks_are_answered_with_the_network() {
-        for line in [
-            "hcs run -p 8080:80 -- httpd",
-            "hcs run --ip 10.231.0.9 -- httpd",
-            "hcs create --alias web",
-        ] {
-            let said = complaint(&line.split(' ').collect::<Vec<_>>());
-            assert!(said.contains(&format!("tip: {}", options::PORTS)), "{said}");
-        }
     }
 
     /// An option means something else behind another verb: `-f` of `rm` is `--force`, that of `ps` is `--filter`.

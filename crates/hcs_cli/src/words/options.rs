@@ -8,10 +8,6 @@ pub(super) const HOST_NAME: Row = (
     "the host name is given as `--hostname web`; -h without a word behind it prints the help",
 );
 
-/// For options that go with a network, where none is named.
-pub(super) const PORTS: &str =
-    "a container is in no network unless one is named: `--network nat -p 8080:80`";
-
 /// Each option is answered by what to type here, or by why there is nothing to type.
 pub(super) const ROWS: &[Row] = &[
     (
@@ -54,16 +50,16 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["-P", "--publish-all", "--expose", "--link"],
-        "ports are published one by one: `--network nat -p 8080:80`; containers of one network reach each other by their \
+        "ports are published one by one: `-p 8080:80`; containers of one network reach each other by their \
          names: their ids, --hostname and --alias",
     ),
     (
         &["--network-alias"],
-        "a further name in its networks is --alias: `--network nat --alias db`",
+        "a further name in its networks is --alias: `--alias db`",
     ),
     (
         &["--mac-address"],
-        "the address of the network card is --mac: `--network nat --mac 00-15-5D-12-34-56`",
+        "the address of the network card is --mac: `--mac 00-15-5D-12-34-56`",
     ),
     (
         &["--privileged"],

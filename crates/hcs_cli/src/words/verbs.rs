@@ -85,7 +85,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["port"],
-        "ports are published when a container is made: `hcs run --network nat -p 8080:80 -- server`",
+        "ports are published when a container is made: `hcs run -p 8080:80 -- server`",
     ),
     (
         &["net"],

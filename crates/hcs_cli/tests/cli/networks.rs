@@ -177,7 +177,8 @@ const SERVER: &str = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalP
 #[test]
 fn a_published_port_leads_to_a_container_and_another_reaches_it_by_its_address() {
     let world = World::new();
-    let server = "run -d --id web --network nat -p 8080:80 -- perl -e".split_whitespace();
+    // A published port asks for a network.
+    let server = "run -d --id web -p 8080:80 -- perl -e".split_whitespace();
     let server: Vec<&str> = server.chain([SERVER]).collect();
     assert_eq!(world.hcs(&server).fine(), "web\n");
     assert_eq!(world.heard(8080), "here\n");
@@ -208,7 +209,7 @@ fn a_published_port_leads_to_a_container_and_another_reaches_it_by_its_address()
         "a container without a network: {alone:?}"
     );
 
-    let taken = world.words("run --network nat -p 8080:80 -- true");
+    let taken = world.words("run -p 8080:80 -- true");
     assert_eq!(taken.code, Some(125));
     assert!(taken.err.contains("8080"), "{taken:?}");
     let used = world.words("network remove nat");

@@ -212,6 +212,7 @@ fn options(call: &Call) -> Option<&str> {
         Call::Network(
             NetworkCall::Enumerate { query: text, .. }
             | NetworkCall::Query { query: text, .. }
+            | NetworkCall::Statistics { query: text, .. }
             | NetworkCall::Create { settings: text, .. }
             | NetworkCall::Modify { settings: text, .. },
         ) => Some(text),

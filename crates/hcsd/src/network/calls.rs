@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use hcn::{Changes, Guid, Object, State, Surroundings};
+use hcn::{Changes, Counters, Guid, Object, State, Surroundings};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::is_root,
@@ -10,7 +10,7 @@ use hcs_wire::{
 };
 
 use super::{Held, LIMIT, Networks, Turn, join, kernel};
-use crate::record::blocking::blocking_within;
+use crate::record::blocking::{blocking, blocking_within};
 
 /// A call that may have been made before.
 #[derive(Clone, Debug, Default)]
@@ -48,8 +48,10 @@ impl Networks {
             }
             NetworkCall::Create { .. }
             | NetworkCall::Modify { .. }
+            | NetworkCall::Statistics { .. }
             | NetworkCall::Delete { .. } => {
-                let message = "a call that changes networks waits for its turn";
+                let message =
+                    "a call that changes networks, or asks the kernel, is not answered at once";
                 Err(Failure::new(HResult::E_UNEXPECTED, message))
             }
         }
@@ -71,7 +73,8 @@ impl Networks {
         match call {
             NetworkCall::Enumerate { .. }
             | NetworkCall::Open { .. }
-            | NetworkCall::Query { .. } => self.look(&call),
+            | NetworkCall::Query { .. }
+            | NetworkCall::Statistics { .. } => self.look(&call),
             NetworkCall::Create {
                 kind,
                 id,
@@ -102,6 +105,29 @@ impl Networks {
                     .map(|()| None)
             }
         }
+    }
+
+    /// The counters of an endpoint, as a document.
+    ///
+    /// # Errors
+    /// What the model refuses, or the kernel; `E_NOTIMPL` where the service is an ordinary user's.
+    pub(crate) async fn statistics(&self, id: &str, query: &str) -> Result<String, Failure> {
+        if !is_root() {
+            return Err(not_for_users());
+        }
+        let id = read_id(id)?;
+        let attached = {
+            let held = self.held.borrow();
+            held.state.check_query(id, query)?;
+            let endpoint = held.state.endpoint_intent(id);
+            endpoint.filter(|_| held.attached.contains(&id))
+        };
+        let owner = self.owner.clone();
+        let counters = match attached {
+            Some(endpoint) => blocking(move || kernel::counters(&owner, &endpoint)).await?,
+            None => Counters::default(),
+        };
+        Ok(counters.document(id))
     }
 
     fn enumerate(&self, kind: ObjectKind, query: &str) -> Result<String, Failure> {

@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, detach, forget,
-    make_network, remove_network, survey, sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, clear_access, detach,
+    forget, make_network, remove_network, survey, sweep, write_rules,
 };
 use hcn::{
-    Guid,
+    Counters, Guid,
     intent::{EndpointIntent, Intent},
 };
 use hcs_engine::engine::{self, Machine};
@@ -42,21 +42,7 @@ impl Change {
     /// What the host refused; what was done until then stays.
     pub(super) fn make(mut self) -> Result<Vec<Former>, Failure> {
         let mut host = Host::open(&self.owner)?;
-        let gone = |endpoint: &&EndpointIntent| {
-            let stays = self.wanted.contains(&endpoint.id)
-                && (self.after.endpoints.iter())
-                    .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
-            // One that could not be attached as a whole may have its port all the same.
-            let may_be_there =
-                self.attached.contains(&endpoint.id) || self.was_wanted.contains(&endpoint.id);
-            may_be_there && !stays
-        };
-        // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
-        // held to no rules once its address is given back.
-        for endpoint in self.before.endpoints.iter().filter(gone) {
-            self.unplug(endpoint);
-            detach(&mut host, endpoint)?;
-        }
+        self.detach_gone(&mut host)?;
         for network in &self.before.networks {
             if !self.after.networks.iter().any(|one| one.id == network.id) {
                 remove_network(&mut host, network)?;
@@ -90,6 +76,33 @@ impl Change {
         Ok(self.former)
     }
 
+    /// Takes endpoints out that are gone, or elsewhere.
+    fn detach_gone(&self, host: &mut Host) -> Result<(), Failure> {
+        let gone = |endpoint: &&EndpointIntent| {
+            let stays = self.wanted.contains(&endpoint.id)
+                && (self.after.endpoints.iter())
+                    .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
+            // One that could not be attached as a whole may have its port all the same.
+            let may_be_there =
+                self.attached.contains(&endpoint.id) || self.was_wanted.contains(&endpoint.id);
+            may_be_there && !stays
+        };
+        // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
+        // held to no rules once its address is given back.
+        let mut had_access = BTreeSet::new();
+        for endpoint in self.before.endpoints.iter().filter(gone) {
+            self.unplug(endpoint);
+            detach(host, endpoint)?;
+            if !endpoint.access.is_empty() {
+                had_access.insert(endpoint.namespace);
+            }
+        }
+        for namespace in had_access {
+            self.clear_access(host, namespace);
+        }
+        Ok(())
+    }
+
     fn machine_of(&self, endpoint: &EndpointIntent) -> Option<&Arc<dyn Machine>> {
         let mut machines = self.machines.iter();
         let of = machines.find(|(namespace, _)| *namespace == endpoint.namespace);
@@ -116,6 +129,22 @@ impl Change {
             if let Err(failure) = machine.unplug(link) {
                 warn!("a network adapter stays: {}", failure.log_line());
             }
+        }
+    }
+
+    /// Removes what is left of endpoints in the namespace of a container that lives.
+    fn clear_access(&self, host: &Host, namespace: Guid) {
+        let mut machines = self.machines.iter();
+        let machine = machines.find(|(id, machine)| *id == namespace && !machine.has_cards());
+        let Some((_, machine)) = machine else { return };
+        let stays =
+            |one: &&EndpointIntent| one.namespace == namespace && self.wanted.contains(&one.id);
+        let stay: Vec<_> = self.after.endpoints.iter().filter(stays).collect();
+        let cleared =
+            (machine.network()).and_then(|network| clear_access(host, network.as_fd(), &stay));
+        // Where the container has just ended, they are gone with it.
+        if let Err(failure) = cleared {
+            warn!("rules in a container stay: {}", failure.log_line());
         }
     }
 
@@ -217,6 +246,9 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         }
     }
     change.write_rules(&mut host)?;
+    for (namespace, _) in &change.machines {
+        change.clear_access(&host, *namespace);
+    }
     let mut attached = BTreeSet::new();
     for endpoint in &change.after.endpoints {
         let wanted = change.wanted.contains(&endpoint.id);
@@ -259,6 +291,14 @@ pub(super) fn keep(mut change: Change) -> Result<Option<Vec<Former>>, Failure> {
     }
     change.write_rules(&mut host)?;
     Ok(Some(change.former))
+}
+
+/// What went through the link of an endpoint; nothing where the link is gone by now.
+///
+/// # Errors
+/// The host cannot be asked.
+pub(super) fn counters(owner: &str, endpoint: &EndpointIntent) -> Result<Counters, Failure> {
+    engine_network::counters(&mut Host::open(owner)?, endpoint)
 }
 
 /// The routes of the host, but those of the service's own networks.

@@ -272,6 +272,7 @@ const fn network(call: &NetworkCall) -> (&'static str, bool) {
         NetworkCall::Open { .. } => ("OpenNetworkObject", false),
         NetworkCall::Modify { .. } => ("ModifyNetworkObject", true),
         NetworkCall::Query { .. } => ("QueryNetworkObject", false),
+        NetworkCall::Statistics { .. } => ("QueryEndpointStats", false),
         NetworkCall::Delete { .. } => ("DeleteNetworkObject", true),
     }
 }

@@ -1,5 +1,6 @@
 //! Networks, through a real service in a network namespace of the test's own, with real traffic.
 
+mod kills;
 mod machines;
 mod space;
 
@@ -57,6 +58,13 @@ fn listed(client: &mut Client, kind: ObjectKind) -> Vec<String> {
 fn queried(client: &mut Client, kind: ObjectKind, id: &str) -> Value {
     let (id, query) = (id.to_owned(), document(json!({})));
     let call = Call::Network(NetworkCall::Query { kind, id, query });
+    client.call(&call).ok().json()
+}
+
+/// What went through an endpoint.
+fn counted(client: &mut Client, id: &str) -> Value {
+    let (id, query) = (id.to_owned(), String::new());
+    let call = Call::Network(NetworkCall::Statistics { id, query });
     client.call(&call).ok().json()
 }
 
@@ -129,8 +137,15 @@ fn containers_of_a_network_reach_each_other_and_the_outside_a_published_port() {
         &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
     );
     let own = |port| json!({ "Endpoints": [endpoint(&network, port)] });
+    // Containers remember their router, which stays what it is when others come and go.
+    let router = || {
+        let said = host.program("ip -o link show type bridge");
+        said.split_once("link/").unwrap().1.to_owned()
+    };
+    let mac = router();
     let one = started(&service, &mut client, 1, &own(8080));
     let two = started(&service, &mut client, 2, &own(8081));
+    assert_eq!(router(), mac);
     let (first, second) = (address(&one), address(&two));
     assert_ne!(first, second);
 
@@ -198,13 +213,24 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     let told = queried(&mut client, ObjectKind::Endpoint, &lonely);
     assert_eq!(told["IpConfigurations"][0]["IpAddress"], json!(first));
     let server = inside.listen(80);
+    let before = counted(&mut client, &lonely);
     host.talk((&first, 80), &server);
+    let after = counted(&mut client, &lonely);
+    for (count, least) in [
+        ("BytesSent", 160),
+        ("BytesReceived", 160),
+        ("PacketsSent", 3),
+        ("PacketsReceived", 4),
+    ] {
+        let more = after[count].as_u64().unwrap() - before[count].as_u64().unwrap();
+        assert!(more >= least, "{count}: {before}, {after}");
+    }
 
-    // An endpoint comes while it runs, and another goes.
-    let more = made(
-        &mut client,
-        &create(ObjectKind::Endpoint, &network, json!({})),
-    );
+    // An endpoint comes while it runs, and another goes. Nothing of it stays, and what was there does.
+    let routes = inside.program("ip route");
+    let block = json!({ "Direction": "In", "Action": "Block", "Priority": 1, "Protocols": "6" });
+    let block = json!({ "Policies": [{ "Type": "ACL", "Settings": block }] });
+    let more = made(&mut client, &create(ObjectKind::Endpoint, &network, block));
     let change = |kind: &str, endpoint: &str| {
         let settings = json!({ "EndpointId": endpoint });
         let request =
@@ -217,14 +243,18 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     };
     client.call(&change("Add", &more)).ok();
     assert!(inside.program("ip -o link show").contains("eth1"));
+    assert!(inside.program("nft list tables").contains("eth1"));
     client.call(&change("Remove", &more)).ok();
     assert!(!inside.program("ip -o link show").contains("eth1"));
+    assert_eq!(inside.program("nft list tables"), "");
+    assert_eq!(inside.program("ip route"), routes);
 
     // One container at a time.
     let other = create_system(2, "net-2", &container(&json!({ "Namespace": namespace })));
     client.call(&other).failed(HResult::NOT_SUPPORTED);
     drop((server, inside));
     client.terminate(1);
+    assert_eq!(counted(&mut client, &lonely)["PacketsSent"], 0);
     assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 2);
     let told = queried(&mut client, ObjectKind::Namespace, &namespace);
     assert!(!told.to_string().contains("Container"), "{told}");

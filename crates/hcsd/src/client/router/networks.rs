@@ -18,6 +18,12 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
     }
     let connection = Rc::clone(&errand.connection);
     let networks = Rc::clone(&connection.service.context.networks);
+    if let NetworkCall::Statistics { id, query } = call {
+        return errand.look(async move {
+            let told = networks.statistics(&id, &query).await;
+            told.map(|text| CallAnswer::document(Some(text)))
+        });
+    }
     if !call.has_effect() {
         let found = networks.look(&call);
         return errand.answer(found.map(CallAnswer::document));
@@ -57,6 +63,7 @@ fn check(call: &NetworkCall) -> Result<(), Failure> {
         NetworkCall::Open { id, .. }
         | NetworkCall::Modify { id, .. }
         | NetworkCall::Query { id, .. }
+        | NetworkCall::Statistics { id, .. }
         | NetworkCall::Delete { id, .. } => (id.as_str(), ""),
     };
     if id.len().max(other.len()) <= MOST_ID {

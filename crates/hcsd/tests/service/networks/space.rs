@@ -78,9 +78,14 @@ impl Space {
     }
 
     /// Connects from there and sends a line, which the server sends back; the client's address as the server sees it.
+    #[track_caller]
     pub(super) fn talk(&self, to: (&str, u16), server: &TcpListener) -> String {
         let to = SocketAddr::new(to.0.parse().unwrap(), to.1);
-        let mut client = self.run(|| TcpStream::connect_timeout(&to, LIMIT).unwrap());
+        let connected = self.run(|| TcpStream::connect_timeout(&to, LIMIT));
+        let mut client = match connected {
+            Ok(client) => client,
+            Err(error) => panic!("{to}: {error}; {}", self.program("ip -4 route")),
+        };
         let (mut accepted, from) = server.accept().unwrap();
         let mut line = [0; 4];
         client.write_all(b"ping").unwrap();
