@@ -5,7 +5,6 @@
 //! process.
 
 use std::{
-    collections::BTreeSet,
     fs, io,
     os::unix::fs::{MetadataExt as _, symlink},
     path::{Path, PathBuf},
@@ -44,7 +43,7 @@ const FILES: [&str; 1] = ["/etc/ld.so.cache"];
 pub(super) struct Jail {
     /// An empty directory.
     pub(super) root: PathBuf,
-    /// QEMU, by an absolute path.
+    /// QEMU, by an absolute path without links.
     pub(super) program: PathBuf,
     /// The user and group it becomes.
     pub(super) user: u32,
@@ -104,13 +103,7 @@ impl Jail {
         for place in PROGRAMS {
             self.show(Path::new(place))?;
         }
-        // By its path, and where that leads.
-        let real = fs::canonicalize(&self.program);
-        let paths = [Some(self.program.clone()), real.ok()];
-        let around: BTreeSet<_> = (paths.iter().flatten())
-            .filter_map(|path| around(path))
-            .collect();
-        for place in around {
+        if let Some(place) = around(&self.program) {
             self.show(&place)?;
         }
         for file in FILES {

@@ -1,7 +1,7 @@
 //! Starting QEMU: its memory, its descriptors, its process, and the first words with its monitor.
 
 use std::{
-    fs::{File, Permissions},
+    fs::{self, File, Permissions},
     io::{self, Read as _},
     os::{
         fd::{AsFd as _, AsRawFd as _, OwnedFd},
@@ -203,7 +203,9 @@ impl Given {
 
 /// Starts the process, which writes its errors to `output`: those of what it does before it executes QEMU, too.
 fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io::Result<Child> {
-    let mut command = Command::new(&setup.program);
+    // Without links: the jail has no place that they lead through.
+    let program = fs::canonicalize(&setup.program).unwrap_or_else(|_| setup.program.clone().into());
+    let mut command = Command::new(&program);
     command
         .args(argv::argv(&setup.board, numbers))
         .env_clear()
@@ -212,7 +214,7 @@ fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io:
         .stderr(output);
     let jail = Jail {
         root: setup.root.clone().into(),
-        program: setup.program.clone().into(),
+        program,
         user: setup.user,
         with_kvm: setup.board.accelerator == Accelerator::Kvm,
     };

@@ -280,6 +280,10 @@ impl Connection {
                 Ok(received) if received.bytes.is_empty() => {
                     return "it closed the connection".to_owned();
                 }
+                // A call would get those of the next one.
+                Ok(received) if received.cut => {
+                    return "the service has no descriptors left for those that it sent".to_owned();
+                }
                 Ok(received) => {
                     decoder.feed(received.bytes);
                     if received.short && decoder.descriptors.len() == carried {

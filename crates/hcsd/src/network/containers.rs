@@ -263,8 +263,17 @@ impl Networks {
         if !had_some && !is_known {
             return;
         }
-        let ended = runtime_id.to_owned();
         let who = timeline::share().map_or(Who::of_user(uid), |share| share.who);
+        self.leave_in_turn(who, runtime_id, uid).await;
+    }
+
+    /// Gives back what [`Networks::leave`] has left, in the service's own turn: no user's calls keep others' waiting.
+    pub(super) async fn leave_again(self: &Rc<Self>, runtime_id: &str, uid: u32) {
+        self.leave_in_turn(Who::SERVICE, runtime_id, uid).await;
+    }
+
+    async fn leave_in_turn(self: &Rc<Self>, who: Who, runtime_id: &str, uid: u32) {
+        let ended = runtime_id.to_owned();
         let turn = self.turn_of(who).await;
         let left = self.alter(turn, None, move |held, changes| {
             end(held, &ended, changes);

@@ -234,7 +234,7 @@ impl Networks {
                     return;
                 };
                 for (runtime_id, uid) in networks.left_behind.take() {
-                    networks.leave(&runtime_id, uid).await;
+                    networks.leave_again(&runtime_id, uid).await;
                 }
                 networks.check().await;
             }

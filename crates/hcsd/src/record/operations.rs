@@ -1,7 +1,7 @@
 //! What is known of the calls of clients: the time line of each is kept for a while after its answer, so that any
 //! client can ask what became of an operation and how far it got ([`Operations::explain`]).
 //!
-//! A call that failed is told in the event log with its time line. So is one whose process the kernel killed, so a
+//! A call that failed is told in the event log with its time line, unless very many of its user have failed before. So is one whose process the kernel killed, so a
 //! later service can explain them as well.
 
 use std::{
@@ -202,7 +202,7 @@ impl Operations {
                     HResult::NOT_FOUND,
                     format!(
                         "nothing is known of an operation {name}: it never was, too many came after it, or the service was \
-                         begun anew since and it had not failed"
+                         begun anew since and it had not failed, or very many calls of its user had"
                     ),
                 )
             })

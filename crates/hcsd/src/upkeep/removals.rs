@@ -27,8 +27,8 @@ use crate::{
 /// How many of one user are removed at the same time: more only wait for each other in the file system's journal, and
 /// one that hangs shall not keep the others waiting.
 const AT_ONCE: usize = 4;
-/// How many of all users: what one leaves, however slow it is to be removed, does not keep another's waiting.
-const IN_ALL: usize = AT_ONCE + 2;
+/// How many of all users: what three leave, however slow it is to be removed, does not keep another's waiting.
+const IN_ALL: usize = 4 * AT_ONCE;
 /// How many of one user may wait. Past this, a call that ends a system of that user waits for room: what is made must
 /// not outrun what is removed.
 const MOST: usize = 1024;

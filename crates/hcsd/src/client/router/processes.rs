@@ -25,6 +25,7 @@ use crate::{
         launch::{self, Ends, StdioSource},
         process::Process,
     },
+    thread::fair::FairPlace,
 };
 
 /// `SIGKILL`.
@@ -184,6 +185,32 @@ fn are_used(
     errand.pending.with_pipes(|ends| fits(ends, user))
 }
 
+/// A place at the agent of the system, which may be asked for a process now; for a detached one, with the thread that
+/// makes the files for what it writes.
+async fn place_at_agent(
+    errand: &Errand,
+    system: &Rc<System>,
+    is_detached: bool,
+) -> Result<(FairPlace, Option<impl Send + 'static + use<>>), Failure> {
+    loop {
+        // With neither in hand: what is before it in the queue may need a thread of the same client.
+        if !system.process_may_begin() {
+            system
+                .perform(errand.initiator(), SystemRequest::CreateProcess)
+                .await?;
+        }
+        let thread = match is_detached {
+            true => Some(errand.in_its_turn(blocking::thread()).await?),
+            false => None,
+        };
+        let lane = system.creations.place(errand.connection.share.who);
+        let place = errand.in_its_turn(lane).await?;
+        if system.process_may_begin() {
+            return Ok((place, thread));
+        }
+    }
+}
+
 async fn launch_in_turn(
     errand: &Errand,
     system: &Rc<System>,
@@ -195,20 +222,9 @@ async fn launch_in_turn(
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
     let is_detached = document.detached == Some(true);
-    // Before its turn as well: it makes files for what the process writes.
-    let thread = match is_detached {
-        true => Some(errand.in_its_turn(blocking::thread()).await?),
-        false => None,
-    };
-    let lane = system.creations.place(errand.connection.share.who);
-    let place = errand.in_its_turn(lane).await?;
+    let place = place_at_agent(errand, system, is_detached).await?;
     let (document, parameters) =
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
-    if !system.process_may_begin() {
-        system
-            .perform(errand.initiator(), SystemRequest::CreateProcess)
-            .await?;
-    }
     let share = errand
         .connection
         .service
@@ -233,7 +249,7 @@ async fn launch_in_turn(
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
-    let ends = launch::launch(system, &process, parameters, given, (place, thread)).await?;
+    let ends = launch::launch(system, &process, parameters, given, place).await?;
     if is_detached {
         system.has_detached(&process, &document);
     }

@@ -10,6 +10,7 @@ use std::{
     io::{self, Write as _},
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use hcs_wire::log::LogEntry;
@@ -24,6 +25,9 @@ const SEGMENTS: usize = 16;
 /// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so they
 /// alone must not push the events of others out.
 const SHARES: u64 = 4;
+/// How long a segment may get failures of one user before those that are left out begin another: the newest failures of
+/// a host on which little else happens are to be found, too.
+const SHARES_LAST: Duration = Duration::from_secs(3600);
 /// Stands for the bytes of a user whose failures are left out, once the log of the service says so.
 const TOLD: u64 = u64::MAX;
 
@@ -43,6 +47,8 @@ pub(super) struct Segments {
     next: u64,
     /// Bytes after which another segment is begun.
     full: u64,
+    /// When this service began with the last one.
+    begun: Instant,
     /// What stands behind `last_bytes` could not be cut off.
     torn: bool,
     /// Bytes in the last segment of the failures of each user, as far as this service wrote them.
@@ -83,6 +89,7 @@ impl Segments {
             full: (bytes / SEGMENTS) as u64,
             torn: false,
             failures: HashMap::new(),
+            begun: Instant::now(),
             firsts,
         };
         segments.drop_oldest();
@@ -134,6 +141,10 @@ impl Segments {
     /// As for that.
     pub(super) fn append_failure(&mut self, uid: u32, entry: &mut LogEntry) -> io::Result<bool> {
         let most = self.full / SHARES;
+        let has_spent = self.failures.get(&uid).is_some_and(|bytes| *bytes >= most);
+        if has_spent && self.begun.elapsed() >= SHARES_LAST {
+            self.begin_segment()?;
+        }
         match self.failures.get(&uid) {
             Some(&TOLD) => return Ok(false),
             Some(bytes) if *bytes >= most => {
@@ -162,6 +173,7 @@ impl Segments {
     fn begin_segment(&mut self) -> io::Result<()> {
         self.last = open_file(&path(&self.directory, self.next))?;
         self.last_bytes = 0;
+        self.begun = Instant::now();
         self.failures.clear();
         self.firsts.push_back(self.next);
         self.drop_oldest();

@@ -5,9 +5,12 @@
 
 use std::{
     ffi::CString,
-    fs::{File, OpenOptions},
-    io::{Read as _, Write as _},
-    os::fd::{AsRawFd as _, OwnedFd},
+    fs::{self, File, OpenOptions},
+    io::{ErrorKind, Read as _, Write as _},
+    os::{
+        fd::{AsRawFd as _, OwnedFd},
+        unix::fs::OpenOptionsExt as _,
+    },
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,6 +21,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    fs::OFlags,
     io::Errno,
     mount::{MountFlags, UnmountFlags, mount, unmount},
     pipe::{PipeFlags, pipe_with},
@@ -45,13 +49,22 @@ pub(crate) struct HangingFiles {
 }
 
 impl HangingFiles {
+    /// Whether the kernel has FUSE: where it has not, what needs a file system that hangs is not tried.
+    pub(crate) fn are_possible() -> bool {
+        let known = fs::read_to_string("/proc/filesystems").unwrap();
+        known.lines().any(|line| line == "nodev\tfuse") && Path::new("/dev/fuse").exists()
+    }
+
     pub(crate) fn mount() -> Self {
         let place = tempfile::Builder::new()
             .prefix("hanging-")
             .tempdir()
             .unwrap();
         let mut device = OpenOptions::new();
-        let device = device.read(true).write(true).open("/dev/fuse").unwrap();
+        device.read(true).write(true);
+        // A request may be taken back between the poll and the read.
+        device.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        let device = device.open("/dev/fuse").unwrap();
         let options = format!(
             "fd={},rootmode=40000,user_id=0,group_id=0,allow_other",
             device.as_raw_fd()
@@ -91,8 +104,9 @@ impl Drop for HangingFiles {
         // With its device all that waits gets an error.
         self.end = None;
         let ended = self.serving.take().map(JoinHandle::join);
-        unmount(self.place.path(), UnmountFlags::DETACH).unwrap();
+        let unmounted = unmount(self.place.path(), UnmountFlags::DETACH);
         if !thread::panicking() {
+            unmounted.unwrap();
             ended.unwrap().unwrap();
         }
     }
@@ -110,7 +124,13 @@ fn serve(mut device: File, ended: &OwnedFd, asked: &AtomicUsize) {
         if !ready[1].revents().is_empty() {
             return;
         }
-        let length = device.read(&mut request).unwrap();
+        let length = match device.read(&mut request) {
+            Ok(length) => length,
+            Err(error) if [ErrorKind::WouldBlock, ErrorKind::NotFound].contains(&error.kind()) => {
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
         let number = |at: usize| u32::from_ne_bytes(request[at..at + 4].try_into().unwrap());
         let mut error = 0;
         let body = match number(4) {
