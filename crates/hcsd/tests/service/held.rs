@@ -231,8 +231,9 @@ fn who_reads_nothing_holds_no_place_for_long_messages() {
         socket::send_all(&client.stream, first, &[]).unwrap();
     }
     let mut other = service.client();
+    // The connections of one user have their turns one after the other: so the others have had as many.
     let mut have_turns = || {
-        for _ in 0..50 {
+        for _ in 0..2 * waiting {
             other.call(&Call::EnumerateSystems { query: None }).ok();
         }
     };
