@@ -20,7 +20,7 @@ use rustix::{
     mount::{MountFlags, UnmountFlags, mount, unmount},
 };
 
-use super::mounts;
+use super::{mounts, staging};
 use crate::{Refusal, StorageError};
 
 const UPPER: &str = "upper";
@@ -29,6 +29,11 @@ const WORK: &str = "work";
 const UNFINISHED: &str = ".upper";
 /// By this name of what is mounted, an overlay is known to be ours.
 const SOURCE: &str = "hcs-layer";
+/// How a layer is opened.
+const LAYER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 /// Bytes of a mount's options that the kernel reads.
 const MOST_OPTIONS: usize = 4095;
 
@@ -87,13 +92,16 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
 /// # Errors
 /// It is not attached, or files in it are open (`EBUSY`), or it cannot be unmounted.
 pub fn detach(path: &Path) -> Result<(), StorageError> {
-    let own = open(path)?;
+    let parent = staging::open_parent(path);
+    let parent = parent.map_err(|errno| failed("opening the parent of", path, errno))?;
+    let own = open_in(&parent, path)?;
     if !is_attached(own.as_fd(), path)? {
         return Err(refused(path, Refusal::NotAttached));
     }
-    // An open file would keep it busy.
+    // An open file would keep it busy. The directory that it is in stays the same, whatever comes to its path.
     drop(own);
-    let unmounted = unmount(path, UnmountFlags::NOFOLLOW);
+    let name = Path::new(&path_of(&parent)).join(path.file_name().unwrap_or_default());
+    let unmounted = unmount(name, UnmountFlags::NOFOLLOW);
     unmounted.map_err(|errno| failed("unmounting the overlay over", path, errno))
 }
 
@@ -128,9 +136,19 @@ impl Upper {
 
 /// Opens a layer, which is a directory and no link.
 pub(super) fn open(path: &Path) -> Result<OwnedFd, StorageError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty())
+    openat(CWD, path, LAYER, Mode::empty())
         .map_err(|errno| failed("opening the layer", path, errno))
+}
+
+/// The same, by the last name of `path` in the directory that it is in.
+pub(super) fn open_in(parent: &OwnedFd, path: &Path) -> Result<OwnedFd, StorageError> {
+    openat(
+        parent,
+        path.file_name().unwrap_or_default(),
+        LAYER,
+        Mode::empty(),
+    )
+    .map_err(|errno| failed("opening the layer", path, errno))
 }
 
 /// Whether this is the root of an overlay that [`attach`] has mounted.
