@@ -17,7 +17,11 @@ use rustix::{
         fstat, fsync, mkdirat, openat, renameat, statat, unlinkat,
     },
     io::Errno,
-    mount::{MountFlags, UnmountFlags, mount, unmount},
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount,
+        move_mount, unmount,
+    },
 };
 
 use super::{mounts, staging};
@@ -36,6 +40,8 @@ const LAYER: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 /// Bytes of a mount's options that the kernel reads.
 const MOST_OPTIONS: usize = 4095;
+/// Lower layers of an overlay, at most.
+const MOST_PARENTS: usize = 500;
 
 /// Makes the writable layer `path`, for use above `parents`, topmost first. The directory may be there, and has to be
 /// empty then; its parent exists.
@@ -77,13 +83,18 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
         return refused(Refusal::NoParents);
     }
     let parents = opened(parents)?;
-    let Some(options) = options(&own, &parents) else {
+    if parents.len() > MOST_PARENTS {
         let found = parents.len();
         return refused(Refusal::TooManyParents { found });
+    }
+    let mounted = match options(&own, &parents) {
+        Some(options) => {
+            // It may have been made by a container: on the host nothing in it gives rights.
+            let flags = MountFlags::NOSUID | MountFlags::NODEV;
+            mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str())
+        }
+        None => mount_by_layer(&own, &parents),
     };
-    // It may have been made by a container: on the host nothing in it gives rights.
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    let mounted = mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str());
     mounted.map_err(|errno| failed("mounting an overlay over", path, errno))
 }
 
@@ -253,7 +264,7 @@ fn opened(parents: &[PathBuf]) -> Result<Vec<OwnedFd>, StorageError> {
 }
 
 /// Options of the mount, in which layers are named by descriptors: no character of a path can be taken for an option.
-/// `None` where they are longer than the kernel reads.
+/// `None` where they are longer than the kernel reads at once.
 fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
     let lower: Vec<String> = parents.iter().map(path_of).collect();
     let user = if is_root() { "" } else { ",userxattr" };
@@ -266,6 +277,29 @@ fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
     );
     let fits = text.len() <= MOST_OPTIONS;
     CString::new(text).ok().filter(|_| fits)
+}
+
+/// The same mount, with each layer in a call of its own, which takes Linux 6.8.
+fn mount_by_layer(own: &OwnedFd, parents: &[OwnedFd]) -> Result<(), Errno> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let set = |key, value: &str| fsconfig_set_string(context.as_fd(), key, value);
+    set("source", SOURCE)?;
+    for parent in parents {
+        set("lowerdir+", &path_of(parent))?;
+    }
+    let path = path_of(own);
+    set("redirect_dir", "nofollow")?;
+    set("upperdir", &format!("{path}/{UPPER}"))?;
+    set("workdir", &format!("{path}/{WORK}"))?;
+    if !is_root() {
+        fsconfig_set_flag(context.as_fd(), "userxattr")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let made = fsmount(context.as_fd(), flags, attributes)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(made.as_fd(), "", own.as_fd(), "", flags)
 }
 
 fn path_of(directory: &OwnedFd) -> String {
