@@ -103,6 +103,9 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
 /// # Errors
 /// It is not attached, or files in it are open (`EBUSY`), or it cannot be unmounted.
 pub fn detach(path: &Path) -> Result<(), StorageError> {
+    let Some(name) = path.file_name() else {
+        return Err(refused(path, Refusal::NotAttached));
+    };
     let parent = staging::open_parent(path);
     let parent = parent.map_err(|errno| failed("opening the parent of", path, errno))?;
     let own = open_in(&parent, path)?;
@@ -111,8 +114,8 @@ pub fn detach(path: &Path) -> Result<(), StorageError> {
     }
     // An open file would keep it busy. The directory that it is in stays the same, whatever comes to its path.
     drop(own);
-    let name = Path::new(&path_of(&parent)).join(path.file_name().unwrap_or_default());
-    let unmounted = unmount(name, UnmountFlags::NOFOLLOW);
+    let place = Path::new(&path_of(&parent)).join(name);
+    let unmounted = unmount(place, UnmountFlags::NOFOLLOW);
     unmounted.map_err(|errno| failed("unmounting the overlay over", path, errno))
 }
 
