@@ -102,9 +102,10 @@ fn parents(data: &str) -> Result<Vec<PathBuf>, HResult> {
 fn code(error: StorageError) -> HResult {
     match error {
         StorageError::Refused { refusal, .. } => match refusal {
-            Refusal::Attached | Refusal::LayerInUse | Refusal::HasMounts { .. } => {
-                HResult::from_win32(win32::ERROR_BUSY)
-            }
+            Refusal::Attached
+            | Refusal::LayerInUse
+            | Refusal::HasMounts { .. }
+            | Refusal::Replaced => HResult::from_win32(win32::ERROR_BUSY),
             Refusal::NotAttached => HResult::NOT_FOUND,
             Refusal::AlreadyWritable => HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
             Refusal::NotEmpty => HResult::from_win32(DIR_NOT_EMPTY),

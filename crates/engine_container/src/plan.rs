@@ -27,6 +27,7 @@ use crate::{
         },
         scratch, scratch_image, sharing, temporary,
         user::{self, Namespace},
+        volumes,
     },
     privilege::Privilege,
     source::Source,
@@ -109,6 +110,7 @@ pub(crate) fn check(
                     .as_deref()
                     .unwrap_or_default(),
             )?,
+            volumes: volumes::check(container.volumes.as_deref().unwrap_or_default())?,
             shared_memory: container.shared_memory_in_mb,
             user,
             privileges,

@@ -27,6 +27,9 @@ pub(crate) struct LaunchSpec {
     /// Its directories in memory, in the order to be mounted.
     #[serde(default)]
     pub(crate) temporary: Vec<TemporarySpec>,
+    /// Its volumes, in the order to be mounted.
+    #[serde(default)]
+    pub(crate) volumes: Vec<VolumeSpec>,
     /// The most megabytes of its shared memory, where that is not the usual.
     #[serde(default)]
     pub(crate) shared_memory: Option<u64>,
@@ -162,6 +165,15 @@ pub(crate) struct TemporarySpec {
     pub(crate) size: Option<u64>,
     /// Permission bits.
     pub(crate) mode: u32,
+    /// The JSON pointer of its document.
+    pub(crate) pointer: String,
+}
+
+/// One directory of the root that is a mount of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VolumeSpec {
+    /// Where: an absolute path in the container.
+    pub(crate) target: String,
     /// The JSON pointer of its document.
     pub(crate) pointer: String,
 }

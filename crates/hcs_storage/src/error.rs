@@ -251,6 +251,11 @@ pub enum Refusal {
         /// Where, as [`shown`].
         point: String,
     },
+    /// A layer whose path leads to another directory by now.
+    #[error(
+        "another directory came to its place meanwhile, and was left alone; look which one is there"
+    )]
+    Replaced,
     /// A writable layer above nothing.
     #[error("it has no parent layers; name at least one")]
     NoParents,

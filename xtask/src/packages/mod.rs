@@ -34,6 +34,8 @@ pub(crate) const NEEDED: &[Package] = &[
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
     ("docker-registry", "docker-registry"),
+    // It kills a program at each of its calls to the file system.
+    ("strace", "strace"),
     ("openssl", "openssl"),
     ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64-win32"),
     ("newuidmap", "uidmap"),

@@ -34,7 +34,7 @@ use crate::{
         mounts::{self, FileSystems},
         network, pivot,
         rootfs::{self, Root},
-        seccomp, sharing, temporary,
+        seccomp, sharing, temporary, volumes,
     },
     spec::{LaunchSpec, UserSpec},
     steps::done,
@@ -245,7 +245,9 @@ fn finish(
     file_systems: FileSystems,
     sources: &[Taken<'_>],
 ) -> Result<Own, StepError> {
+    let views = volumes::take(root, &spec.volumes)?;
     temporary::close(root, spec, sources)?;
+    volumes::apply(root, &spec.volumes, &views)?;
     let mounts = file_systems.apply(root, spec)?;
     let null = devices::null(mounts.dev.as_fd())?;
     // Before the files of pid 1 become read-only.

@@ -33,3 +33,4 @@ pub(crate) mod seccomp;
 pub(crate) mod sharing;
 pub(crate) mod temporary;
 pub(crate) mod user;
+pub(crate) mod volumes;

@@ -314,6 +314,7 @@ impl ContainerOptions {
             resource_limits: self.privileges.limits(),
             temporary_directories: (!self.temporary.is_empty()).then(|| self.temporary.clone()),
             shared_memory_in_mb: self.shm_size,
+            volumes: self.volumes(image)?,
             process_defaults: image.map(ChosenImage::defaults).transpose()?.flatten(),
             stop_signal: match self.stop_signal {
                 Some(signal) => Some(signal),
@@ -331,6 +332,15 @@ impl ContainerOptions {
             should_terminate_on_last_handle_closed: ends_with_us.then_some(true),
             ..ComputeSystem::default()
         })
+    }
+
+    /// The volumes of an image, but for those that other options put something else in the place of.
+    fn volumes(&self, image: Option<&ChosenImage>) -> Result<Option<Vec<String>>, Failure> {
+        let volumes = image.map(ChosenImage::volumes).transpose()?.flatten();
+        let left = volumes.into_iter().flatten();
+        let left = left.filter(|path| self.covering(Path::new(path)).is_none());
+        let left: Vec<_> = left.collect();
+        Ok((!left.is_empty()).then_some(left))
     }
 
     /// Without layers it is the default view of the host's files, which shows the current directory.

@@ -1,12 +1,13 @@
 //! What the configuration of an image says, in the words of our documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hcs_schema::{
     Failure, HResult,
     documents::{ContainerImage, ProcessDefaults, Signal},
 };
 use hcs_storage::image::document::Execution;
+use serde::de::IgnoredAny;
 
 /// An image that a container is made from.
 #[derive(Clone, Debug, Default)]
@@ -119,7 +120,40 @@ impl ChosenImage {
             digest: Some(self.digest.clone()),
             name: Some(self.name.clone()),
             labels: self.labels()?,
+            exposed_ports: self.keys("ExposedPorts")?,
         })
+    }
+
+    /// The directories that are to be volumes; none where the image says nothing.
+    ///
+    /// # Errors
+    /// The configuration names what is no directory below the root.
+    pub(crate) fn volumes(&self) -> Result<Option<Vec<String>>, Failure> {
+        let Some(named) = self.keys("Volumes")? else {
+            return Ok(None);
+        };
+        let mut volumes = BTreeSet::new();
+        for name in &named {
+            // Builders have always taken a relative directory as one of the root.
+            let parts = name.split('/').filter(|part| !matches!(*part, "" | "."));
+            let parts: Vec<&str> = parts.collect();
+            if parts.is_empty() || parts.contains(&"..") || name.contains('\0') {
+                return Err(self.odd("Volumes", name, "a directory below /, without \"..\""));
+            }
+            volumes.insert(format!("/{}", parts.join("/")));
+        }
+        Ok(Some(volumes.into_iter().collect()))
+    }
+
+    /// The names in an object whose values say nothing; none where there are none.
+    fn keys(&self, property: &'static str) -> Result<Option<Vec<String>>, Failure> {
+        let Some(found) = self.execution.other.get(property) else {
+            return Ok(None);
+        };
+        let read: Option<BTreeMap<String, IgnoredAny>> = serde_json::from_value(found.clone())
+            .map_err(|_| self.odd(property, &found.to_string(), "an object"))?;
+        let read = read.filter(|read| !read.is_empty());
+        Ok(read.map(|read| read.into_keys().collect()))
     }
 
     fn labels(&self) -> Result<Option<BTreeMap<String, String>>, Failure> {
@@ -223,6 +257,14 @@ mod tests {
         let defaults = full.defaults().unwrap().unwrap();
         assert_eq!(serde_json::to_value(defaults).unwrap(), expected);
         assert_eq!(full.labels().unwrap().unwrap()["a"], "b");
+        let others = image(
+            json!({"ExposedPorts": {"80/tcp": {}}, "Volumes": {"/a//b/": {}, "a/b": {}, "c": null}}),
+        );
+        assert_eq!(others.volumes().unwrap().unwrap(), ["/a/b", "/c"]);
+        assert_eq!(
+            others.document().unwrap().exposed_ports.unwrap(),
+            ["80/tcp"]
+        );
         let empty = image(json!({"User": "", "WorkingDir": "", "Env": [], "Labels": null}));
         assert_eq!(empty.defaults().unwrap(), None);
         assert_eq!(empty.labels().unwrap(), None);
@@ -240,6 +282,13 @@ mod tests {
             let told = image(execution).defaults().unwrap_err().message;
             assert!(told.contains("the image tools:1 has"), "{told}");
             assert!(told.contains(&format!("in {property};")), "{told}");
+        }
+        for volumes in [json!({"/": {}}), json!({"/a/../b": {}}), json!(["/a"])] {
+            let told = image(json!({"Volumes": volumes}))
+                .volumes()
+                .unwrap_err()
+                .message;
+            assert!(told.contains("in Volumes; expected"), "{told}");
         }
         let labels = image(json!({"Labels": ["a"]}));
         assert!(labels.labels().unwrap_err().message.contains("Labels"));

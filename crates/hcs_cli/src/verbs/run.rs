@@ -46,8 +46,10 @@ const KILLED: u8 = 137;
 /// without any image; and so are all words beside --layer, or beside --image, which names the image as well. Only the
 /// place of a word decides, never what images and programs there are.
 ///
-/// Of an image its entry point, command, user, variables, directory, stop signal and labels are used. Its ports,
-/// volumes and health check are not.
+/// Of an image its entry point, command, user, variables, directory, stop signal, labels and volumes are used. A volume
+/// is a mount that begins with the image's files, can be written to with --read-only as well, and goes with the
+/// container; a --mount or --tmpfs there, or above, takes its place. The ports of an image are shown by hcs inspect and
+/// published by -p alone. Its health check is not used.
 ///
 /// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it
 /// writes is thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is

@@ -50,8 +50,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["-P", "--publish-all", "--expose", "--link"],
-        "ports are published one by one: `-p 8080:80`; containers of one network reach each other by their \
-         names: their ids, --hostname and --alias",
+        "ports are published one by one: `-p 8080:80`; `hcs image inspect tools` shows those that an image \
+         serves as ExposedPorts; containers of one network reach each other by their names: their ids, --hostname and --alias",
     ),
     (
         &["--network-alias"],

@@ -29,14 +29,14 @@ const LOGIN: &str = "dXNlcjpwYXNz";
 const KNOWN: &str = "user:$2y$05$vmvA2RjzlT2/5aNQZnVr/.hXzY0PCIFjUUxdXiadgsnX/5T2dNpty\n";
 
 /// A registry that ends with the test.
-struct Registry {
+pub(crate) struct Registry {
     child: Child,
     address: SocketAddr,
 }
 
 impl Registry {
     /// Starts one in `place`, with a certificate of its own (`ca.crt`) and a user if `secure`.
-    fn new(place: &Path, secure: bool) -> Self {
+    pub(crate) fn new(place: &Path, secure: bool) -> Self {
         let root = place.join("registry");
         let mut settings = json!({
             "version": "0.1", "storage": {"filesystem": {"rootdirectory": root}}, "http": {"addr": "127.0.0.1:0"},
@@ -84,12 +84,12 @@ impl Registry {
         registry
     }
 
-    fn image(&self) -> String {
+    pub(crate) fn image(&self) -> String {
         format!("{}/team/tools:1", self.address)
     }
 
     /// Copies the image `name` of the shop into it, as `team/tools:1`.
-    fn take(&self, shop: &Shop, name: &str) {
+    pub(crate) fn take(&self, shop: &Shop, name: &str) {
         shop.script(&format!(
             "rm -f out.tar && $HCS image save --store store --output out.tar {name} && \
              skopeo copy --quiet --dest-tls-verify=false --dest-creds user:pass oci-archive:out.tar docker://{}",

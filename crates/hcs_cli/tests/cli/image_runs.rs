@@ -394,3 +394,81 @@ fn an_option_behind_the_image_is_told_where_it_belongs() {
         "{said:?}"
     );
 }
+
+#[test]
+fn volumes_of_an_image_are_mounts_with_its_files_that_go_with_the_container() {
+    let shop = Shop::new();
+    let execution = json!({
+        "Volumes": {"/srv/app": {}, "/new/deep": {}, "srv": {}}, "ExposedPorts": {"80/tcp": {}, "53/udp": {}},
+    });
+    shop.configured("app", &execution).fine();
+    let script = "cat /srv/app/file && stat -c %u /srv/app/file && echo mine > /srv/app/file && touch /new/deep/x && \
+                  cat /srv/app/file && while read -r _ _ _ _ at _; do case $at in /srv*|/new*) echo $at;; esac; done \
+                  < /proc/self/mountinfo; ! touch /x 2>/dev/null";
+    let mounted = "/srv\n/new/deep\n/srv/app\n";
+    for options in [
+        "--read-only",
+        "--read-only --userns",
+        "--read-only --userns=no",
+    ] {
+        let said = shop.shell(options, "app", script);
+        assert_eq!(
+            said.fine(),
+            format!("image\n7\nmine\n{mounted}"),
+            "{options}"
+        );
+    }
+    // Nothing of it stays, and no other container sees it.
+    assert_eq!(
+        shop.shell("", "app", "cat /srv/app/file; ls /new/deep")
+            .fine(),
+        "image\n"
+    );
+    // What is named on the line takes the place of a volume, and of those below.
+    fs::create_dir(shop.path().join("data")).unwrap();
+    fs::write(shop.path().join("data/own"), "").unwrap();
+    let said = shop.shell(
+        "--mount ./data:/srv --tmpfs /new",
+        "app",
+        "ls /srv /new | cat",
+    );
+    assert_eq!(said.fine(), "/new:\n\n/srv:\nown\n");
+    assert_eq!(fs::read_dir(shop.path().join("data")).unwrap().count(), 1);
+    // A mount in a volume is there as well.
+    let said = shop.shell(
+        "--mount ./data:/srv/app/data",
+        "app",
+        "ls /srv/app /srv/app/data | cat",
+    );
+    assert_eq!(
+        said.fine(),
+        "/srv/app:\ndata\nfile\n\n/srv/app/data:\nown\n"
+    );
+    let id = unique("volumes");
+    shop.hcs(&format!("create --image app --store store --id {id}"))
+        .fine();
+    let about: Value = serde_json::from_str(&shop.hcs(&format!("inspect {id}")).fine()).unwrap();
+    shop.hcs(&format!("terminate {id}")).fine();
+    assert!(
+        about
+            .to_string()
+            .contains(r#""ExposedPorts":["53/udp","80/tcp"]"#),
+        "{about}"
+    );
+    // Those of the container's own file systems do no harm.
+    let own = json!({"Volumes": {"/etc": {}, "/proc": {}, "/dev/shm": {}, "/sys/fs": {}}});
+    shop.configured("own", &own).fine();
+    let said = shop.shell(
+        "--hostname box",
+        "own",
+        "cat /etc/hostname /proc/self/comm; touch /etc/x /dev/shm/x",
+    );
+    assert_eq!(said.fine(), "box\ncat\n");
+    let odd = json!({"Volumes": {"/a/../b": {}}});
+    shop.configured("odd", &odd).fine();
+    let refused = shop.hcs("run --store store odd true");
+    assert!(
+        refused.err.contains("\"/a/../b\" in Volumes"),
+        "{refused:?}"
+    );
+}

@@ -15,6 +15,7 @@ mod errors;
 mod events;
 mod explain;
 mod image_commits;
+mod image_kills;
 mod image_leases;
 mod image_pulls;
 mod image_runs;

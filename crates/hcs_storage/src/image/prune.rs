@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Store,
-    blobs::failed,
+    blobs::{PARTIAL, failed},
     document::{Config, Descriptor, Index, MANIFEST, Manifest, chain_ids, parse},
     lease::Lease,
 };
@@ -103,7 +103,22 @@ impl Store {
         for (path, _) in names(&self.incoming())? {
             layer::remove(&path)?;
         }
+        self.clean_beside_index()?;
         Ok(pruned)
+    }
+
+    /// Removes what processes left that were killed while they wrote the index, or the mark of the layout. Other
+    /// programs keep files beside it, too.
+    fn clean_beside_index(&self) -> Result<(), StorageError> {
+        let left = names(&self.oci())?;
+        let left = left.iter().filter(|(_, name)| name.starts_with(PARTIAL));
+        let left: Vec<_> = left.map(|(path, _)| path).collect();
+        if left.is_empty() {
+            return Ok(());
+        }
+        // A file of a process that writes the index now is gone by then, and no other is made.
+        let _alone = self.index_alone()?;
+        left.into_iter().try_for_each(|path| layer::remove(path))
     }
 
     /// Notes all that `descriptor` leads to, in lists of other programs as well.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Digest, StorageError, compression,
-    layer::Staging,
+    layer::{Staging, sweep},
     tar::{Entry, EntryPath, Kind, TarWriter, Timestamp},
 };
 
@@ -69,6 +69,10 @@ impl Store {
     /// The image is gone, or the folder cannot be made. Nothing is at `target` then.
     pub fn save_folder(&self, image: &Image, target: &Path) -> Result<(), StorageError> {
         let _use = self.using()?;
+        if let Some(parent) = target.parent() {
+            // What cannot be removed of an earlier call is no reason to fail this one.
+            let _left = sweep(beside(parent));
+        }
         let staging = Staging::begin(target)?;
         let root = staging.path();
         let failed = |error| failed("writing", target, &error);
@@ -142,6 +146,14 @@ impl Store {
         plain
             .map(|(plain, _)| plain)
             .map_err(|error| unreadable(layer, error))
+    }
+}
+
+/// The directory that a path without one is in.
+fn beside(parent: &Path) -> &Path {
+    match parent.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => parent,
     }
 }
 

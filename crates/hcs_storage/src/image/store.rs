@@ -6,8 +6,8 @@
 //! incoming/          archives that are being read
 //! leases/            what containers use, see [`super::lease`]
 //! use.lock           shared by all that add or read contents; alone for all that remove some
-//! index.lock         alone for a change of the index, which takes no longer than writing a file; shared to write a
-//! lease
+//! index.lock         alone for a change of the index and of what is beside it, which takes no longer than writing a
+//! file; shared to write a lease
 //! ```
 //!
 //! Contents come first and the index last, which is replaced as a whole. So an image of the index is whole, whatever
@@ -124,6 +124,7 @@ impl Store {
         let layout = store.oci().join("oci-layout");
         let is_there = layout.try_exists();
         if !is_there.map_err(|error| failed("looking at", &layout, &error))? {
+            let _alone = store.index_alone()?;
             let mut file = Partial::new(&store.oci())?;
             file.write(LAYOUT.as_bytes())?;
             file.commit(&layout)?;
@@ -390,7 +391,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut Index) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
-        let _alone = self.lock("index.lock", FlockOperation::LockExclusive)?;
+        let _alone = self.index_alone()?;
         let mut index = self.index()?;
         change(&mut index)?;
         let mut file = Partial::new(&self.oci())?;
@@ -441,6 +442,11 @@ impl Store {
             }
         }
         Err(self.in_use())
+    }
+
+    /// Keeps others from reading or writing what is beside the contents, for as long as the answer lives.
+    pub(super) fn index_alone(&self) -> Result<File, StorageError> {
+        self.lock("index.lock", FlockOperation::LockExclusive)
     }
 
     fn in_use(&self) -> StorageError {

@@ -48,14 +48,18 @@ pub(super) fn remove_at(parent: BorrowedFd<'_>, name: &[u8]) -> Result<(), Errno
         done => return done,
     }
     let top = open_closed(parent, name)?;
-    let mut removal = Removal {
-        top: top.as_fd(),
-        moved: 0,
-    };
-    // What was moved to the top in one round is removed in the next.
-    while removal.empty(top.as_fd(), 0)? {}
+    empty(top.as_fd())?;
     drop(top);
     unlinkat(parent, name, AtFlags::REMOVEDIR)
+}
+
+/// Removes all that is in `top`, which is open, whatever its name is by now. The tree has to belong to this process
+/// alone.
+pub(super) fn empty(top: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut removal = Removal { top, moved: 0 };
+    // What was moved to the top in one round is removed in the next.
+    while removal.empty(top, 0)? {}
+    Ok(())
 }
 
 /// One removal under way.

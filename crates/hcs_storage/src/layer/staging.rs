@@ -114,24 +114,18 @@ impl Drop for Staging {
     }
 }
 
-/// Renames the layer at `path`, so that a [`sweep`] takes it for an import that was killed, unless it is locked.
-/// Answers its parent and its name there.
-pub(super) fn set_aside(path: &Path) -> Result<(OwnedFd, Vec<u8>), StorageError> {
-    let shown = path.as_os_str().as_bytes();
-    let failed = |errno| StorageError::step("renaming", shown, errno);
-    let name = path.file_name().map(OsStr::as_bytes);
-    let name = name.ok_or_else(|| failed(Errno::INVAL))?;
-    let parent = open_parent(path).map_err(failed)?;
+/// Renames the layer `name` in `parent`, so that a [`sweep`] takes it for an import that was killed, unless it is
+/// locked. Answers its name then.
+pub(super) fn set_aside(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     for _ in 0..TRIES {
         let aside = next_name();
-        let renamed = renameat_with(&parent, name, &parent, &*aside, RenameFlags::NOREPLACE);
-        match renamed {
-            Ok(()) => return Ok((parent, aside)),
+        match renameat_with(parent, name, parent, &*aside, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(aside),
             Err(Errno::EXIST) => {}
-            Err(errno) => return Err(failed(errno)),
+            Err(errno) => return Err(errno),
         }
     }
-    Err(failed(Errno::EXIST))
+    Err(Errno::EXIST)
 }
 
 /// Removes what killed imports and deletions have left in `parent`; answers how many were removed. Imports that go on
@@ -147,15 +141,20 @@ pub fn sweep(parent: &Path) -> Result<usize, StorageError> {
 
 fn sweep_at(parent: &Path) -> Result<usize, Errno> {
     let parent = openat(CWD, parent, DIRECTORY & !OFlags::NOFOLLOW, Mode::empty())?;
-    let is_shared = fstat(&parent)?.st_mode & 0o022 != 0;
+    sweep_in(parent.as_fd())
+}
+
+/// As [`sweep`], in an open directory.
+pub(super) fn sweep_in(parent: BorrowedFd<'_>) -> Result<usize, Errno> {
+    let is_shared = fstat(parent)?.st_mode & 0o022 != 0;
     let mut removed = 0;
-    for entry in Dir::read_from(&parent)? {
+    for entry in Dir::read_from(parent)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
         if !is_own_name(name) {
             continue;
         }
-        let found = match openat(&parent, name, DIRECTORY, Mode::empty()) {
+        let found = match openat(parent, name, DIRECTORY, Mode::empty()) {
             // It is gone, or about to get its name: only a whole layer may have permissions that shut out its owner.
             Err(Errno::NOENT | Errno::ACCESS) => continue,
             found => found?,
@@ -164,12 +163,12 @@ fn sweep_at(parent: &Path) -> Result<usize, Errno> {
         if is_shared && fstat(&found)?.st_uid != rustix::process::geteuid().as_raw() {
             continue;
         }
-        let complete = lock(parent.as_fd(), FlockOperation::LockExclusive)?;
+        let complete = lock(parent, FlockOperation::LockExclusive)?;
         if flock(&found, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
         drop(complete);
-        match remove_at(parent.as_fd(), name) {
+        match remove_at(parent, name) {
             Ok(()) => removed += 1,
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno),
@@ -215,7 +214,8 @@ fn lock(directory: BorrowedFd<'_>, operation: FlockOperation) -> Result<OwnedFd,
     }
 }
 
-fn open_parent(target: &Path) -> Result<OwnedFd, Errno> {
+/// Opens the directory that `target` is in.
+pub(super) fn open_parent(target: &Path) -> Result<OwnedFd, Errno> {
     let parent = target.parent().filter(|path| !path.as_os_str().is_empty());
     let flags = DIRECTORY & !OFlags::NOFOLLOW;
     openat(CWD, parent.unwrap_or(Path::new(".")), flags, Mode::empty())

@@ -17,10 +17,14 @@ use rustix::{
         fstat, fsync, mkdirat, openat, renameat, statat, unlinkat,
     },
     io::Errno,
-    mount::{MountFlags, UnmountFlags, mount, unmount},
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+        fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount,
+        move_mount, unmount,
+    },
 };
 
-use super::mounts;
+use super::{mounts, staging};
 use crate::{Refusal, StorageError};
 
 const UPPER: &str = "upper";
@@ -29,8 +33,15 @@ const WORK: &str = "work";
 const UNFINISHED: &str = ".upper";
 /// By this name of what is mounted, an overlay is known to be ours.
 const SOURCE: &str = "hcs-layer";
+/// How a layer is opened.
+const LAYER: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 /// Bytes of a mount's options that the kernel reads.
 const MOST_OPTIONS: usize = 4095;
+/// Lower layers of an overlay, at most.
+const MOST_PARENTS: usize = 500;
 
 /// Makes the writable layer `path`, for use above `parents`, topmost first. The directory may be there, and has to be
 /// empty then; its parent exists.
@@ -72,13 +83,18 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
         return refused(Refusal::NoParents);
     }
     let parents = opened(parents)?;
-    let Some(options) = options(&own, &parents) else {
+    if parents.len() > MOST_PARENTS {
         let found = parents.len();
         return refused(Refusal::TooManyParents { found });
+    }
+    let mounted = match options(&own, &parents) {
+        Some(options) => {
+            // It may have been made by a container: on the host nothing in it gives rights.
+            let flags = MountFlags::NOSUID | MountFlags::NODEV;
+            mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str())
+        }
+        None => mount_by_layer(&own, &parents),
     };
-    // It may have been made by a container: on the host nothing in it gives rights.
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
-    let mounted = mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str());
     mounted.map_err(|errno| failed("mounting an overlay over", path, errno))
 }
 
@@ -87,13 +103,19 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
 /// # Errors
 /// It is not attached, or files in it are open (`EBUSY`), or it cannot be unmounted.
 pub fn detach(path: &Path) -> Result<(), StorageError> {
-    let own = open(path)?;
+    let Some(name) = path.file_name() else {
+        return Err(refused(path, Refusal::NotAttached));
+    };
+    let parent = staging::open_parent(path);
+    let parent = parent.map_err(|errno| failed("opening the parent of", path, errno))?;
+    let own = open_in(&parent, path)?;
     if !is_attached(own.as_fd(), path)? {
         return Err(refused(path, Refusal::NotAttached));
     }
-    // An open file would keep it busy.
+    // An open file would keep it busy. The directory that it is in stays the same, whatever comes to its path.
     drop(own);
-    let unmounted = unmount(path, UnmountFlags::NOFOLLOW);
+    let place = Path::new(&path_of(&parent)).join(name);
+    let unmounted = unmount(place, UnmountFlags::NOFOLLOW);
     unmounted.map_err(|errno| failed("unmounting the overlay over", path, errno))
 }
 
@@ -128,9 +150,19 @@ impl Upper {
 
 /// Opens a layer, which is a directory and no link.
 pub(super) fn open(path: &Path) -> Result<OwnedFd, StorageError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    openat(CWD, path, flags, Mode::empty())
+    openat(CWD, path, LAYER, Mode::empty())
         .map_err(|errno| failed("opening the layer", path, errno))
+}
+
+/// The same, by the last name of `path` in the directory that it is in.
+pub(super) fn open_in(parent: &OwnedFd, path: &Path) -> Result<OwnedFd, StorageError> {
+    openat(
+        parent,
+        path.file_name().unwrap_or_default(),
+        LAYER,
+        Mode::empty(),
+    )
+    .map_err(|errno| failed("opening the layer", path, errno))
 }
 
 /// Whether this is the root of an overlay that [`attach`] has mounted.
@@ -235,7 +267,7 @@ fn opened(parents: &[PathBuf]) -> Result<Vec<OwnedFd>, StorageError> {
 }
 
 /// Options of the mount, in which layers are named by descriptors: no character of a path can be taken for an option.
-/// `None` where they are longer than the kernel reads.
+/// `None` where they are longer than the kernel reads at once.
 fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
     let lower: Vec<String> = parents.iter().map(path_of).collect();
     let user = if is_root() { "" } else { ",userxattr" };
@@ -248,6 +280,29 @@ fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
     );
     let fits = text.len() <= MOST_OPTIONS;
     CString::new(text).ok().filter(|_| fits)
+}
+
+/// The same mount, with each layer in a call of its own, which takes Linux 6.8.
+fn mount_by_layer(own: &OwnedFd, parents: &[OwnedFd]) -> Result<(), Errno> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let set = |key, value: &str| fsconfig_set_string(context.as_fd(), key, value);
+    set("source", SOURCE)?;
+    for parent in parents {
+        set("lowerdir+", &path_of(parent))?;
+    }
+    let path = path_of(own);
+    set("redirect_dir", "nofollow")?;
+    set("upperdir", &format!("{path}/{UPPER}"))?;
+    set("workdir", &format!("{path}/{WORK}"))?;
+    if !is_root() {
+        fsconfig_set_flag(context.as_fd(), "userxattr")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let flags = FsMountFlags::FSMOUNT_CLOEXEC;
+    let made = fsmount(context.as_fd(), flags, attributes)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(made.as_fd(), "", own.as_fd(), "", flags)
 }
 
 fn path_of(directory: &OwnedFd) -> String {

@@ -9,8 +9,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archive;
+mod everywhere;
 mod hostile;
 mod kills;
+mod layer_kills;
 mod marks;
 mod rootless;
 mod round_trip;

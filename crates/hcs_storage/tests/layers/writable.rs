@@ -150,3 +150,42 @@ fn what_is_mounted_in_a_layer_is_neither_deleted_nor_unmounted() {
     destroy(&base).unwrap();
     assert!(!base.exists() && top.exists());
 }
+
+#[test]
+fn a_layer_has_more_parents_than_one_call_can_name() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (place, _base, top) = place();
+    // Long paths, too.
+    let mut folder = place.path().to_owned();
+    for _ in 0..14 {
+        folder.push("d".repeat(250));
+        fs::create_dir(&folder).unwrap();
+    }
+    let parent = |number: usize| {
+        let parent = folder.join(number.to_string());
+        fs::create_dir(&parent).unwrap();
+        fs::write(parent.join(format!("own{number}")), "").unwrap();
+        fs::write(parent.join("number"), number.to_string()).unwrap();
+        parent
+    };
+    let parents: Vec<_> = (0..301).map(parent).collect();
+    writable::attach(&top, &parents).unwrap();
+    let (names, flags) = (fs::read_dir(&top).unwrap().count(), flags_of(&top));
+    let number = fs::read_to_string(top.join("number"));
+    let again = writable::attach(&top, &parents);
+    writable::detach(&top).unwrap();
+    assert_eq!((names, number.unwrap().as_str()), (302, "0"));
+    assert!(
+        flags.contains("nosuid") && flags.contains("nodev"),
+        "{flags}"
+    );
+    assert_eq!(refusal(again), Refusal::Attached);
+    let found = 501;
+    let many: Vec<_> = parents.iter().cycle().take(found).cloned().collect();
+    assert_eq!(
+        refusal(writable::attach(&top, &many)),
+        Refusal::TooManyParents { found }
+    );
+}

@@ -41,8 +41,8 @@ use overlay::{Overlays, path_of};
 
 pub(crate) use host_view::parts_of_host;
 
-/// The most layers that fit into the one page of options of `mount(2)`.
-pub(crate) const MAX_LAYERS: usize = 128;
+/// The most layers: an overlay has at most 500, some of which may be what hides files of the host.
+pub(crate) const MAX_LAYERS: usize = 480;
 
 /// JSON pointer of the whole part of the document.
 pub(super) const POINTER: &str = "/Container/Storage";

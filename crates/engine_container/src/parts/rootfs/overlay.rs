@@ -2,6 +2,7 @@
 //!
 //! Layers and scratch are named by descriptors, so that no character of a path can be taken for an option. It is one
 //! classic `mount(2)`: with the newer calls a list of layers could not be longer than 255 characters before Linux 6.8.
+//! Options longer than the page that `mount(2)` reads go by the newer calls, layer by layer, which takes Linux 6.8.
 
 use std::{
     ffi::CString,
@@ -10,19 +11,22 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Gid, Mode, Stat, Uid, chmodat, chownat, fstat, mkdirat},
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, mkdirat, openat},
     io::Errno,
-    mount::{MountFlags, mount},
+    mount::{MountAttrFlags, MountFlags, mount as mount_at_once},
 };
 
 use crate::{
     failure::{Attempt, StepError},
-    parts::place,
+    parts::{mount, place},
 };
 
 /// In a scratch: what is written, and what overlayfs needs for itself.
 const UPPER: &str = "upper";
 const WORK: &str = "work";
+
+/// Bytes of options that `mount(2)` reads.
+const MOST_OPTIONS: usize = 4095;
 
 /// Makes these in the new scratch at `path`, a directory of the service's own: it may have the time before a container
 /// that is kept ready has its document.
@@ -132,8 +136,36 @@ fn mount_overlay(
         lower.join(":")
     );
     options.truncate(options.trim_end_matches(',').len());
+    if options.len() > MOST_OPTIONS {
+        return mount_by_layer(&options, flags, target);
+    }
     let options = CString::new(options).map_err(|_| Errno::INVAL)?;
-    mount("hcs", target, "overlay", flags, options.as_c_str())
+    mount_at_once("hcs", target, "overlay", flags, options.as_c_str())
+}
+
+/// Mounts an overlay whose options are too long for one call.
+fn mount_by_layer(options: &str, flags: MountFlags, target: &str) -> Result<(), Errno> {
+    let mut each: Vec<(&str, &str)> = vec![("source", "hcs")];
+    for option in options.split(',') {
+        match option.split_once('=') {
+            Some(("lowerdir", layers)) => {
+                each.extend(layers.split(':').map(|layer| ("lowerdir+", layer)));
+            }
+            Some(pair) => each.push(pair),
+            None => each.push((option, "")),
+        }
+    }
+    let mut attributes = MountAttrFlags::empty();
+    for (flag, attribute) in [
+        (MountFlags::NODEV, MountAttrFlags::MOUNT_ATTR_NODEV),
+        (MountFlags::RDONLY, MountAttrFlags::MOUNT_ATTR_RDONLY),
+    ] {
+        attributes.set(attribute, flags.contains(flag));
+    }
+    let made = mount::create("overlay", &each, attributes)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let place = openat(CWD, target, flags, Mode::empty())?;
+    mount::attach(made.as_fd(), place.as_fd())
 }
 
 /// A path without anything an option could choke on.

@@ -72,7 +72,7 @@ fn many_layers_fit_and_more_are_refused() {
         fs::write(path.join("number"), number.to_string()).unwrap();
         path
     };
-    let layers: Vec<_> = (0..128).map(layer).collect();
+    let layers: Vec<_> = (0..480).map(layer).collect();
     let layers: Vec<&Path> = layers.iter().map(AsRef::as_ref).collect();
     let container = host.start(above_host(&layers[1..]));
     assert_eq!(container.shell("cat /number"), "1");

@@ -1,12 +1,13 @@
 //! `hcs image`: images of containers, and their layers.
 //!
 //! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove,
-//!    prune.
+//!    prune. 5. [`whole`]: files that are whole or not there.
 
 mod names;
 mod pull;
 mod show;
 mod ways;
+mod whole;
 
 use std::{path::PathBuf, time::Duration};
 

@@ -1,18 +1,18 @@
 //! `hcs image load`, `save` and `import`.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, IsTerminal as _, Read, Write},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
-    process,
 };
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult};
 use hcs_storage::image::{Format, Loaded, Name};
 
-use super::{CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out};
+use super::{
+    CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out, whole::to_file,
+};
 use crate::output::{cannot_write, print, print_json, printable};
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
@@ -190,31 +190,6 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
             Err(Failure::new(HResult::E_INVALIDARG, message).because(&error))
         }
     }
-}
-
-/// Writes a file, which gets its name when it is whole.
-fn to_file(path: &Path, write: impl FnOnce(File) -> Result<(), Failure>) -> Result<(), Failure> {
-    let unwritten = |error: io::Error| {
-        let message = format!("{} cannot be written", path.display());
-        Failure::new(HResult::E_FAIL, message).because(&error)
-    };
-    // A device or a pipe cannot be replaced by a file.
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return write(File::options().write(true).open(path).map_err(unwritten)?);
-    }
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(format!(".partial-{}", process::id()));
-    let partial = PathBuf::from(partial);
-    // Whatever the mask is, no other user can write to what root may load again.
-    let mut options = File::options();
-    let options = options.write(true).create_new(true).mode(0o644);
-    let file = options.open(&partial).map_err(unwritten)?;
-    let done = write(file).and_then(|()| fs::rename(&partial, path).map_err(unwritten));
-    if done.is_err() {
-        // The first failure says more.
-        let _left = fs::remove_file(&partial);
-    }
-    done
 }
 
 /// Prints what was loaded; what is not there of it is told on standard error.

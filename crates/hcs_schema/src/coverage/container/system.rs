@@ -60,6 +60,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ResourceLimits", Supported),
             ("ProcessLimit", Supported),
             ("TemporaryDirectories", Supported),
+            ("Volumes", Supported),
             ("SharedMemoryInMB", Supported),
             ("ProcessDefaults", Supported),
             ("StopSignal", Supported),
@@ -122,6 +123,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Digest", Supported),
             ("Name", Supported),
             ("Labels", Supported),
+            ("ExposedPorts", Supported),
         ],
     ),
     (

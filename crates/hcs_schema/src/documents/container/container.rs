@@ -60,6 +60,9 @@ document! {
         process_limit: u64 = "ProcessLimit", "extension";
         /// Directories in memory (our extension).
         temporary_directories: Vec<TemporaryDirectory> = "TemporaryDirectories", "extension";
+        /// Absolute paths of directories that are mounts of their own (our extension). Each begins with what the layers
+        /// have there and goes with the container. It can be written to also where the root cannot.
+        volumes: Vec<String> = "Volumes", "extension";
         /// The most that shared memory (`/dev/shm`) holds, in megabytes (our extension); 64 without it.
         shared_memory_in_mb: u64 = "SharedMemoryInMB", "extension";
         /// What processes inside get where their own documents say nothing of it (our extension).

@@ -14,5 +14,7 @@ document! {
         name: String = "Name", "extension";
         /// Its labels, for programs that look for containers by them.
         labels: BTreeMap<String, String> = "Labels", "extension";
+        /// The ports that its program serves, as `80/tcp`, for people and programs that publish them.
+        exposed_ports: Vec<String> = "ExposedPorts", "extension";
     }
 }

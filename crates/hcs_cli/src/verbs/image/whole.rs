@@ -1,0 +1,150 @@
+//! A file that is there whole or not at all.
+//!
+//! It is written beside its place, under a name that ends with the number of the process, and locked (`flock`) as long
+//! as that goes on. What a killed process left is known by being free; the next one that writes the same file removes
+//! it.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::{
+        ffi::OsStrExt as _,
+        fs::{MetadataExt as _, OpenOptionsExt as _},
+    },
+    path::{Path, PathBuf},
+    process,
+};
+
+use hcs_schema::{Failure, HResult};
+use rustix::{
+    fs::{FlockOperation, OFlags, flock},
+    process::geteuid,
+};
+
+/// What stands between the name of the file and the number of the process.
+const PARTIAL: &str = ".partial-";
+
+/// Writes a file, which gets its name when it is whole.
+pub(super) fn to_file(
+    path: &Path,
+    write: impl FnOnce(File) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let unwritten = |error: io::Error| {
+        let message = format!("{} cannot be written", path.display());
+        Failure::new(HResult::E_FAIL, message).because(&error)
+    };
+    // A device or a pipe cannot be replaced by a file.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return write(File::options().write(true).open(path).map_err(unwritten)?);
+    }
+    // What cannot be removed is no reason to fail.
+    let _left = sweep(path);
+    let (partial, file) = begin(path).map_err(unwritten)?;
+    // The lock is that of the open file, which ends with the last of its descriptors.
+    let lock = file.try_clone().map_err(unwritten)?;
+    let done = write(file).and_then(|()| fs::rename(&partial, path).map_err(unwritten));
+    if done.is_err() {
+        // The first failure says more.
+        let _left = fs::remove_file(&partial);
+    }
+    drop(lock);
+    done
+}
+
+/// Makes the file beside `path`, and locks it.
+fn begin(path: &Path) -> io::Result<(PathBuf, File)> {
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(format!("{PARTIAL}{}", process::id()));
+    let partial = PathBuf::from(partial);
+    loop {
+        // Whatever the mask is, no other user can write to what root may load again.
+        let mut options = File::options();
+        let options = options.write(true).create_new(true).mode(0o644);
+        let file = options.open(&partial)?;
+        // Before it was locked, another process may have taken it for one that was left.
+        let is_ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if is_ours && file.metadata()?.nlink() > 0 {
+            return Ok((partial, file));
+        }
+    }
+}
+
+/// Removes what killed processes left that wrote the file `path`.
+fn sweep(path: &Path) -> io::Result<()> {
+    let Some(name) = path.file_name() else {
+        return Ok(());
+    };
+    let folder = path.parent().filter(|path| !path.as_os_str().is_empty());
+    let start = [name.as_bytes(), PARTIAL.as_bytes()].concat();
+    for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+        let entry = entry?;
+        let found = entry.file_name();
+        let number = found.as_bytes().strip_prefix(&*start);
+        let is_left = |number: &[u8]| !number.is_empty() && number.iter().all(u8::is_ascii_digit);
+        if !number.is_some_and(is_left) {
+            continue;
+        }
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let flags = flags.bits().cast_signed();
+        let opened = File::options()
+            .write(true)
+            .custom_flags(flags)
+            .open(entry.path());
+        let Ok(file) = opened else { continue };
+        let about = file.metadata()?;
+        // In a directory that others may write to it may be theirs.
+        let is_own = about.is_file() && about.uid() == geteuid().as_raw();
+        if is_own && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, os::unix::fs::symlink};
+
+    use super::*;
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        for name in [
+            "a.partial-1",
+            "a.partial-",
+            "a.partial-x",
+            "b.partial-1",
+            "a.partial-12",
+        ] {
+            fs::write(at(name), name).unwrap();
+        }
+        symlink(at("b.partial-1"), at("a.partial-3")).unwrap();
+        let busy = File::open(at("a.partial-12")).unwrap();
+        flock(&busy, FlockOperation::LockExclusive).unwrap();
+        to_file(&at("a"), |mut file| {
+            file.write_all(b"new").unwrap();
+            let own = at(&format!("a.partial-{}", process::id()));
+            assert!(own.exists());
+            // Another one that writes the same file leaves this one alone.
+            sweep(&at("a")).unwrap();
+            assert!(own.exists());
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read(at("a")).unwrap(), b"new");
+        let names = fs::read_dir(place.path()).unwrap();
+        let mut names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        let kept = [
+            "a",
+            "a.partial-",
+            "a.partial-12",
+            "a.partial-3",
+            "a.partial-x",
+            "b.partial-1",
+        ];
+        assert_eq!(names, kept);
+    }
+}
