@@ -31,7 +31,8 @@ use rustix::{
 };
 
 use crate::{
-    disk, exit,
+    disk::{self, Controllers},
+    exit,
     grants::Grantee,
     pipe,
     protocol::{WorkerAnswer, WorkerRequest},
@@ -60,6 +61,8 @@ pub(crate) struct VmMachine {
     child: Mutex<Option<Child>>,
     /// What files are granted to.
     grantee: Grantee,
+    /// The names of its SCSI controllers.
+    controllers: Controllers,
 }
 
 impl VmMachine {
@@ -84,6 +87,7 @@ impl VmMachine {
             process,
             child: Mutex::new(child),
             grantee,
+            controllers: controllers(&request.document),
         })
     }
 
@@ -214,6 +218,13 @@ pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
 pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     machine.is_some_and(|machine| machine.guest_connection.is_some())
+}
+
+/// The SCSI controllers of a document that a machine was made from.
+fn controllers(document: &ComputeSystem) -> Controllers {
+    let machine = document.virtual_machine.as_ref();
+    let controllers = machine.and_then(|machine| Controllers::of_machine(machine).ok());
+    controllers.unwrap_or_default()
 }
 
 /// A machine has no sockets of programs.
@@ -358,7 +369,7 @@ impl Machine for VmMachine {
     }
 
     fn modify(&self, change: &HostChange) -> Result<(), Failure> {
-        match modify::read(change)? {
+        match modify::read(change, &self.controllers)? {
             Change::Attach(attached) => {
                 let file = disk::open(&attached, &self.grantee)?;
                 let asked = self

@@ -9,6 +9,7 @@ mod disks;
 mod grants;
 mod guest;
 mod host;
+mod media;
 mod shares;
 mod uefi;
 

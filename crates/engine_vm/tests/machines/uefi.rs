@@ -6,12 +6,18 @@ use hcs_engine::engine::Exit;
 use hcs_schema::HResult;
 use serde_json::json;
 
-use crate::{cases::Case, host::Host};
+use crate::{cases::Case, host::Host, media};
 
-pub(crate) const CASES: &[Case] = &[(
-    "firmware_boots_the_disk_that_is_named_and_keeps_its_variables",
-    firmware_boots_the_disk_that_is_named_and_keeps_its_variables,
-)];
+pub(crate) const CASES: &[Case] = &[
+    (
+        "firmware_boots_the_disk_that_is_named_and_keeps_its_variables",
+        firmware_boots_the_disk_that_is_named_and_keeps_its_variables,
+    ),
+    (
+        "firmware_boots_images_of_every_kind_on_controllers_that_clients_name",
+        firmware_boots_images_of_every_kind_on_controllers_that_clients_name,
+    ),
+];
 
 const SECTOR: usize = 512;
 
@@ -157,4 +163,46 @@ fn firmware_boots_the_disk_that_is_named_and_keeps_its_variables() {
     // With what it has kept it boots the disk that is named as well.
     boot(0, "first \n");
     assert_eq!(fs::read(path("state")).unwrap().len(), state.len());
+}
+
+/// The machine as multipass and HelloHCS describe it: a disk, and an optical disk on a controller of its own.
+fn firmware_boots_images_of_every_kind_on_controllers_that_clients_name() {
+    let host = Host::new();
+    let path = |name: &str| host.place.path().join(name);
+    let kinds = [
+        ("vhdx", b"vhdx  \n"),
+        ("vpc", b"vhd   \n"),
+        ("qcow2", b"qcow2 \n"),
+    ];
+    for (format, text) in kinds {
+        let name = String::from_utf8_lossy(text);
+        fs::write(path("raw"), disk(text)).unwrap();
+        media::convert(
+            &path("raw"),
+            format,
+            &path(&format!("disk.{}", name.trim())),
+        );
+    }
+    fs::write(path("disc.iso"), media::optical(&disk(b"iso   \n"))).unwrap();
+    let boot = |controller: &str, image: &str, text: &str| {
+        for name in [image, "disc.iso"] {
+            host.grant("a machine", &path(name));
+        }
+        let running = host.start_with(|machine| {
+            let this = json!({"DeviceType": "ScsiDrive", "DevicePath": controller, "DiskNumber": 0});
+            machine["Chipset"] = json!({"Uefi": {"BootThis": this, "Console": "ComPort1"}});
+            machine["ComputeTopology"]["Memory"]["SizeInMB"] = json!(128);
+            machine["Devices"]["Scsi"] = json!({
+                "Primary disk": {"Attachments": {"0": {"Type": "VirtualDisk", "Path": path(image)}}},
+                "cloud-init iso file": {"Attachments": {"0": {"Type": "Iso", "Path": path("disc.iso"), "ReadOnly": true}}},
+            });
+        });
+        let mut com = host.com();
+        com.read_to(text);
+        com.say("o");
+        assert_eq!(running.end(), Exit::PowerOff);
+    };
+    boot("Primary disk", "disk.vhdx", "vhdx  \n");
+    boot("Primary disk", "disk.vhd", "vhd   \n");
+    boot("cloud-init iso file", "disk.qcow2", "iso   \n");
 }
