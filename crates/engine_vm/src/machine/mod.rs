@@ -4,6 +4,7 @@ mod cards;
 pub(crate) mod control;
 mod guest;
 mod modify;
+mod picture;
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -61,6 +62,8 @@ pub(crate) struct VmMachine {
     child: Mutex<Option<Child>>,
     /// What files are granted to.
     grantee: Grantee,
+    /// Whether its document has a screen.
+    has_screen: bool,
     /// The names of its SCSI controllers.
     controllers: Controllers,
 }
@@ -87,6 +90,7 @@ impl VmMachine {
             process,
             child: Mutex::new(child),
             grantee,
+            has_screen: has_screen(&request.document),
             controllers: controllers(&request.document),
         })
     }
@@ -218,6 +222,12 @@ pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
 pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     machine.is_some_and(|machine| machine.guest_connection.is_some())
+}
+
+fn has_screen(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    let devices = machine.and_then(|machine| machine.devices.as_ref());
+    devices.is_some_and(|devices| devices.video_monitor.is_some())
 }
 
 /// The SCSI controllers of a document that a machine was made from.
@@ -361,7 +371,10 @@ impl Machine for VmMachine {
     }
 
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
-        Ok(self.record.groups.property(self.record.created_at(), kind))
+        match kind {
+            SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
+            _ => Ok(self.record.groups.property(self.record.created_at(), kind)),
+        }
     }
 
     fn memory_kills(&self) -> MemoryKills {

@@ -10,6 +10,7 @@ mod grants;
 mod guest;
 mod host;
 mod media;
+mod memory;
 mod shares;
 mod uefi;
 
@@ -23,6 +24,7 @@ fn main() {
         .iter()
         .chain(disks::CASES)
         .chain(grants::CASES)
+        .chain(memory::CASES)
         .chain(shares::CASES)
         .chain(uefi::CASES)
         .map(|(name, case)| {

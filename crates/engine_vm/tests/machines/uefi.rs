@@ -2,8 +2,12 @@
 
 use std::fs;
 
-use hcs_engine::engine::Exit;
-use hcs_schema::HResult;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hcs_engine::engine::{Exit, Machine};
+use hcs_schema::{
+    HResult,
+    documents::{PauseOptions, SystemPropertyType},
+};
 use serde_json::json;
 
 use crate::{cases::Case, host::Host, media};
@@ -20,6 +24,10 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 const SECTOR: usize = 512;
+
+/// The screen.
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 720;
 
 /// A file system of 8 MB: reserved sector, two tables, the root directory, clusters of a sector each.
 const SECTORS: u16 = 16_384;
@@ -192,6 +200,12 @@ fn firmware_boots_images_of_every_kind_on_controllers_that_clients_name() {
             let this = json!({"DeviceType": "ScsiDrive", "DevicePath": controller, "DiskNumber": 0});
             machine["Chipset"] = json!({"Uefi": {"BootThis": this, "Console": "ComPort1"}});
             machine["ComputeTopology"]["Memory"]["SizeInMB"] = json!(128);
+            let memory = &mut machine["ComputeTopology"]["Memory"];
+            memory["Backing"] = json!("Virtual");
+            machine["Devices"]["Keyboard"] = json!({});
+            machine["Devices"]["Mouse"] = json!({});
+            machine["Devices"]["VideoMonitor"] =
+                json!({"HorizontalResolution": WIDTH, "VerticalResolution": HEIGHT});
             machine["Devices"]["Scsi"] = json!({
                 "Primary disk": {"Attachments": {"0": {"Type": "VirtualDisk", "Path": path(image)}}},
                 "cloud-init iso file": {"Attachments": {"0": {"Type": "Iso", "Path": path("disc.iso"), "ReadOnly": true}}},
@@ -199,10 +213,30 @@ fn firmware_boots_images_of_every_kind_on_controllers_that_clients_name() {
         });
         let mut com = host.com();
         com.read_to(text);
+        check_pictures(&*running.machine);
         com.say("o");
         assert_eq!(running.end(), Exit::PowerOff);
     };
     boot("Primary disk", "disk.vhdx", "vhdx  \n");
     boot("Primary disk", "disk.vhd", "vhd   \n");
     boot("cloud-init iso file", "disk.qcow2", "iso   \n");
+}
+
+/// What is on the screen: a picture each time it is asked for, the same one while nothing changes, and also of a machine
+/// that stands still, whose QEMU closes no files.
+fn check_pictures(machine: &dyn Machine) {
+    let picture = || {
+        let properties = machine.property(SystemPropertyType::ConsoleImage).unwrap();
+        let image = properties.unwrap().console_image.unwrap().image.unwrap();
+        STANDARD.decode(image).unwrap()
+    };
+    let first = picture();
+    assert_eq!(first[..8], *b"\x89PNG\r\n\x1a\n");
+    let side = |at: usize| u32::from_be_bytes(first[at..at + 4].try_into().unwrap());
+    assert_eq!((side(16), side(20)), (WIDTH, HEIGHT));
+    machine.pause(&PauseOptions::default()).unwrap();
+    for _ in 0..20 {
+        assert!(picture() == first, "the picture is another one");
+    }
+    machine.resume().unwrap();
 }

@@ -111,6 +111,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 Refused("the services of Hyper-V's integration components are not offered"),
             ),
             ("Document", Supported),
+            ("ConsoleImage", Supported),
         ],
     ),
 ];

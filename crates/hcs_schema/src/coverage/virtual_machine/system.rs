@@ -11,6 +11,14 @@ const NO_KEYS: Coverage = Refused("the signatures of what the firmware boots are
 const ONLY_DISKS: Coverage = Refused("the firmware boots SCSI disks");
 const NOT_YET: Coverage = Refused("virtual machines have no such device yet");
 
+const ON_BOARD: Coverage = WithoutEffect(
+    "the board always has one; what the screen shows is seen, but no key reaches the guest",
+);
+
+const NO_REMOTE_DESKTOP: Coverage = WithoutEffect(
+    "no remote desktop is offered: nothing listens at its pipe; \"ConsoleImage\" shows what is on the screen",
+);
+
 const NOT_TOLD: Coverage = WithoutEffect("no guest program is known that depends on it");
 
 const NO_HYPERV: Coverage = Refused("QEMU has nothing that corresponds to it");
@@ -291,14 +299,22 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("LowMmioGapInMB", LAYOUT),
             ("HighMmioBaseInMB", LAYOUT),
             ("HighMmioGapInMB", LAYOUT),
-            (
-                "Backing",
-                Refused("memory is taken from the host when the guest touches it first"),
-            ),
+            ("Backing", Supported),
             ("SlitType", Refused("the guest has one NUMA node")),
             (
                 "HostingProcessNameSuffix",
                 WithoutEffect("QEMU's process is named after the runtime id"),
+            ),
+        ],
+    ),
+    (
+        "MemoryBackingType",
+        &[
+            ("Physical", Supported),
+            ("Virtual", Supported),
+            (
+                "Hybrid",
+                Refused("all of the memory is held, or none: \"Physical\" or \"Virtual\""),
             ),
         ],
     ),
@@ -373,11 +389,11 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Scsi", Supported),
             ("VirtualPMem", NOT_YET),
             ("NetworkAdapters", Supported),
-            ("VideoMonitor", NOT_YET),
-            ("Keyboard", NOT_YET),
-            ("Mouse", NOT_YET),
+            ("VideoMonitor", Supported),
+            ("Keyboard", ON_BOARD),
+            ("Mouse", ON_BOARD),
             ("HvSocket", Supported),
-            ("EnhancedModeVideo", NOT_YET),
+            ("EnhancedModeVideo", NO_REMOTE_DESKTOP),
             ("GuestCrashReporting", NOT_YET),
             ("VirtualSmb", NOT_YET),
             ("Plan9", Supported),
@@ -389,6 +405,14 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "KernelIntegration",
                 Refused("it was dropped from the schema"),
             ),
+        ],
+    ),
+    (
+        "VideoMonitor",
+        &[
+            ("HorizontalResolution", Supported),
+            ("VerticalResolution", Supported),
+            ("ConnectionOptions", NO_REMOTE_DESKTOP),
         ],
     ),
     ("Plan9", &[("Shares", Supported)]),
