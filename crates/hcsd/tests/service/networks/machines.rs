@@ -1,5 +1,7 @@
 //! Network adapters of virtual machines: real guests in QEMU on networks of the service.
 
+mod faults;
+
 use std::{
     io::Read as _,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
