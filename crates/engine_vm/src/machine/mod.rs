@@ -313,6 +313,12 @@ impl Machine for VmMachine {
         self.ask("made to crash", &WorkerRequest::Crash).map(drop)
     }
 
+    fn can_be_saved(&self) -> Result<(), Failure> {
+        let message = "virtual machines cannot be saved: QEMU refuses it for each with a device for vsock, which is not \
+                       migratable (vhost-user-vsock), and for each with a VHD or VHDX image";
+        Err(Failure::new(HResult::E_NOTIMPL, message))
+    }
+
     fn kill(&self) -> Result<(), Failure> {
         // QEMU ends with its worker, even where there are no control groups.
         let killed = match pidfd_send_signal(&self.process, Signal::KILL) {

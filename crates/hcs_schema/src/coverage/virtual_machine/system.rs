@@ -1,5 +1,6 @@
 //! The documents that create a virtual machine.
 
+use super::lifecycle::NOT_SAVED;
 use crate::coverage::{
     Coverage::{self, Refused, Supported, WithoutEffect},
     Entries,
@@ -75,10 +76,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 WithoutEffect("the services of Hyper-V's integration components are not offered"),
             ),
             ("GuestState", Supported),
-            (
-                "RestoreState",
-                Refused("virtual machines cannot be saved and restored yet"),
-            ),
+            ("RestoreState", NOT_SAVED),
             (
                 "RegistryChanges",
                 Refused("a Linux guest has no registry; the settings would be lost"),
