@@ -1,5 +1,5 @@
-//! `-device bochs-display`: a screen. It is a bare frame buffer, which firmware and guests have drivers for, without the
-//! registers and the program of a VGA card.
+//! `-device bochs-display`: a screen. It is a bare frame buffer, which firmware and guests have drivers for, without
+//! the registers and the program of a VGA card.
 
 use super::Switch;
 use crate::screen::Screen;

@@ -1,7 +1,7 @@
 //! SCSI controllers by the names that a document gives them.
 //!
-//! Clients call them by number, by the GUIDs that Windows has for them, or as they like: "Primary disk". Such a name has
-//! the first number that no other of the document has.
+//! Clients call them by number, by the GUIDs that Windows has for them, or as they like: "Primary disk". Such a name
+//! has the first number that no other of the document has.
 
 use std::collections::BTreeMap;
 

@@ -98,8 +98,8 @@ impl<'a> Steps<'a> {
                 Place::Free
             }
             Ok(_) => Place::Leaving,
-            // A guest that has not answered an earlier request is busy, as is one that starts. An answer that is late may
-            // say so as well.
+            // A guest that has not answered an earlier request is busy, as is one that starts. An answer that is late
+            // may say so as well.
             Err(_) => Place::Unasked,
         }
     }

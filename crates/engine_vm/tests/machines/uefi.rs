@@ -222,8 +222,8 @@ fn firmware_boots_images_of_every_kind_on_controllers_that_clients_name() {
     boot("cloud-init iso file", "disk.qcow2", "iso   \n");
 }
 
-/// What is on the screen: a picture each time it is asked for, the same one while nothing changes, and also of a machine
-/// that stands still, whose QEMU closes no files.
+/// What is on the screen: a picture each time it is asked for, the same one while nothing changes, and also of a
+/// machine that stands still, whose QEMU closes no files.
 fn check_pictures(machine: &dyn Machine) {
     let picture = || {
         let properties = machine.property(SystemPropertyType::ConsoleImage).unwrap();
