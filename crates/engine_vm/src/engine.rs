@@ -41,7 +41,7 @@ use crate::{
     identity::Living,
     machine::{self, VmMachine, control},
     pipe,
-    plan::{Boot, Plan, plan},
+    plan::{BACKING, Boot, Plan, plan},
     protocol::{self, Report, Setup},
     record::Record,
     worker,
@@ -93,6 +93,9 @@ impl VmEngine {
         as_root()?;
         let plan = plan(&request.document, self.accelerator())?;
         let program = host::qemu(&self.config)?;
+        if plan.holds_memory {
+            host::has_memory(plan.memory_mb, BACKING)?;
+        }
         self.config.users.check(&self.config.others)?;
         let identity = self.identity_of(&request.id);
         let held = self.living.hold(identity.user, &request.id)?;
@@ -162,6 +165,8 @@ impl VmEngine {
                 controllers: plan.controllers.clone(),
                 disks: plan.disks.iter().map(|attached| attached.disk).collect(),
                 network_ports: plan.network_ports,
+                screen: plan.screen,
+                holds_memory: plan.holds_memory,
             },
             program: program.display().to_string(),
             user: user.unwrap_or(self.config.users.first),

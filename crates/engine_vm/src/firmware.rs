@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use crate::{
-    disk::{self, Attached, Place, Wrong},
+    disk::{self, Attached, Controllers, Place, Wrong},
     grants::Grantee,
     plan::Named,
 };
@@ -88,7 +88,8 @@ impl Firmware {
         disks: &[Attached],
     ) -> Result<Self, Wrong> {
         let all = disks.iter().map(|attached| attached.disk.place);
-        let order = match chosen(uefi)? {
+        let controllers = Controllers::of_machine(machine)?;
+        let order = match chosen(uefi, &controllers)? {
             Some(place) if all.clone().any(|known| known == place) => vec![place],
             Some(Place { controller, slot }) => {
                 let message = format!(
@@ -112,7 +113,7 @@ impl Firmware {
 }
 
 /// The disk that is to be booted: `Scsi(0,1)`, or the name of a controller with the number of the disk.
-fn chosen(uefi: &Uefi) -> Result<Option<Place>, Wrong> {
+fn chosen(uefi: &Uefi, controllers: &Controllers) -> Result<Option<Place>, Wrong> {
     let Some(entry) = &uefi.boot_this else {
         return Ok(None);
     };
@@ -137,7 +138,7 @@ fn chosen(uefi: &Uefi) -> Result<Option<Place>, Wrong> {
     };
     let wrong = |why: String| (format!("{BOOT_THIS}/DevicePath"), why);
     Ok(Some(Place {
-        controller: disk::controller(controller).map_err(|(_, why)| wrong(why))?,
+        controller: controllers.number(controller).map_err(wrong)?,
         slot: disk::slot(&slot).map_err(wrong)?,
     }))
 }
@@ -288,6 +289,13 @@ mod tests {
         assert_eq!(order(this("Scsi(1,1)", 0)), ["disk1-1"]);
         assert_eq!(order(this("0", 2)), ["disk0-2"]);
         assert_eq!(order(this("", 0)), ["disk0-0"]);
+        let named = json!({"Primary disk": {"Attachments": {"0": {"Path": "/a"}}}, "cloud-init": {"Attachments": {"0": {"Path": "/b"}}}});
+        let chosen = |path: &str| firmware(&this(path, 0), &named).map(|firmware| firmware.order);
+        assert_eq!(chosen("cloud-init").unwrap()[0].node(), "disk1-0");
+        assert_eq!(
+            chosen("Secondary").unwrap_err().0,
+            format!("{BOOT_THIS}/DevicePath")
+        );
         let firmware = firmware(&this("", 0), &scsi).unwrap();
         assert!(firmware.is_transient && firmware.state.unwrap().path == "/s");
     }

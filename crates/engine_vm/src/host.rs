@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hcs_engine::memory::host_memory;
 use hcs_schema::{Failure, HResult};
 
 use crate::{config::EngineConfig, shares::Owner};
@@ -43,6 +44,26 @@ pub(crate) fn qemu(config: &EngineConfig) -> Result<PathBuf, Failure> {
              dnf install qemu-kvm (Fedora), or name the program in the configuration (qemu, in [vm])",
         )
     })
+}
+
+/// Whether the host has so much memory now.
+///
+/// # Errors
+/// `E_OUTOFMEMORY`: it has less.
+pub(crate) fn has_memory(megabytes: u64, pointer: &str) -> Result<(), Failure> {
+    // What the kernel does not tell is no reason to refuse.
+    let Ok(memory) = host_memory() else {
+        return Ok(());
+    };
+    let available = memory.available >> 20;
+    if megabytes <= available {
+        return Ok(());
+    }
+    let message = format!(
+        "the virtual machine is to hold {megabytes} MB of memory, and the host has {available} MB: ask for less, or leave \
+         \"Physical\" out"
+    );
+    Err(Failure::new(HResult::E_OUTOFMEMORY, message.clone()).cause_at(pointer, message))
 }
 
 /// The group of users that are in none.

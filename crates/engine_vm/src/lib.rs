@@ -39,6 +39,7 @@ mod plan;
 mod protocol;
 mod qmp;
 mod record;
+mod screen;
 mod shares;
 mod sys;
 pub mod worker;

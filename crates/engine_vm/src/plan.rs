@@ -6,7 +6,7 @@
 use engine_container::shared::MachineLimits;
 use hcs_schema::{
     Failure, HResult,
-    documents::{ComputeSystem, VirtualMachine, VirtualMachineProcessor},
+    documents::{ComputeSystem, MemoryBackingType, VirtualMachine, VirtualMachineProcessor},
 };
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     firmware::Firmware,
     hv_socket::Rules,
     pipe::PipeName,
+    screen::Screen,
     shares::{self, MOST_CONNECTIONS, Share},
 };
 
@@ -25,6 +26,7 @@ const COMMAND_LINE: &str = "/VirtualMachine/Chipset/LinuxKernelDirect/KernelCmdL
 const UEFI: &str = "/VirtualMachine/Chipset/Uefi";
 const STATE: &str = "/VirtualMachine/GuestState/GuestStateFilePath";
 const MEMORY: &str = "/VirtualMachine/ComputeTopology/Memory/SizeInMB";
+pub(crate) const BACKING: &str = "/VirtualMachine/ComputeTopology/Memory/Backing";
 const PROCESSORS: &str = "/VirtualMachine/ComputeTopology/Processor";
 const ADAPTERS: &str = "/VirtualMachine/Devices/NetworkAdapters";
 const COM_PORTS: &str = "/VirtualMachine/Devices/ComPorts";
@@ -111,6 +113,10 @@ pub(crate) struct Plan {
     pub(crate) shares: Option<Vec<(Share, String)>>,
     /// Places for network cards, which the service plugs in.
     pub(crate) network_ports: usize,
+    /// Its screen.
+    pub(crate) screen: Option<Screen>,
+    /// Whether its memory is taken from the host before it starts, and kept.
+    pub(crate) holds_memory: bool,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -132,6 +138,9 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         Rules::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     let shares =
         shares::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let screen =
+        Screen::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let beside_mb = screen.map_or(0, Screen::memory_mb);
     Ok(Plan {
         boot,
         memory_mb,
@@ -142,8 +151,10 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         hv_socket,
         shares,
         network_ports: network_ports(machine)?,
+        screen,
+        holds_memory: holds_memory(machine),
         stops_on_reset: machine.stop_on_reset != Some(false),
-        limits: limits(machine, memory_mb, processors, accelerator)?,
+        limits: limits(machine, memory_mb + beside_mb, processors, accelerator)?,
     })
 }
 
@@ -207,6 +218,13 @@ fn memory(machine: &VirtualMachine) -> Result<u64, Failure> {
         ));
     }
     Ok(size)
+}
+
+/// Whether the machine is to have all of its memory from the start, none of it swapped out.
+fn holds_memory(machine: &VirtualMachine) -> bool {
+    let topology = machine.compute_topology.as_ref();
+    let memory = topology.and_then(|topology| topology.memory.as_ref());
+    memory.and_then(|memory| memory.backing) == Some(MemoryBackingType::Physical)
 }
 
 fn processor(machine: &VirtualMachine) -> Option<&VirtualMachineProcessor> {

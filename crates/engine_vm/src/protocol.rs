@@ -35,6 +35,9 @@ pub(crate) const SOCKET: &str = "worker.sock";
 /// Ports of the host for the standard streams of processes in the guest.
 pub(crate) const STDIO_PORTS: RangeInclusive<u32> = 0x4001_0000..=0x7fff_ffff;
 
+/// The largest picture of a screen, in bytes: a client gets it in one message, in longer words.
+pub(crate) const LARGEST_PICTURE: u64 = 8 << 20;
+
 /// The longest message, in bytes.
 const LONGEST: usize = 64 << 10;
 
@@ -125,12 +128,14 @@ pub(crate) enum WorkerRequest {
     Plug(String, [u8; 6]),
     /// Take the network card of this name away.
     Unplug(String),
+    /// Hand over a picture of the screen.
+    TakePicture,
 }
 
 /// What a worker says to that.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WorkerAnswer {
-    /// It was done; a stream that was asked for comes along.
+    /// It was done; a stream or file that was asked for comes along.
     Done,
     /// The guest has not dialled.
     NotThere,
@@ -203,6 +208,7 @@ mod tests {
         argv::{Accelerator, BoardBoot},
         disk::format::Format,
         hv_socket::MOST_SERVICES,
+        screen::Screen,
     };
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -272,6 +278,11 @@ mod tests {
                 controllers: vec![0, 1, 2, 3],
                 disks: disks.collect(),
                 network_ports: 8,
+                screen: Some(Screen {
+                    width: u16::MAX,
+                    height: u16::MAX,
+                }),
+                holds_memory: true,
             },
             program: "x".repeat(256),
             user: u32::MAX,

@@ -10,9 +10,9 @@ use crate::{
         attach::Attach, commit::Commit, completion::Completion, console::Console, cp::Cp,
         create::Create, events::Events, exec::Exec, explain::Explain, guest_image::GuestImage,
         help::Help, image::Image, inspect::Inspect, list::List, logs::Logs, man::Man,
-        network::Network, pause::Pause, ps::Ps, resume::Resume, run::Run, service::Service,
-        shutdown::Shutdown, signal::Signal, start::Start, stats::Stats, terminate::Terminate,
-        update::Update, validate::Validate, version::Version, wait::Wait,
+        network::Network, pause::Pause, ps::Ps, resume::Resume, run::Run, screenshot::Screenshot,
+        service::Service, shutdown::Shutdown, signal::Signal, start::Start, stats::Stats,
+        terminate::Terminate, update::Update, validate::Validate, version::Version, wait::Wait,
     },
 };
 
@@ -59,6 +59,7 @@ pub(crate) enum Verb {
     Logs(Logs),
     Attach(Attach),
     Console(Console),
+    Screenshot(Screenshot),
     Cp(Cp),
     List(List),
     Ps(Ps),
@@ -135,6 +136,7 @@ impl Verb {
             Self::Logs(verb) => verb.run(),
             Self::Attach(verb) => verb.run(),
             Self::Console(verb) => verb.run(),
+            Self::Screenshot(verb) => verb.run(),
             Self::Cp(verb) => verb.run(),
             Self::List(verb) => verb.run(),
             Self::Ps(verb) => verb.run(),

@@ -3,6 +3,7 @@
 //! A rule is a list of expressions over registers: each loads something, compares, looks something up or ends the rule.
 //! An expression that does not hold ends its rule without a verdict.
 
+use super::tables::interface;
 use crate::netlink::Batch;
 
 /// The first register of 4 bytes; those behind it follow.
@@ -104,6 +105,31 @@ impl Expressions<'_> {
     /// The interface it came in by is in the set, or is not.
     pub(super) fn came_in(&mut self, set: &str, contained: bool) -> &mut Self {
         self.meta(meta::IN, REGISTER).look_up(set, contained)
+    }
+
+    /// It came in by this interface.
+    pub(super) fn came_in_by(&mut self, name: &str) -> &mut Self {
+        self.meta(meta::IN, REGISTER)
+            .compare(EQUAL, &interface(name))
+    }
+
+    /// All that came to this rule so far was faster than so many bytes a second.
+    pub(super) fn is_faster(&mut self, rate: u64) -> &mut Self {
+        const SECOND: u64 = 1;
+        const OF_BYTES: u32 = 1;
+        const INVERTED: u32 = 1;
+        /// Bytes that may come at once, beside those of a second.
+        const BURST: u32 = 256 << 10;
+        /// No link is as fast, and the kernel refuses more.
+        const FASTEST: u64 = 10_000_000_000;
+        self.add("limit", |batch| {
+            batch
+                .bytes(1, &rate.min(FASTEST).to_be_bytes())
+                .bytes(2, &SECOND.to_be_bytes())
+                .big(3, BURST)
+                .big(4, OF_BYTES)
+                .big(5, INVERTED);
+        })
     }
 
     /// The interface it leaves by is in the set, or is not.

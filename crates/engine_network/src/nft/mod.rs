@@ -46,6 +46,8 @@ pub struct Rules {
     pub(crate) published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
+    /// Bytes a second that may come in by a port of a bridge.
+    pub(crate) limited: BTreeMap<String, u64>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
 }
@@ -80,6 +82,9 @@ impl Rules {
             rules
                 .ports
                 .insert(endpoint.link.clone(), (endpoint.mac, addresses.collect()));
+            if let Some(rate) = endpoint.bandwidth {
+                rules.limited.insert(endpoint.link.clone(), rate);
+            }
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings

@@ -457,6 +457,7 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
 
 /// The table where each port is held to its own addresses, whatever the container behind it sends.
 fn ports(table: &mut Table<'_>, rules: &Rules) {
+    rates(table, rules);
     table.set("held", &[INTERFACE], 16, 0, None);
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
@@ -524,6 +525,24 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
             .accept()
     });
     table.rule(chain, |rule| rule.came_in("held", true).drop());
+}
+
+/// How fast endpoints send. A container's own link waits with what is too fast; that of a guest is the guest's, so here
+/// it is dropped. What a container's link lets through is let through here: more may come at once.
+fn rates(table: &mut Table<'_>, rules: &Rules) {
+    if rules.limited.is_empty() {
+        return;
+    }
+    let chain = "rates";
+    let hook = Hook {
+        kind: "filter",
+        number: 0,
+        priority: -310,
+    };
+    table.chain(chain, &hook);
+    for (port, rate) in &rules.limited {
+        table.rule(chain, |rule| rule.came_in_by(port).is_faster(*rate).drop());
+    }
 }
 
 /// Addresses are given by the service: no container answers others that ask a server for one.

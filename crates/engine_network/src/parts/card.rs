@@ -29,18 +29,16 @@ impl Card<'_> {
 impl Part for Card<'_> {
     fn check(&self, host: &mut Host) -> Result<(), Failure> {
         let endpoint = self.0;
-        let policy = match (endpoint.access.is_empty(), endpoint.bandwidth) {
-            (false, _) => "ACL",
-            (true, Some(_)) => "QOS",
-            (true, None) => return self.is_there(host).map(drop),
-        };
+        if endpoint.access.is_empty() {
+            return self.is_there(host).map(drop);
+        }
         let message = format!(
-            "the endpoint {} has the policy {policy}, which only endpoints of containers have: it is kept inside of their \
+            "the endpoint {} has the policy ACL, which only endpoints of containers have: it is kept inside of their \
              namespaces, and a virtual machine has a kernel of its own; take the policy away",
             endpoint.id
         );
         Err(Failure::new(HResult::NOT_SUPPORTED, message)
-            .on_record("endpoints of virtual machines have neither ACL nor QOS"))
+            .on_record("endpoints of virtual machines have no ACL"))
     }
 
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 mod accel;
 mod action;
 pub(crate) mod blockdev;
+mod device_bochs_display;
 mod device_isa_serial;
 mod device_pvpanic;
 mod device_vhost_user_vsock_pci;
@@ -23,7 +24,10 @@ use std::os::fd::RawFd;
 
 use serde::{Deserialize, Serialize};
 
-use crate::disk::{Disk, Place};
+use crate::{
+    disk::{Disk, Place},
+    screen::Screen,
+};
 pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
 
 /// What a machine is to be, as far as QEMU has to know.
@@ -48,6 +52,12 @@ pub(crate) struct Board {
     /// Places for network cards.
     #[serde(default)]
     pub(crate) network_ports: usize,
+    /// Its screen.
+    #[serde(default)]
+    pub(crate) screen: Option<Screen>,
+    /// Whether all of its memory is taken from the host before it starts, and kept.
+    #[serde(default)]
+    pub(crate) holds_memory: bool,
 }
 
 /// What the board begins with.
@@ -138,6 +148,9 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
     }
     parts.push(Box::new(network_ports::NetworkPorts(board.network_ports)));
+    if let Some(screen) = board.screen {
+        parts.push(Box::new(device_bochs_display::Display(screen)));
+    }
     parts
 }
 
@@ -232,6 +245,11 @@ mod tests {
             controllers: vec![0, 2],
             disks: vec![disk(0, Format::Qcow2, false), disk(3, Format::Raw, true)],
             network_ports: 1,
+            screen: Some(Screen {
+                width: 1280,
+                height: 720,
+            }),
+            holds_memory: true,
         };
         let numbers = Numbers {
             memory: 5,
@@ -259,7 +277,8 @@ mod tests {
             -add-fd fd=13,set=4 -blockdev RAW -device OPTICAL \
             -device pcie-root-port,id=rp0,chassis=1,slot=1 \
             -chardev socket,id=vs0,fd=11 -device vhost-user-vsock-pci,id=vsk0,chardev=vs0,bus=rp0 \
-            -device pcie-root-port,id=np0,chassis=2,slot=2";
+            -device pcie-root-port,id=np0,chassis=2,slot=2 \
+            -device bochs-display,id=screen,xres=1280,yres=720,vgamem=16M";
         let words: Vec<String> = argv(&board, &numbers);
         let objects = words.iter().filter(|word| word.starts_with('{'));
         let objects = objects.map(|word| serde_json::from_str(word).unwrap());
@@ -289,6 +308,8 @@ mod tests {
             controllers: Vec::new(),
             disks: Vec::new(),
             network_ports: 0,
+            screen: None,
+            holds_memory: false,
         };
         let numbers = Numbers {
             memory: 5,
@@ -320,6 +341,8 @@ mod tests {
             controllers: vec![0],
             disks: vec![disk(0, Format::Raw, false), disk(3, Format::Raw, true)],
             network_ports: 0,
+            screen: None,
+            holds_memory: false,
         };
         let numbers = Numbers {
             memory: 5,

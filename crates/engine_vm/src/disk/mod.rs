@@ -1,19 +1,22 @@
 //! Disks of a machine: `Devices/Scsi` of its document.
 //!
 //! 1. [`Disk`], [`Place`]: what a document asks for, and where the guest sees it.
-//! 2. `format`: kinds of disk images, and what must not be in their headers. Pure.
-//! 3. `open`: opens an image for QEMU, and locks it.
+//! 2. [`Controllers`]: which controller a name of the document means. Pure.
+//! 3. `format`: kinds of disk images, and what must not be in their headers. Pure.
+//! 4. `open`: opens an image for QEMU, and locks it.
 //!
 //! The kind of an image follows from its name, never from its bytes: a guest can write what it likes to a disk, the
 //! header of another kind as well, and with that name a file of the host. What a header names is refused here, QEMU is
 //! told to open nothing else, and its root has no files of the host.
 
+mod controllers;
 pub(crate) mod format;
 mod open;
 
 use hcs_schema::documents::{Attachment, AttachmentType, VirtualMachine};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use controllers::Controllers;
 use format::Format;
 pub(crate) use open::{lock, open};
 
@@ -24,14 +27,6 @@ const SCSI: &str = "/VirtualMachine/Devices/Scsi";
 const CONTROLLERS: u8 = 4;
 /// Disks of a controller.
 const SLOTS: u8 = 64;
-
-/// The names that clients for Windows give to controllers, in this order.
-const NAMES: [&str; CONTROLLERS as usize] = [
-    "df6d0690-79e5-55b6-a5ec-c1e2f77f580a",
-    "0110f83b-de10-5172-a266-78bca56bf50a",
-    "b5d2d8d4-3a75-51bf-945b-3444dc6b8579",
-    "305891a9-b251-5dfe-91a2-c25d9212275b",
-];
 
 /// Where a guest sees a disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,27 +86,6 @@ impl Place {
     pub(crate) fn file(self) -> u32 {
         1 + u32::from(self.controller) * u32::from(SLOTS) + u32::from(self.slot)
     }
-}
-
-/// The number of the controller that is called `name`.
-///
-/// # Errors
-/// There is none.
-pub(crate) fn controller(name: &str) -> Result<u8, Wrong> {
-    let by_name = (0..)
-        .zip(NAMES)
-        .find(|(_, known)| known.eq_ignore_ascii_case(name));
-    let by_number = || name.parse().ok().filter(|number| *number < CONTROLLERS);
-    by_name
-        .map(|(number, _)| number)
-        .or_else(by_number)
-        .ok_or_else(|| {
-            let message = format!(
-                "{name:?} is no SCSI controller; \"0\" to \"{}\" are, and their GUIDs",
-                CONTROLLERS - 1
-            );
-            (format!("{SCSI}/{name}"), message)
-        })
 }
 
 /// The number of the place that is called `name`.
@@ -178,14 +152,12 @@ pub(crate) fn attached(
 pub(crate) fn of_machine(machine: &VirtualMachine) -> Result<(Vec<u8>, Vec<Attached>), Wrong> {
     let devices = machine.devices.as_ref();
     let asked = devices.and_then(|devices| devices.scsi.as_ref());
-    let (mut controllers, mut disks) = (Vec::new(), Vec::new());
+    let controllers = Controllers::of_machine(machine)?;
+    let mut disks = Vec::new();
     for (name, described) in asked.into_iter().flatten() {
-        let number = controller(name)?;
-        if controllers.contains(&number) {
-            let message = "another controller of the document is the same";
-            return Err((format!("{SCSI}/{name}"), message.to_owned()));
-        }
-        controllers.push(number);
+        let number = controllers
+            .number(name)
+            .map_err(|why| (format!("{SCSI}/{name}"), why))?;
         for (slot, attachment) in described.attachments.iter().flatten() {
             let disk = attached(number, (name, slot), attachment)?;
             let taken = disks
@@ -202,9 +174,8 @@ pub(crate) fn of_machine(machine: &VirtualMachine) -> Result<(Vec<u8>, Vec<Attac
         }
     }
     // The guest finds them in this order.
-    controllers.sort_unstable();
     disks.sort_by_key(|disk| disk.disk.place);
-    Ok((controllers, disks))
+    Ok((controllers.numbers(), disks))
 }
 
 #[cfg(test)]
@@ -261,7 +232,7 @@ mod tests {
     fn what_is_wrong_is_told_by_pointer() {
         let pointer = |scsi: Value| disks(&scsi).unwrap_err().0;
         let one = |name: &str, disk: Value| json!({"0": {"Attachments": {name: disk}}});
-        for name in ["4", "x", "-1", ""] {
+        for name in ["4", "-1", ""] {
             assert_eq!(pointer(json!({name: {}})), format!("{SCSI}/{name}"));
         }
         for name in ["64", "x", "-1", ""] {

@@ -4,6 +4,7 @@ mod cards;
 pub(crate) mod control;
 mod guest;
 mod modify;
+mod picture;
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -31,7 +32,8 @@ use rustix::{
 };
 
 use crate::{
-    disk, exit,
+    disk::{self, Controllers},
+    exit,
     grants::Grantee,
     pipe,
     protocol::{WorkerAnswer, WorkerRequest},
@@ -60,6 +62,10 @@ pub(crate) struct VmMachine {
     child: Mutex<Option<Child>>,
     /// What files are granted to.
     grantee: Grantee,
+    /// Whether its document has a screen.
+    has_screen: bool,
+    /// The names of its SCSI controllers.
+    controllers: Controllers,
 }
 
 impl VmMachine {
@@ -84,6 +90,8 @@ impl VmMachine {
             process,
             child: Mutex::new(child),
             grantee,
+            has_screen: has_screen(&request.document),
+            controllers: controllers(&request.document),
         })
     }
 
@@ -216,6 +224,19 @@ pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     machine.is_some_and(|machine| machine.guest_connection.is_some())
 }
 
+fn has_screen(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    let devices = machine.and_then(|machine| machine.devices.as_ref());
+    devices.is_some_and(|devices| devices.video_monitor.is_some())
+}
+
+/// The SCSI controllers of a document that a machine was made from.
+fn controllers(document: &ComputeSystem) -> Controllers {
+    let machine = document.virtual_machine.as_ref();
+    let controllers = machine.and_then(|machine| Controllers::of_machine(machine).ok());
+    controllers.unwrap_or_default()
+}
+
 /// A machine has no sockets of programs.
 fn no_sockets() -> Failure {
     let message =
@@ -292,6 +313,12 @@ impl Machine for VmMachine {
         self.ask("made to crash", &WorkerRequest::Crash).map(drop)
     }
 
+    fn can_be_saved(&self) -> Result<(), Failure> {
+        let message = "virtual machines cannot be saved: QEMU refuses it for each with a device for vsock, which is not \
+                       migratable (vhost-user-vsock), and for each with a VHD or VHDX image";
+        Err(Failure::new(HResult::E_NOTIMPL, message))
+    }
+
     fn kill(&self) -> Result<(), Failure> {
         // QEMU ends with its worker, even where there are no control groups.
         let killed = match pidfd_send_signal(&self.process, Signal::KILL) {
@@ -350,7 +377,10 @@ impl Machine for VmMachine {
     }
 
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
-        Ok(self.record.groups.property(self.record.created_at(), kind))
+        match kind {
+            SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
+            _ => Ok(self.record.groups.property(self.record.created_at(), kind)),
+        }
     }
 
     fn memory_kills(&self) -> MemoryKills {
@@ -358,7 +388,7 @@ impl Machine for VmMachine {
     }
 
     fn modify(&self, change: &HostChange) -> Result<(), Failure> {
-        match modify::read(change)? {
+        match modify::read(change, &self.controllers)? {
             Change::Attach(attached) => {
                 let file = disk::open(&attached, &self.grantee)?;
                 let asked = self

@@ -10,7 +10,7 @@ use hcs_schema::{
 };
 
 use crate::{
-    disk::{self, Attached, Place},
+    disk::{self, Attached, Controllers, Place},
     hv_socket::{self, Service},
     shares::{self, Share},
 };
@@ -32,14 +32,14 @@ pub(super) enum Change {
     NoPort,
 }
 
-/// Reads a change.
+/// Reads a change of a machine with these SCSI controllers.
 ///
 /// # Errors
 /// The resource is not one of a virtual machine, or a value is wrong.
-pub(super) fn read(change: &HostChange) -> Result<Change, Failure> {
+pub(super) fn read(change: &HostChange, controllers: &Controllers) -> Result<Change, Failure> {
     match &change.action {
-        Action::AttachDisk { place, attachment } => attach(place, attachment),
-        Action::DetachDisk(place) => detach(place),
+        Action::AttachDisk { place, attachment } => attach(controllers, place, attachment),
+        Action::DetachDisk(place) => detach(controllers, place),
         Action::AddShare(asked) => Share::read(asked).map(Change::Share).map_err(in_settings),
         Action::RemoveShare(asked) => shares::name(asked)
             .map(Change::Unshare)
@@ -50,8 +50,12 @@ pub(super) fn read(change: &HostChange) -> Result<Change, Failure> {
     }
 }
 
-fn attach(place: &DiskPlace, attachment: &Attachment) -> Result<Change, Failure> {
-    let number = controller(place)?;
+fn attach(
+    controllers: &Controllers,
+    place: &DiskPlace,
+    attachment: &Attachment,
+) -> Result<Change, Failure> {
+    let number = controller(controllers, place)?;
     let attached = disk::attached(number, (&place.controller, &place.slot), attachment);
     let mut attached = attached.map_err(|(pointer, why)| match pointer.ends_with("/Path") {
         true => wrong("/Settings/Path", why),
@@ -61,14 +65,15 @@ fn attach(place: &DiskPlace, attachment: &Attachment) -> Result<Change, Failure>
     Ok(Change::Attach(attached))
 }
 
-fn detach(place: &DiskPlace) -> Result<Change, Failure> {
-    let controller = controller(place)?;
+fn detach(controllers: &Controllers, place: &DiskPlace) -> Result<Change, Failure> {
+    let controller = controller(controllers, place)?;
     let slot = disk::slot(&place.slot).map_err(|why| wrong(RESOURCE_PATH, why))?;
     Ok(Change::Detach(Place { controller, slot }))
 }
 
-fn controller(place: &DiskPlace) -> Result<u8, Failure> {
-    disk::controller(&place.controller).map_err(|(_, why)| wrong(RESOURCE_PATH, why))
+fn controller(controllers: &Controllers, place: &DiskPlace) -> Result<u8, Failure> {
+    let number = controllers.number(&place.controller);
+    number.map_err(|why| wrong(RESOURCE_PATH, why))
 }
 
 fn set_service(guid: &str, config: Option<&HvSocketServiceConfig>) -> Result<Change, Failure> {
@@ -96,7 +101,10 @@ mod tests {
     fn change(request: &Value) -> Result<Change, Failure> {
         let request = hcs_schema::parse(&request.to_string()).unwrap();
         let modification = Modification::read(request, &VIRTUAL_MACHINE)?;
-        read(&modification.host.unwrap())
+        let machine = json!({"Devices": {"Scsi": {"Primary disk": {}}}}).to_string();
+        let machine = hcs_schema::parse(&machine).unwrap();
+        let controllers = Controllers::of_machine(&machine).unwrap();
+        read(&modification.host.unwrap(), &controllers)
     }
 
     #[test]
@@ -115,8 +123,13 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
-        let remove = json!({"ResourcePath": path, "RequestType": "Remove"});
-        assert_eq!(change(&remove).unwrap(), Change::Detach(place));
+        for name in [
+            path,
+            "VirtualMachine/Devices/Scsi/Primary disk/Attachments/1",
+        ] {
+            let remove = json!({"ResourcePath": name, "RequestType": "Remove"});
+            assert_eq!(change(&remove).unwrap(), Change::Detach(place));
+        }
     }
 
     #[test]

@@ -173,6 +173,22 @@ impl Command for GetFd<'_> {
     }
 }
 
+/// Has QEMU write a picture of the screen into a file of a set, in the format PNG.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScreenDump {
+    /// The number of the set.
+    pub(crate) set: u32,
+}
+
+impl Command for ScreenDump {
+    const NAME: &'static str = "screendump";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "filename": format!("/dev/fdset/{}", self.set), "format": "png" }))
+    }
+}
+
 macro_rules! commands_with {
     ($($(#[$doc:meta])* $name:ident = $wire:literal, $arguments:expr;)*) => {
         $(

@@ -97,9 +97,10 @@ impl<'a> Steps<'a> {
                 let _perhaps_never_there = self.monitor.wait_for(&gone, "device_del", limit);
                 Place::Free
             }
-            // A guest that has not answered an earlier request is busy, as is one that starts.
-            Err(QmpError::Refused(..)) => Place::Unasked,
-            _ => Place::Leaving,
+            Ok(_) => Place::Leaving,
+            // A guest that has not answered an earlier request is busy, as is one that starts. An answer that is late
+            // may say so as well.
+            Err(_) => Place::Unasked,
         }
     }
 
@@ -155,8 +156,10 @@ impl Cards {
         }
         let mut steps = Steps::new(monitor);
         self.take_out(&mut steps, name)?;
+        let is_full = !self.0.contains(&Place::Free);
         for (port, place) in self.0.iter_mut().enumerate() {
-            if *place == Place::Unasked {
+            // A guest that starts forgets what it was asked.
+            if *place == Place::Unasked || is_full && *place == Place::Leaving {
                 *place = steps.ask(port);
             }
         }
@@ -282,7 +285,13 @@ mod tests {
         ));
         drop(monitor);
         let plug = ["getfd", "netdev_add", "device_add"];
-        let expected = [&plug[..], &["netdev_del", "device_del"], &plug].concat();
+        // Each card that finds no place has the guest asked again.
+        let expected = [
+            &plug[..],
+            &["netdev_del", "device_del", "device_del"],
+            &plug,
+        ]
+        .concat();
         assert_eq!(heard.join().unwrap()[1..], expected);
     }
 
@@ -300,7 +309,7 @@ mod tests {
             assert_eq!(cards.0, [Place::Leaving]);
         }
         drop(willing);
-        assert_eq!(heard.join().unwrap()[1..], ["device_del"]);
+        assert_eq!(heard.join().unwrap()[1..], ["device_del"; 2]);
         cards.0 = vec![Place::Unasked];
         let (mut late, _heard) = monitor(&["device_del not found"]);
         cards.plug(&mut late, ("b", MAC), &link()).unwrap();
@@ -310,6 +319,28 @@ mod tests {
             None,
             "it is no news of the card that is there now"
         );
+    }
+
+    #[test]
+    fn an_answer_that_is_late_leaves_a_place_that_is_asked_for_again() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let mut writer = theirs;
+        let greeting = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
+        writeln!(writer, "{greeting}").unwrap();
+        writeln!(writer, r#"{{"return": {{}}, "id": 1}}"#).unwrap();
+        let mut monitor = Client::greet(ours, Duration::from_secs(20)).unwrap().0;
+        let mut steps = Steps {
+            monitor: &mut monitor,
+            deadline: Instant::now(),
+        };
+        let mut cards = Cards(vec![steps.ask(0)]);
+        // What comes too late is a refusal; the next request is heard.
+        let late = r#"{"error": {"class": "GenericError", "desc": "busy"}, "id": 2}"#;
+        let asked = r#"{"return": {}, "id": 3}"#;
+        writeln!(writer, "{late}\n{asked}").unwrap();
+        let full = cards.plug(&mut monitor, ("a", MAC), &link());
+        assert!(matches!(full, Err(CardError::Full(1))), "{full:?}");
+        assert_eq!(cards.0, [Place::Leaving]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::{
     cards::{CardError, Cards},
     disks::{self, DiskError, Held},
     hv_socket::HvSocket,
+    picture::Pictures,
     shares::Shares,
     switchboard::Switchboard,
     vsock::Vsock,
@@ -38,6 +39,7 @@ pub(super) struct Parts<'a> {
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut Held,
     pub(super) cards: &'a mut Cards,
+    pub(super) pictures: &'a mut Pictures,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
     pub(super) shares: Option<&'a Shares>,
@@ -51,6 +53,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         monitor,
         held,
         cards,
+        pictures,
         dialled,
         sockets,
         shares,
@@ -81,6 +84,10 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         (WorkerRequest::Plug(name, mac), Some(monitor)) => {
             (plug(cards, monitor, (&name, mac), file.as_ref()), None)
         }
+        (WorkerRequest::TakePicture, Some(monitor)) => match pictures.take(monitor) {
+            Ok(picture) => (WorkerAnswer::Done, Some(picture)),
+            Err(why) => (WorkerAnswer::Failed(why.to_string()), None),
+        },
         (WorkerRequest::Unplug(name), Some(monitor)) => (card(cards.unplug(monitor, &name)), None),
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
@@ -214,6 +221,7 @@ fn steer(
         | WorkerRequest::RemoveShare(_)
         | WorkerRequest::Plug(..)
         | WorkerRequest::Unplug(_)
+        | WorkerRequest::TakePicture
         | WorkerRequest::Detach(_) => {}
         WorkerRequest::Attach(_) => {
             return Ok(WorkerAnswer::Failed("no file came along".to_owned()));

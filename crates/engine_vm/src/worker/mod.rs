@@ -7,7 +7,7 @@
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`, `cards`: those that
-//!    come and go.
+//!    come and go. `picture`: what the screen shows.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.
@@ -17,6 +17,7 @@ mod control;
 mod disks;
 mod hv_socket;
 mod jail;
+mod picture;
 mod qemu;
 mod serial;
 mod serve;
@@ -50,6 +51,7 @@ use crate::{
 use cards::Cards;
 use disks::Held;
 use hv_socket::HvSocket;
+use picture::Pictures;
 use serial::Port;
 use serve::Worker;
 use shares::Shares;
@@ -226,6 +228,7 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         exit,
         held: Held::default(),
         cards: Cards::new(setup.board.network_ports),
+        pictures: Pictures::default(),
     })
 }
 

@@ -31,7 +31,7 @@ use crate::{
         Client,
         message::{Version, plain},
     },
-    sys::process,
+    sys::{memory, process},
 };
 
 /// How long QEMU may take to its greeting. It is 50 ms on an idle host.
@@ -77,6 +77,15 @@ pub(super) fn start(
     let unprepared = |e: io::Error| Unstarted::at("what QEMU needs cannot be prepared", &e);
     let memory = guest_memory(setup.board.memory_mb, setup.user)
         .map_err(|e| Unstarted::at("the guest's memory cannot be made", &e))?;
+    if setup.board.holds_memory {
+        let length = usize::try_from(setup.board.memory_mb << 20).unwrap_or(usize::MAX);
+        memory::hold(memory.as_fd(), length).map_err(|e| {
+            Unstarted::at(
+                "the guest's memory cannot be held (\"Backing\": \"Physical\")",
+                &e,
+            )
+        })?;
+    }
     let ends = Ends::make(setup, memory, files, ports).map_err(unprepared)?;
     let (output, theirs) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| unprepared(e.into()))?;
     let process = match spawn(setup, &ends.numbers, ends.given, theirs) {

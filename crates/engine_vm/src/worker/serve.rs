@@ -18,6 +18,7 @@ use super::{
     control::{self, Parts},
     disks::Held,
     hv_socket::HvSocket,
+    picture::Pictures,
     serial::Port,
     shares::Shares,
     switchboard::Switchboard,
@@ -53,6 +54,8 @@ pub(super) struct Worker {
     pub(super) held: Held,
     /// Its network cards.
     pub(super) cards: Cards,
+    /// What its screen shows.
+    pub(super) pictures: Pictures,
 }
 
 impl Worker {
@@ -162,6 +165,7 @@ impl Worker {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
             cards: &mut self.cards,
+            pictures: &mut self.pictures,
             dialled: &self.dialled,
             sockets: self.sockets.as_ref(),
             shares: self.shares.as_ref(),
@@ -232,6 +236,7 @@ mod tests {
             exit: tempfile::tempfile().unwrap(),
             held: Held::default(),
             cards: Cards::default(),
+            pictures: Pictures::default(),
         };
         qemus_end.unwrap();
         let vsock = worker.vsock.as_ref().unwrap().handle();

@@ -9,6 +9,8 @@ mod disks;
 mod grants;
 mod guest;
 mod host;
+mod media;
+mod memory;
 mod shares;
 mod uefi;
 
@@ -22,6 +24,7 @@ fn main() {
         .iter()
         .chain(disks::CASES)
         .chain(grants::CASES)
+        .chain(memory::CASES)
         .chain(shares::CASES)
         .chain(uefi::CASES)
         .map(|(name, case)| {

@@ -2,18 +2,32 @@
 
 use std::fs;
 
-use hcs_engine::engine::Exit;
-use hcs_schema::HResult;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hcs_engine::engine::{Exit, Machine};
+use hcs_schema::{
+    HResult,
+    documents::{PauseOptions, SystemPropertyType},
+};
 use serde_json::json;
 
-use crate::{cases::Case, host::Host};
+use crate::{cases::Case, host::Host, media};
 
-pub(crate) const CASES: &[Case] = &[(
-    "firmware_boots_the_disk_that_is_named_and_keeps_its_variables",
-    firmware_boots_the_disk_that_is_named_and_keeps_its_variables,
-)];
+pub(crate) const CASES: &[Case] = &[
+    (
+        "firmware_boots_the_disk_that_is_named_and_keeps_its_variables",
+        firmware_boots_the_disk_that_is_named_and_keeps_its_variables,
+    ),
+    (
+        "firmware_boots_images_of_every_kind_on_controllers_that_clients_name",
+        firmware_boots_images_of_every_kind_on_controllers_that_clients_name,
+    ),
+];
 
 const SECTOR: usize = 512;
+
+/// The screen.
+const WIDTH: u32 = 1280;
+const HEIGHT: u32 = 720;
 
 /// A file system of 8 MB: reserved sector, two tables, the root directory, clusters of a sector each.
 const SECTORS: u16 = 16_384;
@@ -157,4 +171,72 @@ fn firmware_boots_the_disk_that_is_named_and_keeps_its_variables() {
     // With what it has kept it boots the disk that is named as well.
     boot(0, "first \n");
     assert_eq!(fs::read(path("state")).unwrap().len(), state.len());
+}
+
+/// The machine as multipass and HelloHCS describe it: a disk, and an optical disk on a controller of its own.
+fn firmware_boots_images_of_every_kind_on_controllers_that_clients_name() {
+    let host = Host::new();
+    let path = |name: &str| host.place.path().join(name);
+    let kinds = [
+        ("vhdx", b"vhdx  \n"),
+        ("vpc", b"vhd   \n"),
+        ("qcow2", b"qcow2 \n"),
+    ];
+    for (format, text) in kinds {
+        let name = String::from_utf8_lossy(text);
+        fs::write(path("raw"), disk(text)).unwrap();
+        media::convert(
+            &path("raw"),
+            format,
+            &path(&format!("disk.{}", name.trim())),
+        );
+    }
+    fs::write(path("disc.iso"), media::optical(&disk(b"iso   \n"))).unwrap();
+    let boot = |controller: &str, image: &str, text: &str| {
+        for name in [image, "disc.iso"] {
+            host.grant("a machine", &path(name));
+        }
+        let running = host.start_with(|machine| {
+            let this = json!({"DeviceType": "ScsiDrive", "DevicePath": controller, "DiskNumber": 0});
+            machine["Chipset"] = json!({"Uefi": {"BootThis": this, "Console": "ComPort1"}});
+            machine["ComputeTopology"]["Memory"]["SizeInMB"] = json!(128);
+            let memory = &mut machine["ComputeTopology"]["Memory"];
+            memory["Backing"] = json!("Virtual");
+            machine["Devices"]["Keyboard"] = json!({});
+            machine["Devices"]["Mouse"] = json!({});
+            machine["Devices"]["VideoMonitor"] =
+                json!({"HorizontalResolution": WIDTH, "VerticalResolution": HEIGHT});
+            machine["Devices"]["Scsi"] = json!({
+                "Primary disk": {"Attachments": {"0": {"Type": "VirtualDisk", "Path": path(image)}}},
+                "cloud-init iso file": {"Attachments": {"0": {"Type": "Iso", "Path": path("disc.iso"), "ReadOnly": true}}},
+            });
+        });
+        let mut com = host.com();
+        com.read_to(text);
+        check_pictures(&*running.machine);
+        com.say("o");
+        assert_eq!(running.end(), Exit::PowerOff);
+    };
+    boot("Primary disk", "disk.vhdx", "vhdx  \n");
+    boot("Primary disk", "disk.vhd", "vhd   \n");
+    boot("cloud-init iso file", "disk.qcow2", "iso   \n");
+}
+
+/// What is on the screen: a picture each time it is asked for, the same one while nothing changes, and also of a
+/// machine that stands still, whose QEMU closes no files.
+fn check_pictures(machine: &dyn Machine) {
+    let picture = || {
+        let properties = machine.property(SystemPropertyType::ConsoleImage).unwrap();
+        let image = properties.unwrap().console_image.unwrap().image.unwrap();
+        STANDARD.decode(image).unwrap()
+    };
+    let first = picture();
+    assert_eq!(first[..8], *b"\x89PNG\r\n\x1a\n");
+    let side = |at: usize| u32::from_be_bytes(first[at..at + 4].try_into().unwrap());
+    assert_eq!((side(16), side(20)), (WIDTH, HEIGHT));
+    machine.pause(&PauseOptions::default()).unwrap();
+    for _ in 0..20 {
+        assert!(picture() == first, "the picture is another one");
+    }
+    machine.resume().unwrap();
 }

@@ -22,6 +22,7 @@ pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod resume;
 pub(crate) mod run;
+pub(crate) mod screenshot;
 pub(crate) mod service;
 pub(crate) mod shutdown;
 pub(crate) mod signal;

@@ -211,4 +211,42 @@ fn readers_have_a_console_one_after_the_other() {
     assert_eq!(third.end(), Some(0));
     let none = words(&format!("console {id}"));
     assert_eq!(none.code, Some(125), "{none:?}");
+    let none = words(&format!("screenshot {id} -"));
+    assert_eq!(none.code, Some(125), "{none:?}");
+}
+
+#[test]
+fn what_a_screen_shows_is_saved_as_a_picture() {
+    let place = tempfile::tempdir().unwrap();
+    let (document, picture) = (place.path().join("box.json"), place.path().join("box.png"));
+    let machine = |devices: Value| {
+        let machine = json!({
+            "Chipset": {"Uefi": {}},
+            "ComputeTopology": {"Memory": {"SizeInMB": 64}},
+            "Devices": devices,
+        });
+        let whole = json!({"SchemaVersion": {"Major": 2, "Minor": 1}, "VirtualMachine": machine});
+        fs::write(&document, whole.to_string()).unwrap();
+        let id = unique("screen");
+        ended(hcs(["create", "--id", &id, "--document"]).arg(&document)).fine();
+        id
+    };
+    let screenshot = |id: &str| ended(hcs(["screenshot", id]).arg(&picture));
+    let devices = json!({"VideoMonitor": {}, "Keyboard": {}, "Mouse": {}});
+    let id = machine(devices);
+    words(&format!("start {id}")).fine();
+    screenshot(&id).fine();
+    let saved = fs::read(&picture).unwrap();
+    assert!(saved.starts_with(b"\x89PNG\r\n\x1a\n") && saved.len() > 100);
+    // The next one replaces it.
+    screenshot(&id).fine();
+    assert!(fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+    words(&format!("terminate {id}")).fine();
+
+    let id = machine(json!({}));
+    words(&format!("start {id}")).fine();
+    let none = screenshot(&id);
+    assert_eq!(none.code, Some(125), "{none:?}");
+    assert!(none.err.contains("VideoMonitor"), "{none:?}");
+    words(&format!("terminate {id}")).fine();
 }

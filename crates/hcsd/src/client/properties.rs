@@ -204,6 +204,14 @@ async fn property(
             let read = blocking(move || document(&text, has_user_namespace));
             properties.document = Some(read.await?);
         }
+        SystemPropertyType::ConsoleImage => {
+            properties = of_machine(system, kind).await?;
+            let image = properties.console_image.as_ref();
+            let length = image
+                .and_then(|image| image.image.as_ref())
+                .map(String::len);
+            asking.count(length.unwrap_or_default());
+        }
         other => return of_machine(system, other).await,
     }
     Ok(properties)
@@ -272,6 +280,7 @@ fn value_of(kind: SystemPropertyType, properties: Properties) -> Result<Value, F
             serde_json::to_value(properties.guest_connection_info)
         }
         SystemPropertyType::Document => serde_json::to_value(properties.document),
+        SystemPropertyType::ConsoleImage => serde_json::to_value(properties.console_image),
         _ => serde_json::to_value(properties.terminate_on_last_handle_closed),
     };
     value.map_err(|e| {
@@ -283,6 +292,7 @@ fn merge(into: &mut Properties, one: Properties) {
     into.memory = one.memory.or(into.memory.take());
     into.statistics = one.statistics.or(into.statistics.take());
     into.document = one.document.or(into.document.take());
+    into.console_image = one.console_image.or(into.console_image.take());
     into.process_list = one.process_list.or(into.process_list.take());
     into.terminate_on_last_handle_closed = one
         .terminate_on_last_handle_closed

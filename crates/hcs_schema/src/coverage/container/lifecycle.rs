@@ -123,6 +123,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("GuestMemory", Refused("it is about virtual machines")),
             ("ICHeartbeatStatus", Refused("it is about virtual machines")),
             ("Document", Supported),
+            ("ConsoleImage", Refused("it is about virtual machines")),
         ],
     ),
 ];

@@ -5,7 +5,10 @@ use crate::coverage::{
     Entries,
 };
 
-const NOT_SAVED: Coverage = Refused("virtual machines cannot be saved and restored yet");
+pub(super) const NOT_SAVED: Coverage = Refused(
+    "QEMU saves no machine with a device for vsock (\"State blocked by non-migratable device\", vhost-user-vsock), and none \
+     with a VHD or VHDX image",
+);
 
 const ONE_BUTTON: Coverage = Refused("agent and power button can be asked for a shutdown only");
 
@@ -111,6 +114,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 Refused("the services of Hyper-V's integration components are not offered"),
             ),
             ("Document", Supported),
+            ("ConsoleImage", Supported),
         ],
     ),
 ];

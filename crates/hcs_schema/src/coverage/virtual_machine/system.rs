@@ -1,5 +1,6 @@
 //! The documents that create a virtual machine.
 
+use super::lifecycle::NOT_SAVED;
 use crate::coverage::{
     Coverage::{self, Refused, Supported, WithoutEffect},
     Entries,
@@ -10,6 +11,14 @@ const NO_NESTING: Coverage = Refused("systems are not created inside other syste
 const NO_KEYS: Coverage = Refused("the signatures of what the firmware boots are not checked");
 const ONLY_DISKS: Coverage = Refused("the firmware boots SCSI disks");
 const NOT_YET: Coverage = Refused("virtual machines have no such device yet");
+
+const ON_BOARD: Coverage = WithoutEffect(
+    "the board always has one; what the screen shows is seen, but no key reaches the guest",
+);
+
+const NO_REMOTE_DESKTOP: Coverage = WithoutEffect(
+    "no remote desktop is offered: nothing listens at its pipe; \"ConsoleImage\" shows what is on the screen",
+);
 
 const NOT_TOLD: Coverage = WithoutEffect("no guest program is known that depends on it");
 
@@ -67,10 +76,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 WithoutEffect("the services of Hyper-V's integration components are not offered"),
             ),
             ("GuestState", Supported),
-            (
-                "RestoreState",
-                Refused("virtual machines cannot be saved and restored yet"),
-            ),
+            ("RestoreState", NOT_SAVED),
             (
                 "RegistryChanges",
                 Refused("a Linux guest has no registry; the settings would be lost"),
@@ -291,14 +297,22 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("LowMmioGapInMB", LAYOUT),
             ("HighMmioBaseInMB", LAYOUT),
             ("HighMmioGapInMB", LAYOUT),
-            (
-                "Backing",
-                Refused("memory is taken from the host when the guest touches it first"),
-            ),
+            ("Backing", Supported),
             ("SlitType", Refused("the guest has one NUMA node")),
             (
                 "HostingProcessNameSuffix",
                 WithoutEffect("QEMU's process is named after the runtime id"),
+            ),
+        ],
+    ),
+    (
+        "MemoryBackingType",
+        &[
+            ("Physical", Supported),
+            ("Virtual", Supported),
+            (
+                "Hybrid",
+                Refused("all of the memory is held, or none: \"Physical\" or \"Virtual\""),
             ),
         ],
     ),
@@ -373,11 +387,11 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Scsi", Supported),
             ("VirtualPMem", NOT_YET),
             ("NetworkAdapters", Supported),
-            ("VideoMonitor", NOT_YET),
-            ("Keyboard", NOT_YET),
-            ("Mouse", NOT_YET),
+            ("VideoMonitor", Supported),
+            ("Keyboard", ON_BOARD),
+            ("Mouse", ON_BOARD),
             ("HvSocket", Supported),
-            ("EnhancedModeVideo", NOT_YET),
+            ("EnhancedModeVideo", NO_REMOTE_DESKTOP),
             ("GuestCrashReporting", NOT_YET),
             ("VirtualSmb", NOT_YET),
             ("Plan9", Supported),
@@ -389,6 +403,14 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "KernelIntegration",
                 Refused("it was dropped from the schema"),
             ),
+        ],
+    ),
+    (
+        "VideoMonitor",
+        &[
+            ("HorizontalResolution", Supported),
+            ("VerticalResolution", Supported),
+            ("ConnectionOptions", NO_REMOTE_DESKTOP),
         ],
     ),
     ("Plan9", &[("Shares", Supported)]),

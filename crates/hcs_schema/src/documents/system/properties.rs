@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::{
     documents::{
-        GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm, NotificationType,
-        OsType, ProcessDetails, ProcessStatus, PropertyResponse, SharedMemoryRegionInfo, State,
-        Statistics, SystemType,
+        ConsoleImage, GuestConnectionInfo, IntegrationComponentStatus, MemoryInformationForVm,
+        NotificationType, OsType, ProcessDetails, ProcessStatus, PropertyResponse,
+        SharedMemoryRegionInfo, State, Statistics, SystemType,
     },
     shape::format::Guid,
 };
@@ -57,6 +57,8 @@ document! {
         /// The document that it was created from, with its values (our extension). What was changed afterwards is not
         /// in it, but for `UserNamespace`, which is true where the container has one, whatever asked for it.
         document: Value = "Document", "extension";
+        /// What the screen of a virtual machine shows, as a picture in the format PNG (our extension).
+        console_image: ConsoleImage = "ConsoleImage", "extension";
         /// The image that it was made from, by a name or its digest (our extension).
         image: String = "Image", "extension";
         /// Its first detached process, as an enumeration tells it (our extension); see [`ComputeSystemProperties`].

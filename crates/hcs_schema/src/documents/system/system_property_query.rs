@@ -41,5 +41,7 @@ schema_enum! {
         /// The document that it was created from, with its values. `UserNamespace` is true in it where the container
         /// has one, whatever asked for it.
         Document = "Document", "extension";
+        /// What the screen of a virtual machine shows.
+        ConsoleImage = "ConsoleImage", "extension";
     }
 }

@@ -1,5 +1,7 @@
 //! Network adapters of virtual machines: real guests in QEMU on networks of the service.
 
+mod faults;
+
 use std::{
     io::Read as _,
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
@@ -287,14 +289,13 @@ fn what_a_machine_cannot_have_of_networks_is_refused_by_pointer() {
     let mut client = service.client();
     let guest = Guest::new();
     let network = network(&mut client);
-    let limit =
-        json!({ "Type": "QOS", "Settings": { "MaximumOutgoingBandwidthInBytes": 100_000 } });
+    let limit = json!({ "Type": "ACL", "Settings": { "Action": "Block", "Direction": "Out", "Protocols": "6" } });
     let (limited, _) = endpoint_of(&mut client, &network, json!({ "Policies": [limit] }));
     let nowhere = "11111111-2222-3333-4444-555555555555";
     let refused = [
         (json!({ "0": {} }), "NetworkAdapters/0/EndpointId"),
         (adapter(nowhere), "NetworkAdapters/0/EndpointId"),
-        (adapter(&limited), "QOS"),
+        (adapter(&limited), "ACL"),
         (
             json!({ "0": { "EndpointId": limited, "IsConnected": false } }),
             "NetworkAdapters/0/IsConnected",

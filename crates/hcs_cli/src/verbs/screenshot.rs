@@ -1,0 +1,62 @@
+//! `hcs screenshot`: what the screen of a virtual machine shows, as a file.
+
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use clap::Args;
+use hcs::{Failure, HResult, documents::SystemPropertyType};
+
+use crate::{client, failure::Stop, options::limit::Limit};
+
+/// The name of a file that means standard output.
+const OUTPUT: &str = "-";
+
+/// Save a picture of the screen of a virtual machine, in the format PNG
+///
+/// The machine's document has VideoMonitor in its Devices, an empty object is enough: {"VideoMonitor": {}}. Until
+/// firmware or a driver of the guest uses the screen, the picture says so. A file that is there is replaced.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs screenshot box box.png
+  hcs screenshot box - | feh -                     to another program")]
+pub(crate) struct Screenshot {
+    /// The virtual machine
+    id: String,
+
+    /// The file to write, - for standard output
+    file: PathBuf,
+
+    #[command(flatten)]
+    limit: Limit,
+}
+
+impl Screenshot {
+    pub(crate) fn run(self) -> Result<u8, Stop> {
+        let clock = self.limit.begin("screenshot");
+        let properties = client::property(&self.id, SystemPropertyType::ConsoleImage, clock)?;
+        let image = properties.console_image.and_then(|image| image.image);
+        let picture = image.and_then(|image| STANDARD.decode(image).ok());
+        let picture = picture.ok_or_else(|| {
+            let message = format!("the service sent no picture of the screen of {:?}", self.id);
+            Failure::new(HResult::E_UNEXPECTED, message)
+        })?;
+        write(&self.file, &picture)?;
+        Ok(0)
+    }
+}
+
+fn write(file: &Path, picture: &[u8]) -> Result<(), Failure> {
+    let written = match file.as_os_str() == OUTPUT {
+        true => io::stdout().write_all(picture),
+        false => fs::write(file, picture),
+    };
+    written.map_err(|error| {
+        let message = format!("the picture cannot be written to {}", file.display());
+        Failure::new(HResult::E_FAIL, message).because(&error)
+    })
+}
