@@ -36,8 +36,8 @@ exec script -qefc "exec perl -e '$CALLS' setpriv --inh-caps +chown --ambient-cap
     --block-signal=USR2,TERM LD_PRELOAD=/nonexistent.so nice -n 19 chrt -b 0 ionice -c 3 taskset -c 0 setarch -R $START <&- >&-" /dev/null
 "#;
 
-/// What only system calls do, before a command is executed: timers a second late, no huge pages, memory interleaved over
-/// the nodes, a session keyring of its own. The numbers are those of `x86_64`.
+/// What only system calls do, before a command is executed: timers a second late, no huge pages, memory interleaved
+/// over the nodes, a session keyring of its own. The numbers are those of `x86_64`.
 const CALLS: &str = "my $slack = 1e9; my $nodes = pack(q(Q), 1); my $all = 64; my $name = q(wicked);
 syscall(157, 29, $slack) == 0 && syscall(157, 41, 1, 0, 0, 0) == 0 && syscall(250, 1, $name) != -1 or die qq($!);
 syscall(238, 3, $nodes, $all) == 0 or $!{ENOSYS} or die qq($!);
@@ -198,6 +198,37 @@ impl Drop for Machine {
     }
 }
 
+/// What a process has by its parent alone: namespaces, and settings that only calls make.
+#[track_caller]
+fn has_what_init_has(service: &Process, init: &Process) {
+    for name in [
+        "mnt",
+        "uts",
+        "ipc",
+        "net",
+        "cgroup",
+        "time",
+        "time_for_children",
+    ] {
+        let name = format!("ns/{name}");
+        assert_eq!(service.link(&name), init.link(&name));
+    }
+    for file in ["timerslack_ns", "coredump_filter"] {
+        assert_eq!(service.file(file), init.file(file), "{file}");
+    }
+    for name in ["CapInh", "CapAmb"] {
+        assert_eq!(service.status(name), "0000000000000000", "{name}");
+    }
+    assert_eq!(service.status("THP_enabled"), "1");
+    // A kernel without nodes has no such file.
+    if let Ok(memory) = fs::read_to_string(service.0.join("numa_maps")) {
+        assert!(
+            memory.lines().all(|line| line.contains(" default")),
+            "{memory}"
+        );
+    }
+}
+
 /// Row F4.
 #[test]
 fn a_service_from_the_worst_surroundings_is_as_if_init_had_started_it() {
@@ -224,34 +255,9 @@ fn a_service_from_the_worst_surroundings_is_as_if_init_had_started_it() {
         "{environment:?}"
     );
     assert_eq!(environment.matches('\0').count(), 1, "{environment:?}");
-    for file in ["timerslack_ns", "coredump_filter"] {
-        assert_eq!(service.file(file), init.file(file), "{file}");
-    }
-    for name in ["CapInh", "CapAmb"] {
-        assert_eq!(service.status(name), "0000000000000000", "{name}");
-    }
-    assert_eq!(service.status("THP_enabled"), "1");
-    // A kernel without nodes has no such file.
-    if let Ok(memory) = fs::read_to_string(service.0.join("numa_maps")) {
-        assert!(
-            memory.lines().all(|line| line.contains(" default")),
-            "{memory}"
-        );
-    }
     assert_eq!(service.link("cwd"), Path::new("/"));
     assert_eq!(service.link("root"), Path::new("/"));
-    for name in [
-        "mnt",
-        "uts",
-        "ipc",
-        "net",
-        "cgroup",
-        "time",
-        "time_for_children",
-    ] {
-        let name = format!("ns/{name}");
-        assert_eq!(service.link(&name), init.link(&name));
-    }
+    has_what_init_has(&service, init);
     let pid: i64 = service.status("Pid").parse().unwrap();
     let (session, terminal, nice, policy) = (
         service.stat(3),
