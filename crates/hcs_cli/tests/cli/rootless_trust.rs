@@ -24,6 +24,7 @@ const MISLEADS: u32 = 54_354;
 const SWAPS: u32 = 54_355;
 const ON_TERMINALS: u32 = 54_356;
 const BADLY_OFF: u32 = 54_357;
+const KEEPS: u32 = 54_358;
 
 /// A user of a test, and what makes files of theirs.
 struct Attacker {
@@ -229,6 +230,29 @@ fn no_program_with_an_ordinary_users_rights_can_be_made() {
         power(&shared, &mut found);
         assert_eq!(found, Vec::<PathBuf>::new());
     }
+}
+
+/// Row S4: what a container leaves in a scratch that is kept runs with the user's rights, for who gets to it.
+#[test]
+fn a_kept_scratch_of_an_ordinary_user_is_closed_to_others() {
+    let Some(attacker) = Attacker::new(KEEPS) else {
+        return;
+    };
+    let scratch = attacker.directory("scratch");
+    let options = ["--scratch", scratch.to_str().unwrap()];
+    let made =
+        "test -e /opt/program || cp /bin/true /opt/program; chmod 4755 /opt/program && echo made";
+    // Once more, although it was opened meanwhile.
+    for _ in 0..2 {
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(attacker.user.script(&options, made).fine(), "made\n");
+        let mode = fs::metadata(&scratch).unwrap().mode();
+        assert_eq!(mode & 0o7777, 0o700);
+    }
+    let mut found = Vec::new();
+    power(&scratch, &mut found);
+    // There is such a program, or the mode would keep nothing in.
+    assert_eq!(found, [scratch.join("-opt/upper/program")]);
 }
 
 /// What the maker of a container might open below each of the kernel's file systems.
