@@ -270,7 +270,7 @@ fn example(program: &Program) {
     assert!(run.stdout.contains("hello from the host"), "{}", run.stdout);
 }
 
-/// A set-user-ID program of root, called by a user who sets every variable that could lead it elsewhere.
+/// Row S3: a set-user-ID program of root, called by a user who sets every variable that could lead it elsewhere.
 #[test]
 fn a_program_with_more_rights_than_its_caller_takes_nothing_from_its_environment() {
     use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
@@ -319,6 +319,15 @@ fn a_program_with_more_rights_than_its_caller_takes_nothing_from_its_environment
     // Set-group-ID is as much.
     chmod(&program, 0o2755);
     let said = call();
+    assert!(!said.contains(evil.to_str().unwrap()), "{said}");
+    assert!(!proof.exists(), "{said}");
+    // So are capabilities of the file: CAP_CHOWN, permitted and effective.
+    chmod(&program, 0o755);
+    let capability = [0x0200_0001_u32, 1, 0, 0, 0].map(u32::to_le_bytes);
+    let (name, flags) = ("security.capability", rustix::fs::XattrFlags::empty());
+    rustix::fs::setxattr(&program, name, capability.as_flattened(), flags).unwrap();
+    let said = call();
+    assert!(said.starts_with("user 65534 as 65534: "), "{said}");
     assert!(!said.contains(evil.to_str().unwrap()), "{said}");
     assert!(!proof.exists(), "{said}");
 }

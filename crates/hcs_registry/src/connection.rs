@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use hcs_wire::environment;
 use ureq::{
     Agent, Body,
     http::{Response, Uri, header, uri::Scheme},
@@ -244,7 +245,12 @@ fn agent(roots: Option<Vec<Certificate<'static>>>, insecure: bool, stall: Durati
             .root_certs(RootCerts::Specific(Arc::new(roots)))
             .disable_verification(insecure);
     }
-    let config = Agent::config_builder()
+    let mut config = Agent::config_builder();
+    if environment::is_elevated() {
+        // The caller's variables would name one.
+        config = config.proxy(None);
+    }
+    let config = config
         .tls_config(tls.build())
         .http_status_as_error(false)
         .max_redirects(0)

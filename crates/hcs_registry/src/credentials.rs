@@ -6,7 +6,6 @@
 
 use std::{
     collections::BTreeMap,
-    env,
     io::{Read as _, Write as _},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -16,6 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hcs_wire::environment;
 use rustix::process::geteuid;
 use serde::Deserialize;
 
@@ -87,14 +87,10 @@ impl CredentialFiles {
         Self(files)
     }
 
-    /// Those of this user.
+    /// Those of this user. A program with more rights than its caller looks at no place that a variable names.
     #[must_use]
     pub fn of_caller() -> Self {
-        let path = |name: &str| {
-            env::var_os(name)
-                .filter(|value| !value.is_empty())
-                .map(PathBuf::from)
-        };
+        let path = |name: &str| environment::variable(name).map(PathBuf::from);
         let home = path("HOME");
         let session = path("XDG_RUNTIME_DIR");
         let session = session.map_or_else(
@@ -235,6 +231,14 @@ fn ask(helper: &str, host: &str) -> Result<Option<Login>, RegistryError> {
             "its name may have letters, digits and `-_.` only".to_owned(),
         ));
     }
+    // It is found by PATH, which the caller of such a program has set.
+    if environment::is_elevated() {
+        return Err(failed(
+            "no helper is started by a program with more rights than its caller: run it without those, or log in without a \
+             helper"
+                .to_owned(),
+        ));
+    }
     let child = Command::new(&program)
         .arg("get")
         .stdin(Stdio::piped())
@@ -366,6 +370,80 @@ mod tests {
             told.contains("docker-credential-hcs-test-is-not-there"),
             "{told}"
         );
+    }
+
+    /// A variable by which the test below asks [`of_a_caller`] for its answer.
+    const ASKED: &str = "HCS_TEST_CREDENTIALS";
+
+    #[test]
+    fn of_a_caller() {
+        if std::env::var_os(ASKED).is_some() {
+            println!("files: {:?}", CredentialFiles::of_caller());
+            println!(
+                "helper: {:?}",
+                ask("evil", "host").map(|login| login.is_some())
+            );
+        }
+    }
+
+    /// Row S3: a program with a capability that its caller has not, which the caller's variables would lead elsewhere.
+    #[test]
+    fn a_program_with_more_rights_looks_for_nothing_where_its_caller_says() {
+        use std::os::unix::{fs::PermissionsExt as _, process::CommandExt as _};
+        // CAP_CHOWN, permitted and effective (`capabilities(7)`).
+        const CAPABILITY: [u32; 5] = [0x0200_0001, 1, 0, 0, 0];
+        if !geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let (program, proof) = (place.path().join("program"), place.path().join("proof"));
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let helper = place.path().join("docker-credential-evil");
+        fs::write(&helper, format!("#!/bin/sh\n: > {}\n", proof.display())).unwrap();
+        for (path, mode) in [(place.path(), 0o777), (&program, 0o755), (&helper, 0o755)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let named = [
+            "HOME",
+            "XDG_RUNTIME_DIR",
+            "XDG_CONFIG_HOME",
+            "DOCKER_CONFIG",
+            "REGISTRY_AUTH_FILE",
+            "PATH",
+        ];
+        let said = || {
+            let output = Command::new(&program)
+                .args(["--exact", "credentials::tests::of_a_caller", "--nocapture"])
+                .envs(named.map(|name| (name, place.path())))
+                .env(ASKED, "files")
+                .current_dir("/")
+                .uid(65534)
+                .gid(65534)
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{output:?}");
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let own = place.path().to_str().unwrap();
+        let plain = said();
+        assert!(plain.contains(own), "{plain}");
+        assert!(fs::remove_file(&proof).is_ok(), "{plain}");
+        let value: Vec<u8> = CAPABILITY
+            .iter()
+            .flat_map(|word| word.to_le_bytes())
+            .collect();
+        let flags = rustix::fs::XattrFlags::empty();
+        rustix::fs::setxattr(&program, "security.capability", &value, flags).unwrap();
+        let elevated = said();
+        assert!(
+            elevated.contains("files: ") && !elevated.contains(own),
+            "{elevated}"
+        );
+        assert!(
+            elevated.contains("more rights than its caller"),
+            "{elevated}"
+        );
+        assert!(!proof.exists(), "{elevated}");
     }
 
     #[test]

@@ -5,11 +5,12 @@
 //! file that speaks of a prefix counts.
 
 use std::{
-    env, fs,
+    fs,
     io::Read as _,
     path::{Path, PathBuf},
 };
 
+use hcs_wire::environment;
 use serde::Deserialize;
 
 use crate::{error::RegistryError, reference::Reference};
@@ -98,15 +99,12 @@ pub(crate) struct Place {
 }
 
 impl Settings {
-    /// Those of this user and machine.
+    /// Those of this user and machine; of the machine alone for a program with more rights than its caller.
     ///
     /// # Errors
     /// A file is there and cannot be read, or is none of settings.
     pub fn of_caller() -> Result<Self, RegistryError> {
-        let named = |name| {
-            let value = env::var_os(name).filter(|value| !value.is_empty());
-            value.map(PathBuf::from)
-        };
+        let named = |name| environment::variable(name).map(PathBuf::from);
         let config = named("XDG_CONFIG_HOME");
         let config = config.or_else(|| named("HOME").map(|home| home.join(".config")));
         Self::of(&Files {

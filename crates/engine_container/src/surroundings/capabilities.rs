@@ -39,6 +39,16 @@ pub fn give_up_profiles() -> Result<(), Errno> {
     give_up_these(CapabilitySet::MAC_ADMIN)
 }
 
+/// Leaves nothing to programs with inheritable capabilities of their own. The ambient set goes along with it.
+///
+/// # Errors
+/// The kernel refused, which it has no reason to.
+pub(super) fn inherit_none() -> Result<(), Errno> {
+    let mut sets = capabilities(None)?;
+    sets.inheritable = CapabilitySet::empty();
+    set_capabilities(None, sets)
+}
+
 fn give_up_these(useless: CapabilitySet) -> Result<(), Errno> {
     if !geteuid().is_root() {
         return Ok(());

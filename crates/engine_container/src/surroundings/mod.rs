@@ -4,7 +4,7 @@
 //! | when | what |
 //! |---|---|
 //! | [`renew`], by the starter | signals, mask of modes, limits, scheduling, user and groups, personality, keyring,
-//! namespaces, directory |
+//! namespaces, directory, inheritable capabilities, memory policy, slack of timers, what is in dumps of memory |
 //! | [`settle`], by the service | control group of its own, all processors |
 //! | [`protect`], by the service | its score for when memory runs out |
 //! | [`give_up_capabilities`], by the service | those it has no use for |
@@ -20,7 +20,7 @@ mod limits;
 mod namespaces;
 mod remaining;
 
-use std::path::Path;
+use std::{fs, num::NonZeroU64, path::Path};
 
 use rustix::{
     fs::Mode,
@@ -28,6 +28,7 @@ use rustix::{
     process::{getegid, geteuid, setpriority_process, umask},
     thread::{
         CpuSet, clear_ambient_capability_set, disable_transparent_huge_pages, sched_setaffinity,
+        set_current_timer_slack,
     },
 };
 
@@ -47,6 +48,12 @@ const MASK: Mode = Mode::from_raw_mode(0o022);
 /// better ended before it.
 const SCORE: &str = "-500";
 
+/// How late a timer may be, in nanoseconds, where pid 1 does not say: the kernel's own value.
+const SLACK: u64 = 50_000;
+
+/// Which parts of its memory a process has in a dump, where pid 1 does not say: the kernel's own value (`core(5)`).
+const DUMPED: &str = "0x33";
+
 /// Undoes what the calling process inherited, as far as it may. The paths in `seen` have to be the same files in the
 /// namespace of mounts of pid 1, or the process stays in its own.
 pub fn renew(seen: &[&Path]) {
@@ -59,14 +66,37 @@ pub fn renew(seen: &[&Path]) {
         heritage::ordinary_scheduling(),
         heritage::no_io_priority(),
         heritage::ordinary_personality(),
+        heritage::ordinary_memory_policy(),
+        ordinary_timers(),
         disable_transparent_huge_pages(false),
         clear_ambient_capability_set(),
+        capabilities::inherit_none(),
         become_one_user(),
         process::new_session_keyring(),
     ];
-    let _refused = std::fs::write("/proc/self/oom_score_adj", "0");
+    let _refused = [
+        fs::write("/proc/self/oom_score_adj", "0"),
+        fs::write("/proc/self/coredump_filter", parts_in_dumps()),
+    ];
     namespaces::join(seen);
     let _unchanged = rustix::process::chdir("/");
+}
+
+/// Timers are as exact as those of pid 1. The value is said: to ask for the default would give that of the caller.
+fn ordinary_timers() -> Result<(), Errno> {
+    let of_init = fs::read_to_string("/proc/1/timerslack_ns").ok();
+    let of_init = of_init.and_then(|text| text.trim().parse().ok());
+    set_current_timer_slack(NonZeroU64::new(of_init.unwrap_or(SLACK)))
+}
+
+/// The parts of memory that are in a dump of pid 1.
+fn parts_in_dumps() -> String {
+    let of_init = fs::read_to_string("/proc/1/coredump_filter").unwrap_or_default();
+    match of_init.trim() {
+        "" => DUMPED.to_owned(),
+        // The kernel writes it without the prefix by which it reads it.
+        parts => format!("0x{parts}"),
+    }
 }
 
 /// The real and saved ids become the effective ones: a set-user-ID program that starts a service would leave the
@@ -141,5 +171,5 @@ pub fn leave(cgroup_root: &str) {
 
 /// Makes the calling process, and no child it had before, one of the last to be killed when the host's memory runs out.
 pub fn protect() {
-    let _refused = std::fs::write("/proc/self/oom_score_adj", SCORE);
+    let _refused = fs::write("/proc/self/oom_score_adj", SCORE);
 }

@@ -1,9 +1,9 @@
 //! The namespaces of pid 1: a service in those of a caller would show its mounts to everybody's containers, and be gone
 //! from everybody else's view.
 //!
-//! Mounts, network, UTS, IPC and control groups are joined. Not so a user or pid namespace: who is in another one is in
-//! another machine, as it were, and its service belongs there with all it has. Neither are mounts in which the socket's
-//! directory, the program or the configuration would be other files, or none.
+//! Mounts, network, UTS, IPC, time and control groups are joined. Not so a user or pid namespace: who is in another
+//! one is in another machine, as it were, and its service belongs there with all it has. Neither are mounts in which
+//! the socket's directory, the program or the configuration would be other files, or none.
 
 use std::{fs, os::fd::AsFd as _, path::Path};
 
@@ -14,12 +14,16 @@ use rustix::{
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
-const BESIDES_MOUNTS: [(&str, LinkNameSpaceType); 4] = [
+const BESIDES_MOUNTS: [(&str, LinkNameSpaceType); 5] = [
     ("net", LinkNameSpaceType::Network),
     ("uts", LinkNameSpaceType::HostNameAndNISDomainName),
     ("ipc", LinkNameSpaceType::InterProcessCommunication),
     ("cgroup", LinkNameSpaceType::ControlGroup),
+    ("time", LinkNameSpaceType::Time),
 ];
+
+/// Of a process that made one and has not entered it: its children are in there (`unshare -T`).
+const TIME_OF_CHILDREN: &str = "time_for_children";
 
 /// Where pid 1's root is, as seen from elsewhere.
 const ROOT: &str = "/proc/1/root";
@@ -30,7 +34,7 @@ pub(super) fn join(seen: &[&Path]) {
         return;
     }
     for (name, kind) in BESIDES_MOUNTS {
-        if differs(name) {
+        if differs(name) || name == "time" && differs(TIME_OF_CHILDREN) {
             let _stays = enter(name, kind);
         }
     }
@@ -42,7 +46,10 @@ pub(super) fn join(seen: &[&Path]) {
 /// The namespaces that are not those of pid 1, by their names in `/proc/PID/ns`.
 pub(super) fn others() -> Vec<&'static str> {
     let names = BESIDES_MOUNTS.iter().map(|(name, _)| *name);
-    names.chain(["mnt"]).filter(|name| differs(name)).collect()
+    names
+        .chain(["mnt", TIME_OF_CHILDREN])
+        .filter(|name| differs(name))
+        .collect()
 }
 
 /// Whether a namespace is known to be another than that of pid 1.
@@ -105,6 +112,7 @@ mod tests {
                 || differs("uts")
                 || differs("ipc")
                 || differs("cgroup")
+                || differs("time")
         );
     }
 }

@@ -1,4 +1,4 @@
-//! What a process inherits and no dependency can reset: scheduling, personality, users and groups.
+//! What a process inherits and no dependency can reset: scheduling, personality, memory policy, users and groups.
 #![expect(unsafe_code, reason = "calls that no dependency wraps safely")]
 
 use std::ptr;
@@ -40,6 +40,18 @@ pub(crate) fn ordinary_personality() -> Result<(), Errno> {
         return Err(last_errno());
     }
     Ok(())
+}
+
+/// Memory from the node of the processor that asks for it, whatever nodes were chosen before (`numactl`).
+///
+/// # Errors
+/// The errno of `set_mempolicy(2)`; `ENOSYS` of a kernel without nodes.
+pub(crate) fn ordinary_memory_policy() -> Result<(), Errno> {
+    const MPOL_DEFAULT: libc::c_int = 0;
+    let none = ptr::null::<libc::c_ulong>();
+    // SAFETY: takes numbers, and no nodes are read from nowhere.
+    checked(unsafe { libc::syscall(libc::SYS_set_mempolicy, MPOL_DEFAULT, none, 0_usize) })
+        .map(drop)
 }
 
 /// Gives up all supplementary groups.

@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf, process::Command, thread};
 
 use crate::{
-    common::{Container, Ended, ended, hcs, shell},
+    common::{Container, Ended, ended, hcs, ready, shell, signal, swapping},
     rootless::{User, unprivileged},
 };
 
@@ -238,6 +238,100 @@ fn nothing_is_written_through_what_is_mapped_over_proc() {
                 }
             }
         }
+    }
+}
+
+/// The same while the way to those files is swapped for links, as fast as it can be, during each start.
+#[test]
+fn nothing_is_written_through_what_is_swapped_below_a_mapped_proc() {
+    const ROUNDS: usize = 15;
+    const FILES: [&str; 5] = [
+        "oom_score_adj",
+        "attr/exec",
+        "attr/current",
+        "attr/keycreate",
+        "setgroups",
+    ];
+    for options in [&[][..], &["--userns"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut places = Vec::new();
+        let mut pairs = Vec::new();
+        for name in ["self", "1", "thread-self"] {
+            let (link, target) = (format!("{name}-link"), format!("{name}-target"));
+            for place in [name, &target] {
+                fs::create_dir_all(folder.path().join(place).join("attr")).unwrap();
+                for file in FILES {
+                    let path = folder.path().join(place).join(file);
+                    fs::write(path, "the host's").unwrap();
+                    places.push(format!("{place}/{file}"));
+                }
+            }
+            std::os::unix::fs::symlink(target, folder.path().join(&link)).unwrap();
+            pairs.push((name.to_owned(), link));
+        }
+        let mount = format!("{}:/proc:shift", folder.path().display());
+        let first = ["run", "--mount", &mount];
+        let command = ["--", "echo", "works"];
+        swapping(folder.path(), &pairs, || {
+            for _ in 0..ROUNDS {
+                let run = ended(&mut hcs([&first[..], options, &command].concat()));
+                assert!(matches!(run.code, Some(0 | 125..=127)), "{run:?}");
+            }
+        });
+        // Of a swapped pair one is the directory still.
+        let names = places.iter().flat_map(|name| {
+            let (place, file) = name.split_once('/').unwrap();
+            [name.clone(), format!("{place}-link/{file}")]
+        });
+        for path in names.map(|name| folder.path().join(name)) {
+            if path.exists() {
+                assert_eq!(fs::read_to_string(&path).unwrap(), "the host's", "{path:?}");
+            }
+        }
+    }
+}
+
+/// Swaps what a terminal is made of for links, as fast as it can; says how often when it is ended.
+const SWAP: &str = r#"
+    my @pairs = map { ["/dev/$_", "/dev/$_-link"] } qw(ptmx console tty);
+    my ($swapped, $exchange, $at) = (0, 2, -100);
+    $SIG{TERM} = sub { open my $told, ">", "/swapped"; print $told $swapped; close $told; exit };
+    print "ready\n";
+    open STDOUT, ">", "/dev/zero";
+    while (1) {
+        for (@pairs) { my ($a, $b) = @$_; $swapped++ if syscall(316, $at, $a, $at, $b, $exchange) == 0; }
+    }
+"#;
+
+/// CVE-2025-52565, by speed: what a terminal is made of is swapped while commands are started on terminals.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_terminal_is_made_of_nothing_that_is_swapped_in() {
+    const ROUNDS: usize = 15;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "the host's").unwrap();
+    for options in MODES {
+        let shift = if options.is_empty() { "" } else { ":shift" };
+        let mount = format!("--mount {}:/host{shift}", folder.path().display());
+        let container = Container::with("swapped", &format!("{options} {mount}"));
+        let links = "ln -s /host/file /dev/ptmx-link; ln -s /host/file /dev/console-link; \
+                     ln -s /proc/sys/kernel/core_pattern /dev/tty-link; test -e /dev/console || : > /dev/console";
+        inside(&container, links).fine();
+        let mut swap = ready(&mut hcs(["exec", &container.0, "--", "perl", "-e", SWAP]));
+        for _ in 0..ROUNDS {
+            let terminal = on_terminal(&container, "tty");
+            let made = terminal.code == Some(0) && terminal.out.contains("/dev/pts/");
+            assert!(
+                made || matches!(terminal.code, Some(1 | 125..=127)),
+                "{terminal:?}"
+            );
+        }
+        signal(&swap, rustix::process::Signal::TERM);
+        swap.wait().unwrap();
+        let swapped = inside(&container, "cat /swapped; rm -f /dev/ptmx-link").fine();
+        assert!(swapped.parse::<u64>().unwrap() > 0, "{swapped}");
+        assert_eq!(fs::read_to_string(&file).unwrap(), "the host's");
     }
 }
 

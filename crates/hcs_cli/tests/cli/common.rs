@@ -4,12 +4,13 @@ use std::{
     env,
     ffi::OsStr,
     io::{Read as _, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
 };
 
+use rustix::fs::{Mode, OFlags, RenameFlags, open, renameat_with};
 use serde_json::Value;
 
 /// A command line of `hcs`, with standard input empty. The endpoint is that of the test run; without one, one of our
@@ -168,4 +169,31 @@ impl Drop for Container {
 pub(crate) fn signal(child: &Child, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_child(child);
     rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// Ends a loop also where what runs beside it fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Swaps pairs of names in a directory, one after the other, while `during` runs.
+pub(crate) fn swapping(directory: &Path, pairs: &[(String, String)], during: impl FnOnce()) {
+    let at = open(directory, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let done = Done(&done);
+        let over = done.0;
+        scope.spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                for (one, two) in pairs {
+                    renameat_with(&at, one, &at, two, RenameFlags::EXCHANGE).unwrap();
+                }
+            }
+        });
+        during();
+    });
 }

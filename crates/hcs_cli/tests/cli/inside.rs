@@ -1,6 +1,6 @@
 //! A process in a container that reaches for a service of the host.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use tempfile::TempDir;
 
@@ -23,13 +23,51 @@ fn with_program(options: &[&str], from: &Path, script: &str) -> Ended {
     ended(&mut hcs([&first[..], options, &command].concat()))
 }
 
+/// A client that checks nothing of the service, unlike ours: says hello to the socket that is its argument, asks for a
+/// container right behind that, and prints each message that comes back.
+pub(crate) const CLIENT: &str = r#"
+    use Socket;
+    my $number = 0;
+    sub message { my ($body) = @_; pack("V v v Q<", 16 + length $body, 1, 0, ++$number) . $body }
+    socket(S, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
+    connect(S, pack_sockaddr_un($ARGV[0])) or die "connect: $!\n";
+    print "connected\n";
+    my $document = '{\"SchemaVersion\":{\"Major\":2,\"Minor\":1},\"Owner\":\"evil\",'
+        . '\"ShouldTerminateOnLastHandleClosed\":true,\"Container\":{}}';
+    syswrite S, message('{"call":"hello","minimum":1,"maximum":1}')
+        . message('{"call":"create_system","system":1,"id":"of-inside","document":"' . $document . '"}');
+    while (read(S, my $header, 16) == 16) {
+        my ($size, $kind, $descriptors, $id) = unpack "V v v Q<", $header;
+        read S, my $body, $size - 16;
+        print "answer $id: $body\n";
+        last if $kind == 2 and $id == 2;
+    }
+"#;
+
+/// What a service answers to any process in a container.
+const SAID: &str = "a process in a container may not use the host compute service";
+
+/// The client above reached the service, was told why it may not use it, and its second call was not taken up.
+#[track_caller]
+pub(crate) fn assert_refused_by_the_service(client: &Ended) {
+    let answers: Vec<&str> = client.out.lines().collect();
+    let [connected, answer] = answers[..] else {
+        panic!("expected one answer: {client:?}");
+    };
+    assert_eq!(connected, "connected");
+    assert!(
+        answer.starts_with("answer 1: ") && answer.contains(SAID),
+        "{client:?}"
+    );
+}
+
 #[track_caller]
 fn assert_turned_away(ended: &Ended) {
     assert_eq!(ended.code, Some(125), "{ended:?}");
-    let said = "a process in a container may not use the host compute service";
-    assert!(ended.err.contains(said), "{ended:?}");
+    assert!(ended.err.contains(SAID), "{ended:?}");
 }
 
+/// Row S2.
 #[test]
 fn a_service_turns_away_a_container_whatever_is_mapped() {
     let other = Place::new(1);
@@ -58,6 +96,24 @@ fn a_service_turns_away_a_container_whatever_is_mapped() {
     other.hcs(&["terminate", "of-the-host"]).output().unwrap();
 }
 
+/// Row S2: what keeps an attacker out is the service: a client of the attacker's own does not look whose it is.
+#[test]
+fn a_client_of_the_attackers_own_is_turned_away_as_well() {
+    let other = Place::new(1);
+    other.hcs(&["list"]).output().unwrap();
+    let seen = mount(other.endpoint().parent().unwrap(), "/seen:shift");
+    for userns in ["--userns=no", "--userns"] {
+        let first = ["run", userns, "--mount", &seen, "--", "perl", "-e", CLIENT];
+        let client = ended(&mut hcs([&first[..], &["/seen/hcs.sock"]].concat()));
+        assert_refused_by_the_service(&client);
+    }
+    // It does what a client has to do: on the host it is served.
+    let mut on_host = Command::new("perl");
+    let on_host = ended(on_host.args(["-e", CLIENT]).arg(other.endpoint()));
+    assert!(on_host.out.contains("answer 2: "), "{on_host:?}");
+    assert!(!on_host.out.contains(SAID), "{on_host:?}");
+}
+
 #[test]
 fn clients_in_containers_are_admitted_where_that_is_configured() {
     let other = Place::new(1);
@@ -72,6 +128,7 @@ fn clients_in_containers_are_admitted_where_that_is_configured() {
     assert_eq!(inside.code, Some(0), "{inside:?}");
 }
 
+/// Row S2.
 #[test]
 fn a_container_does_not_see_the_directories_of_its_service() {
     let other = Place::new(1);

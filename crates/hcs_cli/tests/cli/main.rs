@@ -31,6 +31,7 @@ mod privileges;
 mod processes;
 mod rootless;
 mod rootless_daily;
+mod rootless_trust;
 mod run;
 mod service;
 mod sockets;

@@ -146,7 +146,7 @@ impl User {
     }
 
     /// The user's service.
-    fn services(&self) -> Vec<Pid> {
+    pub(crate) fn services(&self) -> Vec<Pid> {
         let endpoint = self.state().join("hcs.sock");
         let endpoint = endpoint.to_str().unwrap();
         let serves = |pid: &i32| {
@@ -414,6 +414,7 @@ const REACH: &str = r#"use Socket; use Fcntl; for (@ARGV) {
     print "reached $_\n" if -p $_ and sysopen(F, $_, O_WRONLY | O_NONBLOCK);
 }"#;
 
+/// Row S1.
 /// The kernel refuses an overlay of a directory with a mount below it, and of one that is two overlays already.
 /// Whatever takes its place, sockets and FIFOs of the host must lead nowhere, the user's own service's first of all.
 #[test]

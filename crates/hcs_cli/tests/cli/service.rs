@@ -103,6 +103,7 @@ fn gone(process: &OwnedFd) {
     poll(&mut polled, None).unwrap();
 }
 
+/// Row F13.
 #[test]
 fn a_command_goes_on_when_the_service_dies_and_its_exit_code_arrives() {
     let place = Place::new(60);

@@ -12,6 +12,7 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::{
     common::{ended, hcs},
+    inside::{CLIENT, assert_refused_by_the_service},
     service::Place,
 };
 
@@ -57,9 +58,11 @@ fn a_socket_that_is_mapped_is_reached() {
     }
 }
 
+/// Row S2.
 #[test]
 fn the_socket_of_the_service_is_of_no_use_by_whatever_name() {
-    let other = Place::new(1);
+    // Root of a user namespace is an ordinary user to a socket of the host.
+    let other = Place::configured("socket_mode = 0o666\n");
     other.hcs(&["list"]).output().unwrap();
     let program = format!("{}:/hcs:ro", env!("CARGO_BIN_EXE_hcs"));
     let socket = format!("src={},dst=/run/hcs/hcs.sock", other.endpoint().display());
@@ -70,6 +73,12 @@ fn the_socket_of_the_service_is_of_no_use_by_whatever_name() {
         assert_eq!(refused.code, Some(125), "{refused:?}");
         let said = "a process in a container may not use the host compute service";
         assert!(refused.err.contains(said), "{refused:?}");
+    }
+    for userns in ["--userns=no", "--userns"] {
+        for command in [&mut hcs(["run"]), &mut other.hcs(&["run"])] {
+            command.args([userns, "--mount", &socket, "--", "perl", "-e", CLIENT]);
+            assert_refused_by_the_service(&ended(command.arg("/run/hcs/hcs.sock")));
+        }
     }
 }
 

@@ -43,6 +43,7 @@ fn refused(ended: &Ended) -> &str {
     &ended.err
 }
 
+/// Row S8b.
 #[test]
 fn nothing_is_sent_to_a_service_of_another_user() {
     let folder = tempfile::tempdir().unwrap();
@@ -121,6 +122,7 @@ impl Beside {
     }
 }
 
+/// Row S3b.
 #[test]
 fn a_program_that_others_can_change_is_not_started() {
     let beside = Beside::new();
@@ -155,6 +157,7 @@ fn a_program_that_others_can_change_is_not_started() {
     }
 }
 
+/// Row S3.
 #[test]
 fn a_service_has_nothing_of_the_environment_of_its_caller() {
     let beside = Beside::new();

@@ -133,6 +133,41 @@ fn a_kept_scratch_can_be_used_again_at_once() {
     }
 }
 
+/// Row S12: the limit of the configuration holds for each document that says nothing, and only for those.
+#[test]
+fn a_configured_size_of_scratches_holds_unless_the_document_says_another() {
+    let limits = "[container]\nscratch_size_in_mb = 8\nscratch_inodes = 200\n";
+    let service = Service::with_config(limits);
+    let mut client = service.client();
+    let document = |storage| json!({ "Container": { "Storage": storage } }).to_string();
+    let (bytes, files) = ("bytes refused\n", "files refused\n");
+    let script = "head -c 20M /dev/zero > /etc/full 2> /dev/null || echo bytes refused; rm -f /etc/full; mkdir /etc/many; \
+                  for n in $(seq 500); do true > /etc/many/$n || break; done 2> /dev/null; \
+                  test -e /etc/many/500 || echo files refused";
+    let cases = [
+        (json!({}), format!("{bytes}{files}")),
+        (json!({ "ScratchSizeInMB": 8 }), bytes.to_owned()),
+        (
+            json!({ "ScratchSizeInMB": 64, "ScratchInodes": 200 }),
+            files.to_owned(),
+        ),
+        (json!({ "ScratchSizeInMB": 64 }), String::new()),
+        (json!({ "ScratchSizeInMB": 0 }), String::new()),
+    ];
+    for (handle, (storage, expected)) in (1..).zip(cases) {
+        let case = storage.to_string();
+        client
+            .call(&create_system(handle, "sized", &document(storage)))
+            .ok();
+        client.call(&start_system(handle)).ok();
+        let said = client
+            .create_process(handle, 100 + handle, &shell(script))
+            .output();
+        assert_eq!(said, expected, "{case}");
+        client.terminate(handle);
+    }
+}
+
 #[test]
 fn documents_may_be_large_within_limits() {
     let service = Service::new();

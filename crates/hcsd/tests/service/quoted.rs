@@ -1,16 +1,35 @@
 //! No value of a client's document is in the log, at level debug as well, or in the event log: each string of each
 //! document that a call takes is one by which it is recognised, as a value, as a key, and where something else belongs.
 
-use hcs_schema::{
-    documents::{DocumentType, find},
-    shape::{Kind, Shape},
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    thread,
 };
-use hcs_wire::{log::LogQuery, service::Call};
+
+use hcn::documents::{
+    HostComputeEndpoint, HostComputeNamespace, HostComputeNetwork, HostComputeQuery,
+    ModifyEndpointRequest, ModifyNamespaceRequest, ModifyNetworkRequest,
+};
+use hcs_schema::{
+    Document as _, HResult,
+    documents::find,
+    shape::{Kind, Shape},
+    win32,
+};
+use hcs_wire::{
+    log::LogQuery,
+    network::{NetworkCall, ObjectKind},
+    service::{self, Call},
+};
+use rustix::thread::{Gid, Uid, set_thread_gid, set_thread_groups, set_thread_uid};
 use serde_json::{Value, json};
 
 use crate::common::{
     Client, Service,
-    client::{create_system, terminate_system},
+    client::{create_process, create_system, open_system, terminate_system},
 };
 
 /// What is looked for.
@@ -108,7 +127,137 @@ fn calls(document: &str, handle: u64, text: &str) -> Vec<Call> {
             process: 9,
             settings: text(),
         }],
+        "ShutdownOptions" => vec![Call::ShutDownSystem {
+            system: 2,
+            options: options(),
+        }],
+        other => network_calls(other, &text())
+            .into_iter()
+            .map(Call::Network)
+            .collect(),
+    }
+}
+
+/// The same of networks: of an object that is not there, where one is needed.
+fn network_calls(document: &str, text: &str) -> Vec<NetworkCall> {
+    use ObjectKind::{Endpoint, Namespace, Network};
+    let text = || text.to_owned();
+    let none = || "5F1F0B0E-1A2B-4C3D-8E9F-000000000001".to_owned();
+    let create = |kind| NetworkCall::Create {
+        kind,
+        id: String::new(),
+        network: if kind == Endpoint {
+            none()
+        } else {
+            String::new()
+        },
+        settings: text(),
+    };
+    let modify = |kind| NetworkCall::Modify {
+        kind,
+        id: none(),
+        settings: text(),
+    };
+    match document {
+        "HostComputeNetwork" => vec![create(Network)],
+        "HostComputeEndpoint" => vec![create(Endpoint)],
+        "HostComputeNamespace" => vec![create(Namespace)],
+        "ModifyNetworkRequest" => vec![modify(Network)],
+        "ModifyEndpointRequest" => vec![modify(Endpoint)],
+        "ModifyNamespaceRequest" => vec![modify(Namespace)],
+        "HostComputeQuery" => [Network, Endpoint, Namespace]
+            .into_iter()
+            .flat_map(|kind| {
+                let (id, query) = (none(), text());
+                [
+                    NetworkCall::Query { kind, id, query },
+                    NetworkCall::Enumerate {
+                        kind,
+                        query: text(),
+                    },
+                ]
+            })
+            .collect(),
         other => panic!("{other}"),
+    }
+}
+
+/// The document that a call of this kind takes, of which there is no kind that is not here. Those without have ids,
+/// numbers and names of calls, which are in the log for those who look for them.
+const fn document_of(call: &Call) -> Option<&'static str> {
+    Some(match call {
+        Call::CreateSystem { .. } => "ComputeSystem",
+        Call::StartSystem { .. } => "StartOptions",
+        Call::ShutDownSystem { .. } => "ShutdownOptions",
+        Call::PauseSystem { .. } => "PauseOptions",
+        Call::SaveSystem { .. } => "SaveOptions",
+        Call::CrashSystem { .. } => "CrashOptions",
+        Call::ModifySystem { .. } => "ModifySettingRequest",
+        Call::GetSystemProperties { .. } => "SystemPropertyQuery",
+        Call::EnumerateSystems { .. } => "SystemQuery",
+        Call::CreateProcess { .. } => "ProcessParameters",
+        Call::SignalProcess { .. } => "SignalProcessOptions",
+        Call::ModifyProcess { .. } => "ProcessModifyRequest",
+        Call::GetServiceProperties { .. } => "Service_PropertyQuery",
+        Call::ModifyServiceSettings { .. } => "ModificationRequest",
+        Call::SubmitCrashReport { .. } => "CrashReport",
+        Call::Network(call) => return network_document_of(call),
+        // What the API calls options of these has no properties, and is not read.
+        Call::ResumeSystem { .. }
+        | Call::TerminateSystem { .. }
+        | Call::TerminateProcess { .. }
+        | Call::GetProcessProperties { .. }
+        | Call::Hello { .. }
+        | Call::OpenSystem { .. }
+        | Call::CloseSystem { .. }
+        | Call::OpenProcess { .. }
+        | Call::CloseProcess { .. }
+        | Call::GetProcessInfo { .. }
+        | Call::GetVmIdentity { .. }
+        | Call::ExplainOperation { .. }
+        | Call::StopService
+        | Call::ReloadService
+        | Call::Limit { .. }
+        | Call::Cancel { .. }
+        // Parts of the message itself: `broken_messages`.
+        | Call::ReadOutput { .. }
+        | Call::ReadEvents(_) => return None,
+    })
+}
+
+const fn network_document_of(call: &NetworkCall) -> Option<&'static str> {
+    Some(match call {
+        NetworkCall::Create { kind, .. } => match kind {
+            ObjectKind::Network => "HostComputeNetwork",
+            ObjectKind::Endpoint => "HostComputeEndpoint",
+            ObjectKind::Namespace => "HostComputeNamespace",
+        },
+        NetworkCall::Modify { kind, .. } => match kind {
+            ObjectKind::Network => "ModifyNetworkRequest",
+            ObjectKind::Endpoint => "ModifyEndpointRequest",
+            ObjectKind::Namespace => "ModifyNamespaceRequest",
+        },
+        NetworkCall::Query { .. } | NetworkCall::Enumerate { .. } => "HostComputeQuery",
+        NetworkCall::Open { .. } | NetworkCall::Delete { .. } => return None,
+    })
+}
+
+/// Messages whose parts of our own have a value where another one belongs; each ends its connection.
+fn broken_messages(service: &Service) {
+    for query in [
+        json!({ "call": "read_output", "system": 1, "query": { "ProcessId": CANARY } }),
+        json!({ "call": "read_output", "system": 1, "query": { "Tail": [CANARY] } }),
+        json!({ "call": "read_events", "since": CANARY }),
+        json!({ "call": "read_events", "follow": { CANARY: 1 } }),
+        json!({ "call": "network", "function": "create", "kind": CANARY }),
+        json!({ "call": CANARY }),
+    ] {
+        let mut client = service.client();
+        let message = service::encode(service::Kind::Request, 99, 0, &query).unwrap();
+        client.stream.write_all(&message).unwrap();
+        client.stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // Whatever it answers; its end is waited for.
+        let _answer = client.stream.read_to_end(&mut Vec::new());
     }
 }
 
@@ -127,13 +276,40 @@ const DOCUMENTS: &[&str] = &[
     "StartOptions",
     "SignalProcessOptions",
     "ProcessModifyRequest",
+    "ShutdownOptions",
 ];
 
+/// All documents that calls take.
+fn shapes() -> Vec<(&'static str, &'static Shape)> {
+    let networks = [
+        HostComputeNetwork::shape(),
+        HostComputeEndpoint::shape(),
+        HostComputeNamespace::shape(),
+        ModifyNetworkRequest::shape(),
+        ModifyEndpointRequest::shape(),
+        ModifyNamespaceRequest::shape(),
+        HostComputeQuery::shape(),
+    ];
+    let named = DOCUMENTS.iter().map(|name| {
+        let of = find(name).unwrap_or_else(|| panic!("{name}"));
+        (*name, of.shape)
+    });
+    named
+        .chain(networks.map(|shape| (shape.name, shape)))
+        .collect()
+}
+
 /// Documents of a type, and texts that are none.
-fn texts(of: &DocumentType) -> Vec<String> {
+fn texts(of: &Shape) -> Vec<String> {
     // A system has many properties; each is tried in one form, the short documents in all.
     let forms = forms();
-    let few = of.shape.name == "ComputeSystem" || of.shape.name == "ModifySettingRequest";
+    let few = [
+        "ComputeSystem",
+        "ModifySettingRequest",
+        "HostComputeNetwork",
+        "HostComputeEndpoint",
+    ];
+    let few = few.contains(&of.name);
     let forms = if few { &forms[1..3] } else { &forms[..] };
     let mut texts = vec![
         format!("{{\"{CANARY}"),
@@ -141,19 +317,24 @@ fn texts(of: &DocumentType) -> Vec<String> {
         format!("{{\"Owner\":\"a\" {CANARY}}}"),
     ];
     let document = |mut value: Value| {
-        if of.shape.name == "ComputeSystem" {
+        if of.name == "ComputeSystem" {
             value["SchemaVersion"] = json!({ "Major": 2, "Minor": 1 });
-            if value["Container"].is_null() {
+            // A machine is another engine's, which would not be asked where both are.
+            if value["Container"].is_null() && value["VirtualMachine"].is_null() {
                 value["Container"] = json!({});
             }
         }
         let command = ["CommandLine", "CommandArgs"];
-        if of.shape.name == "ProcessParameters" && command.iter().all(|key| value[key].is_null()) {
+        // Without it the document would be one of version 1.
+        if of.name.starts_with("HostCompute") && value["SchemaVersion"].is_null() {
+            value["SchemaVersion"] = json!({ "Major": 2, "Minor": 0 });
+        }
+        if of.name == "ProcessParameters" && command.iter().all(|key| value[key].is_null()) {
             value["CommandArgs"] = json!(["/bin/true"]);
         }
         value.to_string()
     };
-    walk(of.shape, 0, forms, &mut |value| texts.push(document(value)));
+    walk(of, 0, forms, &mut |value| texts.push(document(value)));
     texts
 }
 
@@ -181,29 +362,57 @@ fn events(client: &mut Client) -> Vec<String> {
 /// Sends all of them and answers how many calls were made.
 fn send_all(client: &mut Client) -> usize {
     let (mut handle, mut made) = (100, 0);
-    for name in DOCUMENTS {
-        let of = find(name).unwrap_or_else(|| panic!("{name}"));
-        for text in texts(&of) {
+    for (name, shape) in shapes() {
+        let mut taken_by = BTreeSet::new();
+        for text in texts(shape) {
             for call in calls(name, handle, &text) {
                 made += 1;
+                taken_by.extend(document_of(&call));
                 let answer = client.call(&call);
-                if answer.reply.result.is_success() && matches!(call, Call::CreateSystem { .. }) {
-                    client.call(&terminate_system(handle)).ok();
+                if answer.reply.result.is_success() {
+                    undo(client, &call, handle, answer.reply.document.as_deref());
                 }
                 handle += 1;
             }
         }
+        assert_eq!(taken_by, BTreeSet::from([name]));
     }
     made
 }
 
+/// Takes back what a call has made.
+fn undo(client: &mut Client, call: &Call, handle: u64, document: Option<&str>) {
+    match call {
+        Call::CreateSystem { .. } => {
+            client.call(&terminate_system(handle)).ok();
+        }
+        Call::Network(NetworkCall::Create { kind, .. }) => {
+            let created: Value = serde_json::from_str(document.unwrap()).unwrap();
+            let delete = NetworkCall::Delete {
+                kind: *kind,
+                id: created["ID"].as_str().unwrap().to_owned(),
+                only_unused: false,
+            };
+            client.call(&Call::Network(delete)).ok();
+        }
+        _ => {}
+    }
+}
+
+/// Row S9.
 #[test]
 fn no_value_of_a_clients_document_is_in_the_log_or_the_events() {
     let lines = "log = \"debug\"\nwarm_slots = 0\n[limits]\nevent_log_bytes = 67108864\n";
-    let service = Service::with_config(lines);
+    // Networks are made in a namespace of its own.
+    let program = ["unshare", "--net", env!("CARGO_BIN_EXE_hcsd")];
+    let service = Service::of(program.map(str::to_owned).into(), lines);
     let mut client = service.client();
     client.start_container(1, "box");
+    // One that is shut down with what are no options.
+    client.start_container(2, "other");
     let made = send_all(&mut client);
+    broken_messages(&service);
+    client.call(&terminate_system(2));
     assert!(made > 1000, "{made} calls");
     let events = events(&mut client);
     assert!(events.len() > 300, "{} events", events.len());
@@ -230,6 +439,88 @@ fn no_value_of_a_clients_document_is_in_the_log_or_the_events() {
         quoted.len(),
         &quoted[..quoted.len().min(20)]
     );
+}
+
+/// A group whose members may use the service, and a user who is in no other one.
+const GROUP: u32 = 64_991;
+const OTHER: u32 = 64_992;
+
+/// A client of that user.
+fn client_of_another_user(service: &Service) -> Client {
+    let directory = service.root().parent().unwrap().to_owned();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).unwrap();
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            set_thread_groups(&[]).unwrap();
+            set_thread_gid(Gid::from_raw(GROUP)).unwrap();
+            set_thread_uid(Uid::from_raw(OTHER)).unwrap();
+            service.client()
+        });
+        connecting.join().unwrap()
+    })
+}
+
+/// Row S7: a client that goes on and on fills no log.
+#[test]
+fn the_log_says_once_that_calls_of_a_connection_are_refused() {
+    let service = Service::with_config("[limits]\npending_per_connection = 50\n");
+    let mut flooding = service.client();
+    let never = Call::ReadEvents(LogQuery {
+        follow: true,
+        system: Some("none".to_owned()),
+        ..LogQuery::default()
+    });
+    let requests: Vec<u64> = (0..200).map(|_| flooding.send(&never)).collect();
+    for request in &requests[50..] {
+        let refused = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+        flooding.wait(*request).failed(refused);
+    }
+    drop(flooding);
+    let log = service.log();
+    let told = log.matches("calls of a client are refused").count();
+    assert_eq!(told, 1, "{log}");
+}
+
+/// Row S9: the time line of a call, for another user of the service, and after the end of the service.
+#[test]
+fn no_value_of_a_users_document_is_told_to_another_user() {
+    let mut service = Service::with_config(&format!("socket_group = \"{GROUP}\"\n"));
+    let mut client = service.client();
+    client.start_container(1, "box");
+    let mut names = Vec::new();
+    for (handle, parameters) in (10..).zip([
+        json!({ "CommandLine": format!("'{CANARY}") }),
+        json!({ "CommandArgs": [format!("/no/such/{CANARY}")] }),
+        json!({ "CommandArgs": ["/bin/true"], "WorkingDirectory": format!("/{CANARY}") }),
+        json!({ "CommandArgs": ["/bin/true"], "User": CANARY }),
+        json!({ "CommandArgs": ["/bin/true"], CANARY: CANARY }),
+        json!({ "CommandArgs": ["/bin/true", CANARY], "Environment": { CANARY: CANARY } }),
+    ]) {
+        let request = client.send(&create_process(1, handle, &parameters));
+        client.wait(request);
+        names.push(format!("{}-{request}", std::process::id()));
+    }
+    let mut explained = 0;
+    let mut explain_all = |service: &Service| {
+        let mut other = client_of_another_user(service);
+        for operation in &names {
+            let explain = Call::ExplainOperation {
+                operation: operation.clone(),
+            };
+            let told = other.call(&explain);
+            let document = told.reply.document.unwrap_or_default();
+            assert!(!document.contains(CANARY), "{document}");
+            explained += usize::from(told.reply.result.is_success());
+        }
+    };
+    explain_all(&service);
+    service.kill();
+    service.run();
+    explain_all(&service);
+    assert!(explained > 0, "the other user is told of none");
+    let mut client = service.client();
+    client.call(&open_system(1, "box", None)).ok();
+    client.terminate(1);
 }
 
 #[test]

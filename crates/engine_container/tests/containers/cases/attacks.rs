@@ -260,6 +260,7 @@ fn agent_on_the_host(container: &Container) -> String {
     )
 }
 
+/// Row S11.
 fn the_agents_limits_and_scheduling_cannot_be_changed() {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -409,6 +410,7 @@ fn no_terminal_of_the_host_takes_input() {
     assert_eq!(container.shell("ls /dev/pts"), "ptmx");
 }
 
+/// Row S11.
 fn signals_do_not_stop_the_agent() {
     let host = Host::new();
     let container = host.start(json!({}));

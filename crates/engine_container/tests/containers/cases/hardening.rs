@@ -33,6 +33,7 @@ fn status(container: &Container, key: &str) -> String {
     container.shell(&format!("sed -n 's/^{key}:\\s*//p' /proc/self/status"))
 }
 
+/// Row S12.
 fn capabilities_are_the_usual_few() {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -56,6 +57,7 @@ fn capabilities_that_are_named_are_there_and_dropped_ones_can_be_had() {
     assert_eq!(status(&fewer, "CapBnd"), "00000000800405fb");
 }
 
+/// Row S12.
 fn sockets_are_of_families_that_are_listed() {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -93,7 +95,7 @@ fn packets_are_for_those_who_were_given_them() {
 }
 
 /// What Podman and Docker hide in `/proc` and `/sys`, and what they make read-only: the lists of `containers/common`
-/// and of Docker's default specification.
+/// and of Docker's default specification. No package has them as a file; Podman's program has them in itself.
 const HIDDEN_BY_OTHERS: [&str; 15] = [
     "/proc/acpi",
     "/proc/asound",
@@ -120,7 +122,32 @@ const READ_ONLY_FOR_OTHERS: [&str; 6] = [
     "/sys/fs/cgroup",
 ];
 
+/// Where Debian installs Podman, if it is there.
+const PODMAN: &str = "/usr/bin/podman";
+/// What only versions after that of Debian 12 hide.
+const HIDDEN_BY_NEWER: [&str; 3] = [
+    "/proc/interrupts",
+    "/sys/devices/system/cpu/cpu*/thermal_throttle",
+    "/sys/devices/virtual/powercap",
+];
+
+/// Whether each of these paths is in Podman's program, so that the lists above have nothing that was made up.
+fn assert_known_to_podman() {
+    let Ok(program) = fs::read(PODMAN) else {
+        return;
+    };
+    let listed = HIDDEN_BY_OTHERS.iter().chain(&READ_ONLY_FOR_OTHERS);
+    let mut unknown: Vec<&str> = listed.copied().collect();
+    unknown.retain(|path| !HIDDEN_BY_NEWER.contains(path));
+    for at in (0..program.len()).filter(|at| program[*at] == b'/') {
+        unknown.retain(|path| !program[at..].starts_with(path.as_bytes()));
+    }
+    assert!(unknown.is_empty(), "{PODMAN} does not name {unknown:?}");
+}
+
+/// Row S12.
 fn what_other_engines_hide_is_hidden() {
+    assert_known_to_podman();
     let host = Host::new();
     let container = host.start(json!({}));
     let mut there = 0;

@@ -267,6 +267,7 @@ fn what_cannot_be_modified_is_refused() {
     }
 }
 
+/// Row S12.
 fn a_scratch_holds_no_more_than_its_size() {
     let host = Host::new();
     let container =

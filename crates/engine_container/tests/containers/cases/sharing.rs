@@ -89,6 +89,7 @@ fn power(path: &Path) -> Vec<String> {
 
 const PERM: &str = "1";
 
+/// Row S4.
 fn no_program_with_the_owners_rights_can_be_made() {
     let host = Host::new();
     let shared = shared(&host);
@@ -220,6 +221,7 @@ fn an_image_is_changed_as_ever() {
     assert_eq!(power(&shared), Vec::<String>::new());
 }
 
+/// Row S4.
 /// A process of a container that may write to a shared directory can hand its descriptor to another container: through
 /// a socket in a directory that both see, or in a network that both have.
 fn a_container_that_could_be_handed_a_directory_is_guarded() {

@@ -62,6 +62,7 @@ fn mapping(path: &Path, target: &str) -> Value {
     json!({ "HostPath": path, "ContainerPath": target, "ShiftOwners": true })
 }
 
+/// Row S6.
 /// The layers lead `/NAME` to a directory on which the engine would mount, and what is mapped covers that again.
 fn links_in_place_of_the_kernels_file_systems_are_refused() {
     for name in NAMES {
@@ -84,6 +85,7 @@ fn links_in_place_of_the_kernels_file_systems_are_refused() {
     }
 }
 
+/// Row S6.
 /// The same without a link: the document itself asks for it.
 fn what_is_mapped_over_the_kernels_file_systems_is_not_opened() {
     for name in NAMES {
@@ -101,6 +103,7 @@ fn what_is_mapped_over_the_kernels_file_systems_is_not_opened() {
     }
 }
 
+/// Row S6.
 fn a_fifo_mapped_over_them_does_not_hang_the_start() {
     let fifo = |path: &Path| {
         mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();

@@ -47,6 +47,7 @@ fn is_there(container: &Container, path: &Path) -> bool {
         == 0
 }
 
+/// Row S10.
 fn homes_keys_and_other_peoples_files_are_left_out() {
     let host = Host::new();
     let container = host.start(json!({}));
@@ -96,6 +97,7 @@ fn homes_keys_and_other_peoples_files_are_left_out() {
     assert!(!Path::new("/root/f").exists());
 }
 
+/// Row S10.
 fn the_layer_of_the_host_shows_all_of_it() {
     let host = Host::new();
     let container = host.start(all_of_the_host());
@@ -172,6 +174,7 @@ fn a_tree_below_a_home_is_shown_without_its_secrets() {
     assert!(!is_there(&host.start(json!({})), &people.path().join("me")));
 }
 
+/// Row S10.
 fn no_tree_defeats_the_lists() {
     let people = tempfile::tempdir_in("/var/lib").unwrap();
     let work = people.path().join("me/tree");
@@ -294,6 +297,7 @@ fn listen(directory: &Path, reached: &mut Vec<String>) -> (UnixListener, OwnedFd
     (listener, reader)
 }
 
+/// Row S1.
 fn no_socket_or_fifo_of_the_host_leads_anywhere() {
     let host = Host::new();
     let mut paths = Vec::new();
