@@ -4,7 +4,7 @@ use std::{fmt, fs, io::ErrorKind, path::PathBuf};
 
 use hcs_schema::{Failure, HResult};
 
-/// Whose settings.
+/// The protocol that settings are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     V4,
@@ -58,7 +58,7 @@ pub(crate) fn write(family: Family, link: &str, setting: &str, value: &str) -> R
     })
 }
 
-/// Whether the host forwards packets of IPv4 as a whole. Who sets this sets it for each interface, too, once.
+/// Whether the host forwards packets of IPv4 as a whole. A write to it sets each interface, too, once.
 pub(crate) fn forwards_as_a_whole() -> bool {
     read(Family::V4, ALL, "forwarding").is_ok_and(|value| value == "1")
 }

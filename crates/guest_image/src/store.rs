@@ -287,7 +287,7 @@ impl Store {
         written.map_err(|error| failed("cannot be written", to, &error))
     }
 
-    /// Removes kernels that no image has. One that stays is removed the next time.
+    /// Removes kernels that no image has. A kernel that stays is removed the next time.
     fn forget_kernels(&self) {
         let entries = fs::read_dir(self.root.join(KERNELS));
         for entry in entries.into_iter().flatten().flatten() {

@@ -24,7 +24,7 @@ const SOURCES: [(IpAddr, u8); 3] = [
 const CHOSEN_LENGTH: u8 = 24;
 
 /// The first subnet of ours that shares no address with `taken`. Prefixes that hold all addresses do not count: a
-/// default route takes no address from anyone.
+/// default route takes no address from a network.
 #[must_use]
 pub fn free_subnet(taken: &[Prefix]) -> Option<Prefix> {
     let sources = SOURCES

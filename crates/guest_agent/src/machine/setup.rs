@@ -64,7 +64,7 @@ pub(super) fn machine() {
         );
     }
     for (to, link) in LINKS {
-        // One that is there may stay.
+        // A link that is there may stay.
         let _there = symlink(to, link);
     }
     let began = Instant::now();

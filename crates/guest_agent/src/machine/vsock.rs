@@ -299,7 +299,7 @@ impl Link for VsockLink {
     }
 
     fn farewell(&mut self, stream: BorrowedFd<'_>) {
-        // One that is gone need not be told.
+        // A host that is gone need not be told.
         let _gone = shutdown(stream, Shutdown::Write);
         let mut polled = [PollFd::from_borrowed_fd(stream, PollFlags::IN)];
         let _late = poll(&mut polled, Some(&FAREWELL));

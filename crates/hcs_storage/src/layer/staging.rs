@@ -115,7 +115,7 @@ impl Drop for Staging {
 }
 
 /// Renames the layer at `path`, so that a [`sweep`] takes it for an import that was killed, unless it is locked.
-/// Answers its parent and its name there.
+/// Returns its parent and its name there.
 pub(super) fn set_aside(path: &Path) -> Result<(OwnedFd, Vec<u8>), StorageError> {
     let shown = path.as_os_str().as_bytes();
     let failed = |errno| StorageError::step("renaming", shown, errno);

@@ -90,12 +90,12 @@ impl Errand {
         self.connection.answer(self.request, answer);
     }
 
-    /// Who asks, for the log.
+    /// The initiator of the call, for the log.
     pub(crate) fn initiator(&self) -> Initiator {
         Initiator::Client(self.connection.operation(self.request))
     }
 
-    /// For a call that is made again: waits until it does not go on for an earlier connection any more. Answers whether
+    /// For a call that is made again: waits until it does not go on for an earlier connection any more. Returns whether
     /// it was done then, though its client does not know.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ use super::store::Store;
 /// A change to be made.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// Whose links and rules they are.
+    /// The owner of the links and rules.
     pub(super) owner: String,
     pub(super) store: Store,
     pub(super) before: Intent,
@@ -46,7 +46,7 @@ impl Change {
             let stays = self.wanted.contains(&endpoint.id)
                 && (self.after.endpoints.iter())
                     .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
-            // One that could not be attached as a whole may have its port all the same.
+            // An endpoint that could not be attached as a whole may have its port all the same.
             let may_be_there =
                 self.attached.contains(&endpoint.id) || self.was_wanted.contains(&endpoint.id);
             may_be_there && !stays
@@ -108,8 +108,8 @@ impl Change {
         }
     }
 
-    /// Takes a card from whichever machine has it: an earlier service may not have come to that. A QEMU whose link is
-    /// removed would never rest.
+    /// Takes a card from whichever machine has it: an earlier service may not have come to that. A machine whose link
+    /// is removed would never rest.
     fn forget_card(&self, link: &str) {
         let machines = self.machines.iter().map(|(_, machine)| machine);
         for machine in machines.filter(|machine| machine.has_cards()) {

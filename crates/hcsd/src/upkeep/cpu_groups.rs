@@ -46,7 +46,7 @@ type Groups = BTreeMap<String, Group>;
 #[serde(from = "StoredGroup", rename_all = "PascalCase")]
 struct Group {
     processors: Vec<u32>,
-    /// Who made it, where that is known.
+    /// The user who made it, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<u32>,
 }
@@ -367,7 +367,7 @@ async fn create(
     Ok(())
 }
 
-/// Removes a group that was given up while it was made. One that stays is told as made, so that it can be deleted.
+/// Removes a group that was given up while it was made. A group that stays is told as made, so that it can be deleted.
 ///
 /// # Errors
 /// The group is not there, as its client wanted.

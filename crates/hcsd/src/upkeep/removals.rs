@@ -23,8 +23,7 @@ use crate::record::{blocking::blocking_within, files::remove_directory};
 /// How many are removed at the same time: more only wait for each other in the file system's journal, and one that
 /// hangs shall not keep the others waiting.
 const AT_ONCE: usize = 4;
-/// How many may wait. Past this, a call that ends a system waits for room: what is made must not outrun what is
-/// removed.
+/// How many may wait. Past this, a call that ends a system waits for room: creation must not outrun removal.
 const MOST: usize = 1024;
 /// How long one removal may take before it counts as failed. A container may have written millions of files.
 const LIMIT: Duration = Duration::from_secs(600);

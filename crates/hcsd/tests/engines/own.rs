@@ -252,7 +252,7 @@ struct Script {
 }
 
 impl Script {
-    /// One that begins with `begin` and does `end` when it is told to.
+    /// A script that begins with `begin` and does `end` when it is told to.
     fn new(begin: &str, end: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();

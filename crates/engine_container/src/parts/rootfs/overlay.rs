@@ -91,7 +91,7 @@ impl Overlays {
         target: &str,
         mode: fn(u32) -> u32,
     ) -> Result<(), Errno> {
-        // One that is not kept was prepared.
+        // A directory that is not kept was prepared.
         let fresh = make_directory(own.as_fd(), UPPER)? || !self.sync;
         make_directory(own.as_fd(), WORK)?;
         if let (true, Some(top)) = (fresh, layers.first()) {
@@ -151,7 +151,7 @@ pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool,
 }
 
 /// Permissions of a root whose layer has these. A directory that its owner made for itself, by `mktemp -d` say, is a
-/// root that only root could enter: others may enter and list it then. One that others may enter stays as it is.
+/// root that only root could enter: others may enter and list it then. A root that others may enter stays as it is.
 const fn enterable(mode: u32) -> u32 {
     match mode & 0o001 {
         0 => mode | 0o055,
