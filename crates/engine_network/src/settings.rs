@@ -49,6 +49,7 @@ pub(crate) fn read(family: Family, link: &str, setting: &str) -> Result<String, 
 pub(crate) fn write(family: Family, link: &str, setting: &str, value: &str) -> Result<(), Failure> {
     let path = path(family, link, setting);
     fs::write(&path, value).map_err(|error| {
+        // This room does not reach `hcs_wire::errno`. A read-only /proc/sys, too, is a right that the service lacks.
         let code = match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => HResult::E_ACCESSDENIED,
             _ => HResult::E_FAIL,
