@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use hcs_schema::fnv;
 use rustix::{
     fs::{AtFlags, CWD, Gid, Mode, Stat, Uid, chmodat, chownat, fstat, mkdirat},
     io::Errno,
@@ -189,16 +190,9 @@ pub(super) fn part_name(path: &str) -> String {
     let name = path.replace('/', "-");
     // Two paths must not share one, and a name has to fit.
     if path.contains('-') || name.len() > 200 {
-        return format!("-{:016x}", fnv1a(path.as_bytes()));
+        return format!("-{:016x}", fnv::hash(fnv::BASIS, path.as_bytes()));
     }
     name
-}
-
-/// FNV-1a, 64 bit: stable over versions, because a scratch may be kept.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]
