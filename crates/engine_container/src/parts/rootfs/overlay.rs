@@ -10,6 +10,7 @@ use std::{
 };
 
 use hcs_schema::fnv;
+use hcs_storage::layer::writable::{UPPER, WORK};
 use rustix::{
     fs::{AtFlags, CWD, Gid, Mode, Stat, Uid, chmodat, chownat, fstat, mkdirat},
     io::Errno,
@@ -20,10 +21,6 @@ use crate::{
     failure::{Attempt, StepError},
     parts::place,
 };
-
-/// In a scratch: what is written, and what overlayfs needs for itself.
-const UPPER: &str = "upper";
-const WORK: &str = "work";
 
 /// Makes these in the new scratch at `path`, a directory of the service's own: it may have the time before a container
 /// that is kept ready has its document.
