@@ -251,7 +251,10 @@ fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pe
                 .step("waits for the call that makes its handle");
             connection.handles.wait(handle, request, call);
         }
-        _ => dispatch(errand, call),
+        _ => {
+            note_system(&errand, &call);
+            dispatch(errand, call);
+        }
     }
 }
 
