@@ -95,7 +95,7 @@ impl Placed {
             }
         }
         for line in folders {
-            // One that has something else in it by now stays.
+            // A folder that has something else in it by now stays.
             let _kept = fs::remove_dir(inside(&self.prefix, &line)?);
         }
         Ok(files)

@@ -46,7 +46,7 @@ pub(crate) struct HCN_PORT_RANGE_ENTRY {
     pub(crate) Priority: u64,
     /// What kind of reservation it is.
     pub(crate) ReservationType: u32,
-    /// Who else may use it.
+    /// Which others may use it.
     pub(crate) SharingFlags: u32,
     /// How packets are delivered.
     pub(crate) DeliveryMode: u32,

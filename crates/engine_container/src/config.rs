@@ -28,7 +28,7 @@ pub struct EngineConfig {
     pub socket_directory: Option<PathBuf>,
     /// What a container without layers does not see of the host.
     pub host_view: HostView,
-    /// Who containers are on the host. Only for a service that runs as root.
+    /// The users that containers are on the host. Only for a service that runs as root.
     pub user_namespaces: UserNamespaces,
     /// Directory in which all services of the host write down which ids their containers have. It is made where there
     /// is none; has to be root's own.

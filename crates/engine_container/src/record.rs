@@ -57,7 +57,7 @@ pub(crate) struct Record {
     pub(crate) stop_signal: Option<u8>,
 }
 
-/// Who a container with a user namespace is on the host.
+/// The user that a container with a user namespace is on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct UserRecord {
@@ -70,7 +70,7 @@ pub(crate) struct UserRecord {
 }
 
 impl Record {
-    /// Whose files are in what is mapped where a request does not say.
+    /// The owners of mapped files where a request does not say.
     pub(crate) const fn owners(&self) -> Owners {
         match self.shifts_owners {
             true => Owners::Shifted,

@@ -1,8 +1,8 @@
 //! Paths of the host that a document names.
 //!
-//! A path is looked at once, by the service, through one descriptor: kind and identity are those of the same file. Who
-//! opens it again later, in other mounts or another process, makes sure that it still leads there. So a process that
-//! swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
+//! A path is looked at once, by the service, through one descriptor: kind and identity are those of the same file. Code
+//! that opens it again later, in other mounts or another process, makes sure that it still leads there. So a process
+//! that swaps a part of the path in between (a symbolic link in place of a directory) gains a failure and nothing else.
 //!
 //! Symbolic links on the way are followed where they belong to root or to the service's user. In a user namespace
 //! those of root belong to no id of it, as those of other users do: such a link is followed where its directory is one

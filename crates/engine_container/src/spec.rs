@@ -190,7 +190,7 @@ pub(crate) struct MappedSpec {
     /// Directories of the service's own in it, relative to its top, which are covered.
     #[serde(default)]
     pub(crate) covered: Vec<String>,
-    /// Whose its files are inside.
+    /// The owners of its files inside.
     pub(crate) owners: Owners,
     /// Whether set-user-ID bits, capabilities of files and device nodes may be made there.
     pub(crate) allow_set_id: bool,
@@ -199,10 +199,10 @@ pub(crate) struct MappedSpec {
     pub(crate) device: bool,
 }
 
-/// Whose files of the host are in a container with ids of its own.
+/// The owners of files of the host, seen in a container with ids of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Owners {
-    /// Whose they are: those of `nobody` inside, unless they belong to one of the container's ids.
+    /// The owners on the host: `nobody` inside, unless that is one of the container's ids.
     AsOnTheHost,
     /// Those with the same numbers inside.
     Shifted,

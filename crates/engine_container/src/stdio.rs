@@ -58,7 +58,7 @@ impl Pipes {
 /// Permissions of a pipe that the agent gave to the user of a process (`guest_agent/src/link.rs`); a new one has 0600.
 const GIVEN_MODE: Mode = Mode::from_raw_mode(0o660);
 
-/// Takes pipes of which the client `user` made both ends and gives the guest's. Answers false where they are not to be
+/// Takes pipes of which the client `user` made both ends and gives the guest's. Returns false where they are not to be
 /// used: they belong to another user, so that the container would get what is not the client's to give, or this service
 /// could not open them again.
 ///

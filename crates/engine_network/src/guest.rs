@@ -1,6 +1,6 @@
 //! [`GuestNetwork`]: the network cards of a virtual machine, seen from inside, by the agent of the guest.
 //!
-//! A card is known by its hardware address, as the guest's kernel gives it whatever name. One that is plugged in later
+//! A card is known by its hardware address, as the guest's kernel gives it whatever name. A card plugged in later
 //! is there some time after the host has told of it; the kernel's news of links say when.
 
 use std::{

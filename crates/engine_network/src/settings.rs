@@ -4,7 +4,7 @@ use std::{fmt, fs, io::ErrorKind, path::PathBuf};
 
 use hcs_schema::{Failure, HResult};
 
-/// Whose settings.
+/// The protocol that settings are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Family {
     V4,
@@ -49,6 +49,7 @@ pub(crate) fn read(family: Family, link: &str, setting: &str) -> Result<String, 
 pub(crate) fn write(family: Family, link: &str, setting: &str, value: &str) -> Result<(), Failure> {
     let path = path(family, link, setting);
     fs::write(&path, value).map_err(|error| {
+        // This room does not reach `hcs_wire::errno`. A read-only /proc/sys, too, is a right that the service lacks.
         let code = match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => HResult::E_ACCESSDENIED,
             _ => HResult::E_FAIL,
@@ -58,7 +59,7 @@ pub(crate) fn write(family: Family, link: &str, setting: &str, value: &str) -> R
     })
 }
 
-/// Whether the host forwards packets of IPv4 as a whole. Who sets this sets it for each interface, too, once.
+/// Whether the host forwards packets of IPv4 as a whole. A write to it sets each interface, too, once.
 pub(crate) fn forwards_as_a_whole() -> bool {
     read(Family::V4, ALL, "forwarding").is_ok_and(|value| value == "1")
 }

@@ -103,7 +103,7 @@ fn object(host: &Host, link: &Link) -> Option<Guid> {
     agree.then_some(id)
 }
 
-/// Removes links that nothing asks for. One that is gone by now is none to remove.
+/// Removes links that nothing asks for. A link that is gone by now needs no removal.
 ///
 /// # Errors
 /// The first that could not be removed; the others were tried.

@@ -262,7 +262,7 @@ fn open_sockets(directory: &Path) -> Result<[OwnedFd; 2], Failure> {
     let failed = |e: std::io::Error| {
         Failure::new(HResult::E_FAIL, "the machine's sockets cannot be made").because(&e)
     };
-    // Who may use it decides who may reach the guest.
+    // The users who may enter it are those who may reach the guest.
     let mut folder = fs::DirBuilder::new();
     folder.mode(0o700).create(&path).map_err(failed)?;
     let folder = fs::File::open(&path).map_err(failed)?;

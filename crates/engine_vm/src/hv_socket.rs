@@ -55,7 +55,7 @@ const OWNERS: [&str; 14] = [
 const LIST_FLAGS: [&str; 4] = ["P", "AI", "AR", NO_LIST];
 const NO_LIST: &str = "NO_ACCESS_CONTROL";
 
-/// Flags of an entry; the first one means that it is only for what is made below.
+/// Flags of an entry; the first one means that it is only for objects made below.
 const ENTRY_FLAGS: [&str; 9] = [INHERIT_ONLY, "CI", "OI", "NP", "ID", "SA", "FA", "TP", "CR"];
 const INHERIT_ONLY: &str = "IO";
 
@@ -312,7 +312,7 @@ fn about_owner(entry: &str) -> Result<Option<bool>, Option<String>> {
         return Err(None);
     }
     let mask = mask(rights).ok_or(None)?;
-    // An entry that is only for what is made below, or about other rights, does not count.
+    // An entry that is only for objects made below, or about other rights, does not count.
     let counts = !flags.contains(&INHERIT_ONLY) && mask & TO_USE != 0;
     Ok(counts.then_some(*kind == "A"))
 }

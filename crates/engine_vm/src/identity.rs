@@ -12,7 +12,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use hcs_schema::{Failure, HResult, win32};
+use hcs_schema::{Failure, HResult, fnv, win32};
 
 /// Users of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +58,9 @@ impl Users {
 
     /// The user of the machine that is called `id` by the service whose pipes are in `service`.
     pub(crate) fn of(self, service: &Path, id: &str) -> u32 {
-        let place = service.as_os_str().as_encoded_bytes();
-        let bytes = place.iter().chain(b"\0").chain(id.as_bytes());
-        // FNV-1a, which is the same in each release, and a last mix: its low bits alone are close for close names.
-        let mut hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let parts = [service.as_os_str().as_encoded_bytes(), b"\0", id.as_bytes()];
+        let mut hash = parts.into_iter().fold(fnv::BASIS, fnv::hash);
+        // A last mix: the low bits alone are close for close names.
         hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash ^= hash >> 33;
         let machines = u64::from(self.count.max(2) - 1);

@@ -12,7 +12,8 @@ use std::{
 };
 
 use engine_container::shared::open_directory;
-use hcs_schema::{Failure, HResult};
+use hcs_schema::Failure;
+use hcs_wire::errno;
 use rustix::{
     io::Errno,
     net::{
@@ -160,12 +161,7 @@ fn failed(path: &Path, pointer: &str, why: &io::Error) -> Failure {
         ),
         _ => format!("the pipe {path} cannot be made: {why}"),
     };
-    let hresult = match why.kind() {
-        io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
-        io::ErrorKind::NotFound => HResult::FILE_NOT_FOUND,
-        _ => HResult::E_FAIL,
-    };
-    Failure::new(hresult, message.clone()).cause_at(pointer, message)
+    Failure::new(errno::of_io(why), message.clone()).cause_at(pointer, message)
 }
 
 /// Removes the sockets in the service's directory that no process listens on, and the directory when it is empty.

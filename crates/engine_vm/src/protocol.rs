@@ -60,7 +60,7 @@ pub(crate) struct Setup {
     pub(crate) has_agent: bool,
     /// The rules of sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
-    /// Whose rights the guest has to directories of the host, if it may have some.
+    /// The user with whose rights the guest opens directories of the host, if it may have some.
     pub(crate) shares_of: Option<Owner>,
 }
 

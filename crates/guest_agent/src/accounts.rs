@@ -34,7 +34,7 @@ pub(crate) enum AccountError {
         "the user {user:?} is a member of {count} groups in /etc/group, and a process can be in 65536 (NGROUPS_MAX) at most"
     )]
     Groups {
-        /// Who.
+        /// The name of the user.
         user: String,
         /// Of how many.
         count: usize,

@@ -422,9 +422,9 @@ impl<L: Link> Agent<L> {
     }
 
     /// After the end: lets the host read the last answers.
-    pub(crate) fn farewell(&mut self) {
+    pub(crate) fn close_after_shutdown(&mut self) {
         if let Some(stream) = &self.stream {
-            self.link.farewell(stream.as_fd());
+            self.link.close_after_shutdown(stream.as_fd());
         }
     }
 

@@ -70,7 +70,7 @@ pub(crate) fn bounding() -> Capabilities {
     })
 }
 
-/// Who made the system has left the null device as standard input. Otherwise what is at `/dev/null` has to be it.
+/// The null device: standard input, as an engine leaves it. Otherwise what is at `/dev/null` has to be it.
 fn open_null() -> Result<OwnedFd, Errno> {
     let stdin = rustix::stdio::stdin();
     if is_null(stdin) {

@@ -100,7 +100,7 @@ pub fn serve<L: Link>(link: L, own: Own, privileges: Privileges, role: Role) -> 
     let served = prepare().and_then(|()| {
         let mut agent = Agent::new(link, own, privileges, role)?;
         agent.run()?;
-        agent.farewell();
+        agent.close_after_shutdown();
         Ok(())
     });
     match served {

@@ -98,7 +98,7 @@ pub trait Link {
 
     /// The agent has come to its end, and all answers are in the queue of `stream`. Waits where they would be lost with
     /// the system, for a second at most.
-    fn farewell(&mut self, _stream: BorrowedFd<'_>) {}
+    fn close_after_shutdown(&mut self, _stream: BorrowedFd<'_>) {}
 
     /// Takes random bytes and the time of the host.
     ///

@@ -76,7 +76,7 @@ pub(crate) fn memory(own: &Own, pid: u32) -> Memory {
 pub(crate) struct Stat<'a> {
     /// Name of its program as the kernel has it: at most 15 bytes, any characters.
     pub(crate) name: &'a str,
-    /// Whether it has not ended. One that has is there until it is reaped.
+    /// Whether it has not ended. A process that has ended is there until it is reaped.
     pub(crate) lives: bool,
     /// Whether it is a thread of the kernel, which a virtual machine has many of.
     pub(crate) is_kernel: bool,

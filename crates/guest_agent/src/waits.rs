@@ -1,4 +1,4 @@
-//! Who waits for which process, and until when. Pure: the time is an argument.
+//! Waits for processes: of which request, for which process, until when. Pure: the time is an argument.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -13,6 +13,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
+use hcs_wire::errno;
 
 /// A kernel that can be booted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,11 +145,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    let code = match error.kind() {
-        std::io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
-        _ => HResult::FILE_NOT_FOUND,
-    };
-    Failure::new(code, format!("{} cannot be read", path.display())).because(error)
+    let message = format!("{} cannot be read", path.display());
+    Failure::new(errno::of_io(error), message).because(error)
 }
 
 /// The only file in `folder` whose name begins so.

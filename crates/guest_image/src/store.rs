@@ -23,7 +23,7 @@ use std::{
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
-    environment,
+    environment, errno,
     trust::{Reason, Trusted, Untrusted},
 };
 use rustix::{
@@ -287,7 +287,7 @@ impl Store {
         written.map_err(|error| failed("cannot be written", to, &error))
     }
 
-    /// Removes kernels that no image has. One that stays is removed the next time.
+    /// Removes kernels that no image has. A kernel that stays is removed the next time.
     fn forget_kernels(&self) {
         let entries = fs::read_dir(self.root.join(KERNELS));
         for entry in entries.into_iter().flatten().flatten() {
@@ -415,11 +415,8 @@ fn check_name(name: &str) -> Result<(), Failure> {
 }
 
 fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
-    let code = match error.kind() {
-        io::ErrorKind::PermissionDenied => HResult::E_ACCESSDENIED,
-        _ => HResult::E_FAIL,
-    };
-    Failure::new(code, format!("{} {what}", path.display())).because(error)
+    let message = format!("{} {what}", path.display());
+    Failure::new(errno::of_io(error), message).because(error)
 }
 
 #[cfg(test)]

@@ -333,7 +333,7 @@ impl Unpacker<'_> {
     }
 }
 
-/// Removes what is there by the name, so that what is made is new. A directory stays, and is an error.
+/// Removes what is there by the name, so that the entry is a new one. A directory stays, and is an error.
 fn clear(parent: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<(), ArchiveError> {
     match unlinkat(parent, name, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),

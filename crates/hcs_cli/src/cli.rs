@@ -50,40 +50,62 @@ pub(crate) struct Cli {
     pub verb: Verb,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    Run(Run),
-    Create(Create),
-    Start(Start),
-    Exec(Exec),
-    Logs(Logs),
-    Attach(Attach),
-    Console(Console),
-    Screenshot(Screenshot),
-    Cp(Cp),
-    List(List),
-    Ps(Ps),
-    Inspect(Inspect),
-    Stats(Stats),
-    Update(Update),
-    Signal(Signal),
-    Wait(Wait),
-    Pause(Pause),
-    Resume(Resume),
-    Shutdown(Shutdown),
-    Terminate(Terminate),
-    Validate(Validate),
-    Service(Service),
-    Events(Events),
-    Explain(Explain),
-    Image(Image),
-    Network(Network),
-    Commit(Commit),
-    GuestImage(GuestImage),
-    Help(Help),
-    Version(Version),
-    Completion(Completion),
-    Man(Man),
+/// Makes [`Verb`] and the reader of one verb alone from one list: a verb that is added there is read quickly as well.
+macro_rules! verbs {
+    ($($name:literal => $verb:ident,)*) => {
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Verb {
+            $(
+                #[command(name = $name)]
+                $verb($verb),
+            )*
+        }
+
+        impl Verb {
+            /// The verb `name` with `arguments`, if there is such a verb and they are right.
+            fn read(name: &str, arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+                Some(match name {
+                    $($name => Self::$verb(parsed(arguments)?),)*
+                    _ => return None,
+                })
+            }
+        }
+    };
+}
+
+verbs! {
+    "run" => Run,
+    "create" => Create,
+    "start" => Start,
+    "exec" => Exec,
+    "logs" => Logs,
+    "attach" => Attach,
+    "console" => Console,
+    "screenshot" => Screenshot,
+    "cp" => Cp,
+    "list" => List,
+    "ps" => Ps,
+    "inspect" => Inspect,
+    "stats" => Stats,
+    "update" => Update,
+    "signal" => Signal,
+    "wait" => Wait,
+    "pause" => Pause,
+    "resume" => Resume,
+    "shutdown" => Shutdown,
+    "terminate" => Terminate,
+    "validate" => Validate,
+    "service" => Service,
+    "events" => Events,
+    "explain" => Explain,
+    "image" => Image,
+    "network" => Network,
+    "commit" => Commit,
+    "guest-image" => GuestImage,
+    "help" => Help,
+    "version" => Version,
+    "completion" => Completion,
+    "man" => Man,
 }
 
 impl Cli {
@@ -92,25 +114,7 @@ impl Cli {
     /// `None`; [`Parser::try_parse`] has the other names, the help and the complaints.
     pub(crate) fn quickly(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let name = arguments.next()?;
-        let rest = arguments;
-        let verb = match name.to_str()? {
-            "run" => Verb::Run(parsed(rest)?),
-            "create" => Verb::Create(parsed(rest)?),
-            "start" => Verb::Start(parsed(rest)?),
-            "exec" => Verb::Exec(parsed(rest)?),
-            "logs" => Verb::Logs(parsed(rest)?),
-            "attach" => Verb::Attach(parsed(rest)?),
-            "console" => Verb::Console(parsed(rest)?),
-            "cp" => Verb::Cp(parsed(rest)?),
-            "list" => Verb::List(parsed(rest)?),
-            "ps" => Verb::Ps(parsed(rest)?),
-            "inspect" => Verb::Inspect(parsed(rest)?),
-            "stats" => Verb::Stats(parsed(rest)?),
-            "signal" => Verb::Signal(parsed(rest)?),
-            "wait" => Verb::Wait(parsed(rest)?),
-            "terminate" => Verb::Terminate(parsed(rest)?),
-            _ => return None,
-        };
+        let verb = Verb::read(name.to_str()?, arguments)?;
         Some(Self { verb })
     }
 }
@@ -226,13 +230,13 @@ mod tests {
             ("hcs".to_owned(), examples(&mut cli)),
             ("service stop".to_owned(), stop),
         ];
-        for name in names {
-            let verb = cli.find_subcommand_mut(&name).unwrap();
+        for name in &names {
+            let verb = cli.find_subcommand_mut(name).unwrap();
             let mut own = examples(verb);
             own.retain(|line| line.contains(&format!("hcs {name}")));
             assert!(!own.is_empty(), "{name} has no example of itself");
             let all = examples(verb);
-            helps.push((name, all));
+            helps.push((name.clone(), all));
         }
         for (of, lines) in helps {
             assert!(!lines.is_empty(), "{of} has no example");
@@ -240,8 +244,13 @@ mod tests {
                 let commands = commands(&line);
                 assert!(!commands.is_empty(), "{of}: {line}");
                 for command in commands {
-                    let read = Cli::try_parse_from(&command);
-                    assert!(read.is_ok(), "{of}: {line}: {}", read.unwrap_err());
+                    let read = Cli::try_parse_from(&command)
+                        .unwrap_or_else(|error| panic!("{of}: {line}: {error}"));
+                    // By its full name, each is read quickly, and as the same.
+                    if names.contains(&command[1]) {
+                        let quick = Cli::quickly(command[1..].iter().map(OsString::from));
+                        assert_eq!(format!("{quick:?}"), format!("{:?}", Some(read)), "{line}");
+                    }
                 }
             }
         }

@@ -8,7 +8,7 @@
 //! | 126 | the command was found and cannot be run |
 //! | 127 | the command was not found |
 
-use hcs_schema::{Cause, Failure, HResult};
+use hcs_schema::{Cause, Failure, HResult, win32};
 
 use crate::output::printable;
 
@@ -20,9 +20,6 @@ pub(crate) const FAILED: u8 = 125;
 pub(crate) const CANNOT_RUN: u8 = 126;
 /// The command was not found.
 pub(crate) const NOT_FOUND: u8 = 127;
-
-/// `ERROR_BAD_EXE_FORMAT`.
-const BAD_EXE_FORMAT: u16 = 193;
 
 /// Why the program ends, and its exit code.
 #[derive(Debug)]
@@ -55,7 +52,7 @@ impl Stop {
         let code = match failure.hresult {
             HResult::FILE_NOT_FOUND => NOT_FOUND,
             HResult::E_ACCESSDENIED => CANNOT_RUN,
-            code if code == of(BAD_EXE_FORMAT) => CANNOT_RUN,
+            code if code == of(win32::ERROR_BAD_EXE_FORMAT) => CANNOT_RUN,
             _ => FAILED,
         };
         Self { code, failure }

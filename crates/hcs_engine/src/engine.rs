@@ -57,7 +57,7 @@ pub enum Found {
     },
 }
 
-/// How a machine ended, as far as its engine can tell. Who had asked for that end, the service knows.
+/// How a machine ended, as far as its engine can tell. The service knows which client had asked for that end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Exit {
     /// The engine cannot tell.
@@ -484,7 +484,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     }
 
     /// Takes a card's link from it, which is gone then, and asks the guest to let the card go; the guest is not waited
-    /// for. One that is not there is fine.
+    /// for. A card that is not there is no error.
     ///
     /// # Errors
     /// The machine did not do it; the link may be there.

@@ -39,7 +39,7 @@ const DEEPEST: usize = 4;
 pub struct Access {
     /// Mirrors and insecure registries.
     pub settings: Settings,
-    /// Who we are.
+    /// Names and passwords for registries.
     pub credentials: CredentialFiles,
     /// Whether the image's own registry may be without TLS, or with a certificate that is not known.
     pub insecure: bool,

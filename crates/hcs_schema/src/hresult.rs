@@ -26,6 +26,8 @@ pub mod win32 {
     pub const ERROR_BUSY: u16 = 170;
     /// The thing already exists.
     pub const ERROR_ALREADY_EXISTS: u16 = 183;
+    /// The file is no program that this machine can run.
+    pub const ERROR_BAD_EXE_FORMAT: u16 = 193;
     /// The element was not found; HCS answers this for a process that is gone.
     pub const ERROR_NOT_FOUND: u16 = 1168;
     /// The requested entry was dropped from a log.

@@ -20,6 +20,7 @@ pub mod coverage;
 pub mod documents;
 mod failure;
 pub mod fault;
+pub mod fnv;
 mod hresult;
 pub mod parse;
 pub mod privileges;

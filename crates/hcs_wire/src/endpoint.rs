@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hcs_schema::fnv;
 use rustix::io::Errno;
 
 use crate::trust::{Reason, Trusted, Untrusted};
@@ -112,11 +113,7 @@ pub fn tag(endpoint: &Path) -> Option<String> {
     if endpoint == Path::new(SYSTEM) {
         return None;
     }
-    // FNV-1a, 64 bit: the hasher of `std` does not promise to stay what it is.
-    let bytes = endpoint.as_os_str().as_bytes();
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = fnv::hash(fnv::BASIS, endpoint.as_os_str().as_bytes());
     Some(format!("{hash:016x}"))
 }
 

@@ -12,8 +12,6 @@ const PATH_NOT_FOUND: u16 = 3;
 const TOO_MANY_OPEN_FILES: u16 = 4;
 /// `ERROR_SHARING_VIOLATION`.
 const SHARING_VIOLATION: u16 = 32;
-/// `ERROR_BAD_EXE_FORMAT`.
-const BAD_EXE_FORMAT: u16 = 193;
 /// `ERROR_FILENAME_EXCED_RANGE`; Windows answers it for command lines that are too long as well.
 const FILENAME_EXCED_RANGE: u16 = 206;
 /// `ERROR_IO_DEVICE`.
@@ -28,7 +26,7 @@ pub fn hresult(errno: Errno) -> HResult {
         Errno::NOENT => win32::ERROR_FILE_NOT_FOUND,
         Errno::NOTDIR => PATH_NOT_FOUND,
         Errno::ACCESS | Errno::PERM | Errno::ISDIR => win32::ERROR_ACCESS_DENIED,
-        Errno::NOEXEC | Errno::LIBBAD => BAD_EXE_FORMAT,
+        Errno::NOEXEC | Errno::LIBBAD => win32::ERROR_BAD_EXE_FORMAT,
         Errno::TOOBIG | Errno::NAMETOOLONG => FILENAME_EXCED_RANGE,
         Errno::TXTBSY => SHARING_VIOLATION,
         Errno::LOOP => CANT_RESOLVE_FILENAME,
@@ -45,6 +43,12 @@ pub fn hresult(errno: Errno) -> HResult {
         _ => return HResult::E_FAIL,
     };
     HResult::from_win32(code)
+}
+
+/// The same for an error of the standard library; `E_FAIL` where it did not come from the kernel.
+#[must_use]
+pub fn of_io(error: &std::io::Error) -> HResult {
+    Errno::from_io_error(error).map_or(HResult::E_FAIL, hresult)
 }
 
 /// What `errno` means, in words, as the system puts it.
@@ -100,6 +104,13 @@ mod tests {
         assert_eq!(hresult(Errno::NOMEM), HResult::E_OUTOFMEMORY);
         assert_eq!(hresult(Errno::INVAL), HResult::E_INVALIDARG);
         assert_eq!(hresult(Errno::PIPE), HResult::E_FAIL);
+    }
+
+    #[test]
+    fn an_error_of_the_standard_library_has_the_code_of_its_number() {
+        let kernels = std::io::Error::from(Errno::NOTDIR);
+        assert_eq!(of_io(&kernels), hresult(Errno::NOTDIR));
+        assert_eq!(of_io(&std::io::Error::other("ours")), HResult::E_FAIL);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub enum NetworkCall {
     },
     /// `HcnCreateNetwork` and its like; answered with [`Created`].
     Create {
-        /// What is made.
+        /// The kind of the object to create.
         kind: ObjectKind,
         /// Its id; "", or a GUID of zeros, leaves the choice to the document, and then to the service.
         #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -32,7 +32,7 @@ pub(crate) fn parse_optional<T: Document>(table: &Table, text: Option<&str>) -> 
     Ok(document)
 }
 
-/// [`parse`] for documents that may be long. Answers the text as well.
+/// [`parse`] for documents that may be long. Returns the text as well.
 ///
 /// # Errors
 /// As [`parse`].
@@ -43,7 +43,7 @@ pub(crate) async fn parse_long<T: Document + Send + 'static>(
     read(text, |text| parse(table, text)).await
 }
 
-/// Reads the document of a system to be made, finds the engine for it, and has that engine's table checked. Answers the
+/// Reads the document of a system to be made, finds the engine for it, and has that engine's table checked. Returns the
 /// text as well.
 ///
 /// # Errors

@@ -349,7 +349,7 @@ fn lock(root: &Path) -> Result<Option<File>, String> {
     }
 }
 
-/// Who may connect, as it is configured.
+/// The users who may connect, as it is configured.
 fn access(config: &Config) -> Result<Access, String> {
     let id = |key, name: &Option<String>, file| {
         let name = name.as_deref();

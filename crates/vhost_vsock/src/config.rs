@@ -76,7 +76,7 @@ impl Default for Limits {
 
 /// The ports of the host, which the guest connects to with CID 2.
 pub trait Services {
-    /// The guest connects to `port`, from its port `from`. Answers a connected stream socket (of any family) whose
+    /// The guest connects to `port`, from its port `from`. Returns a connected stream socket (of any family) whose
     /// bytes are relayed, or `None`: then the guest's `connect(2)` fails with `ECONNRESET`.
     ///
     /// `from` tells something of the program that connects: Linux lets only a program with `CAP_NET_BIND_SERVICE` over

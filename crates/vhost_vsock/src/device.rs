@@ -121,7 +121,7 @@ impl Device {
         }
     }
 
-    /// Takes what has happened, waiting for it if `block`, and moves packets. Answers how the device ended, if it has.
+    /// Takes what has happened, waiting for it if `block`, and moves packets. Returns how the device ended, if it has.
     pub(crate) fn turn(&mut self, block: bool) -> Result<Option<End>, DeviceError> {
         let limit = match block && !self.unfinished {
             true => self.table.time_left(Instant::now()),
@@ -150,7 +150,7 @@ impl Device {
         Ok(None)
     }
 
-    /// Does what an event asks for. Answers whether the front end is still there.
+    /// Does what an event asks for. Returns whether the front end is still there.
     fn handle(&mut self, event: Event) -> Result<bool, DeviceError> {
         match event.token {
             Token::FrontEnd => return self.hear_front_end(),
@@ -176,7 +176,7 @@ impl Device {
         }
     }
 
-    /// Obeys messages of the front end. Answers whether it is still there.
+    /// Obeys messages of the front end. Returns whether it is still there.
     fn hear_front_end(&mut self) -> Result<bool, DeviceError> {
         for _ in 0..MESSAGES {
             match self.front_end.receive()? {
@@ -217,7 +217,7 @@ impl Device {
         }
     }
 
-    /// Moves packets in both directions. Answers whether there is more to move.
+    /// Moves packets in both directions. Returns whether there is more to move.
     fn move_packets(&mut self) -> Result<bool, Fault> {
         for _ in 0..BATCHES {
             let memory = &self.session.memory;

@@ -35,7 +35,7 @@ pub struct Handle {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Counters {
-    /// Connections that there are now. One that the guest has closed counts until its stream has taken all.
+    /// Connections that there are now. A connection that the guest has closed counts until its stream has taken all.
     pub connections: u64,
     /// Connections that the guest opened to the host.
     pub opened_by_guest: u64,

@@ -17,7 +17,7 @@ use rustix::{
 /// The most events that are taken at a time.
 const EVENTS: usize = 64;
 
-/// Whose event it is.
+/// The source of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Token {
     FrontEnd,
@@ -110,7 +110,7 @@ impl Poll {
         let _was_not_watched = epoll::delete(&self.0, descriptor);
     }
 
-    /// Waits until something happens, at most for `limit` if there is one. Answers what happened.
+    /// Waits until something happens, at most for `limit` if there is one. Returns what happened.
     pub(crate) fn wait(&self, limit: Option<Duration>) -> Result<Vec<Event>, Errno> {
         let mut space = [MaybeUninit::<epoll::Event>::uninit(); EVENTS];
         let timeout = limit.and_then(|limit| Timespec::try_from(limit).ok());

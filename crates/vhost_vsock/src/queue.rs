@@ -187,7 +187,7 @@ impl Queue {
         }
     }
 
-    /// Reads what the driver has made available, unless there is some left. Answers whether there is any.
+    /// Reads what the driver has made available, unless there is some left. Returns whether there is any.
     pub(crate) fn refill(&mut self, memory: &impl GuestMemory) -> Result<bool, Fault> {
         if !self.heads.is_empty() {
             return Ok(true);
@@ -266,7 +266,7 @@ impl Queue {
         }
     }
 
-    /// Tells the driver what was completed. Answers whether it wants an interrupt.
+    /// Tells the driver what was completed. Returns whether it wants an interrupt.
     pub(crate) fn publish(&mut self, memory: &impl GuestMemory) -> Result<bool, Fault> {
         if self.done.is_empty() {
             return Ok(false);

@@ -81,7 +81,7 @@ impl Stream {
         }
     }
 
-    /// Sends bytes of the guest, and keeps what the socket does not take. Answers how many it took, of these and those
+    /// Sends bytes of the guest, and keeps what the socket does not take. Returns how many it took, of these and those
     /// kept before.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<usize, Gone> {
         let mut taken = self.flush()?;
@@ -103,7 +103,7 @@ impl Stream {
         let _peer_has_gone = self.send_some(line.as_bytes());
     }
 
-    /// Sends what was kept. Answers how many bytes the socket took.
+    /// Sends what was kept. Returns how many bytes the socket took.
     pub(crate) fn flush(&mut self) -> Result<usize, Gone> {
         let mut taken = 0;
         while !self.backlog.is_empty() {
@@ -149,7 +149,7 @@ impl Stream {
         self.backlog.is_empty()
     }
 
-    /// Throws away what was kept. Answers how much it was.
+    /// Throws away what was kept. Returns how much it was.
     pub(crate) fn discard(&mut self) -> usize {
         std::mem::take(&mut self.backlog).len()
     }

@@ -35,7 +35,7 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         for (whom, former) in &self.former {
-            // One that has ended uses none.
+            // A task that has ended uses none.
             let _gone = sched_setaffinity(*whom, former);
         }
     }

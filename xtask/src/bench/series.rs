@@ -7,7 +7,7 @@ use serde::Serialize;
 /// Times of one subject in one regime, in microseconds, in the order they were measured.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Series {
-    /// Who was measured.
+    /// The program that was measured.
     pub(crate) subject: String,
     /// Samples in microseconds.
     pub(crate) samples: Vec<f64>,

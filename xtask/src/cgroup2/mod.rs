@@ -138,8 +138,8 @@ fn add_parser(root: &Path, package: &Path) -> Result<()> {
     copy_libraries(&parser, root)
 }
 
-/// Copies the shared libraries that `program` needs to where it looks for them. One that is linked statically, of which
-/// `ldd` has nothing to say, needs none.
+/// Copies the shared libraries that `program` needs to where it looks for them. A program that is linked statically, of
+/// which `ldd` has nothing to say, needs none.
 fn copy_libraries(program: &Path, root: &Path) -> Result<()> {
     let listed = Command::new("ldd").arg(program).output()?;
     let needed = String::from_utf8_lossy(&listed.stdout).into_owned();

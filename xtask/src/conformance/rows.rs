@@ -16,11 +16,11 @@ pub(crate) struct Row {
     pub what: String,
     /// In a sentence.
     pub says: String,
-    /// Who says so.
+    /// Where it is said.
     pub source: Source,
 }
 
-/// Who promises something.
+/// The text that promises something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// The function's page of the HCS reference.

@@ -76,7 +76,7 @@ pub(super) const ALL: &[Exception] = &[
         reason: "no registry of the tests has an SDK; a test of crates/computecore runs the sample in .NET's runtime",
         instead: Instead::Folder("hcs-run.csproj"),
     },
-    network("hcs run -d --id web --network nat"),
+    network("hcs run -d --id web -p 8080:80"),
     network("busybox wget -q -O - http://127.0.0.1:8080/hostname"),
     network("hcs run --network nat"),
     network("hcs network list"),

@@ -162,7 +162,7 @@ mod tests {
         assert!(function_faults(&of(&[61]), 60, &listed).is_empty());
         let unfounded = [exception("f.rs::f", " ")];
         assert_eq!(function_faults(&of(&[61]), 60, &unfounded).len(), 1);
-        // One that was cut has to leave the list.
+        // A function that was cut has to leave the list.
         assert_eq!(function_faults(&of(&[60]), 60, &listed).len(), 1);
         let other = [exception("g.rs::f", "a table")];
         assert_eq!(function_faults(&of(&[61]), 60, &other).len(), 2);

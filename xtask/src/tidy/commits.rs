@@ -18,8 +18,6 @@ pub(super) const RULE: Rule = Rule {
 const COLUMNS: usize = 72;
 /// How many commits back are looked at. Older ones were looked at when they were new.
 const COMMITS: &str = "--max-count=100";
-/// Subjects that were too long before there was this rule, by the begin of the commit's name.
-const OLD: &[&str] = &["e1020d7", "eeec937"];
 
 fn check(repository: &Repository) -> Result<Vec<Fault>> {
     let listed = output(Command::new("git").current_dir(&repository.root).args([
@@ -30,9 +28,6 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
     ]))?;
     let faults = listed.lines().filter_map(|line| {
         let (commit, subject) = line.split_once(' ')?;
-        if OLD.iter().any(|old| commit.starts_with(old)) {
-            return None;
-        }
         let what = mistake(subject)?;
         let mend = "git commit --amend, before it is pushed: crate: what changed";
         let short: String = commit.chars().take(8).collect();

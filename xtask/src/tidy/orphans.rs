@@ -1,4 +1,7 @@
 //! Rule: every Rust file under `src/` is a module of its crate.
+//!
+//! rustc and clippy see only files that a `mod` names, and cargo-modules looks at one crate with one set of features at
+//! a time; files of other platforms and of `cfg(fuzzing)` are no orphans.
 
 use std::path::Path;
 

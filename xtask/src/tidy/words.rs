@@ -2,6 +2,7 @@
 //!
 //! 1. [`CLEAN`] lists the places that keep the rule.
 //! 2. [`refused`] finds the words in a line. The name of the user `nobody` is allowed in quotes or backquotes.
+//! 3. [`opening`] finds a pronoun that begins a sentence of a comment or a document.
 
 use super::{Fault, Rule};
 use crate::{Repository, Result};
@@ -41,8 +42,16 @@ const WORDS: &[&str] = &[
     concat!("some", "body"),
     concat!("any", "body"),
     concat!("who", "ever"),
+    concat!("every", "body"),
+    concat!("every", "one"),
+    concat!("some", "one"),
+    concat!("any", "one"),
+    concat!("no", " one"),
     USER,
 ];
+
+/// Pronouns that are no subject: "The owner of a node" names more.
+const OPENINGS: &[&str] = &["Who", "Whom", "Whose"];
 
 /// Also the name of the user whose files belong to no user of a system.
 const USER: &str = "nobody";
@@ -63,12 +72,13 @@ fn check(repository: &Repository) -> Result<Vec<Fault>> {
     }
     for file in repository.ending(ENDINGS).filter(|file| is_clean(file)) {
         for (line, number) in repository.read(file)?.lines().zip(1..) {
+            let place = || format!("{file}:{number}");
             for word in refused(line) {
-                faults.push(Fault::new(
-                    format!("{file}:{number}"),
-                    format!("says {word:?}"),
-                    mend(word),
-                ));
+                faults.push(Fault::new(place(), format!("says {word:?}"), mend(word)));
+            }
+            if let Some(word) = prose(file, line).and_then(opening) {
+                let found = format!("begins a sentence with {word:?}");
+                faults.push(Fault::new(place(), found, mend(word)));
             }
         }
     }
@@ -103,6 +113,31 @@ fn refused(line: &str) -> Vec<&'static str> {
         })
     };
     WORDS.iter().copied().filter(|word| stands(word)).collect()
+}
+
+/// What `line` of `file` says to a reader: the line of a document, or a comment that has the line to itself.
+fn prose<'a>(file: &str, line: &'a str) -> Option<&'a str> {
+    if file.ends_with(".md") {
+        return Some(line);
+    }
+    let markers: &[&str] = if file.ends_with(".toml") || file.ends_with(".py") {
+        &["#"]
+    } else {
+        &["///", "//!", "//", "/*", "* "]
+    };
+    let line = line.trim_start();
+    markers.iter().find_map(|marker| line.strip_prefix(marker))
+}
+
+/// The word of [`OPENINGS`] that begins a sentence. A capital letter is enough: within a sentence there is none.
+fn opening(prose: &str) -> Option<&'static str> {
+    let stands = |word: &str| {
+        prose.match_indices(word).any(|(at, _)| {
+            let (before, after) = (&prose[..at], &prose[at + word.len()..]);
+            is_word(before, after) && !before.ends_with(['`', ':'])
+        })
+    };
+    OPENINGS.iter().copied().find(|word| stands(word))
 }
 
 /// Whether what stands between `before` and `after` is a word of its own.
@@ -141,6 +176,32 @@ mod tests {
             }
         }
         assert_eq!(refused(&format!("{WHO} calls {SOME}")), [SOME, WHO]);
+    }
+
+    #[test]
+    fn a_pronoun_does_not_begin_a_sentence() {
+        let [who, whom, whose] = [0, 1, 2].map(|at| OPENINGS[at]);
+        for (file, line, found) in [
+            ("a.rs", format!("    /// {who} asks."), Some(who)),
+            ("a.rs", format!("//! Told. {whom} it concerns."), Some(whom)),
+            (
+                "a.rs",
+                format!("    // A folder: {whose} it is."),
+                Some(whose),
+            ),
+            ("a.toml", format!("# {who} listens."), Some(who)),
+            ("a.md", format!("**Ids.** {who} chooses them"), Some(who)),
+            ("a.rs", format!("fn push(who: {who}) {{}}"), None),
+            (
+                "a.rs",
+                format!("/// As [`{who}`] and `a::{who}` say."),
+                None,
+            ),
+            ("a.rs", "/// A client who asks.".to_owned(), None),
+            ("a.rs", format!("/// {whose}ver"), None),
+        ] {
+            assert_eq!(prose(file, &line).and_then(opening), found, "{line}");
+        }
     }
 
     #[test]

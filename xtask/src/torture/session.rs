@@ -290,7 +290,7 @@ impl Session<'_> {
         ))
     }
 
-    /// Waits for the exit of a process, which must be one of `codes`, unless its system was harmed. Answers whether it
+    /// Waits for the exit of a process, which must be one of `codes`, unless its system was harmed. Returns whether it
     /// is known that it has exited.
     fn exit(&self, process: &Process, codes: &[u32]) -> Promise<bool> {
         let limit = Instant::now() + LIMIT;

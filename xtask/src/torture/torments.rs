@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{arena::Arena, crew::Member, random::Random};
 use crate::Result;
 
-/// Whom a torment meets.
+/// The victim of a torment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Service,

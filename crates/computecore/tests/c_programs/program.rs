@@ -32,7 +32,7 @@ pub(crate) enum Language {
 /// The service that a program finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
-    /// One that the library starts.
+    /// A service that the library starts.
     Found,
     /// Nothing.
     Missing,

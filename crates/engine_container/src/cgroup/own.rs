@@ -18,7 +18,7 @@ use crate::failure::StepError;
 /// Its name. Containers' groups are named by GUIDs.
 pub(super) const NAME: &str = "service";
 
-/// Makes the group in each hierarchy and moves the calling process there. Answers what was refused.
+/// Makes the group in each hierarchy and moves the calling process there. Returns what was refused.
 pub(crate) fn join(root: &str) -> Vec<StepError> {
     let hierarchies = hierarchies().into_iter();
     let joined = hierarchies.map(|hierarchy| {

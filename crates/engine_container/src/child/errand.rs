@@ -95,7 +95,7 @@ impl Inside {
         }
         move_into_thread_name_spaces(self.container.as_fd(), kinds).step(ENTERING)?;
         if self.namespace.is_some() {
-            // What is made on the way has to belong to a user inside.
+            // Directories made on the way have to belong to a user inside.
             identity::become_root(true)?;
         }
         directory("/")

@@ -331,7 +331,7 @@ fn renumber(
 }
 
 /// The last steps, from where on hardly anything else is possible.
-/// Answers what processes get on this host.
+/// Returns what processes get on this host.
 fn harden(
     spec: &LaunchSpec,
     (null, confinement): Rest,

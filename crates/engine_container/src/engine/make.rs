@@ -1,7 +1,7 @@
 //! Making one container: the service's half of the work, and taking it back when a step fails.
 //!
 //! [`Prepared`] is a container whose child has been cloned and waits at its channel; [`Prepared::finish`] tells it what
-//! to be. One that is made from scratch goes through both at once, a warm slot rests in between.
+//! to be. A container from scratch goes through both at once, a warm slot rests in between.
 
 use std::{
     os::fd::{AsFd, OwnedFd},

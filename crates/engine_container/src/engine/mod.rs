@@ -63,7 +63,7 @@ struct Workshop {
     own_places: Arc<OwnPlaces>,
     config: EngineConfig,
     groups: OnceLock<HostGroups>,
-    /// Whose ids containers with user namespaces have.
+    /// The ids that containers with user namespaces have.
     ids: Arc<IdPool>,
     /// Which files did not let a container have the user namespace that it preferred.
     declined: Declined,

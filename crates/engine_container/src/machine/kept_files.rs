@@ -56,7 +56,7 @@ fn make_one(directory: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// One that has a name for a moment; only the service can enter the directory.
+/// A file that has a name for a moment; only the service can enter the directory.
 fn make_named(directory: BorrowedFd<'_>, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
     let made = match openat(directory, NAME, flags, mode) {

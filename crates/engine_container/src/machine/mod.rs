@@ -55,7 +55,7 @@ pub(crate) struct ContainerMachine {
     pub(crate) id: String,
     /// Whose it is.
     pub(crate) user: u32,
-    /// Who runs errands.
+    /// Runs errands.
     pub(crate) launcher: Arc<Launcher>,
     /// What it must not see of the host.
     pub(crate) own_places: Arc<OwnPlaces>,
@@ -76,7 +76,7 @@ pub(crate) struct ContainerMachine {
 }
 
 impl ContainerMachine {
-    /// One that an earlier service made; `None` when its process is gone. Nothing is recorded before its child has been
+    /// A machine of an earlier service; `None` when its process is gone. Nothing is recorded before its child has been
     /// told all it needs, so that has become an agent or does so without help, unless it ends.
     ///
     /// # Errors
@@ -114,7 +114,7 @@ impl ContainerMachine {
         error.into_failure(format!("the container {:?} could not be {what}", self.id))
     }
 
-    /// Whom pipes for its processes are given to: its root, where that is not the host's.
+    /// The owner of pipes for its processes: its root, where that is not the host's.
     fn pipe_owner(&self) -> Option<(Uid, Gid)> {
         let user = self.record.user_namespace;
         let owner = user.filter(|user| user.slot.is_some())?;

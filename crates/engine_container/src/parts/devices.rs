@@ -102,8 +102,8 @@ fn make_entries(dev: BorrowedFd<'_>, user: Option<&UserSpec>) -> Result<(), Step
     Ok(())
 }
 
-/// Shows the host's own node: no process makes nodes in a user namespace. One that the host has not, or something else
-/// that the host has in its place, is left out.
+/// Shows the host's own node: no process makes nodes in a user namespace. A node that the host has not, or something
+/// else in its place, is left out.
 fn borrow_node(dev: BorrowedFd<'_>, name: &str, device: Dev) -> Result<(), Errno> {
     let node = match place::open(CWD, &format!("/dev/{name}")) {
         Err(Errno::NOENT) => return Ok(()),

@@ -6,7 +6,7 @@
 //! disk that it has inside.
 //!
 //! A file system that cannot shift owners is handed over as it is: all files belong to `nobody` then, and may be read
-//! where everybody may. What is mapped has its owners shifted only when the document asks for it.
+//! where all users may. What is mapped has its owners shifted only when the document asks for it.
 //!
 //! `handing.rs` makes them all; here are their shifted owners, and what the child takes.
 

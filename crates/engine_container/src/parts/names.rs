@@ -171,7 +171,7 @@ fn resolver(network: &str) -> Option<String> {
         })
 }
 
-/// Mounts them into `root`; `dev` is the container's `/dev`, mounted and not yet with anything below it. Answers its
+/// Mounts them into `root`; `dev` is the container's `/dev`, mounted and not yet with anything below it. Returns its
 /// `/etc/hosts`, if names of networks go there.
 pub(crate) fn apply(root: &Root, dev: BorrowedFd<'_>, names: &NamesSpec) -> Option<OwnedFd> {
     // Modes are meant as written here; the agent's mask is set later.

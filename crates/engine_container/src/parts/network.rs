@@ -76,7 +76,7 @@ pub(crate) fn set_up() -> Result<(), StepError> {
     loopback::up().step("setting the loopback interface up")
 }
 
-/// Below a procfs: who may ask for echoes without being root, and the lowest port that everybody may bind.
+/// Below a procfs: who may ask for echoes without being root, and the lowest port that all users may bind.
 const PING: &str = "sys/net/ipv4/ping_group_range";
 const PORTS: &str = "sys/net/ipv4/ip_unprivileged_port_start";
 

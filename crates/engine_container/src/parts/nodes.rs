@@ -180,7 +180,7 @@ fn has_access_list(path: &str) -> bool {
         .is_ok_and(|size| size > 0)
 }
 
-/// Who the service is.
+/// The user and group of the service.
 struct Own {
     user: u32,
     group: u32,
@@ -195,15 +195,15 @@ impl Own {
     }
 }
 
-/// Whether every user of the host may use the node at `path` in this way. One that is not there is refused later, with
-/// the reason.
+/// Whether every user of the host may use the node at `path` in this way. A missing node is refused later, with the
+/// reason.
 pub(crate) fn is_open_to_all(device: &MappedDevice) -> bool {
     let access = DeviceRule::access_of(device.access.as_deref().unwrap_or("rwm"));
     let found = device.host_path.as_deref().map(rustix::fs::stat);
     found.is_none_or(|found| found.map_or(true, |found| Mode::of(&found).is_open_to_all(access)))
 }
 
-/// Whose a node is, and who may use it.
+/// The owner of a node, and the users that may open it.
 #[derive(Clone, Copy, Debug)]
 struct Mode {
     bits: u32,

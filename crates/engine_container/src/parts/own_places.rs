@@ -239,7 +239,7 @@ fn open_unmoved(tree: BorrowedFd<'_>, place: &str) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Opens a directory of the service's own. One that is missing is made where it is to be covered as a whole: a
+/// Opens a directory of the service's own. A missing directory is made where it is to be covered as a whole: a
 /// container that sees what is above it would see it otherwise when it is made. Where it cannot be made, neither can a
 /// container's.
 fn open_or_make(path: &Path, make: bool) -> Result<Option<OwnedFd>, Errno> {

@@ -71,7 +71,7 @@ pub(super) fn is_possible(container: &Container, ids: UserNamespaces) -> bool {
 
 /// Whether the files that the container sees let it. Looks at them.
 ///
-/// Who owns a layer says nothing: an image decides that. Who owns what the document shares with the container does.
+/// The owner of a layer says nothing: an image decides that. The owner of what the document shares does.
 pub(super) fn files_allow(container: &Container) -> bool {
     let may_shift = paths(container).all(may_shift);
     let mut devices = container.mapped_devices.iter().flatten();

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_storage::layer::remove_tree;
+use hcs_storage::layer::{
+    remove_tree,
+    writable::{UPPER, WORK},
+};
 use hcs_wire::trust::{Reason, Trusted};
 use rustix::{
     fs::{
@@ -88,8 +91,8 @@ fn has_only_a_scratch(directory: &OwnedFd) -> Result<bool, Errno> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let ours = match entry.file_name().to_bytes() {
-            b"." | b".." | b"upper" | b"work" | b"lost+found" => true,
-            name => name.starts_with(b"-"),
+            b"." | b".." | b"lost+found" => true,
+            name => name == UPPER.as_bytes() || name == WORK.as_bytes() || name.starts_with(b"-"),
         };
         if !ours {
             return Ok(false);

@@ -55,7 +55,7 @@ fn give_up_these(useless: CapabilitySet) -> Result<(), Errno> {
     }
     for one in useless.iter() {
         match remove_capability_from_bounding_set(one) {
-            // One that this kernel does not know.
+            // This kernel does not know the capability.
             Err(Errno::INVAL) => {}
             answer => answer?,
         }

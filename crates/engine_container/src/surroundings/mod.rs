@@ -125,7 +125,7 @@ pub fn unfit() -> Option<String> {
 }
 
 /// Moves the calling process into a control group of its own, `service` below `cgroup_root` in each hierarchy, and lets
-/// it run on every processor. Answers what was refused. For root only; others stay where they are.
+/// it run on every processor. Returns what was refused. For root only; others stay where they are.
 #[must_use]
 pub fn settle(cgroup_root: &str) -> Vec<String> {
     let mut refused = Vec::new();

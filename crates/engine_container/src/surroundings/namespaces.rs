@@ -1,7 +1,7 @@
-//! The namespaces of pid 1: a service in those of a caller would show its mounts to everybody's containers, and be gone
-//! from everybody else's view.
+//! The namespaces of pid 1: a service in those of a caller would show its mounts to the containers of all
+//! clients, and be gone from the view of other callers.
 //!
-//! Mounts, network, UTS, IPC, time and control groups are joined. Not so a user or pid namespace: who is in another
+//! Mounts, network, UTS, IPC, time and control groups are joined. Not so a user or pid namespace: a process in another
 //! one is in another machine, as it were, and its service belongs there with all it has. Neither are mounts in which
 //! the socket's directory, the program or the configuration would be other files, or none.
 

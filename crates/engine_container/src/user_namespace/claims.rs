@@ -116,7 +116,7 @@ impl Claims {
             let step = "trusting the directory of ids in use, which others may write,";
             return Err(StepError::new(step, Errno::PERM).at(self.shown()));
         }
-        // Each holds it for a moment. One that does not let go must not hold up the service.
+        // Each holds it for a moment. A holder that does not let go must not hold up the service.
         let end = Instant::now() + limit;
         loop {
             match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
@@ -149,7 +149,7 @@ impl Locked {
         Ok(living)
     }
 
-    /// Who has a claim; [`Holder::None`] where there is none.
+    /// The holder of a claim; [`Holder::None`] where there is none.
     fn read(&self, name: &[u8]) -> Result<Holder, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match openat(self.0.as_fd(), name, flags, Mode::empty()) {
@@ -183,7 +183,7 @@ impl Locked {
     }
 }
 
-/// Who has a claim.
+/// The holder of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Holder {
     None,

@@ -138,7 +138,7 @@ impl Child {
         } else {
             self.write(USERS.0, &lines(&mapping.users[..1]))?;
         }
-        // Who may not set groups cannot leave one that is refused something.
+        // With setgroups denied, a process cannot drop a group to dodge a deny rule.
         self.write("setgroups", "deny")?;
         self.write(GROUPS.0, &lines(&mapping.groups[..1]))?;
         Ok(false)
@@ -152,7 +152,7 @@ impl Child {
             .map(drop)
     }
 
-    /// Whether a program of the host that may do so gave it these. Where there is none, one id has to do.
+    /// Maps by `newuidmap` or `newgidmap`; false if the program is missing or refuses. Then one id has to do.
     fn by_helper(&self, (_, program): (&str, &str), ranges: &[IdRange]) -> bool {
         let arguments = extents(ranges)
             .flat_map(|extent| extent.map(|number| number.to_string()))

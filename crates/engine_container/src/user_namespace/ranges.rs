@@ -1,4 +1,4 @@
-//! Which ids of the host containers may have.
+//! Host ids that containers may have.
 
 use std::{fs, sync::Arc};
 

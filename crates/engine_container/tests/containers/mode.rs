@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-/// Who root in the containers of a case is.
+/// The user that root in the containers of a case is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// The host's root, behind the other walls.

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use hcs_schema::fnv;
 use rustix::io::Errno;
 
 use super::tables::{BRIDGE, INET, SUBSYSTEM};
@@ -62,7 +63,7 @@ impl Contents {
 
     /// Adds a rule; gives the comment that it carries.
     pub(super) fn rule(&mut self, chain: &str, expressions: &[u8]) -> Vec<u8> {
-        let comment = comment(hash(HASH, expressions));
+        let comment = comment(fnv::hash(fnv::BASIS, expressions));
         self.commented(chain.as_bytes(), &comment);
         comment
     }
@@ -81,7 +82,7 @@ impl Contents {
     pub(super) fn digest(&self) -> u64 {
         self.items
             .iter()
-            .fold(HASH, |so_far, item| hash(so_far, item))
+            .fold(fnv::BASIS, |so_far, item| fnv::hash(so_far, item))
     }
 
     /// Those of a table that is there.
@@ -261,16 +262,6 @@ pub(super) fn comment(digest: u64) -> Vec<u8> {
     let text = format!("hcs {digest:016x}\0");
     let length = u8::try_from(text.len()).unwrap_or(u8::MAX);
     [&[KIND, length], text.as_bytes()].concat()
-}
-
-/// FNV-1a of 64 bits: it tells what changed by accident, not what was made to look the same.
-const HASH: u64 = 0xcbf2_9ce4_8422_2325;
-
-fn hash(from: u64, bytes: &[u8]) -> u64 {
-    const PRIME: u64 = 0x0100_0000_01b3;
-    bytes.iter().fold(from, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(PRIME)
-    })
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ fn the_link_of_a_card_is_a_port_like_that_of_a_container_and_is_swept_like_it() 
         .run(|| detach(&mut Host::open("hcs").unwrap(), &intent))
         .unwrap();
     assert!(!is_there());
-    // One that no record asks for.
+    // A link that no record asks for.
     world.host.ip(&format!("tuntap add dev {link} mode tap"));
     attached().unwrap();
     world.state.delete_endpoint(endpoint).unwrap();

@@ -8,6 +8,7 @@
 mod access;
 mod cards;
 mod cases;
+mod loopback;
 mod traffic;
 mod upkeep;
 mod world;

@@ -1,7 +1,7 @@
 //! Traffic of real sockets between namespaces.
 //!
-//! A packet that has to arrive is waited for as long as it takes, up to a limit that only a failure reaches. One that
-//! has to be dropped is followed by another on the same way that arrives: when that is there, the first would have
+//! A packet that has to arrive is waited for as long as it takes, up to a limit that only a failure reaches. A packet
+//! that has to be dropped is followed by another on the same way that arrives: when that is there, the first would have
 //! been.
 
 use std::{

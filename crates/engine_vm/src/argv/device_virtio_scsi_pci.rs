@@ -1,4 +1,4 @@
-//! `-device virtio-scsi-pci`: a SCSI controller. One that has no disk yet can get some while the machine runs.
+//! `-device virtio-scsi-pci`: a SCSI controller. A controller without disks can get some while the machine runs.
 
 use super::Switch;
 

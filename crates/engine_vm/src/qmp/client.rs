@@ -63,7 +63,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Greets: waits for QEMU's greeting and ends the negotiation, at most for `limit`. Answers QEMU's version as well.
+    /// Greets: waits for QEMU's greeting and ends the negotiation, at most for `limit`. Returns QEMU's version as well.
     ///
     /// # Errors
     /// QEMU ended, was late, or broke the protocol.

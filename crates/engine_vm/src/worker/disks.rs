@@ -70,7 +70,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Takes a file. Answers whether QEMU has closed it; if not, it is taken again later.
+    /// Takes a file. Returns whether QEMU has closed it; if not, it is taken again later.
     fn take(&mut self, monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
         match monitor.execute(&file, LIMIT) {
             // A set that is not there any more was removed before.

@@ -201,7 +201,7 @@ fn greet(monitor: UnixStream) -> Result<Client, String> {
 struct Given(Vec<OwnedFd>);
 
 impl Given {
-    /// Answers the number under which QEMU has it: the same as here.
+    /// Returns the number under which QEMU has it: the same as here.
     fn add(&mut self, descriptor: impl Into<OwnedFd>) -> i32 {
         let descriptor = descriptor.into();
         let number = descriptor.as_raw_fd();

@@ -132,7 +132,7 @@ fn become_owner(owner: Owner) -> Result<(), Errno> {
         current: files,
         maximum: files,
     };
-    // One that is too low is met by the guest: it can hold fewer files.
+    // The guest meets a limit that is too low: it can hold fewer files.
     let _lower = setrlimit(Resource::Nofile, limit);
     umask(Mode::empty());
     let became = jail::become_user(owner.user, owner.group, &[]);
@@ -252,7 +252,7 @@ mod tests {
         let (mut guest, stream) = UnixStream::pair().unwrap();
         protocol::send(dialled.as_fd(), &564_u32, Some(stream.as_fd())).unwrap();
         drop(stream);
-        // One that is closed at once takes nothing.
+        // A stream that is closed at once takes nothing.
         let _closed = guest.write_all(VERSION);
         let served = guest.read_exact(&mut [0; 21]).is_ok();
         (guest, served)

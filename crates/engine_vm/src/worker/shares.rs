@@ -162,7 +162,7 @@ impl Shares {
         };
         let run = move || {
             let done = change(&open.0);
-            // Who is answered may ask for the next one.
+            // A client that is answered may ask for the next one.
             drop(open);
             answer(&done);
         };

@@ -159,7 +159,7 @@ fn a_grant_outlives_the_service_and_the_machine() {
         assert_eq!(running.end(), Exit::Killed);
     }
 
-    // One that is taken over has its user still: no machine of another id gets it, and its files are granted as before.
+    // A machine that is taken over keeps its user: no machine of another id gets it, and its files stay granted.
     let request = host.request(&host.document(|machine| {
         machine["Devices"]["Scsi"] = json!({"0": {}});
     }));

@@ -316,7 +316,7 @@ impl Outputs {
         self.runnable.extend(self.all.keys());
     }
 
-    /// Moves what can be moved. Answers with descriptors that are not to be watched any more.
+    /// Moves what can be moved. Returns descriptors that are not to be watched any more.
     pub(crate) fn pump(&mut self, scratch: &mut [u8]) -> Vec<OwnedFd> {
         let mut closed = Vec::new();
         for number in std::mem::take(&mut self.runnable) {

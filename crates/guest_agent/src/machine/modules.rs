@@ -29,7 +29,7 @@ pub(super) fn load() -> usize {
         match load_one(&folder.join(name)) {
             Ok(()) => {
                 loaded += 1;
-                // Its file is in memory. One that cannot be removed takes a little of it.
+                // Its file is in memory. A file that cannot be removed takes a little of it.
                 let _stays = fs::remove_file(folder.join(name));
             }
             Err(errno) => log(&format!(

@@ -5,6 +5,7 @@
 
 use std::{fs, os::unix::fs::symlink, time::Instant};
 
+use engine_network::set_loopback_up;
 use rustix::{
     io::Errno,
     mount::{MountFlags, mount},
@@ -15,7 +16,7 @@ use rustix::{
 use super::modules;
 use hcs_wire::errno;
 
-use crate::{agent::log, sys::loopback};
+use crate::agent::log;
 
 /// A file system: its kind, where it goes, flags, options.
 type Mount = (&'static str, &'static str, MountFlags, &'static str);
@@ -64,7 +65,7 @@ pub(super) fn machine() {
         );
     }
     for (to, link) in LINKS {
-        // One that is there may stay.
+        // A link that is there may stay.
         let _there = symlink(to, link);
     }
     let began = Instant::now();
@@ -73,7 +74,9 @@ pub(super) fn machine() {
         "{loaded} modules loaded in {} ms",
         began.elapsed().as_millis()
     ));
-    told("the loopback interface cannot be set up", loopback::up());
+    if let Err(failure) = set_loopback_up() {
+        log(&failure.log_line());
+    }
     told("the machine cannot be named", name());
     let most = Some(AGENT_FILES);
     let limit = Rlimit {

@@ -36,7 +36,7 @@ use crate::{agent::log, link::Link, sys::vsock};
 /// The longest that the host may take to accept the streams of a process.
 const DIAL_LIMIT: Duration = Duration::from_secs(5);
 /// How long the host may take to read the last answers, which are lost when the machine is powered off.
-const FAREWELL: Timespec = Timespec {
+const CLOSE_LIMIT: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
@@ -298,11 +298,11 @@ impl Link for VsockLink {
         })
     }
 
-    fn farewell(&mut self, stream: BorrowedFd<'_>) {
-        // One that is gone need not be told.
+    fn close_after_shutdown(&mut self, stream: BorrowedFd<'_>) {
+        // A host that is gone need not be told.
         let _gone = shutdown(stream, Shutdown::Write);
         let mut polled = [PollFd::from_borrowed_fd(stream, PollFlags::IN)];
-        let _late = poll(&mut polled, Some(&FAREWELL));
+        let _late = poll(&mut polled, Some(&CLOSE_LIMIT));
     }
 }
 

@@ -274,7 +274,7 @@ pub(super) fn read_only(request: &ExecuteProcess) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who `user` is in this system.
+/// The ids that `user` has in this system.
 fn identify(facts: &GuestFacts, user: &str) -> Result<Identity, Failure> {
     let read = |file: &TextFile| {
         let contents = file.read(&facts.own, files::MAX_ACCOUNTS_BYTES);

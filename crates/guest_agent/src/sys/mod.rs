@@ -4,10 +4,9 @@
 //! 2. [`spawn`]: starting a program by `clone(2)` and `execve(2)`, the agent's side.
 //! 3. [`child`]: the same, the child's side, between `clone` and `execve`.
 //! 4. [`stack`]: memory for the child to stand on meanwhile.
-//! 5. [`vsock`], [`random`], [`loopback`]: for a virtual machine.
+//! 5. [`vsock`], [`random`]: for a virtual machine.
 
 mod child;
-pub(crate) mod loopback;
 pub(crate) mod random;
 pub(crate) mod signals;
 pub(crate) mod spawn;

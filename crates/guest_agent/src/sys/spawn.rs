@@ -40,7 +40,7 @@ const LOOK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 50_000_000,
 };
-/// How long a child that was killed may take to be gone. One that is held up in the kernel is left to itself then.
+/// How long a child that was killed may take to be gone. A child held up in the kernel is left to itself then.
 const END: Duration = Duration::from_secs(1);
 
 /// A program to be started, everything about it decided.
@@ -307,8 +307,8 @@ impl Spawner {
         Ok(())
     }
 
-    /// Ends a child that did not arrive. One that does not end either is in the kernel, where it can do nothing but
-    /// end: it may keep what it stands on.
+    /// Ends a child that did not arrive. A child that does not end either is in the kernel, where it can do nothing
+    /// but end: it may keep what it stands on.
     fn give_up(&mut self, pid: Pid, stuck: &Stuck) -> LaunchError {
         let _gone_already = signals::send(pid.as_raw_nonzero().get(), libc::SIGKILL);
         let began = Instant::now();

@@ -39,8 +39,8 @@ pub(crate) fn bind(socket: &OwnedFd, port: u32) -> Result<(), Errno> {
     if result == 0 { Ok(()) } else { Err(last()) }
 }
 
-/// Begins to connect `socket` to `port` of the host; whether it is connected. One that is not becomes writable when
-/// that is decided, and its pending error says how.
+/// Begins to connect `socket` to `port` of the host; whether it is connected. A socket that is not becomes writable
+/// when that is decided, and its pending error says how.
 ///
 /// # Errors
 /// The errno of `connect(2)`: `ENODEV` where the machine has no such device.

@@ -95,7 +95,7 @@ fn all_processes_are_listed_and_those_of_the_host_marked() {
     let mut bridge = system.connect();
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let before = now();
-    // One that has become another program, and one that it left behind, whose parent the agent is then.
+    // A process that has become another program, and its child, left behind, whose parent the agent is then.
     let script = "(setsid sleep 1001 & echo $! ) ; exec sleep 1000";
     let mut process = bridge.start(&json!({
         "CommandArgs": ["sh", "-c", script], "CreateStdOutPipe": true

@@ -73,7 +73,7 @@ document! {
 document! {
     /// Subnets of a network.
     Ipam {
-        /// Who gives addresses.
+        /// The source of addresses.
         kind: IpamType = "Type", 2.0;
         /// The subnets.
         subnets: Vec<Subnet> = "Subnets", 2.0;
@@ -81,7 +81,7 @@ document! {
 }
 
 schema_enum! {
-    /// Who gives addresses.
+    /// The source of addresses.
     IpamType, numbered true {
         /// This service.
         Static = "Static", 2.0;

@@ -8,7 +8,7 @@
 //!    [`query`]: properties and enumerations, in the version that the query asks for. 4. [`record`]: what is written
 //!    down, one record per object, and read again by the next service.
 //!
-//! A call that is refused changes nothing. One that is not says what it changed ([`Changes`]): the service writes those
+//! A call that is refused changes nothing. Another says what it changed ([`Changes`]): the service writes those
 //! records, has the engine make it so, and calls back who asked to be told. When the engine cannot, the service deletes
 //! what it created; addresses were taken at once, so no other call has got them in between.
 

@@ -61,7 +61,7 @@ struct State<D, X, C> {
 #[derive(Debug)]
 enum Item<X> {
     Event(X),
-    /// One that came before the callback.
+    /// An event that came before the callback.
     Late(X),
     Exit,
 }

@@ -110,7 +110,7 @@ impl Session<'_> {
             (stdio::stdin(), keys),
             (stdio::stdout(), screen),
         ];
-        // One that is polled for nothing is ready when its other end is closed.
+        // A descriptor polled for nothing is ready when its other end is closed.
         let wanted = all.iter().filter(|(_, flags)| !flags.is_empty());
         polled.extend(wanted.map(|(it, flags)| PollFd::from_borrowed_fd(*it, *flags)));
         let limit = left.and_then(|left| Timespec::try_from(left).ok());

@@ -6,7 +6,7 @@ use clap::Args;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use hcs_storage::{
     image::{Image, Name, Store},
-    layer::{Marks, Options},
+    layer::{Marks, Options, writable::UPPER},
 };
 
 use crate::{
@@ -61,7 +61,7 @@ impl Commit {
         let hold = store.hold().map_err(&failed)?;
         let image = store.image(made.digest).map_err(&failed)?;
         made.check_layers(&self.id, &store, &image)?;
-        let upper = Path::new(made.scratch).join("upper");
+        let upper = Path::new(made.scratch).join(UPPER);
         let by = format!("hcs commit {}", self.id);
         let committed = store.commit(hold, &image, &upper, made.marks, &self.name, &by);
         let (_, omitted) = committed.map_err(failed)?;

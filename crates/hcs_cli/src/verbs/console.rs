@@ -161,6 +161,8 @@ fn reach(path: &Path) -> Result<UnixStream, Failure> {
             Errno::ACCESS | Errno::PERM => "the service's own user alone may connect".to_owned(),
             errno => errno.to_string(),
         };
+        // Of the wire `hcs` uses `peer` only (`xtask/layers.toml`). Only a lack of rights needs a code; the cause says
+        // the rest.
         let code = match errno {
             Errno::ACCESS | Errno::PERM => HResult::E_ACCESSDENIED,
             _ => HResult::E_FAIL,

@@ -57,7 +57,7 @@ impl Wait {
         if let Some(pid) = self.pid {
             let process = match clock.wait(&self.id, system.open_process(pid)) {
                 Ok(process) => process,
-                // One that was detached may have ended before.
+                // A detached process may have ended before.
                 Err(stop) => {
                     return match self.command_exit(&system, pid, clock) {
                         Ok(Some(exit)) => Ok(client::code(exit)),

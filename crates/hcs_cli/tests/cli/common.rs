@@ -145,7 +145,7 @@ impl Container {
         Self::with(name, "")
     }
 
-    /// One that is created with these options.
+    /// A container that is created with these options.
     pub(crate) fn with(name: &str, options: &str) -> Self {
         let container = Self(unique(name));
         let id = &container.0;

@@ -139,7 +139,7 @@ fn the_end_of_a_process_is_a_document() {
     let list: Value = serde_json::from_str(&words(&format!("ps {id} --json")).fine()).unwrap();
     let shell = |one: &&Value| one["ImageName"] == "sh";
     let pid = &list.as_array().unwrap().iter().find(shell).unwrap()["ProcessId"];
-    // Without its client no one else hears of its end, which is kept for the first to ask.
+    // Without its client no other hears of its end, which is kept for the first client to ask.
     exec.kill().unwrap();
     exec.wait().unwrap();
     let mut wait = hcs(["wait", id, &pid.to_string(), "--json"]);

@@ -70,7 +70,7 @@ fn a_node_without_its_rule_does_not_work() {
     for options in [&[][..], &["--userns=no"]] {
         let line = [&["run", "--mount", &mount], options, &script].concat();
         assert_ne!(ended(&mut hcs(line)).code, Some(0));
-        // One that was asked for opens no other.
+        // A device that was asked for opens no other.
         let others = "mknod /dev/mem c 1 1; exec 3</dev/mem";
         let open = ["--cap-add", "MKNOD", "--userns=no"];
         let more = with_device(&open, &node, ":/dev/thing", others);

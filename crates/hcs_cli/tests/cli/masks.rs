@@ -12,7 +12,7 @@ fn kernel(place: &Path) {
     );
     fs::copy(elf, place.join("kernel")).unwrap();
     fs::create_dir_all(place.join("modules/kernel")).unwrap();
-    // One that no guest needs.
+    // A module that no guest needs.
     fs::write(place.join("modules/kernel/other.ko"), "").unwrap();
     let list = "kernel/drivers/virtio/virtio_pci.ko\n\
                 kernel/net/vmw_vsock/vmw_vsock_virtio_transport.ko\n";

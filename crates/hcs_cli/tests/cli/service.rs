@@ -82,7 +82,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         for service in self.services() {
-            // One that has just left by itself needs no signal.
+            // A service that has just left by itself needs no signal.
             let _left = pidfd_send_signal(&service, Signal::TERM);
             gone(&service);
         }

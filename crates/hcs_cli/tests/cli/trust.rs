@@ -1,4 +1,4 @@
-//! Whom `hcs` trusts: the service's program, and who listens at the endpoint.
+//! What `hcs` trusts: the service's program, and the process that listens at the endpoint.
 
 use std::{
     env, fs,

@@ -16,7 +16,7 @@ use crate::{
 
 impl Store {
     /// Makes the image `name`: `image`, and above it a layer with exactly what is in `upper`, the upper directory of an
-    /// overlay of its layers that was mounted with `marks`. `by` says in the history how it was made. Answers what the
+    /// overlay of its layers that was mounted with `marks`. `by` says in the history how it was made. Returns what the
     /// layer does not have of the directory as well. `hold` was taken before `image` was found, and ends here.
     ///
     /// # Errors

@@ -277,7 +277,7 @@ impl Store {
 
     /// Removes the name `wanted`; or by id, all names of the image. `NAME@sha256:DIGITS` is the name, if it is of the
     /// image with that digest. An image without names is removed, and its contents with it, unless another process uses
-    /// the store: the next [`Store::prune`] has them then. Answers the names.
+    /// the store: the next [`Store::prune`] has them then. Returns the names.
     ///
     /// # Errors
     /// There is no such image, a container uses one that would have no name then, or the index cannot be written.

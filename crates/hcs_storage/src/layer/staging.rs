@@ -115,7 +115,7 @@ impl Drop for Staging {
 }
 
 /// Renames the layer `name` in `parent`, so that a [`sweep`] takes it for an import that was killed, unless it is
-/// locked. Answers its name then.
+/// locked. Returns its name then.
 pub(super) fn set_aside(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, Errno> {
     for _ in 0..TRIES {
         let aside = next_name();

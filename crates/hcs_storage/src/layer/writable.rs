@@ -27,8 +27,10 @@ use rustix::{
 use super::{mounts, staging};
 use crate::{Refusal, StorageError};
 
-const UPPER: &str = "upper";
-const WORK: &str = "work";
+/// In a writable layer, and in each scratch of a container: what is written.
+pub const UPPER: &str = "upper";
+/// Beside [`UPPER`]: what overlayfs needs for itself.
+pub const WORK: &str = "work";
 /// The upper directory until all of it is there.
 const UNFINISHED: &str = ".upper";
 /// By this name of what is mounted, an overlay is known to be ours.

@@ -23,7 +23,7 @@ const OTHERS: u16 = 0x20;
 /// The id of an entry that names none.
 const NAMELESS: u32 = u32::MAX;
 
-/// One that has an entry by its name.
+/// A user or group with an entry of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holder {
     /// A user.

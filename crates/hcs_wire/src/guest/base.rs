@@ -34,7 +34,7 @@ pub enum GuestTarget {
 }
 
 impl GuestTarget {
-    /// Reads the `ContainerId` of a request. One that is absent is the system, too.
+    /// Reads the `ContainerId` of a request. An absent id is the system, too.
     #[must_use]
     pub fn of(container_id: &str) -> Self {
         match container_id {

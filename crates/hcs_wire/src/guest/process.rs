@@ -208,7 +208,7 @@ pub struct SignalProcess {
     /// `{"Signal": N}`; absent or 0 means SIGKILL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<SignalOptions>,
-    /// Ours: the call this is done for. One that was done already is not done again.
+    /// Ours: the call this is done for. A call that was done already is not done again.
     #[serde(flatten)]
     pub naming: Naming,
 }
@@ -239,7 +239,7 @@ pub struct ResizeConsole {
     pub height: u16,
     /// Columns.
     pub width: u16,
-    /// Ours: the call this is done for. One that was done already is not done again.
+    /// Ours: the call this is done for. A call that was done already is not done again.
     #[serde(flatten)]
     pub naming: Naming,
 }
@@ -300,7 +300,7 @@ pub struct ReadOutput {
     /// The ports of the two streams, over vsock: `StdOut` for the output, `StdIn` for what an attached reader sends.
     #[serde(default, skip_serializing_if = "VsockStdioRelaySettings::is_empty")]
     pub vsock_stdio_relay_settings: VsockStdioRelaySettings,
-    /// The call this is done for. One that was done already is not done again.
+    /// The call this is done for. A call that was done already is not done again.
     #[serde(flatten)]
     pub naming: Naming,
 }

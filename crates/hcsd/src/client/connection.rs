@@ -168,7 +168,7 @@ pub(crate) struct Connection {
     pub(crate) share: Rc<Share>,
     outgoing: Outgoing,
     pending: RefCell<HashMap<u64, Rc<Pending>>>,
-    /// Who the client is, before and after it lost a connection.
+    /// The identity of the client, before and after it lost a connection.
     instance: RefCell<Option<Instance>>,
     /// It came back in time after it had lost one.
     in_time: Cell<bool>,
@@ -454,7 +454,7 @@ impl Connection {
         }
     }
 
-    /// Who the client says it is.
+    /// Takes in the identity that the client gives itself.
     fn recognise(&self, instance: Option<&str>) {
         let instance = instance.and_then(|instance| calls::instance(self.peer.uid, instance));
         if let Some(instance) = &instance {

@@ -235,7 +235,7 @@ fn unavailable(system: &System, name: &str) -> Failure {
     let kinds = SystemPropertyType::enumeration().name;
     let reason = (system.coverage().coverage(kinds, name))
         .and_then(Coverage::reason)
-        .unwrap_or("it is about virtual machines");
+        .unwrap_or("the engine that has the system does not offer it");
     Failure::new(
         HResult::NOT_SUPPORTED,
         format!(
@@ -273,7 +273,10 @@ async fn by_name(system: &Rc<System>, name: &str, asking: &Asking) -> Result<Val
 fn value_of(kind: SystemPropertyType, properties: Properties) -> Result<Value, Failure> {
     let value = match kind {
         SystemPropertyType::Basic => serde_json::to_value(properties),
-        SystemPropertyType::Memory => serde_json::to_value(properties.memory),
+        // Two names of one member.
+        SystemPropertyType::Memory | SystemPropertyType::GuestMemory => {
+            serde_json::to_value(properties.memory)
+        }
         SystemPropertyType::Statistics => serde_json::to_value(properties.statistics),
         SystemPropertyType::ProcessList => serde_json::to_value(properties.process_list),
         SystemPropertyType::GuestConnection => {
@@ -281,25 +284,34 @@ fn value_of(kind: SystemPropertyType, properties: Properties) -> Result<Value, F
         }
         SystemPropertyType::Document => serde_json::to_value(properties.document),
         SystemPropertyType::ConsoleImage => serde_json::to_value(properties.console_image),
-        _ => serde_json::to_value(properties.terminate_on_last_handle_closed),
+        SystemPropertyType::TerminateOnLastHandleClosed => {
+            serde_json::to_value(properties.terminate_on_last_handle_closed)
+        }
+        SystemPropertyType::SharedMemoryRegion => {
+            serde_json::to_value(properties.shared_memory_region_info)
+        }
+        SystemPropertyType::ICHeartbeatStatus => {
+            serde_json::to_value(properties.ic_heartbeat_status)
+        }
     };
     value.map_err(|e| {
         Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&e)
     })
 }
 
+/// Takes over the members that `one` has. All are named, so that a new one is not left out: the compiler asks for it.
 fn merge(into: &mut Properties, one: Properties) {
-    into.memory = one.memory.or(into.memory.take());
-    into.statistics = one.statistics.or(into.statistics.take());
-    into.document = one.document.or(into.document.take());
-    into.console_image = one.console_image.or(into.console_image.take());
-    into.process_list = one.process_list.or(into.process_list.take());
-    into.terminate_on_last_handle_closed = one
-        .terminate_on_last_handle_closed
-        .or(into.terminate_on_last_handle_closed);
-    into.guest_connection_info = one
-        .guest_connection_info
-        .or(into.guest_connection_info.take());
+    macro_rules! take_over {
+        ($($member:ident)*) => {
+            let Properties { $($member),* } = one;
+            $(into.$member = $member.or(into.$member.take());)*
+        };
+    }
+    take_over! {
+        id system_type runtime_os_type name owner runtime_id runtime_template_id state stopped exit_type memory
+        statistics process_list terminate_on_last_handle_closed hosting_system_id shared_memory_region_info
+        guest_connection_info property_responses ic_heartbeat_status document console_image image detached_process detached_command
+    }
 }
 
 /// A property that the system's engine answers, if it has it.

@@ -90,12 +90,12 @@ impl Errand {
         self.connection.answer(self.request, answer);
     }
 
-    /// Who asks, for the log.
+    /// The initiator of the call, for the log.
     pub(crate) fn initiator(&self) -> Initiator {
         Initiator::Client(self.connection.operation(self.request))
     }
 
-    /// For a call that is made again: waits until it does not go on for an earlier connection any more. Answers whether
+    /// For a call that is made again: waits until it does not go on for an earlier connection any more. Returns whether
     /// it was done then, though its client does not know.
     ///
     /// # Errors
@@ -252,7 +252,10 @@ fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pe
                 .step("waits for the call that makes its handle");
             connection.handles.wait(handle, request, call);
         }
-        _ => dispatch(errand, call),
+        _ => {
+            note_system(&errand, &call);
+            dispatch(errand, call);
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Service {
     pub(crate) context: Rc<Context>,
     pub(crate) cpu_groups: CpuGroups,
     pub(crate) calls: Rc<Calls>,
-    /// Who may use it besides root and its own user.
+    /// The users who may use it besides root and its own.
     pub(crate) entitled: Rc<Cell<Entitled>>,
     /// How many may be connected.
     pub(crate) permits: Rc<Permits>,
@@ -108,7 +108,7 @@ impl Service {
         share
     }
 
-    /// Reads the configuration again, and goes by what of it can change while the service lives. Answers what has
+    /// Reads the configuration again, and goes by what of it can change while the service lives. Returns what has
     /// changed, and what is as before although the file says something else.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ const GROUP: Mode = Mode::from_raw_mode(0o660);
 /// take no time of the service then; the library tells them what to do.
 const PRIVATE: Mode = Mode::from_raw_mode(0o600);
 
-/// Who may connect to the socket.
+/// The users who may connect to the socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Access {
     /// Its owner, where that is not the service's own user.

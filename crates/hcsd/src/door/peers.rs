@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and whether it may be.
+//! The process at the other end of a connection, and whether it may be there.
 
 use std::{io, os::fd::AsFd as _, sync::Arc};
 
@@ -9,12 +9,12 @@ use tokio::net::UnixStream;
 
 use crate::thread::closing::PeerSocket;
 
-/// Who may use the service, besides root and its own user.
+/// The users who may use the service, besides root and its own.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Entitled {
     /// The configured owner of the socket.
     pub(crate) owner: Option<u32>,
-    /// Everybody who can connect: the socket's mode keeps all but a group out.
+    /// Every user who can connect: the socket's mode keeps all but a group out.
     pub(crate) guarded: bool,
     /// Processes in containers as well, of the users that are entitled.
     pub(crate) containers: bool,
@@ -95,7 +95,7 @@ pub(crate) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw()
 }
 
-/// Where the socket's mode is guarded by a group, everybody else was kept from connecting.
+/// Where the socket's mode is guarded by a group, all other users were kept from connecting.
 fn may_use(peer: u32, own: u32, entitled: Entitled) -> bool {
     peer == 0 || peer == own || entitled.owner == Some(peer) || entitled.guarded
 }

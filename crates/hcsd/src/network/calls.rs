@@ -313,7 +313,7 @@ fn optional_id(text: &str) -> Result<Guid, Failure> {
     }
 }
 
-/// Whether a document says the id of its object. One that cannot be read is refused where it is used.
+/// Whether a document says the id of its object. A document that cannot be read is refused where it is used.
 fn names_itself(settings: &str) -> bool {
     let document: serde_json::Value = serde_json::from_str(settings).unwrap_or_default();
     let id = document.get("ID").and_then(serde_json::Value::as_str);

@@ -19,7 +19,7 @@ use super::store::Store;
 /// A change to be made.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// Whose links and rules they are.
+    /// The owner of the links and rules.
     pub(super) owner: String,
     pub(super) store: Store,
     pub(super) before: Intent,
@@ -121,8 +121,8 @@ impl Change {
         }
     }
 
-    /// Takes a card from whichever machine has it: an earlier service may not have come to that. A QEMU whose link is
-    /// removed would never rest.
+    /// Takes a card from whichever machine has it: an earlier service may not have come to that. A machine whose link
+    /// is removed would never rest.
     fn forget_card(&self, link: &str) {
         let machines = self.machines.iter().map(|(_, machine)| machine);
         for machine in machines.filter(|machine| machine.has_cards()) {

@@ -1,7 +1,7 @@
 //! The network of a virtual machine: its adapters, from its document to its end, and what changes while it runs.
 //!
 //! A machine has a namespace as a container has, which is a record only: it says which endpoints are the machine's. Its
-//! endpoints are cards, plugged in before it is started. Their links go with its QEMU.
+//! endpoints are cards, plugged in before it is started. Their links go with it.
 
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 

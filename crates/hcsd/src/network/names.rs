@@ -48,7 +48,7 @@ struct Lines {
     is_cut: bool,
 }
 
-/// One that is told of names.
+/// A reader that is told of names.
 struct Following {
     reader: Weak<dyn NameReader>,
     /// The networks whose names it was told.

@@ -72,7 +72,7 @@ pub(crate) struct Operations {
     /// The event log quotes clients.
     quotes: Cell<bool>,
     pending: RefCell<HashMap<OperationId, Rc<Timeline>>>,
-    /// Who has made a call last is last.
+    /// The user of the latest call is last.
     answered: RefCell<Vec<OfUser>>,
 }
 

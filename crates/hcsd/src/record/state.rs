@@ -31,7 +31,7 @@ pub(crate) struct Record {
     pub(crate) id: String,
     /// The machine's GUID, and the name of its directory.
     pub(crate) runtime_id: String,
-    /// Who created it.
+    /// The user who created it.
     pub(crate) uid: u32,
     /// The document it was created from, as it came.
     pub(crate) document: String,

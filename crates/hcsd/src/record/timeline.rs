@@ -32,7 +32,7 @@ const MOST_SAID: (usize, usize) = (2048, 16);
 /// Pieces of work on other threads whose steps one time line has.
 const MOST_WATCHED: usize = 8;
 
-/// Who reads a time line.
+/// The reader of a time line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reader {
     /// The user who made the call, or root.
@@ -322,7 +322,7 @@ pub(crate) fn share() -> Option<Rc<Share>> {
         .flatten()
 }
 
-/// Whose call that is: the service's own, where there is none of a connection.
+/// The owner of the call at work: the service, where there is none of a connection.
 pub(crate) fn who() -> Who {
     share().map_or(Who::SERVICE, |share| share.who)
 }

@@ -266,8 +266,8 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Sets the clock of a guest that has one of its own, which stood still. One that cannot be reached is told with its
-/// next stream.
+/// Sets the clock of a guest that has one of its own, which stood still. A guest that cannot be reached is told with
+/// its next stream.
 async fn set_clock(system: &Rc<System>) {
     let guest = system.machine.guest();
     if !guest.is_some_and(Guest::needs_renewal) || system.lacks_link() {
@@ -455,7 +455,7 @@ pub(super) async fn reach(system: Rc<System>) {
                 failure.log_line()
             );
         }
-        // One that is about to be gone with its machine is not at fault.
+        // An agent that is about to be gone with its machine is not at fault.
         tokio::time::sleep(rest).await;
         if let Some(link) = link
             && let Err(fault) = excuse(&system, &link)

@@ -289,7 +289,7 @@ async fn take_over(
         (State::Paused, Some(false)) => State::Running,
         (recorded, _) => recorded,
     };
-    // One that has ended owns its id no more: another may have been created under it since.
+    // A system that has ended owns its id no more: another may have been created under it since.
     let reservation = lives
         .then(|| context.registry.reserve(&request.id))
         .transpose()?;

@@ -127,7 +127,7 @@ fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Timeline>> {
     system.waiters.borrow().get(&work.ticket)?.timeline.clone()
 }
 
-/// A start whose machine is gone knows best why: its failure is the answer, if it comes soon. One that
+/// A start whose machine is gone knows best why: its failure is the answer, if it comes soon. A start that
 /// was terminated, or lost its agent, is answered like every call that the end of a system interrupts.
 async fn hear_failed_start(system: &Rc<System>, lanes: &mut Lanes) {
     let starting = lanes.occupying.take_if(|work| work.action == Action::Start);

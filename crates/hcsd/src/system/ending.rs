@@ -151,7 +151,7 @@ impl System {
 }
 
 /// Takes in the exits the agent reported before it was gone, and lets creations under way learn how they ended.
-/// Answers whether the agent was listened to up to its end.
+/// Returns whether the agent was listened to up to its end.
 async fn hear_last_words(system: &Rc<System>) -> bool {
     let link = system.set_link(None);
     if let Some(link) = &link {

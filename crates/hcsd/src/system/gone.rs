@@ -25,7 +25,7 @@ pub(crate) struct GoneMachine {
 }
 
 impl GoneMachine {
-    /// One that ended like that.
+    /// A machine that ended like that.
     ///
     /// # Errors
     /// No descriptors left.

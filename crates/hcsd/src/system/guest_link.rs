@@ -4,7 +4,7 @@
 //! request, of that request's kind, and say something possible. An agent that breaks this has its own system ended
 //! ([`GuestLink::fault`]), nothing else.
 //!
-//! Who does what: the link's own task reads and writes; calls ([`calls`]) put a request into the table of open
+//! The division of work: the link's own task reads and writes; calls ([`calls`]) put a request into the table of open
 //! requests and wait for its answer. Exits are taken in by the reading task itself, so they are known in the order
 //! the agent told them, whatever else is waiting to run.
 

@@ -454,7 +454,7 @@ impl System {
             let system = {
                 let weak = Rc::downgrade(&system);
                 drop(system);
-                // One that came back at the last moment may still be asking.
+                // A client that came back at the last moment may still be asking.
                 tokio::time::sleep(limit).await;
                 weak
             };

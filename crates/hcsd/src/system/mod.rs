@@ -1,7 +1,7 @@
 //! One compute system: what is known of it, and the calls that concern it as a whole.
 //!
-//! A system is driven by one task ([`driver`]), which alone moves it through its life. Everybody else submits calls to
-//! the admission queue ([`System::perform`]) and waits.
+//! A system is driven by one task ([`driver`]), which alone moves it through its life. All other tasks submit calls to
+//! the admission queue ([`System::perform`]) and wait.
 
 mod actions;
 pub(crate) mod adopt;
@@ -464,7 +464,7 @@ impl System {
     }
 
     /// The better reason for a failed call to the guest: an agent whose stream ends is nearly always about to be gone
-    /// with its machine, and that says more. One that says nothing is named.
+    /// with its machine, and that says more. An agent that says nothing is named.
     pub(crate) async fn explain(&self, failure: Failure) -> Failure {
         if failure.hresult == HResult::HCS_E_CONNECTION_TIMEOUT {
             let message = format!(

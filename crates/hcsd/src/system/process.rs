@@ -35,7 +35,7 @@ pub(crate) struct Process {
     system: Weak<System>,
     /// What properties of documents about it do.
     pub(crate) coverage: &'static Table,
-    /// Whose process it is for its agent.
+    /// The target that its agent knows it by: the system, or a container in it.
     target: GuestTarget,
     /// 0 until the agent has created it.
     pid: Cell<u32>,
@@ -50,7 +50,7 @@ pub(crate) struct Process {
     abandoned: Cell<bool>,
     /// Its creation has not been answered yet: whether its exit status is owed to a client is not known.
     unanswered: Cell<bool>,
-    /// Who asked for it.
+    /// The initiator of its creation.
     initiator: Cell<Initiator>,
     /// The bridge request that is answered with its exit.
     wait_id: Cell<Option<u64>>,

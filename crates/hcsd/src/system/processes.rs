@@ -118,7 +118,7 @@ impl Processes {
         }
     }
 
-    /// One that is written down nowhere, and whose status is owed to none, is gone. Answers whether it was there.
+    /// Forgets a process whose status is recorded nowhere and owed to no client. Returns whether it was there.
     pub(crate) fn lost(&self, pid: u32) -> bool {
         let Some(process) = self.by_pid.borrow_mut().remove(&pid) else {
             return false;

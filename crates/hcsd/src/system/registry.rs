@@ -111,7 +111,7 @@ impl Registry {
     }
 
     /// Returns once no system that its last client has given up has this id any more: to that client the system was
-    /// gone with its handle, or with the cancellation of its making. One that does not go keeps its id.
+    /// gone with its handle, or with the cancellation of its making. A system that does not go keeps its id.
     pub(crate) async fn wait_for_leaving(&self, id: &str) {
         let left = async {
             loop {

@@ -1,5 +1,5 @@
-//! Who is next: a user after the other, of each user a connection after the other, of each connection the oldest first.
-//! Pure.
+//! The order of calls: a user after the other, of each user a connection after the other, of each connection the
+//! oldest first. Pure.
 //!
 //! So what one user waits for is one thing of each other user, by however many connections those ask. What a connection
 //! waits for beyond that is one thing of each other connection of its user.
@@ -9,7 +9,7 @@ use std::{
     hash::Hash,
 };
 
-/// Who asks.
+/// The owner of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Who {
     pub(crate) uid: u32,
@@ -33,7 +33,7 @@ impl Who {
 /// Owners in turn, each with what waits.
 #[derive(Debug)]
 struct Rounds<K, Q> {
-    /// The next one first. One that has nothing any more may still stand here.
+    /// The next owner first. An owner that has nothing any more may still stand here.
     order: VecDeque<K>,
     of: HashMap<K, Q>,
 }

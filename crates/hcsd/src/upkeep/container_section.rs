@@ -103,7 +103,7 @@ impl Container {
 pub(super) const TWICE: &str =
     "it stands in [container], too; expected it there only, not at the top of the file";
 
-/// Moves what stands at the top of the file into its section. Answers the names of what was moved.
+/// Moves what stands at the top of the file into its section. Returns the names of what was moved.
 ///
 /// # Errors
 /// The name of a setting that stands in both places.

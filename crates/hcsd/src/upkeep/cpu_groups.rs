@@ -48,7 +48,7 @@ type Groups = BTreeMap<String, Group>;
 #[serde(from = "StoredGroup", rename_all = "PascalCase")]
 struct Group {
     processors: Vec<u32>,
-    /// Who made it, where that is known.
+    /// The user who made it, where that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<u32>,
 }
@@ -382,7 +382,7 @@ async fn create(
     Ok(())
 }
 
-/// Removes a group that was given up while it was made. One that stays is told as made, so that it can be deleted.
+/// Removes a group that was given up while it was made. A group that stays is told as made, so that it can be deleted.
 ///
 /// # Errors
 /// The group is not there, as its client wanted.
@@ -477,7 +477,8 @@ fn known(kept: &CpuGroups, id: Option<&str>) -> Result<String, Failure> {
     ))
 }
 
-/// Asks the engine that has groups of processors.
+/// Asks the engine that has groups of processors: there is one, that of containers. A group on two engines could not be
+/// made and removed in one step, so a second one would have to be asked in turn here, and undone when the other fails.
 async fn on_engine(
     engines: &[Arc<dyn Engine>],
     call: impl FnOnce(&dyn ProcessorGroups) -> Result<(), Failure> + Send + 'static,

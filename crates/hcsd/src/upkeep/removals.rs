@@ -29,8 +29,8 @@ use crate::{
 const AT_ONCE: usize = 4;
 /// How many of all users: what three leave, however slow it is to be removed, does not keep another's waiting.
 const IN_ALL: usize = 4 * AT_ONCE;
-/// How many of one user may wait. Past this, a call that ends a system of that user waits for room: what is made must
-/// not outrun what is removed.
+/// How many of one user may wait. Past this, a call that ends a system of that user waits for room: creation must not
+/// outrun removal.
 const MOST: usize = 1024;
 /// How long one removal may take before it counts as failed. A container may have written millions of files.
 const LIMIT: Duration = Duration::from_secs(600);

@@ -1,6 +1,6 @@
 //! `hcsd --start`: a detached service for a client that found none.
 //!
-//! The starter sheds what it has from its caller ([`engine_container::surroundings`]), looks at the state root, and
+//! The starter sheds what it has from its caller ([`shed_surroundings`]), looks at the state root, and
 //! runs `hcsd --serve` in an environment of its own, with its stdout as a pipe. The service says one line on it,
 //! "ready", "busy" or "failed: " with a sentence, and then lets go of it. Which of several starters wins is decided by
 //! the lock in the state root; the others find the winner's socket.

@@ -32,8 +32,8 @@ use hcs_schema::{
         Entries, Table,
     },
     documents::{
-        ComputeSystem, OsType, PauseOptions, Properties, ShutdownOptions, StartOptions, Statistics,
-        SystemPropertyType, SystemType,
+        ComputeSystem, IntegrationComponentStatus, OsType, PauseOptions, Properties,
+        ShutdownOptions, StartOptions, Statistics, SystemPropertyType, SystemType,
     },
 };
 use rustix::{
@@ -98,6 +98,21 @@ const OWN: &[(&str, Entries)] = &[
             ("HostingSystemId", Refused("there is nothing to host it")),
             ("VirtualMachine", Supported),
             ("ShouldTerminateOnLastHandleClosed", Supported),
+        ],
+    ),
+    (
+        "System_PropertyType",
+        &[
+            ("Basic", Supported),
+            ("Memory", Supported),
+            ("Statistics", Supported),
+            ("ProcessList", Supported),
+            ("TerminateOnLastHandleClosed", Supported),
+            ("SharedMemoryRegion", Supported),
+            ("GuestConnection", Supported),
+            ("GuestMemory", Supported),
+            ("ICHeartbeatStatus", Supported),
+            ("Document", Supported),
         ],
     ),
 ];
@@ -451,6 +466,16 @@ impl Machine for Tree {
     }
 
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
+        // It lives, as far as anything here is asked.
+        if kind == SystemPropertyType::ICHeartbeatStatus {
+            return Ok(Some(Properties {
+                ic_heartbeat_status: Some(IntegrationComponentStatus {
+                    is_enabled: Some(!self.is_gone()),
+                    ..IntegrationComponentStatus::default()
+                }),
+                ..Properties::default()
+            }));
+        }
         if kind != SystemPropertyType::Statistics {
             return Ok(None);
         }

@@ -142,6 +142,26 @@ fn each_engine_answers_for_its_systems() {
         statistics["Statistics"]["Uptime100ns"].as_u64() > Some(0),
         "{statistics}"
     );
+    // What only this engine has comes through in both ways, beside another property.
+    let query = json!({
+        "PropertyTypes": ["ICHeartbeatStatus", "Statistics"],
+        "PropertyQueries": {"ICHeartbeatStatus": {}},
+    });
+    let heartbeat = client.call(&Call::GetSystemProperties {
+        system: 1,
+        query: Some(query.to_string()),
+    });
+    let heartbeat = heartbeat.ok().json();
+    let expected = json!({"IsEnabled": true});
+    assert_eq!(heartbeat["ICHeartbeatStatus"], expected, "{heartbeat}");
+    assert!(heartbeat["Statistics"].is_object(), "{heartbeat}");
+    assert_eq!(
+        heartbeat["PropertyResponses"]["ICHeartbeatStatus"]["Response"], expected,
+        "{heartbeat}"
+    );
+    let refused = client.call(&properties(1, "GuestMemory"));
+    let message = refused.failed(HResult::NOT_SUPPORTED);
+    assert!(message.contains("does not offer it"), "{message}");
     let sleeping = client.create_process(1, 2, &json!({"CommandArgs": ["/bin/sleep", "1000"]}));
     let list = client.call(&properties(1, "ProcessList")).ok().json();
     let ids: Vec<_> = list["ProcessList"]
@@ -252,7 +272,7 @@ struct Script {
 }
 
 impl Script {
-    /// One that begins with `begin` and does `end` when it is told to.
+    /// A script that begins with `begin` and does `end` when it is told to.
     fn new(begin: &str, end: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();

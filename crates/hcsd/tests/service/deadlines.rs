@@ -16,7 +16,7 @@ fn a_call_that_is_late_ends_and_is_undone() {
         system: 1,
         options: None,
     });
-    // One that waits for its turn is ended as well.
+    // A call that waits for its turn is ended as well.
     let pause = client.send(&Call::PauseSystem {
         system: 1,
         options: None,

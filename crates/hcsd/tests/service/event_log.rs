@@ -38,7 +38,7 @@ fn a_follower_waits_for_its_system_and_holds_no_client_up() {
     let cancel = Call::Cancel { request: waiting };
     follower.call(&cancel).ok();
     follower.wait(waiting).failed(HResult::CANCELLED);
-    // One that leaves while it waits is no burden, and is not waited for.
+    // A follower that leaves while it waits is no burden, and is not waited for.
     follower.send(&follow(page.next, "never"));
     drop(follower);
     client.call(&start_system(2)).ok();

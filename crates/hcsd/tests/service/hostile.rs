@@ -510,7 +510,7 @@ fn an_agent_that_says_nothing_delays_no_client() {
     let (_hostile, _service, mut client) = with_hostile_agent(lines, "silent");
     let stuck = client.send(&create_process(2, 3, &shell("true")));
     let stuck_list = client.send(&process_list(2));
-    // Everybody else is served meanwhile, and its own terminate is.
+    // All other calls are served meanwhile, and so is its own terminate.
     let mut process = client.create_process(1, 100, &shell("echo sound"));
     assert_eq!(process.output(), "sound\n");
     assert_eq!(client.exit_code(100), 0);

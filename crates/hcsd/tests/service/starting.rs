@@ -103,7 +103,7 @@ fn a_service_that_could_open_few_files_is_not_started_and_one_from_elsewhere_is_
     let powerless = [&limits[..], &["setpriv", "--bounding-set", "-sys_resource"]].concat();
     let said = sentence(&held(&powerless));
     assert!(said.contains("256 files"), "{said}");
-    // Who may raise the limit has a service like any other, which those find who may not.
+    // A user who may raise the limit has a service like any other; users who may not find it.
     let started = match may_raise_limits() {
         true => held(&limits),
         false => held(&["env"]),
@@ -429,7 +429,7 @@ fn no_other_user_can_open_the_lock_and_keep_the_service_away() {
     let mode = || fs::metadata(place.lock()).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(), 0o600);
     place.wait_until_left();
-    // One that was made with another mode.
+    // A lock that was made with another mode.
     fs::set_permissions(place.lock(), fs::Permissions::from_mode(0o644)).unwrap();
     start(&place);
     assert_eq!(mode(), 0o600);

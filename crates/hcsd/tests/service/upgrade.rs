@@ -61,7 +61,7 @@ fn systems_that_version_1_wrote_down_are_taken_over() {
         again: false,
     };
     client.call(&open(2, 2)).ok();
-    // One that had exited, and no client had been told.
+    // A process that had exited, and no client had been told.
     client.call(&open(3, 5)).ok();
     assert_eq!(client.exit_code(3), 7);
     process.write("go\n");

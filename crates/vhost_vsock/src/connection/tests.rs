@@ -237,7 +237,7 @@ impl Model {
     }
 }
 
-/// One packet to the guest, as the table makes it. Answers what was sent.
+/// One packet to the guest, as the table makes it. Returns what was sent.
 fn turn(connection: &mut Connection, waiting: usize) -> (Option<Operation>, u32, usize) {
     let next = if let Some(control) = connection.before_data() {
         (Some(control.operation), control.flags, 0)

@@ -200,7 +200,7 @@ impl Session {
         Ok(effect(Effect::NewDriver))
     }
 
-    /// Stops a ring. Answers its position.
+    /// Stops a ring. Returns its position.
     fn stop(&mut self, index: usize, poll: &Poll) -> u16 {
         let ring = &mut self.rings[index];
         if let Some(kick) = ring.kick.take() {

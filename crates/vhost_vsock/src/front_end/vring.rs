@@ -75,7 +75,7 @@ impl Vring {
         }
     }
 
-    /// Starts the ring where its front end says. Answers whether its driver is another than before.
+    /// Starts the ring where its front end says. Returns whether its driver is another than before.
     pub(super) fn start(&mut self, memory: &Mapped) -> Result<bool, VringError> {
         let lengths = Ring::lengths(self.size);
         let mut parts = [0; 3];
@@ -99,7 +99,7 @@ impl Vring {
         Ok(self.parked.take().is_some_and(|parked| parked != self.base))
     }
 
-    /// Stops the ring. Answers where it is: a ring that broke goes on where it was started.
+    /// Stops the ring. Returns where it is: a ring that broke goes on where it was started.
     pub(super) fn stop(&mut self) -> u16 {
         if let Some(queue) = self.queue.take() {
             self.base = queue.next();
@@ -159,7 +159,7 @@ impl Signal {
             .clone()
     }
 
-    /// Raises the event. One that is full is raised already.
+    /// Raises the event. An event that is full is raised already.
     fn raise(&self) {
         if let Some(descriptor) = self.get() {
             let _full = rustix::io::write(&*descriptor, &1_u64.to_ne_bytes());

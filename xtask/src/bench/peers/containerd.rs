@@ -113,7 +113,7 @@ impl Drop for Containerd {
         end(&self.ctr(&["task", "rm", "-f", IDLE]));
         end(&self.ctr(&["container", "rm", IDLE]));
         let pid = rustix::process::Pid::from_child(&self.daemon);
-        // One that has gone by itself needs no signal.
+        // A daemon that has gone by itself needs no signal.
         let _gone = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         let _status = self.daemon.wait();
     }

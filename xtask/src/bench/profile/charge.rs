@@ -7,7 +7,7 @@ use std::{
 
 use super::events::{Event, Left, What};
 
-/// Who takes part, the one nearest to the process last.
+/// The parties, the one nearest to the process last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Role {
     /// A child that is made ready for a container of later on.
@@ -49,7 +49,7 @@ impl fmt::Display for Role {
     }
 }
 
-/// Who, and at what.
+/// A party, and its work.
 pub(super) type Line = (String, String);
 
 /// Microseconds of one sample, by who was at what.
@@ -161,7 +161,7 @@ fn note<'a>(tasks: &mut HashMap<u32, Task<'a>>, event: &Event<'a>) {
     }
 }
 
-/// Who starts something before the sample ends: an agent that does not is one for later.
+/// The tasks that start something before the sample ends: an agent that does not is one for later.
 fn starters(events: &[Event<'_>]) -> HashSet<u32> {
     events
         .iter()
@@ -202,7 +202,7 @@ fn at_work(tasks: &HashMap<u32, Task<'_>>, in_use: &HashSet<u32>) -> Line {
     }
 }
 
-/// Who is charged when no task is at work.
+/// The party that is charged when no task is at work.
 const NONE: &str = "no task";
 
 /// What a moment is charged to when all have to wait for a processor.

@@ -281,7 +281,7 @@ impl Assembly<'_> {
         depth: usize,
     ) -> Result<(), Errno> {
         match self.mount(shown, place, path) {
-            // One that may not be looked into stays empty.
+            // A directory that may not be looked into stays empty.
             Err(Errno::ACCESS | Errno::PERM) => Ok(()),
             Err(errno) if depth == DEPTH || !self.has_mounts_below(path)? => Err(errno),
             Err(_) => match self.fill(shown, place, path, depth + 1) {

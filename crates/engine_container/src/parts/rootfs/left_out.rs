@@ -2,7 +2,7 @@
 //!
 //! The configuration has patterns ([`crate::HostView`]). Each is followed to what it is on this host, by real paths: a
 //! link at `/var/tmp` hides where it leads. A name without `*` is left out also when the host has nothing there yet, so
-//! that what is made later is not seen either.
+//! that a file made there later is not seen either.
 //!
 //! That takes some hundred looks at files, so what was found serves all containers that are made within [`FRESH`]. A
 //! container that was made so much earlier would have the same view.

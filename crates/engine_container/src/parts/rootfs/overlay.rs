@@ -10,6 +10,8 @@ use std::{
     path::Path,
 };
 
+use hcs_schema::fnv;
+use hcs_storage::layer::writable::{UPPER, WORK};
 use rustix::{
     fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, mkdirat, openat},
     io::Errno,
@@ -20,10 +22,6 @@ use crate::{
     failure::{Attempt, StepError},
     parts::{mount, place},
 };
-
-/// In a scratch: what is written, and what overlayfs needs for itself.
-const UPPER: &str = "upper";
-const WORK: &str = "work";
 
 /// Bytes of options that `mount(2)` reads.
 const MOST_OPTIONS: usize = 4095;
@@ -95,7 +93,7 @@ impl Overlays {
         target: &str,
         mode: fn(u32) -> u32,
     ) -> Result<(), Errno> {
-        // One that is not kept was prepared.
+        // A directory that is not kept was prepared.
         let fresh = make_directory(own.as_fd(), UPPER)? || !self.sync;
         make_directory(own.as_fd(), WORK)?;
         if let (true, Some(top)) = (fresh, layers.first()) {
@@ -183,7 +181,7 @@ pub(super) fn make_directory(parent: BorrowedFd<'_>, name: &str) -> Result<bool,
 }
 
 /// Permissions of a root whose layer has these. A directory that its owner made for itself, by `mktemp -d` say, is a
-/// root that only root could enter: others may enter and list it then. One that others may enter stays as it is.
+/// root that only root could enter: others may enter and list it then. A root that others may enter stays as it is.
 const fn enterable(mode: u32) -> u32 {
     match mode & 0o001 {
         0 => mode | 0o055,
@@ -221,16 +219,9 @@ pub(super) fn part_name(path: &str) -> String {
     let name = path.replace('/', "-");
     // Two paths must not share one, and a name has to fit.
     if path.contains('-') || name.len() > 200 {
-        return format!("-{:016x}", fnv1a(path.as_bytes()));
+        return format!("-{:016x}", fnv::hash(fnv::BASIS, path.as_bytes()));
     }
     name
-}
-
-/// FNV-1a, 64 bit: stable over versions, because a scratch may be kept.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
 }
 
 #[cfg(test)]

@@ -107,8 +107,8 @@ const NETLINK_OPENED: &[(Capabilities, i32)] = &[
     (Capabilities::AUDIT_WRITE, libc::NETLINK_AUDIT),
 ];
 
-/// Pid 1, the agent: no process inside changes its limits or its scheduling. Everybody else there has another number,
-/// as no process gets into another pid namespace.
+/// Pid 1, the agent: no process inside changes its limits or its scheduling. Other processes have other numbers, as no
+/// process gets into another pid namespace.
 const AGENT: &[u32] = &[1];
 
 /// Everything that is not simply allowed in a container whose processes can have `possible`, in any order.

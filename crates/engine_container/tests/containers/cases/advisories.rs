@@ -112,7 +112,7 @@ fn mounts(container: &Container) -> Vec<[String; 4]> {
 }
 
 /// No procfs or sysfs of the container gives power over the host, or says what is to be hidden, wherever it is mounted;
-/// not even to the host's root, who looks. Answers how many of them can be reached.
+/// not even to the host's root, who looks. Returns how many of them can be reached.
 fn assert_masked(container: &Container) -> usize {
     let mut reached = 0;
     for [point, kind, ..] in mounts(container) {

@@ -1,4 +1,4 @@
-//! Who a container with a user namespace is: root inside, no user outside.
+//! The users of a container with a user namespace: root inside, no user outside.
 
 use std::{fs, os::unix::fs::MetadataExt};
 

@@ -41,7 +41,7 @@ fn version_1_freezes_and_kills() {
 fn version_1_controls_devices() {
     if in_private_mounts("layouts::version_1_controls_devices", VERSION_1) {
         hardening::devices_of_the_host_cannot_be_used();
-        // One that is kept ready may be making its own nodes when it is allowed one more.
+        // A container that is kept ready may be making its own nodes when it is allowed one more.
         for _ in 0..20 {
             hardening::a_device_is_used_as_far_as_it_was_asked_for();
         }

@@ -57,7 +57,7 @@ fn it_is_followed_and_files_are_the_same() {
     let owner = |path: std::path::PathBuf| fs::metadata(path).unwrap().uid();
     assert_eq!(owner(shared.join("file")), 33);
     assert_eq!(owner(later.join("file")), 0);
-    // What is made on the host gives no power there.
+    // A file that the container makes gives no power on the host.
     let made = container.run(&["sh", "-c", "cp /bin/true /s/program; chmod 4755 /s/program"]);
     assert_ne!(made.code, 0, "{made:?}");
 }
@@ -104,7 +104,7 @@ fn what_cannot_be_had_with_one_is_had_without() {
         let container = host.start(preferring(document.clone()));
         assert!(!is_apart(&container), "{document}");
     }
-    // Who owns a layer is up to an image.
+    // The owner of a layer is up to an image.
     let layers = json!({ "Storage": { "Layers": [{ "Path": foreign }, { "Path": "/" }] } });
     for document in [mapped(&shared, json!({ "ReadOnly": true })), layers] {
         let container = host.start(preferring(document.clone()));

@@ -311,7 +311,7 @@ fn a_running_container_gets_no_directory_it_was_not_made_for() {
         .modify(&add(&mapping))
         .unwrap_or_else(|f| panic!("{f:#?}"));
     plain.shell("cp /bin/true /s/program && chmod 4755 /s/program");
-    // One that was made for it takes more, with the same filter.
+    // A container that was made for it takes more, with the same filter.
     let first = host.files.path().join("first");
     fs::create_dir(&first).unwrap();
     let guarded = sharing(&host, &first);

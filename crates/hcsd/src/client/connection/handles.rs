@@ -221,7 +221,7 @@ impl Handles {
         self.places.borrow_mut().remove(&request);
     }
 
-    /// The handle will never be there, because of `why`. Answers the calls that waited for it; each [has
+    /// The handle will never be there, because of `why`. Returns the calls that waited for it; each [has
     /// waited](Self::has_waited) when it is answered.
     pub(crate) fn fail(&self, number: u64, why: &Failure) -> WaitingCalls {
         let mut slots = self.slots.borrow_mut();
@@ -293,7 +293,7 @@ impl Handles {
         }
     }
 
-    /// Takes an open handle out. Answers it and the calls that still waited.
+    /// Takes an open handle out. Returns it and the calls that still waited.
     pub(crate) fn remove(&self, number: u64) -> Option<(Released, WaitingCalls)> {
         let mut slots = self.slots.borrow_mut();
         let Entry::Occupied(slot) = slots.entry(number) else {

@@ -414,7 +414,7 @@ async fn send_signal(
     call: ProcessCall,
 ) -> Result<(), Failure> {
     if let Err(failure) = process.judge(call) {
-        // One that is made again may be what it has ended of.
+        // A process may have ended of a call that is made again.
         return if was_sent(process).await {
             Ok(())
         } else {

@@ -157,7 +157,7 @@ impl EventLog {
             Ok((page, read))
         })
         .await?;
-        // One that was dropped meanwhile is told so after the next look at the ends.
+        // A reader whose segment was dropped meanwhile is told so after the next look at the ends.
         if page.cursor >= self.ends().0 {
             read?;
         }

@@ -1,7 +1,7 @@
 //! The files of the event log.
 //!
 //! A segment is named after the number of its first event and has one line for each, without gaps: the number of an
-//! event is that of its segment and the lines before it. Only whole lines count. One that was not written as a whole,
+//! event is that of its segment and the lines before it. Only whole lines count. A line not written as a whole,
 //! because the service was killed or the disk is full, is cut off before the next is written.
 
 use std::{
@@ -61,7 +61,7 @@ pub(super) fn path(directory: &Path, first: u64) -> PathBuf {
 }
 
 impl Segments {
-    /// Goes on with what is there. Answers the last event as well.
+    /// Goes on with what is there. Returns the last event as well.
     ///
     /// # Errors
     /// What the file system said.

@@ -358,8 +358,8 @@ impl GuestLink {
     /// The processes of the guest, as its agent tells them, and the bytes of its answer. A long answer is read aside.
     ///
     /// # Errors
-    /// What the agent reported, or it told no list. One that tells more than there can be is not to be believed any
-    /// more.
+    /// What the agent reported, or it told no list. An agent that tells more than there can be is not to be believed
+    /// any more.
     pub(crate) async fn process_details(
         &self,
         target: &GuestTarget,
@@ -479,7 +479,7 @@ impl GuestLink {
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
-    /// The pids of the processes that the agent started and that have not exited. One that lists none has none.
+    /// The pids of the processes that the agent started and that have not exited. An agent that lists none has none.
     ///
     /// # Errors
     /// What the agent reported.

@@ -231,7 +231,7 @@ pub(super) fn a_system_that_is_to_end_with_its_last_handle_does(kind: &Kind) {
     drop(first);
     assert!(ids(&mut watcher, None).contains(&"last-2".to_owned()));
     drop(watcher);
-    // One that leaves while its system is made has closed the handle that it never had.
+    // A client that leaves while its system is made has closed the handle that it never had.
     for number in 0..8 {
         let mut hasty = service.client();
         let id = format!("hasty-{number}");

@@ -13,7 +13,9 @@ use std::{
 };
 
 use hcs_schema::HResult;
+pub(crate) use hcs_wire::event_type::SYSTEM_EXITED;
 use hcs_wire::{
+    event_type::{PROCESS_EXITED, SYSTEM_GUEST_CONNECTION_CLOSED},
     service::{
         Call, Decoder, Event, Frame, Kind, ProcessInformation, Reply, Subject, VERSION, encode,
     },
@@ -23,11 +25,6 @@ use serde_json::Value;
 
 /// No test waits longer than this for one message; a service that hangs fails the test instead of blocking it.
 const LIMIT: Duration = Duration::from_secs(60);
-
-pub(crate) const PROCESS_EXITED: u32 = 0x0001_0000;
-pub(crate) const SYSTEM_EXITED: u32 = 0x0000_0001;
-/// `HcsEventSystemGuestConnectionClosed`.
-const GUEST_CONNECTION_CLOSED: u32 = 0x0000_0006;
 
 /// The answer to a call.
 #[derive(Debug)]
@@ -249,7 +246,7 @@ impl Client {
     pub(crate) fn connection_closed(&mut self, system: u64) -> (Subject, u32, Value) {
         let lost = (
             Subject::System(system),
-            GUEST_CONNECTION_CLOSED,
+            SYSTEM_GUEST_CONNECTION_CLOSED,
             Value::Null,
         );
         assert_eq!(self.event(), lost);

@@ -54,7 +54,7 @@ impl Service {
         Self::of(vec![env!("CARGO_BIN_EXE_hcsd").to_owned()], lines)
     }
 
-    /// One that is served by `program`.
+    /// A service whose program is `program`.
     pub(crate) fn of(program: Vec<String>, lines: &str) -> Self {
         let directory = tempfile::Builder::new()
             .prefix("hcsd-test-")
