@@ -7,10 +7,12 @@
 //! - For a first request, the service asks the agent to do the call. For a repeat, it asks first whether the call was
 //!   done. It tells the agent to forget the call once the client's socket has the answer, and never before.
 //! - A new stream to the agent replaces the one before. Messages on the old stream that were not taken up are lost.
+//! - The agent, as everything that remembers calls, may run out of room and forget the call. It remembers that it had to
+//!   forget. For a repeat that it does not know it then answers that it cannot tell, and the call ends in that way.
 //!
 //! The checks:
 //! - The call is done at most once.
-//! - A client with an answer has the answer of a call that was done.
+//! - A client with an answer has the answer of a call that was done, or hears that it is unknown.
 //! - From every state, the client gets its answer once the service does not die any more.
 //! - The service never asks for a forgotten call.
 
@@ -25,7 +27,15 @@ enum Client {
     },
     /// It waits for the answer.
     Waits,
-    Answered,
+    Answered(Outcome),
+}
+
+/// What a client is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Outcome {
+    Done,
+    /// Whether it was done cannot be told.
+    Unknown,
 }
 
 /// The work of the service on the call.
@@ -40,8 +50,8 @@ enum Work {
     AskedWhether,
     /// It has asked the agent to do it.
     AskedFor,
-    /// It knows that it was done.
-    Known,
+    /// It knows what to answer.
+    Known(Outcome),
     /// The client's socket has the answer; the agent does not know yet.
     Told,
 }
@@ -61,13 +71,14 @@ enum ModelAnswer {
     None,
     Done,
     NotDone,
+    CannotTell,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct State {
     client: Client,
     /// The answer is in the client's socket, which outlives the service.
-    in_socket: bool,
+    in_socket: Option<Outcome>,
     /// The service has ended and the client has not seen that yet.
     cut: bool,
     /// `None` while no service is there.
@@ -80,6 +91,10 @@ struct State {
     remembered: bool,
     /// It did, and was told to forget.
     forgotten: bool,
+    /// It ran out of room.
+    ran_out: bool,
+    /// It says that it ran out of room.
+    forgetful: bool,
     /// Deaths that are still to come.
     deaths: u8,
 }
@@ -96,13 +111,15 @@ enum Fault {
     LosesAnswers,
     /// Messages of an earlier service are taken up after requests of the present one.
     KeepsOldStreams,
+    /// The agent does not remember that it had to forget.
+    ForgetsSilently,
 }
 
 const DEATHS: u8 = 3;
 
 const BEGIN: State = State {
     client: Client::Away { again: false },
-    in_socket: false,
+    in_socket: None,
     cut: false,
     service: None,
     request: ModelRequest::None,
@@ -110,6 +127,8 @@ const BEGIN: State = State {
     done: 0,
     remembered: false,
     forgotten: false,
+    ran_out: false,
+    forgetful: false,
     deaths: DEATHS,
 };
 
@@ -120,6 +139,7 @@ impl State {
             self.client_step(fault),
             self.service_step(fault),
             self.agent_step(),
+            self.eviction(fault),
         ];
         parts.into_iter().flatten().collect()
     }
@@ -149,19 +169,21 @@ impl State {
             }
             Client::Waits if self.cut && fault == Fault::LosesAnswers => Some(Self {
                 client: Client::Away { again: true },
-                in_socket: false,
+                in_socket: None,
                 ..self
             }),
-            Client::Waits if self.in_socket => Some(Self {
-                client: Client::Answered,
-                in_socket: false,
-                ..self
-            }),
-            Client::Waits if self.cut => Some(Self {
-                client: Client::Away { again: true },
-                ..self
-            }),
-            Client::Waits | Client::Answered => None,
+            Client::Waits => match self.in_socket {
+                Some(outcome) => Some(Self {
+                    client: Client::Answered(outcome),
+                    in_socket: None,
+                    ..self
+                }),
+                None => self.cut.then_some(Self {
+                    client: Client::Away { again: true },
+                    ..self
+                }),
+            },
+            Client::Answered(_) => None,
         }
     }
 
@@ -188,16 +210,20 @@ impl State {
                 answer: ModelAnswer::None,
                 ..work(Work::AskedFor)
             },
+            Work::AskedWhether if self.answer == ModelAnswer::CannotTell => Self {
+                answer: ModelAnswer::None,
+                ..work(Work::Known(Outcome::Unknown))
+            },
             Work::AskedWhether | Work::AskedFor if self.answer == ModelAnswer::Done => Self {
                 answer: ModelAnswer::None,
                 request: match fault {
                     Fault::ForgetsEarly => ModelRequest::Forget,
                     _ => ModelRequest::None,
                 },
-                ..work(Work::Known)
+                ..work(Work::Known(Outcome::Done))
             },
-            Work::Known => Self {
-                in_socket: true,
+            Work::Known(outcome) => Self {
+                in_socket: Some(outcome),
                 ..work(Work::Told)
             },
             Work::Told if self.request == ModelRequest::None => Self {
@@ -222,9 +248,10 @@ impl State {
                 ..taken
             },
             ModelRequest::Whether => Self {
-                answer: match self.remembered {
-                    true => ModelAnswer::Done,
-                    false => ModelAnswer::NotDone,
+                answer: match (self.remembered, self.forgetful) {
+                    (true, _) => ModelAnswer::Done,
+                    (false, true) => ModelAnswer::CannotTell,
+                    (false, false) => ModelAnswer::NotDone,
                 },
                 ..taken
             },
@@ -233,6 +260,16 @@ impl State {
                 forgotten: true,
                 ..taken
             },
+        })
+    }
+
+    /// The agent runs out of room, and this call is the oldest that it remembers.
+    fn eviction(self, fault: Fault) -> Option<Self> {
+        (self.remembered && !self.ran_out).then_some(Self {
+            remembered: false,
+            ran_out: true,
+            forgetful: fault != Fault::ForgetsSilently,
+            ..self
         })
     }
 
@@ -253,8 +290,13 @@ impl State {
         if self.done > 1 {
             return Err(format!("done {} times: {self:?}", self.done));
         }
-        if (self.client == Client::Answered || self.in_socket) && self.done == 0 {
+        let is_told =
+            |outcome| self.client == Client::Answered(outcome) || self.in_socket == Some(outcome);
+        if is_told(Outcome::Done) && self.done == 0 {
             return Err(format!("answered and not done: {self:?}"));
+        }
+        if is_told(Outcome::Unknown) && !self.ran_out {
+            return Err(format!("unknown without need: {self:?}"));
         }
         if self.forgotten && self.request == ModelRequest::Whether {
             return Err(format!("asked for what was forgotten: {self:?}"));
@@ -267,7 +309,7 @@ impl State {
         let (mut seen, mut open) = (HashSet::new(), vec![self]);
         while let Some(state) = open.pop() {
             let next = state.steps(fault);
-            if next.is_empty() && state.client != Client::Answered {
+            if next.is_empty() && !matches!(state.client, Client::Answered(_)) {
                 return Err(format!("nothing goes on: {state:?}"));
             }
             open.extend(next.into_iter().filter(|state| seen.insert(*state)));
@@ -301,6 +343,7 @@ fn the_model_notices_what_would_do_a_call_twice() {
         Fault::ForgetsEarly,
         Fault::LosesAnswers,
         Fault::KeepsOldStreams,
+        Fault::ForgetsSilently,
     ] {
         assert!(visit(fault).is_err(), "{fault:?} goes unnoticed");
     }
