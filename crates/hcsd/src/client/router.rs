@@ -116,7 +116,25 @@ impl Errand {
             self.pending.timeline.step("had been done");
             return Ok(true);
         }
-        repeat.check().map(|()| false)
+        repeat.check()?;
+        let calls = &connection.service.calls;
+        calls.check_memory(connection.peer.uid).map(|()| false)
+    }
+
+    /// [`Errand::was_done`] for what an agent knows until the client has the answer: only waits for an earlier connection.
+    ///
+    /// # Errors
+    /// It is made again, and its client took too long to come back.
+    pub(crate) async fn is_in_time(&self) -> Result<(), Failure> {
+        let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.timeline.name())
+        else {
+            return Ok(());
+        };
+        self.pending.timeline.step("its client makes it again");
+        repeat.alone().await;
+        let calls = &self.connection.service.calls;
+        let _done = calls.take_untold(self.connection.peer.uid, name);
+        repeat.check()
     }
 
     /// [`Errand::run`] for work that is not to be done twice.
@@ -511,8 +529,10 @@ async fn change_groups(
     let by = By {
         uid: errand.connection.peer.uid,
         name: errand.pending.timeline.name(),
+        is_repeat: errand.pending.repeat.is_some(),
         _turn: turn,
     };
+    errand.pending.timeline.set_record(groups);
     let is_cancelled = || errand.pending.is_cancelled();
     cpu_groups::modify(groups, engines, users, settings, by, is_cancelled).await?;
     Ok(CallAnswer::done())

@@ -10,7 +10,7 @@ use hcs_wire::{
 };
 
 use super::{Held, LIMIT, Networks, Turn, join, kernel};
-use crate::record::blocking::blocking_within;
+use crate::record::{blocking::blocking_within, call_names::CallNames, failures::unknown};
 
 /// A call that may have been made before.
 #[derive(Clone, Debug, Default)]
@@ -144,6 +144,7 @@ impl Networks {
             if let Some(id) = repeat.made(held, kind) {
                 return Ok(id);
             }
+            repeat.check(held)?;
             let chosen = match (given, names_itself(&settings)) {
                 (Guid::NONE, false) => Guid(uuid::Uuid::new_v4().as_u128()),
                 (given, _) => given,
@@ -175,6 +176,7 @@ impl Networks {
             if repeat.was_done(held) {
                 return Ok(());
             }
+            repeat.check(held)?;
             let state = &mut held.state;
             let made = match kind {
                 ObjectKind::Network => state.modify_network(id, &settings),
@@ -221,6 +223,16 @@ impl Named {
             | (ObjectKind::Namespace, Object::Namespace(id)) => Some(*id),
             _ => None,
         })
+    }
+
+    /// For a call that is not known to have changed something before.
+    ///
+    /// # Errors
+    /// It is unknown whether it has.
+    fn check(&self, held: &Held) -> Result<(), Failure> {
+        let is_known = !self.is_repeat || !held.calls.values().any(CallNames::is_forgetful);
+        let why = "the service had to forget calls on networks";
+        is_known.then_some(()).ok_or_else(|| unknown(why))
     }
 
     /// Whether the call has changed something before.

@@ -21,6 +21,7 @@ mod images;
 mod lifecycle;
 mod machines;
 mod networks;
+mod once;
 mod quoted;
 mod restart;
 mod shares;

@@ -152,6 +152,7 @@ fn submit(
         Ok((system, request)) => {
             let initiator = errand.initiator();
             let repeated = errand.pending.timeline.repeated();
+            errand.pending.timeline.set_record(&system);
             let connection = Rc::clone(&errand.connection);
             errand.run_once(async move {
                 let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
@@ -159,6 +160,9 @@ fn submit(
                     Fate::Done => {}
                     Fate::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
+                    }
+                    Fate::Forgotten => {
+                        return Err(unknown("the service had to forget calls on the system"));
                     }
                     Fate::NotBegun => {
                         let turn = system.turn(&request);

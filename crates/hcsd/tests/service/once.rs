@@ -1,0 +1,57 @@
+//! A call is done once, or its client hears that it is unknown, whatever was forgotten or removed in the meantime.
+
+use std::fs;
+
+use crate::common::{
+    Client, Service,
+    client::{CONTAINER, create_system, open_system, start_system, terminate_system},
+};
+use hcs_schema::HResult;
+use hcs_wire::service::{Call, Kind};
+use serde_json::{Value, json};
+
+const INSTANCE: &str = "c0ffee00-0000-4000-8000-000000000001";
+
+/// Changes the record of the only system there is. No service runs.
+fn change_record(service: &Service, change: impl FnOnce(&mut Value)) {
+    let mut systems = fs::read_dir(service.root().join("systems")).unwrap();
+    let path = systems.next().unwrap().unwrap().path().join("state.json");
+    assert!(systems.next().is_none());
+    let mut record = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    change(&mut record);
+    fs::write(path, record.to_string()).unwrap();
+}
+
+/// A service that had to forget calls on a system says so to the next one, in the record of the system. A repeated call
+/// that is not remembered may be one of them. A new call is none.
+#[test]
+fn a_call_that_a_service_may_have_forgotten_is_not_begun_again() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "forgotten", CONTAINER)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    service.kill();
+    change_record(&service, |record| {
+        record["calls"]["done"] = json!(["", "0.other.1"])
+    });
+    service.run();
+
+    let open = open_system(1, "forgotten", Some(&runtime_id));
+    let pause = Call::PauseSystem {
+        system: 1,
+        options: None,
+    };
+    let resume = Call::ResumeSystem {
+        system: 1,
+        options: None,
+    };
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.call(&open).ok();
+    again.send_as(Kind::Repeat, 78, &pause, &[]);
+    again.wait(78).failed(HResult::HCS_E_SERVICE_DISCONNECT);
+    // It was not paused: that call is done, and there is something to resume after it only.
+    again.call(&pause).ok();
+    again.call(&resume).ok();
+    again.call(&terminate_system(1)).ok();
+}
