@@ -9,11 +9,16 @@
 //! - A new stream to the agent replaces the one before. Messages on the old stream that were not taken up are lost.
 //! - The agent, as everything that remembers calls, may run out of room and forget the call. It remembers that it had to
 //!   forget. For a repeat that it does not know it then answers that it cannot tell, and the call ends in that way.
+//! - A client may cancel its call at any time, and says so behind the call on each connection. The service has undone what
+//!   the agent had begun. It matters most for a call that lasts until it is cancelled, as a shutdown does that a process
+//!   resists.
 //!
 //! The checks:
 //! - The call is done at most once.
 //! - A client with an answer has the answer of a call that was done, or hears that it is unknown.
-//! - From every state, the client gets its answer once the service does not die any more.
+//! - From every state, the client gets its answer once the service does not die any more. A call that lasts ends when it is
+//!   cancelled.
+//! - What was begun for a call that ends as cancelled was undone.
 //! - The service never asks for a forgotten call.
 
 use std::collections::{HashSet, VecDeque};
@@ -36,6 +41,18 @@ enum Outcome {
     Done,
     /// Whether it was done cannot be told.
     Unknown,
+    Cancelled,
+}
+
+/// Whether the client has cancelled the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Cancel {
+    No,
+    Wished,
+    /// The present service was told.
+    Told,
+    /// The client takes an earlier service's knowledge for the present one's.
+    Lost,
 }
 
 /// The work of the service on the call.
@@ -50,6 +67,8 @@ enum Work {
     AskedWhether,
     /// It has asked the agent to do it.
     AskedFor,
+    /// It has asked the agent to undo it.
+    Undoing,
     /// It knows what to answer.
     Known(Outcome),
     /// The client's socket has the answer; the agent does not know yet.
@@ -62,6 +81,7 @@ enum ModelRequest {
     None,
     Do,
     Whether,
+    Undo,
     Forget,
 }
 
@@ -70,6 +90,9 @@ enum ModelRequest {
 enum ModelAnswer {
     None,
     Done,
+    /// It was begun, and lasts.
+    Begun,
+    Undone,
     NotDone,
     CannotTell,
 }
@@ -77,6 +100,9 @@ enum ModelAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct State {
     client: Client,
+    /// The call lasts until it is cancelled.
+    lasts: bool,
+    cancel: Cancel,
     /// The answer is in the client's socket, which outlives the service.
     in_socket: Option<Outcome>,
     /// The service has ended and the client has not seen that yet.
@@ -87,6 +113,8 @@ struct State {
     answer: ModelAnswer,
     /// How often the call was done.
     done: u8,
+    /// What was done for it was undone.
+    undone: bool,
     /// The agent remembers it.
     remembered: bool,
     /// It did, and was told to forget.
@@ -113,18 +141,25 @@ enum Fault {
     KeepsOldStreams,
     /// The agent does not remember that it had to forget.
     ForgetsSilently,
+    /// A client does not tell the next service that it has cancelled the call.
+    LosesCancel,
+    /// A call that is cancelled ends, and what was begun goes on.
+    UndoesNothing,
 }
 
 const DEATHS: u8 = 3;
 
 const BEGIN: State = State {
     client: Client::Away { again: false },
+    lasts: false,
+    cancel: Cancel::No,
     in_socket: None,
     cut: false,
     service: None,
     request: ModelRequest::None,
     answer: ModelAnswer::None,
     done: 0,
+    undone: false,
     remembered: false,
     forgotten: false,
     ran_out: false,
@@ -137,6 +172,7 @@ impl State {
     fn steps(self, fault: Fault) -> Vec<Self> {
         let parts = [
             self.client_step(fault),
+            self.cancel_step(),
             self.service_step(fault),
             self.agent_step(),
             self.eviction(fault),
@@ -164,6 +200,11 @@ impl State {
                         self.answer
                     },
                     cut: false,
+                    cancel: match (self.cancel, fault) {
+                        (Cancel::Told, Fault::LosesCancel) => Cancel::Lost,
+                        (Cancel::Told, _) => Cancel::Wished,
+                        (cancel, _) => cancel,
+                    },
                     ..self
                 })
             }
@@ -185,6 +226,17 @@ impl State {
             },
             Client::Answered(_) => None,
         }
+    }
+
+    /// The client cancels, and tells the service behind the call.
+    fn cancel_step(self) -> Option<Self> {
+        let cancel = match (self.client, self.cancel) {
+            (Client::Answered(_), _) | (_, Cancel::Told | Cancel::Lost) => return None,
+            (_, Cancel::No) => Cancel::Wished,
+            (Client::Away { .. }, Cancel::Wished) => return None,
+            (Client::Waits, Cancel::Wished) => Cancel::Told,
+        };
+        Some(Self { cancel, ..self })
     }
 
     fn service_step(self, fault: Fault) -> Option<Self> {
@@ -209,6 +261,23 @@ impl State {
                 request: ModelRequest::Do,
                 answer: ModelAnswer::None,
                 ..work(Work::AskedFor)
+            },
+            Work::AskedWhether if self.answer == ModelAnswer::Begun => Self {
+                answer: ModelAnswer::None,
+                ..work(Work::AskedFor)
+            },
+            Work::AskedFor if self.cancel == Cancel::Told && self.lasts && free => {
+                match fault == Fault::UndoesNothing {
+                    true => work(Work::Known(Outcome::Cancelled)),
+                    false => Self {
+                        request: ModelRequest::Undo,
+                        ..work(Work::Undoing)
+                    },
+                }
+            }
+            Work::Undoing if self.answer == ModelAnswer::Undone => Self {
+                answer: ModelAnswer::None,
+                ..work(Work::Known(Outcome::Cancelled))
             },
             Work::AskedWhether if self.answer == ModelAnswer::CannotTell => Self {
                 answer: ModelAnswer::None,
@@ -244,15 +313,24 @@ impl State {
             ModelRequest::Do => Self {
                 done: self.done + 1,
                 remembered: true,
-                answer: ModelAnswer::Done,
+                answer: match self.lasts {
+                    true => ModelAnswer::None,
+                    false => ModelAnswer::Done,
+                },
                 ..taken
             },
             ModelRequest::Whether => Self {
                 answer: match (self.remembered, self.forgetful) {
+                    (true, _) if self.lasts => ModelAnswer::Begun,
                     (true, _) => ModelAnswer::Done,
                     (false, true) => ModelAnswer::CannotTell,
                     (false, false) => ModelAnswer::NotDone,
                 },
+                ..taken
+            },
+            ModelRequest::Undo => Self {
+                undone: true,
+                answer: ModelAnswer::Undone,
                 ..taken
             },
             ModelRequest::Forget => Self {
@@ -295,6 +373,9 @@ impl State {
         if is_told(Outcome::Done) && self.done == 0 {
             return Err(format!("answered and not done: {self:?}"));
         }
+        if is_told(Outcome::Cancelled) && (self.done > 0) != self.undone {
+            return Err(format!("cancelled and not undone: {self:?}"));
+        }
         if is_told(Outcome::Unknown) && !self.ran_out {
             return Err(format!("unknown without need: {self:?}"));
         }
@@ -320,7 +401,8 @@ impl State {
 
 /// Visits all states and returns their number.
 fn visit(fault: Fault) -> Result<usize, String> {
-    let (mut seen, mut open) = (HashSet::from([BEGIN]), VecDeque::from([BEGIN]));
+    let begins = [false, true].map(|lasts| State { lasts, ..BEGIN });
+    let (mut seen, mut open) = (HashSet::from(begins), VecDeque::from(begins));
     while let Some(state) = open.pop_front() {
         state.check()?;
         state.ends(fault)?;
@@ -344,6 +426,8 @@ fn the_model_notices_what_would_do_a_call_twice() {
         Fault::LosesAnswers,
         Fault::KeepsOldStreams,
         Fault::ForgetsSilently,
+        Fault::LosesCancel,
+        Fault::UndoesNothing,
     ] {
         assert!(visit(fault).is_err(), "{fault:?} goes unnoticed");
     }
