@@ -94,6 +94,7 @@ impl Service {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(service.context.config().times.reconnect() * 2).await;
             service.cpu_groups.forget_earlier_calls();
+            service.context.ended.forget_earlier_calls();
             service.context.networks.forget_earlier_calls().await;
         });
     }

@@ -30,6 +30,14 @@ pub(crate) struct CallNames {
 }
 
 impl CallNames {
+    /// What earlier services wrote down is not known.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            forgot_earlier: true,
+            ..Self::default()
+        }
+    }
+
     /// Whether there is nothing to be written down.
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty() && !self.has_forgotten()

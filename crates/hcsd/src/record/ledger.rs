@@ -36,7 +36,7 @@ pub(crate) struct Begun {
 /// The calls of one system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
-    /// The call that created it.
+    /// The call that created it, until its client has the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<String>,
     /// Calls that were done.
@@ -117,8 +117,16 @@ impl Ledger {
         self.done.release(name);
     }
 
+    /// The call that created the system, if its client may not have the answer.
+    pub(crate) fn untold_creation(&self) -> Option<&str> {
+        self.created.as_deref()
+    }
+
     /// The client of the call `name` has its answer.
     pub(crate) fn release(&mut self, name: &str) {
+        if self.was_created_by(name) {
+            self.created = None;
+        }
         self.done.release(name);
         self.uncertain.release(name);
     }
@@ -126,6 +134,7 @@ impl Ledger {
     /// No client asks any more for what it asked an earlier service for. Answers whether the ledger had to say that such
     /// calls were forgotten.
     pub(crate) fn release_earlier(&mut self) -> bool {
+        self.created = None;
         let forgot = [
             self.done.release_earlier(),
             self.uncertain.release_earlier(),

@@ -55,3 +55,33 @@ fn a_call_that_a_service_may_have_forgotten_is_not_begun_again() {
     again.call(&resume).ok();
     again.call(&terminate_system(1)).ok();
 }
+
+/// A service that dies as soon as it has created a system leaves a client that may not know. Another client ends the
+/// system before the first one comes back.
+#[test]
+fn a_system_that_has_ended_is_not_created_again_for_the_call_that_created_it() {
+    let mut service = Service::new();
+    let create = create_system(1, "ended", CONTAINER);
+    let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    asking.send_as(Kind::Request, 78, &create, &[]);
+    asking.wait(78).ok();
+    service.kill();
+    service.run();
+    let mut other = service.client();
+    other.call(&open_system(1, "ended", None)).ok();
+    other.terminate(1);
+    assert_eq!(other.system_exit(1), "ForcedExit");
+    for _ in 0..2 {
+        service.kill();
+        service.run();
+    }
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.send_as(Kind::Repeat, 78, &create, &[]);
+    again.wait(78).failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+    again
+        .call(&open_system(2, "ended", None))
+        .failed(HResult::HCS_E_SYSTEM_NOT_FOUND);
+    // A new call is another one.
+    again.call(&create_system(3, "ended", CONTAINER)).ok();
+    again.terminate(3);
+}

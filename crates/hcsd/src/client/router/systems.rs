@@ -40,6 +40,9 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
             Ok(Some(system)) => Ok(system),
             Err(failure) => Err(failure),
         };
+        if let Ok(system) = &made {
+            errand.pending.timeline.set_record(system);
+        }
         opened(&errand, handle, made);
     });
 }
@@ -55,13 +58,7 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
     };
     let was_done = errand.was_done().await?;
     let Some(system) = errand.connection.service.context.registry.created_by(&name) else {
-        if was_done {
-            return Err(Failure::new(
-                HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
-                "the compute system was created by this call, and has ended since",
-            ));
-        }
-        return Ok(None);
+        return check_ended(errand, &name, was_done).map(|()| None);
     };
     errand.pending.timeline.step("had been created");
     if errand.pending.is_cancelled() {
@@ -71,6 +68,25 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         return Err(errand.pending.cancelled().await);
     }
     Ok(Some(system))
+}
+
+/// For a call that is made again under this name, where no system is there that it has created.
+///
+/// # Errors
+/// It had created one, which has ended since; or this cannot be told.
+fn check_ended(errand: &Errand, name: &str, was_done: bool) -> Result<(), Failure> {
+    let ended = &errand.connection.service.context.ended;
+    errand.pending.timeline.set_record(ended);
+    match ended.fate(name) {
+        Fate::NotBegun if !was_done => Ok(()),
+        Fate::Uncertain | Fate::Forgotten if !was_done => Err(unknown(
+            "the service had to forget which systems were created and have ended",
+        )),
+        Fate::Done | Fate::NotBegun | Fate::Uncertain | Fate::Forgotten => Err(Failure::new(
+            HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+            "the compute system was created by this call, and has ended since",
+        )),
+    }
 }
 
 /// `HcsOpenComputeSystem`.
