@@ -142,11 +142,27 @@ impl Errand {
         self,
         work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
     ) {
+        self.run_once_or_take_back(work, async {});
+    }
+
+    /// [`Errand::run_once`] for work that an earlier service may have begun for the same call. Where that is cancelled
+    /// before this service begins it, too, `take_back` comes before the answer.
+    pub(crate) fn run_once_or_take_back(
+        self,
+        work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
+        take_back: impl Future<Output = ()> + 'static,
+    ) {
         let connection = Rc::clone(&self.connection);
         connection.spawn(async move {
             let answer = match self.was_done().await {
                 Ok(true) => Ok(CallAnswer::done()),
-                Ok(false) => self.until_cancelled(work).await,
+                Ok(false) => {
+                    let answer = self.until_cancelled(work).await;
+                    if self.pending.repeat.is_some() && self.pending.is_cancelled() {
+                        take_back.await;
+                    }
+                    answer
+                }
                 Err(failure) => Err(failure),
             };
             self.answer(answer);

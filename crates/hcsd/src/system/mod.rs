@@ -678,6 +678,14 @@ impl System {
         self.ledger.borrow().fate(name)
     }
 
+    /// Takes a shutdown back that an earlier service has begun. One that runs now is undone by itself.
+    pub(crate) async fn take_back_shut_down(&self) {
+        let running = self.running.borrow().map(|(action, _)| action);
+        if running != Some(Action::ShutDown) && self.state() == State::Running {
+            actions::withdraw(self).await;
+        }
+    }
+
     /// Forgets what clients asked an earlier service for: they had their time to come back.
     fn forget_earlier_calls(&self) {
         if let Some(link) = self.link() {

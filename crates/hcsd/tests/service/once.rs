@@ -1,10 +1,10 @@
 //! A call is done once, or its client hears that it is unknown, whatever was forgotten or removed in the meantime.
 
-use std::fs;
+use std::{fs, io::Read as _};
 
 use crate::common::{
     Client, Service,
-    client::{CONTAINER, create_system, open_system, start_system, terminate_system},
+    client::{CONTAINER, create_system, open_system, shell, start_system, terminate_system},
 };
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, Kind};
@@ -84,4 +84,46 @@ fn a_system_that_has_ended_is_not_created_again_for_the_call_that_created_it() {
     // A new call is another one.
     again.call(&create_system(3, "ended", CONTAINER)).ok();
     again.terminate(3);
+}
+
+/// A cancellation means the same to the service that comes after the one that was asked.
+#[test]
+fn a_shutdown_that_outlived_its_service_is_cancelled_and_undone() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "deaf", CONTAINER)).ok();
+    let runtime_id = made.reply.runtime_id.unwrap();
+    client.call(&start_system(1)).ok();
+    let script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.01; done";
+    let mut deaf = client.create_process(1, 2, &shell(script));
+    let mut said = [0; 6];
+    deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"ready\n");
+
+    let open = open_system(1, "deaf", Some(&runtime_id));
+    let shut_down = Call::ShutDownSystem {
+        system: 1,
+        options: None,
+    };
+    let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    asking.call(&open).ok();
+    asking.send_as(Kind::Request, 78, &shut_down, &[]);
+    deaf.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"asked\n");
+    service.kill();
+    service.run();
+
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.call(&open).ok();
+    again.send_as(Kind::Repeat, 78, &shut_down, &[]);
+    again.send(&Call::Cancel { request: 78 });
+    again.wait(78).failed(HResult::CANCELLED);
+    // It was taken back: processes may be created again.
+    let mut later = again.create_process(1, 3, &shell("echo again"));
+    assert_eq!(later.output(), "again\n");
+    assert_eq!(again.exit_code(3), 0);
+    again.terminate(1);
+    let mut rest = String::new();
+    deaf.stdout.unwrap().read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "", "it was asked once");
 }

@@ -291,7 +291,9 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
             let force = options.force == Some(true);
             let initiator = errand.initiator();
             let connection = Rc::clone(&errand.connection);
-            errand.run_once(async move {
+            let asked = Rc::clone(&system);
+            let take_back = async move { asked.take_back_shut_down().await };
+            let work = async move {
                 let request = SystemRequest::ShutDown(options);
                 let turn = connection.in_its_turn(system.turn(&request)).await?;
                 let ended = system.perform(initiator, request).await;
@@ -305,7 +307,8 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
                     ended => ended?,
                 }
                 Ok(CallAnswer::done())
-            });
+            };
+            errand.run_once_or_take_back(work, take_back);
         }
         Err(failure) => errand.answer(Err(failure)),
     }
