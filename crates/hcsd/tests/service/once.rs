@@ -33,7 +33,7 @@ fn a_call_that_a_service_may_have_forgotten_is_not_begun_again() {
     client.call(&start_system(1)).ok();
     service.kill();
     change_record(&service, |record| {
-        record["calls"]["done"] = json!(["", "0.other.1"])
+        record["calls"]["done"] = json!(["", "0.other.1"]);
     });
     service.run();
 
