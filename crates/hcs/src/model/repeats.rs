@@ -7,17 +7,17 @@
 //! - For a first request, the service asks the agent to do the call. For a repeat, it asks first whether the call was
 //!   done. It tells the agent to forget the call once the client's socket has the answer, and never before.
 //! - A new stream to the agent replaces the one before. Messages on the old stream that were not taken up are lost.
-//! - The agent, as everything that remembers calls, may run out of room and forget the call. It remembers that it had to
-//!   forget. For a repeat that it does not know it then answers that it cannot tell, and the call ends in that way.
-//! - A client may cancel its call at any time, and says so behind the call on each connection. The service has undone what
-//!   the agent had begun. It matters most for a call that lasts until it is cancelled, as a shutdown does that a process
-//!   resists.
+//! - The agent, as everything that remembers calls, may run out of room and forget the call. It remembers that it had
+//!   to forget. For a repeat that it does not know it then answers that it cannot tell, and the call ends in that way.
+//! - A client may cancel its call at any time, and says so behind the call on each connection. The service has undone
+//!   what the agent had begun. It matters most for a call that lasts until it is cancelled, as a shutdown does that a
+//!   process resists.
 //!
 //! The checks:
 //! - The call is done at most once.
 //! - A client with an answer has the answer of a call that was done, or hears that it is unknown.
-//! - From every state, the client gets its answer once the service does not die any more. A call that lasts ends when it is
-//!   cancelled.
+//! - From every state, the client gets its answer once the service does not die any more. A call that lasts ends when
+//!   it is cancelled.
 //! - What was begun for a call that ends as cancelled was undone.
 //! - The service never asks for a forgotten call.
 
@@ -239,6 +239,20 @@ impl State {
         Some(Self { cancel, ..self })
     }
 
+    /// The service takes the call up.
+    fn taken_up(self, again: bool, fault: Fault) -> Self {
+        let asks = again && fault != Fault::NeverAsks;
+        let (next, request) = match asks {
+            true => (Work::AskedWhether, ModelRequest::Whether),
+            false => (Work::AskedFor, ModelRequest::Do),
+        };
+        Self {
+            request,
+            service: Some(next),
+            ..self
+        }
+    }
+
     fn service_step(self, fault: Fault) -> Option<Self> {
         let work = |work| Self {
             service: Some(work),
@@ -246,17 +260,7 @@ impl State {
         };
         let free = self.request == ModelRequest::None && self.answer == ModelAnswer::None;
         Some(match self.service? {
-            Work::Received { again } if free => {
-                let asks = again && fault != Fault::NeverAsks;
-                let (next, request) = match asks {
-                    true => (Work::AskedWhether, ModelRequest::Whether),
-                    false => (Work::AskedFor, ModelRequest::Do),
-                };
-                Self {
-                    request,
-                    ..work(next)
-                }
-            }
+            Work::Received { again } if free => self.taken_up(again, fault),
             Work::AskedWhether if self.answer == ModelAnswer::NotDone => Self {
                 request: ModelRequest::Do,
                 answer: ModelAnswer::None,

@@ -121,7 +121,8 @@ impl Errand {
         calls.check_memory(connection.peer.uid).map(|()| false)
     }
 
-    /// [`Errand::was_done`] for what an agent knows until the client has the answer: only waits for an earlier connection.
+    /// [`Errand::was_done`] for what an agent knows until the client has the answer: only waits for an earlier
+    /// connection.
     ///
     /// # Errors
     /// It is made again, and its client took too long to come back.

@@ -88,7 +88,8 @@ impl Service {
         })
     }
 
-    /// Forgets what clients asked an earlier service for, once they had their time to come back; systems do so themselves.
+    /// Forgets what clients asked an earlier service for, once they had their time to come back; systems do so
+    /// themselves.
     pub(crate) fn forget_earlier_calls(self: &Rc<Self>) {
         let service = Rc::clone(self);
         tokio::task::spawn_local(async move {

@@ -22,8 +22,8 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// As an earlier service left it in the state root `root`. Of a file that cannot be used it is not known which calls
-    /// it had.
+    /// As an earlier service left it in the state root `root`. Of a file that cannot be used it is not known which
+    /// calls it had.
     pub(crate) fn open(root: &Path) -> Self {
         let file = root.join("ended.calls.json");
         let calls = match fs::read(&file) {

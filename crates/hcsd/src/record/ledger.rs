@@ -131,8 +131,8 @@ impl Ledger {
         self.uncertain.release(name);
     }
 
-    /// No client asks any more for what it asked an earlier service for. Answers whether the ledger had to say that such
-    /// calls were forgotten.
+    /// No client asks any more for what it asked an earlier service for. Answers whether the ledger had to say that
+    /// such calls were forgotten.
     pub(crate) fn release_earlier(&mut self) -> bool {
         self.created = None;
         let forgot = [
