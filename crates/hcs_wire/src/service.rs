@@ -21,7 +21,8 @@
 //!   ([`Call::CreateProcess`]) and keeps both ends until the answer is there. So a service that dies takes no byte with
 //!   it, and a process does not see its reader go.
 //! - It may be unknown whether a call was begun: the client took longer to come back than `reconnect_seconds`, or the
-//!   agent is older than this. Then a repeat ends with `HCS_E_SERVICE_DISCONNECT` and is not begun.
+//!   agent is older than this. Or more calls than there was room for had no answer that reached their clients, so that
+//!   some had to be forgotten. Then a repeat ends with `HCS_E_SERVICE_DISCONNECT` and is not begun.
 //! - A service that does not say `Repeats` in its greeting is older than this. No call is repeated to it, and a call
 //!   that was first sent to it is never repeated.
 //!

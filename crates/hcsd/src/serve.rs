@@ -159,6 +159,7 @@ impl Opening<'_> {
         start::report_ready(options)?;
         notify(READY);
         let service = Service::new(context, cpu_groups, entitled);
+        service.forget_earlier_calls();
         // A task of its own, as what is awaited here is looked at whenever any task wakes up.
         let serving = async move { serve(&service, accepting, idle).await };
         match tokio::task::spawn_local(serving).await {

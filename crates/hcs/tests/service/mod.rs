@@ -168,7 +168,20 @@ pub(crate) fn on_its_own_with(test: &str, lines: &str) -> Option<Endpoint> {
     let lock = File::open(place.path().join("hcs.d/hcsd.lock")).unwrap();
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).unwrap();
     assert!(status.success());
+    assert_nothing_is_left(&place.path().join("hcs.d"));
     None
+}
+
+/// Of systems that have ended, nothing may stay in the state root of a service that has left.
+fn assert_nothing_is_left(root: &Path) {
+    assert!(root.join("systems").is_dir(), "{} had none", root.display());
+    for directory in ["systems", "scratch", "slots"] {
+        let Ok(entries) = std::fs::read_dir(root.join(directory)) else {
+            continue;
+        };
+        let left: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
 }
 
 /// Ends the service there as a crash would.

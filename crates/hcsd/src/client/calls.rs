@@ -27,8 +27,14 @@ const MOST_LOST: usize = 4096;
 /// The longest instance of a client, in bytes: a GUID has 36.
 pub(crate) const MAX_INSTANCE: usize = 48;
 
-/// Calls of one user that were done though their clients do not know, and since when.
-type Untold = VecDeque<(Instant, Rc<str>)>;
+/// Calls of one user that were done though their clients do not know.
+#[derive(Debug, Default)]
+struct Untold {
+    /// Since when, oldest first.
+    calls: VecDeque<(Instant, Rc<str>)>,
+    /// The last one that had to be forgotten, since when it was there.
+    forgot: Option<Instant>,
+}
 
 /// A client, before and after it lost its connection: its user and its instance.
 pub(crate) type Instance = Rc<str>;
@@ -49,7 +55,7 @@ pub(crate) fn name(instance: &Instance, request: u64) -> Rc<str> {
 #[derive(Debug)]
 pub(crate) struct Calls {
     going: RefCell<HashMap<Rc<str>, Rc<Life>>>,
-    /// By user, oldest first.
+    /// By user.
     untold: RefCell<HashMap<u32, Untold>>,
     /// When a client was lost that had unanswered calls, by user, oldest first.
     lost: RefCell<HashMap<u32, VecDeque<(Instant, Instance)>>>,
@@ -166,7 +172,12 @@ impl Calls {
     }
 
     fn has_passed<T>(&self, first: Option<&(Instant, T)>) -> bool {
-        first.is_some_and(|(when, _)| when.elapsed() > self.limit.get() * 2)
+        first.is_some_and(|(when, _)| self.is_past(*when))
+    }
+
+    /// Whether no client comes back that was lost then.
+    fn is_past(&self, when: Instant) -> bool {
+        when.elapsed() > self.limit.get() * 2
     }
 
     /// The call `name` begins; `again` says that an earlier connection may have brought it, and whether its client came
@@ -192,10 +203,26 @@ impl Calls {
     pub(crate) fn remember_untold(&self, uid: u32, name: Rc<str>) {
         let mut untold = self.untold.borrow_mut();
         let own = untold.entry(uid).or_default();
-        while own.len() >= MOST_UNTOLD || self.has_passed(own.front()) {
-            own.pop_front();
+        while self.has_passed(own.calls.front()) {
+            own.calls.pop_front();
         }
-        own.push_back((Instant::now(), name));
+        if own.calls.len() >= MOST_UNTOLD {
+            own.forgot = own.calls.pop_front().map(|(when, _)| when);
+        }
+        own.calls.push_back((Instant::now(), name));
+    }
+
+    /// For a call of the user `uid` that is not among those that were done: whether it is certain that it was not.
+    ///
+    /// # Errors
+    /// Unknown: so many clients of the user were lost with calls that some had to be forgotten.
+    pub(crate) fn check_memory(&self, uid: u32) -> Result<(), Failure> {
+        let untold = self.untold.borrow();
+        let forgot = untold.get(&uid).and_then(|own| own.forgot);
+        match forgot.is_some_and(|when| !self.is_past(when)) {
+            true => Err(unknown("the service had to forget calls of this user")),
+            false => Ok(()),
+        }
     }
 
     /// Whether the call `name` of the user `uid` was done; from now on its client knows.
@@ -204,9 +231,9 @@ impl Calls {
         let Some(own) = untold.get_mut(&uid) else {
             return false;
         };
-        let before = own.len();
-        own.retain(|(_, untold)| **untold != *name);
-        own.len() < before
+        let before = own.calls.len();
+        own.calls.retain(|(_, untold)| **untold != *name);
+        own.calls.len() < before
     }
 }
 
@@ -282,10 +309,22 @@ mod tests {
         assert!(!calls.take_untold(2, "1.a.7"));
         assert!(calls.take_untold(1, "1.a.7"));
         assert!(!calls.take_untold(1, "1.a.7"));
-        for number in 0..=MOST_UNTOLD {
+    }
+
+    #[test]
+    fn what_had_to_be_forgotten_is_not_taken_for_what_was_never_begun() {
+        let calls = calls();
+        for number in 0..MOST_UNTOLD {
             calls.remember_untold(1, format!("1.a.{number}").into());
         }
+        assert!(calls.check_memory(1).is_ok());
+        calls.remember_untold(1, "1.a.last".into());
         assert!(!calls.take_untold(1, "1.a.0") && calls.take_untold(1, "1.a.1"));
+        let failure = calls.check_memory(1).unwrap_err();
+        assert_eq!(failure.hresult, HResult::HCS_E_SERVICE_DISCONNECT);
+        assert!(calls.check_memory(2).is_ok());
+        calls.set_limit(Duration::ZERO);
+        assert!(calls.check_memory(1).is_ok(), "no client asks any more");
     }
 
     #[test]

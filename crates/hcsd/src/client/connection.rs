@@ -653,12 +653,12 @@ impl Connection {
         let answered = pending.and_then(|pending| {
             Some(Answered {
                 name: Rc::clone(pending.going.as_ref()?.name()),
-                agent: pending.timeline.take_agent(),
+                keepers: pending.timeline.take_keepers(),
                 is_done: pending.has_effect && answer.is_ok(),
             })
         });
         self.write_reply(request, answer);
-        if let Some(answered) = answered.filter(|a| a.is_done || a.agent.is_some()) {
+        if let Some(answered) = answered.filter(|a| a.is_done || !a.keepers.is_empty()) {
             self.settle(answered);
         }
     }

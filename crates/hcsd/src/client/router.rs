@@ -116,7 +116,26 @@ impl Errand {
             self.pending.timeline.step("had been done");
             return Ok(true);
         }
-        repeat.check().map(|()| false)
+        repeat.check()?;
+        let calls = &connection.service.calls;
+        calls.check_memory(connection.peer.uid).map(|()| false)
+    }
+
+    /// [`Errand::was_done`] for what an agent knows until the client has the answer: only waits for an earlier
+    /// connection.
+    ///
+    /// # Errors
+    /// It is made again, and its client took too long to come back.
+    pub(crate) async fn is_in_time(&self) -> Result<(), Failure> {
+        let (Some(repeat), Some(name)) = (&self.pending.repeat, self.pending.timeline.name())
+        else {
+            return Ok(());
+        };
+        self.pending.timeline.step("its client makes it again");
+        repeat.alone().await;
+        let calls = &self.connection.service.calls;
+        let _done = calls.take_untold(self.connection.peer.uid, name);
+        repeat.check()
     }
 
     /// [`Errand::run`] for work that is not to be done twice.
@@ -124,11 +143,27 @@ impl Errand {
         self,
         work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
     ) {
+        self.run_once_or_take_back(work, async {});
+    }
+
+    /// [`Errand::run_once`] for work that an earlier service may have begun for the same call. Where that is cancelled
+    /// before this service begins it, too, `take_back` comes before the answer.
+    pub(crate) fn run_once_or_take_back(
+        self,
+        work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
+        take_back: impl Future<Output = ()> + 'static,
+    ) {
         let connection = Rc::clone(&self.connection);
         connection.spawn(async move {
             let answer = match self.was_done().await {
                 Ok(true) => Ok(CallAnswer::done()),
-                Ok(false) => self.until_cancelled(work).await,
+                Ok(false) => {
+                    let answer = self.until_cancelled(work).await;
+                    if self.pending.repeat.is_some() && self.pending.is_cancelled() {
+                        take_back.await;
+                    }
+                    answer
+                }
                 Err(failure) => Err(failure),
             };
             self.answer(answer);
@@ -515,8 +550,10 @@ async fn change_groups(
     let by = By {
         uid: errand.connection.peer.uid,
         name: errand.pending.timeline.name(),
+        is_repeat: errand.pending.repeat.is_some(),
         _turn: turn,
     };
+    errand.pending.timeline.set_record(groups);
     let is_cancelled = || errand.pending.is_cancelled();
     cpu_groups::modify(groups, engines, users, settings, by, is_cancelled).await?;
     Ok(CallAnswer::done())

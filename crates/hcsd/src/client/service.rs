@@ -34,7 +34,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Service {
     pub(crate) context: Rc<Context>,
-    pub(crate) cpu_groups: CpuGroups,
+    pub(crate) cpu_groups: Rc<CpuGroups>,
     pub(crate) calls: Rc<Calls>,
     /// The users who may use it besides root and its own.
     pub(crate) entitled: Rc<Cell<Entitled>>,
@@ -67,7 +67,7 @@ impl Service {
         let calls = Calls::new(context.config().times.reconnect());
         Rc::new(Self {
             context,
-            cpu_groups,
+            cpu_groups: Rc::new(cpu_groups),
             calls,
             entitled: Rc::new(Cell::new(entitled)),
             permits: Permits::new(limits.connections, limits.connections_per_client),
@@ -86,6 +86,18 @@ impl Service {
             reloaded: Cell::new(None),
             leaving: Notify::new(),
         })
+    }
+
+    /// Forgets what clients asked an earlier service for, once they had their time to come back; systems do so
+    /// themselves.
+    pub(crate) fn forget_earlier_calls(self: &Rc<Self>) {
+        let service = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(service.context.config().times.reconnect() * 2).await;
+            service.cpu_groups.forget_earlier_calls();
+            service.context.ended.forget_earlier_calls();
+            service.context.networks.forget_earlier_calls().await;
+        });
     }
 
     /// What the connections of that user share.

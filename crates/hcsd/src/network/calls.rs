@@ -10,7 +10,10 @@ use hcs_wire::{
 };
 
 use super::{Held, LIMIT, Networks, Turn, join, kernel};
-use crate::record::blocking::{blocking, blocking_within};
+use crate::record::{
+    blocking::{blocking, blocking_within},
+    failures::unknown,
+};
 
 /// A call that may have been made before.
 #[derive(Clone, Debug, Default)]
@@ -170,6 +173,7 @@ impl Networks {
             if let Some(id) = repeat.made(held, kind) {
                 return Ok(id);
             }
+            repeat.check(held)?;
             let chosen = match (given, names_itself(&settings)) {
                 (Guid::NONE, false) => Guid(uuid::Uuid::new_v4().as_u128()),
                 (given, _) => given,
@@ -201,6 +205,7 @@ impl Networks {
             if repeat.was_done(held) {
                 return Ok(());
             }
+            repeat.check(held)?;
             let state = &mut held.state;
             let made = match kind {
                 ObjectKind::Network => state.modify_network(id, &settings),
@@ -247,6 +252,18 @@ impl Named {
             | (ObjectKind::Namespace, Object::Namespace(id)) => Some(*id),
             _ => None,
         })
+    }
+
+    /// For a call that is not known to have changed something before.
+    ///
+    /// # Errors
+    /// It is unknown whether it has.
+    fn check(&self, held: &Held) -> Result<(), Failure> {
+        let name = self.name.as_ref().filter(|_| self.is_repeat);
+        let may_be = |name: &Rc<str>| held.calls.values().any(|calls| calls.is_forgetful(name));
+        let is_known = !name.is_some_and(may_be);
+        let why = "the service had to forget calls on networks";
+        is_known.then_some(()).ok_or_else(|| unknown(why))
     }
 
     /// Whether the call has changed something before.

@@ -39,7 +39,11 @@ use hcs_wire::environment::is_root;
 use tracing::{error, warn};
 
 use crate::{
-    record::{blocking::blocking, timeline},
+    record::{
+        blocking::blocking,
+        call_names::CallNames,
+        timeline::{self, CallKeeper},
+    },
     thread::{
         fair::{FairLane, FairPlace},
         rounds::Who,
@@ -47,7 +51,7 @@ use crate::{
 };
 use kernel::{Change, Restored};
 use names::Names;
-use store::{Calls, GuestNames, Occupant, Store, Stored};
+use store::{GuestNames, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
@@ -73,6 +77,8 @@ pub(crate) struct Networks {
     /// Containers that ended, and whose networks could not be given back yet: their users, by runtime id.
     left_behind: RefCell<BTreeMap<String, u32>>,
     names: RefCell<Names>,
+    /// Calls whose clients have their answers, until the next change.
+    released: RefCell<Vec<String>>,
 }
 
 /// All that is known of networks.
@@ -80,7 +86,7 @@ pub(crate) struct Networks {
 struct Held {
     state: State,
     /// Which calls made and changed an object.
-    calls: BTreeMap<Object, Calls>,
+    calls: BTreeMap<Object, CallNames>,
     /// Objects that end with a container: its runtime id.
     made_for: BTreeMap<Object, String>,
     /// The containers of namespaces.
@@ -118,6 +124,12 @@ impl Held {
         self.made_for.retain(|object, _| there.contains(object));
         self.occupants
             .retain(|id, _| there.contains(&Object::Namespace(*id)));
+    }
+}
+
+impl CallKeeper for Networks {
+    fn release(&self, name: &str) {
+        self.released.borrow_mut().push(name.to_owned());
     }
 }
 
@@ -159,6 +171,7 @@ impl Networks {
             machines: RefCell::default(),
             left_behind: RefCell::default(),
             names: RefCell::default(),
+            released: RefCell::default(),
         }
     }
 
@@ -264,6 +277,31 @@ impl Networks {
         }
     }
 
+    /// Forgets the calls whose clients have their answers. No change goes on meanwhile, which would bring them back.
+    fn apply_released(&self) {
+        let released = self.released.take();
+        for calls in self.held.borrow_mut().calls.values_mut() {
+            released.iter().for_each(|name| calls.release(name));
+        }
+    }
+
+    /// Forgets what clients asked an earlier service for: they had their time to come back.
+    pub(crate) async fn forget_earlier_calls(&self) {
+        let _turn = self.changing.place(Who::SERVICE).await;
+        let mut held = self.held.borrow_mut();
+        let calls = held.calls.iter_mut();
+        let forgetful =
+            calls.filter_map(|(object, calls)| calls.release_earlier().then_some(*object));
+        let written = forgetful.collect::<Vec<_>>();
+        for object in written {
+            let stored = held.stored(object);
+            let written = stored.map_or(Ok(()), |stored| self.store.write(object, &stored));
+            if let Err(failure) = written {
+                warn!("{}", failure.log_line());
+            }
+        }
+    }
+
     /// The turn of whose call this is to change networks. Nothing has begun before.
     pub(crate) async fn turn(&self) -> Turn {
         self.turn_of(timeline::who()).await
@@ -305,6 +343,7 @@ impl Networks {
         name: Option<Rc<str>>,
         decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        self.apply_released();
         let before = self.held.borrow().clone();
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;

@@ -16,7 +16,7 @@ use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 use tracing::{error, warn};
 
-use crate::record::files;
+use crate::record::{call_names::CallNames, files};
 
 /// The file of former settings.
 const FORMER: &str = "forwarding.json";
@@ -27,39 +27,13 @@ pub(super) struct Stored {
     pub(super) record: Record,
     /// The calls that made and changed it.
     #[serde(default)]
-    pub(super) calls: Calls,
+    pub(super) calls: CallNames,
     /// The runtime id of the container that it was made for, and ends with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) made_for: Option<String>,
     /// Of a namespace: the container that has its network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) occupant: Option<Occupant>,
-}
-
-/// The names of the calls that made and changed an object: the first, and the last few. A client that comes back after
-/// the death of a service asks for a call by its name, while others have gone on. The record of a network changes with
-/// each of its endpoints, so the call that made it would be forgotten soon.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(super) struct Calls(Vec<String>);
-
-impl Calls {
-    /// How many are kept.
-    const MOST: usize = 16;
-
-    pub(super) fn add(&mut self, name: &str) {
-        if self.contains(name) {
-            return;
-        }
-        if self.0.len() >= Self::MOST {
-            self.0.remove(1);
-        }
-        self.0.push(name.to_owned());
-    }
-
-    pub(super) fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|call| call == name)
-    }
 }
 
 /// A container that has the network of a namespace.

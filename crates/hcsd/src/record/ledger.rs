@@ -3,14 +3,16 @@
 //! Part of what is written down about the system. What is written anyway when a call is done (the new state) says which
 //! call that was. Where the engine acts before the state is written, the call is written down before that as begun, and
 //! the next service compares: what the machine is like tells whether it had been done.
+//!
+//! A call is remembered until its client has the answer. Of more than there is room for, a later service cannot tell
+//! whether they were done, and does not begin them ([`Fate::Forgotten`]).
 
-use std::{collections::VecDeque, rc::Rc};
+use std::rc::Rc;
 
 use hcs_lifecycle::system::State;
 use serde::{Deserialize, Serialize};
 
-/// Calls that are remembered: the clients that may ask come back soon, and few calls change a system.
-const MOST: usize = 64;
+use super::call_names::CallNames;
 
 /// What an engine is just doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,17 +36,17 @@ pub(crate) struct Begun {
 /// The calls of one system.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ledger {
-    /// The call that created it.
+    /// The call that created it, until its client has the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     created: Option<String>,
-    /// Calls that were done, oldest first.
-    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    done: VecDeque<String>,
+    /// Calls that were done.
+    #[serde(default, skip_serializing_if = "CallNames::is_empty")]
+    done: CallNames,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     begun: Option<Begun>,
     /// Calls of which it is unknown whether they were done.
-    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    uncertain: VecDeque<String>,
+    #[serde(default, skip_serializing_if = "CallNames::is_empty")]
+    uncertain: CallNames,
 }
 
 /// What became of a call.
@@ -53,6 +55,8 @@ pub(crate) enum Fate {
     Done,
     /// Unknown.
     Uncertain,
+    /// It may have been done by an earlier service, which had to forget calls.
+    Forgotten,
     NotBegun,
 }
 
@@ -75,9 +79,9 @@ impl Ledger {
         if let Some(Begun { call, deed }) = self.begun.take() {
             match (deed, state) {
                 (Deed::Pause, State::Paused) | (Deed::Resume, State::Running) => {
-                    push(&mut self.done, call);
+                    self.done.add(&call);
                 }
-                (Deed::Change, _) => push(&mut self.uncertain, call),
+                (Deed::Change, _) => self.uncertain.add(&call),
                 (Deed::Pause | Deed::Resume | Deed::Set, _) => {}
             }
         }
@@ -105,37 +109,57 @@ impl Ledger {
     /// The call `name` is done.
     pub(crate) fn finish(&mut self, name: &str) {
         self.begun = None;
-        push(&mut self.done, name.to_owned());
+        self.done.add(name);
     }
 
     /// The call `name` was undone.
     pub(crate) fn undo(&mut self, name: &str) {
-        self.done.retain(|call| call != name);
+        self.done.release(name);
+    }
+
+    /// The call that created the system, if its client may not have the answer.
+    pub(crate) fn untold_creation(&self) -> Option<&str> {
+        self.created.as_deref()
+    }
+
+    /// The client of the call `name` has its answer.
+    pub(crate) fn release(&mut self, name: &str) {
+        if self.was_created_by(name) {
+            self.created = None;
+        }
+        self.done.release(name);
+        self.uncertain.release(name);
+    }
+
+    /// No client asks any more for what it asked an earlier service for. Answers whether the ledger had to say that
+    /// such calls were forgotten.
+    pub(crate) fn release_earlier(&mut self) -> bool {
+        self.created = None;
+        let forgot = [
+            self.done.release_earlier(),
+            self.uncertain.release_earlier(),
+        ];
+        forgot.contains(&true)
     }
 
     /// What became of the call `name`.
     pub(crate) fn fate(&self, name: &str) -> Fate {
-        let has = |calls: &VecDeque<String>| calls.iter().any(|call| call == name);
-        if has(&self.done) {
+        if self.done.contains(name) {
             Fate::Done
-        } else if has(&self.uncertain) {
+        } else if self.uncertain.contains(name) {
             Fate::Uncertain
+        } else if self.done.is_forgetful(name) || self.uncertain.is_forgetful(name) {
+            Fate::Forgotten
         } else {
             Fate::NotBegun
         }
     }
 }
 
-fn push(calls: &mut VecDeque<String>, call: String) {
-    if calls.len() >= MOST {
-        calls.pop_front();
-    }
-    calls.push_back(call);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::call_names::MOST;
 
     fn after(deed: Deed, state: State) -> Fate {
         let mut ledger = Ledger::new(None);
@@ -172,12 +196,35 @@ mod tests {
     }
 
     #[test]
-    fn no_more_calls_are_remembered_than_is_said() {
+    fn a_call_that_had_to_be_forgotten_is_not_taken_for_one_that_was_never_begun() {
         let mut ledger = Ledger::default();
         for number in 0..=MOST {
-            ledger.finish(&number.to_string());
+            ledger.finish(&format!("7.{number}"));
         }
-        assert_eq!(ledger.done.len(), MOST);
-        assert_eq!(ledger.fate("0"), Fate::NotBegun);
+        let next = |ledger: &Ledger| {
+            let text = serde_json::to_string(ledger).unwrap();
+            let ledger: Ledger = serde_json::from_str(&text).unwrap();
+            ledger.settle(State::Running)
+        };
+        let mut ledger = next(&ledger);
+        assert_eq!(ledger.fate("7.1"), Fate::Done);
+        assert_eq!(ledger.fate("7.0"), Fate::Forgotten);
+        assert_eq!(ledger.fate("8.0"), Fate::NotBegun, "that of another user");
+        assert_eq!(next(&ledger).fate("7.0"), Fate::Forgotten);
+        assert!(ledger.release_earlier());
+        assert_eq!(next(&ledger).fate("7.0"), Fate::NotBegun);
+    }
+
+    #[test]
+    fn calls_whose_clients_have_their_answers_push_out_none() {
+        let mut ledger = Ledger::default();
+        ledger.finish("7.untold");
+        for number in 0..=MOST {
+            ledger.finish(&format!("7.{number}"));
+            ledger.release(&format!("7.{number}"));
+        }
+        let next = ledger.settle(State::Running);
+        assert_eq!(next.fate("7.untold"), Fate::Done);
+        assert_eq!(next.fate("7.0"), Fate::NotBegun);
     }
 }

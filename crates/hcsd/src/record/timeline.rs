@@ -69,6 +69,8 @@ pub(crate) struct Timeline {
     is_repeat: bool,
     /// The agent that remembers it by that name.
     agent: RefCell<Option<Weak<dyn CallKeeper>>>,
+    /// What is written down with the names of calls, this one among them.
+    record: RefCell<Option<Weak<dyn CallKeeper>>>,
     pub(super) line: RefCell<Line>,
 }
 
@@ -103,6 +105,7 @@ impl Timeline {
             name,
             is_repeat,
             agent: RefCell::default(),
+            record: RefCell::default(),
             line: RefCell::default(),
         })
     }
@@ -132,9 +135,17 @@ impl Timeline {
         self.agent.replace(Some(link));
     }
 
-    /// The agent that remembers it; no other agent is told.
-    pub(crate) fn take_agent(&self) -> Option<Rc<dyn CallKeeper>> {
-        self.agent.take()?.upgrade()
+    /// It is written down with `record` by its name.
+    pub(crate) fn set_record<T: CallKeeper + 'static>(&self, record: &Rc<T>) {
+        let record: Weak<T> = Rc::downgrade(record);
+        self.record.replace(Some(record));
+    }
+
+    /// What remembers it; no other part is told.
+    pub(crate) fn take_keepers(&self) -> Vec<Rc<dyn CallKeeper>> {
+        let keepers = [self.agent.take(), self.record.take()];
+        let keepers = keepers.into_iter().flatten();
+        keepers.filter_map(|keeper| keeper.upgrade()).collect()
     }
 
     /// Notes a step.

@@ -383,7 +383,7 @@ async fn ask_to_stop(system: &System, options: ShutdownOptions) -> Result<(), Fa
 }
 
 /// What was asked of the processes cannot be unasked, but those that did not obey may go on, and others be created.
-async fn withdraw(system: &System) {
+pub(super) async fn withdraw(system: &System) {
     if system.machine.guest().is_none() {
         return;
     }

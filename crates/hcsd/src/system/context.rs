@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use super::registry::Registry;
 use crate::{
     network::Networks,
-    record::{event_log::EventLog, operations::Operations},
+    record::{ended::Ended, event_log::EventLog, operations::Operations},
     thread::{limits::Quota, share::AgentTurns},
     upkeep::{config::Config, engine_settings::warm_slots, removals::Removals, slots::Slots},
 };
@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) root: PathBuf,
     pub(crate) log: EventLog,
     pub(crate) operations: Operations,
+    /// Calls that created what has ended.
+    pub(crate) ended: Rc<Ended>,
     pub(crate) engines: Vec<Arc<dyn Engine>>,
     pub(crate) registry: Rc<Registry>,
     pub(crate) system_quota: Rc<Quota>,
@@ -50,6 +52,7 @@ impl Context {
         Rc::new(Self {
             log,
             operations: Operations::new(config.log_client_values),
+            ended: Rc::new(Ended::open(&root)),
             engines,
             registry: Rc::default(),
             system_quota: Quota::new("compute systems of one user", limits.systems_per_client),

@@ -12,7 +12,7 @@ use crate::{
         blocking::blocking_within,
         ending::{Ending, OutOfMemory},
         event_log::{self, Kind},
-        operations,
+        operations::{self, CallKeeper as _},
         state::Record,
     },
     system::{events::system_exit, guest_link::GuestLink, process::KILLED},
@@ -175,8 +175,24 @@ async fn hear_last_words(system: &Rc<System>) -> bool {
     link.is_some_and(|link| link.heard_all()) && system.fault.borrow().is_none()
 }
 
+/// The client of the call that created it may not have the answer yet, and ask the next service.
+fn note_creation(system: &System) {
+    let created = system.ledger.borrow().untold_creation().map(str::to_owned);
+    let (Some(name), Ok(context)) = (created, system.context()) else {
+        return;
+    };
+    let ended = Rc::clone(&context.ended);
+    ended.add(&name);
+    let limit = context.config().times.reconnect() * 2;
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(limit).await;
+        ended.release(&name);
+    });
+}
+
 /// Leaves what it left on the host to be removed in the background.
 async fn remove(system: &Rc<System>) {
+    note_creation(system);
     // Whatever happens from here on, the next service has nothing to tell of it.
     if let Err(e) = Record::remove(&system.directory) {
         error!(

@@ -458,8 +458,8 @@ impl System {
                 tokio::time::sleep(limit).await;
                 weak
             };
-            if let Some(link) = system.upgrade().and_then(|system| system.link()) {
-                link.forget_earlier_calls();
+            if let Some(system) = system.upgrade() {
+                system.forget_earlier_calls();
             }
         });
         Ok(())

@@ -64,6 +64,7 @@ use crate::{
         operations::{self, Timeline},
         state::{Record, RecordedFacts, journal::Remembered},
         timeline,
+        timeline::CallKeeper,
     },
     system::{
         context::Context,
@@ -675,5 +676,30 @@ impl System {
     /// What became of the call `name`, which may have changed it.
     pub(crate) fn fate(&self, name: &str) -> Fate {
         self.ledger.borrow().fate(name)
+    }
+
+    /// Takes a shutdown back that an earlier service has begun. One that runs now is undone by itself.
+    pub(crate) async fn take_back_shut_down(&self) {
+        let running = self.running.borrow().map(|(action, _)| action);
+        if running != Some(Action::ShutDown) && self.state() == State::Running {
+            actions::withdraw(self).await;
+        }
+    }
+
+    /// Forgets what clients asked an earlier service for: they had their time to come back.
+    fn forget_earlier_calls(&self) {
+        if let Some(link) = self.link() {
+            link.forget_earlier_calls();
+        }
+        let forgot = self.ledger.borrow_mut().release_earlier();
+        if forgot && self.alive().is_ok() {
+            self.write_down(self.state());
+        }
+    }
+}
+
+impl CallKeeper for System {
+    fn release(&self, name: &str) {
+        self.ledger.borrow_mut().release(name);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -23,19 +23,20 @@ use hcs_schema::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use crate::{
     document::parse,
-    record::{blocking::blocking, failures::cancelled, files, timeline},
+    record::{
+        blocking::blocking,
+        call_names::CallNames,
+        failures::{cancelled, unknown},
+        files,
+        timeline::{self, CallKeeper},
+    },
     thread::fair::{FairLane, FairPlace},
     upkeep::host,
 };
-
-/// Calls of one user that are remembered as begun: their clients come back soon, and few change groups.
-const MOST_BEGUN: usize = 64;
-/// Those of all users.
-const MOST_BEGUN_IN_ALL: usize = 64 * MOST_BEGUN;
 
 /// Groups that there may be, in all and of one user: each is a control group of the host in each hierarchy.
 const MOST: (usize, usize) = (256, 64);
@@ -84,6 +85,8 @@ pub(crate) struct By<'a> {
     pub(crate) uid: u32,
     /// Its name, where its client may make it again.
     pub(crate) name: Option<&'a Rc<str>>,
+    /// Its client may have made it before.
+    pub(crate) is_repeat: bool,
     /// Its turn, held until it is done.
     pub(crate) _turn: FairPlace,
 }
@@ -93,8 +96,8 @@ pub(crate) struct By<'a> {
 pub(crate) struct CpuGroups {
     file: PathBuf,
     groups: RefCell<Groups>,
-    /// Calls that were begun, oldest first. What the groups are like tells whether they were done.
-    begun: RefCell<VecDeque<String>>,
+    /// Calls that were begun. What the groups are like tells whether they were done.
+    begun: RefCell<CallNames>,
     /// Changes are made one after the other, in turns of those who ask.
     changing: Rc<FairLane>,
 }
@@ -154,24 +157,45 @@ impl CpuGroups {
     }
 
     /// Notes that a call begins; answers whether it was begun before, perhaps by an earlier service.
-    fn begin(&self, name: Option<&Rc<str>>) -> Result<bool, Failure> {
-        let Some(name) = name else {
+    ///
+    /// # Errors
+    /// It cannot be written down, or an earlier service has forgotten whether it was begun.
+    fn begin(&self, by: &By<'_>) -> Result<bool, Failure> {
+        let Some(name) = by.name else {
             return Ok(false);
         };
         let mut begun = self.begun.borrow_mut();
-        if begun.iter().any(|begun| **begun == **name) {
+        if begun.contains(name) {
             return Ok(true);
         }
-        make_room(&mut begun, name);
-        begun.push_back(name.to_string());
+        if by.is_repeat && begun.is_forgetful(name) {
+            return Err(unknown(
+                "the service had to forget calls on groups of processors",
+            ));
+        }
+        begun.add(name);
+        self.write_begun(&begun).map(|()| false)
+    }
+
+    fn write_begun(&self, begun: &CallNames) -> Result<(), Failure> {
         let write = || -> io::Result<()> {
             let (file, temporary) = (begun_file(&self.file), self.file.with_extension("new"));
-            fs::write(&temporary, serde_json::to_vec(&*begun)?)?;
+            fs::write(&temporary, serde_json::to_vec(begun)?)?;
             fs::rename(&temporary, &file)
         };
-        write().map(|()| false).map_err(|e| {
+        write().map_err(|e| {
             Failure::new(HResult::E_FAIL, "the call cannot be written down").because(&e)
         })
+    }
+
+    /// Forgets what clients asked an earlier service for: they had their time to come back.
+    pub(crate) fn forget_earlier_calls(&self) {
+        let mut begun = self.begun.borrow_mut();
+        if begun.release_earlier()
+            && let Err(failure) = self.write_begun(&begun)
+        {
+            warn!("{}", failure.log_line());
+        }
     }
 
     /// The turn of whose call this is to change groups. Nothing has begun before.
@@ -216,18 +240,9 @@ impl CpuGroups {
     }
 }
 
-/// Forgets calls for that of `name`, which begins with the number of its user: the oldest of the same user, so that no
-/// user has those of others forgotten.
-fn make_room(begun: &mut VecDeque<String>, name: &str) {
-    let user = |name: &str| name.split('.').next().map(str::to_owned);
-    let is_own = |other: &String| user(other) == user(name);
-    if begun.iter().filter(|other| is_own(other)).count() >= MOST_BEGUN
-        && let Some(oldest) = begun.iter().position(is_own)
-    {
-        begun.remove(oldest);
-    }
-    if begun.len() >= MOST_BEGUN_IN_ALL {
-        begun.pop_front();
+impl CallKeeper for CpuGroups {
+    fn release(&self, name: &str) {
+        self.begun.borrow_mut().release(name);
     }
 }
 
@@ -294,7 +309,7 @@ pub(crate) async fn modify(
             create(kept, engines, inner(details, place)?, &by, is_cancelled).await
         }
         Some(ModifyServiceOperation::DeleteGroup) => {
-            delete(kept, engines, users, inner(details, place)?, by.name).await
+            delete(kept, engines, users, inner(details, place)?, &by).await
         }
         Some(ModifyServiceOperation::SetProperty) => set_property(kept, &inner(details, place)?),
         None => Err(missing("/Settings/Operation", "an operation")),
@@ -339,7 +354,7 @@ async fn create(
         Failure::new(HResult::E_INVALIDARG, message.clone())
             .cause_at(format!("{place}/LogicalProcessors"), message)
     })?;
-    let was_begun = kept.begin(by.name)?;
+    let was_begun = kept.begin(by)?;
     let mut groups = kept.groups.borrow().clone();
     let same = |group: &Group| group.processors == processors;
     if was_begun && groups.get(&id).is_some_and(same) {
@@ -420,11 +435,11 @@ async fn delete(
     engines: &[Arc<dyn Engine>],
     users: impl Fn(&str) -> Vec<String>,
     asked: DeleteGroupOperation,
-    name: Option<&Rc<str>>,
+    by: &By<'_>,
 ) -> Result<(), Failure> {
     let known = known(kept, asked.group_id.as_deref());
     let gone = |failure: &Failure| failure.hresult == HResult::NOT_FOUND;
-    if kept.begin(name)? && known.as_ref().is_err_and(gone) {
+    if kept.begin(by)? && known.as_ref().is_err_and(gone) {
         return Ok(());
     }
     let id = known?;
@@ -502,18 +517,6 @@ pub(crate) fn asked_for(engine: &dyn Engine, document: &ComputeSystem) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_calls_of_one_user_have_no_others_calls_forgotten() {
-        let mut begun = VecDeque::from(["1000.a.7".to_owned()]);
-        for number in 0..10 * MOST_BEGUN {
-            let name = format!("100.b.{number}");
-            make_room(&mut begun, &name);
-            begun.push_back(name);
-        }
-        assert_eq!((begun.len(), &*begun[0]), (MOST_BEGUN + 1, "1000.a.7"));
-        assert_eq!(begun[1], format!("100.b.{}", 9 * MOST_BEGUN));
-    }
 
     #[test]
     fn a_group_names_usable_processors_once() {

@@ -22,6 +22,7 @@ mod images;
 mod lifecycle;
 mod machines;
 mod networks;
+mod once;
 mod quoted;
 mod restart;
 mod shares;

@@ -175,6 +175,10 @@ fn network_calls(document: &str, text: &str) -> Vec<NetworkCall> {
                         kind,
                         query: text(),
                     },
+                    NetworkCall::Statistics {
+                        id: none(),
+                        query: text(),
+                    },
                 ]
             })
             .collect(),
@@ -237,7 +241,9 @@ const fn network_document_of(call: &NetworkCall) -> Option<&'static str> {
             ObjectKind::Endpoint => "ModifyEndpointRequest",
             ObjectKind::Namespace => "ModifyNamespaceRequest",
         },
-        NetworkCall::Query { .. } | NetworkCall::Enumerate { .. } => "HostComputeQuery",
+        NetworkCall::Query { .. }
+        | NetworkCall::Enumerate { .. }
+        | NetworkCall::Statistics { .. } => "HostComputeQuery",
         NetworkCall::Open { .. } | NetworkCall::Delete { .. } => return None,
     })
 }

@@ -10,8 +10,8 @@ use crate::record::operations::CallKeeper;
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) name: Rc<str>,
-    /// The agent that remembers it.
-    pub(super) agent: Option<Rc<dyn CallKeeper>>,
+    /// What remembers it.
+    pub(super) keepers: Vec<Rc<dyn CallKeeper>>,
     /// It was done, and no other part knows.
     pub(super) is_done: bool,
 }
@@ -36,18 +36,18 @@ impl Connection {
     fn keep_answered(&self, answered: Answered) {
         let Answered {
             name,
-            agent,
+            keepers,
             is_done,
         } = answered;
         if is_done {
             let calls = &self.service.calls;
             calls.remember_untold(self.peer.uid, Rc::clone(&name));
         }
-        if let Some(agent) = agent {
+        if !keepers.is_empty() {
             let limit = self.service.context.config().times.reconnect() * 2;
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(limit).await;
-                agent.release(&name);
+                keepers.iter().for_each(|keeper| keeper.release(&name));
             });
         }
     }
@@ -60,10 +60,8 @@ impl Connection {
         }
         self.untaken.borrow_mut().push(answered);
         if self.outgoing.has_sent_all() {
-            for Answered { name, agent, .. } in self.untaken.take() {
-                if let Some(agent) = agent {
-                    agent.release(&name);
-                }
+            for Answered { name, keepers, .. } in self.untaken.take() {
+                keepers.iter().for_each(|keeper| keeper.release(&name));
             }
         }
     }

@@ -34,6 +34,7 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
             name: timeline.name().cloned(),
             is_repeat: timeline.repeated().is_some(),
         };
+        timeline.set_record(&networks);
         let turn = errand.in_its_turn(networks.turn());
         let turn = match errand.was_done().await {
             // What is known of it is with the objects themselves, so they are asked, whether it is cancelled or not.

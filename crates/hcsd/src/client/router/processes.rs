@@ -80,7 +80,7 @@ async fn begun_before(
     let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.timeline.name()) else {
         return Ok(None);
     };
-    errand.was_done().await?;
+    errand.is_in_time().await?;
     let (document, _) =
         parse_long::<ProcessParameters>(system.coverage(), parameters.to_owned()).await?;
     let asked = operations::carry(

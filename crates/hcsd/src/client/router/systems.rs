@@ -40,6 +40,9 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
             Ok(Some(system)) => Ok(system),
             Err(failure) => Err(failure),
         };
+        if let Ok(system) = &made {
+            errand.pending.timeline.set_record(system);
+        }
         opened(&errand, handle, made);
     });
 }
@@ -61,7 +64,7 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         ))
     };
     let Some(system) = errand.connection.service.context.registry.created_by(&name) else {
-        return if was_done { ended() } else { Ok(None) };
+        return check_ended(errand, &name, was_done).map(|()| None);
     };
     errand.pending.timeline.step("had been created");
     if errand.pending.is_cancelled() {
@@ -75,6 +78,25 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         return ended();
     }
     Ok(Some(system))
+}
+
+/// For a call that is made again under this name, where no system is there that it has created.
+///
+/// # Errors
+/// It had created one, which has ended since; or this cannot be told.
+fn check_ended(errand: &Errand, name: &str, was_done: bool) -> Result<(), Failure> {
+    let ended = &errand.connection.service.context.ended;
+    errand.pending.timeline.set_record(ended);
+    match ended.fate(name) {
+        Fate::NotBegun if !was_done => Ok(()),
+        Fate::Uncertain | Fate::Forgotten if !was_done => Err(unknown(
+            "the service had to forget which systems were created and have ended",
+        )),
+        Fate::Done | Fate::NotBegun | Fate::Uncertain | Fate::Forgotten => Err(Failure::new(
+            HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+            "the compute system was created by this call, and has ended since",
+        )),
+    }
 }
 
 /// `HcsOpenComputeSystem`.
@@ -156,6 +178,7 @@ fn submit(
         Ok((system, request)) => {
             let initiator = errand.initiator();
             let repeated = errand.pending.timeline.repeated();
+            errand.pending.timeline.set_record(&system);
             let connection = Rc::clone(&errand.connection);
             errand.run_once(async move {
                 let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
@@ -163,6 +186,9 @@ fn submit(
                     Fate::Done => {}
                     Fate::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
+                    }
+                    Fate::Forgotten => {
+                        return Err(unknown("the service had to forget calls on the system"));
                     }
                     Fate::NotBegun => {
                         let turn = system.turn(&request);
@@ -275,7 +301,9 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
             let force = options.force == Some(true);
             let initiator = errand.initiator();
             let connection = Rc::clone(&errand.connection);
-            errand.run_once(async move {
+            let asked = Rc::clone(&system);
+            let take_back = async move { asked.take_back_shut_down().await };
+            let work = async move {
                 let request = SystemRequest::ShutDown(options);
                 let turn = connection.in_its_turn(system.turn(&request)).await?;
                 let ended = system.perform(initiator, request).await;
@@ -289,7 +317,8 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
                     ended => ended?,
                 }
                 Ok(CallAnswer::done())
-            });
+            };
+            errand.run_once_or_take_back(work, take_back);
         }
         Err(failure) => errand.answer(Err(failure)),
     }
