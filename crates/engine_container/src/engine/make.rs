@@ -42,7 +42,7 @@ use crate::{
 pub(super) struct Order<'a> {
     /// How failures call it.
     pub(super) name: String,
-    /// Whom it is made for.
+    /// The user it is made for.
     pub(super) user: u32,
     pub(super) runtime_id: &'a str,
     pub(super) directory: &'a Path,

@@ -164,8 +164,9 @@ impl Launcher {
             .map_err(|error| error.into_failure("the service's helpers cannot be executed"))
     }
 
-    /// Clones one child for `user`; answers our end of its channel and what it is. A launcher that has died is replaced first. It
-    /// may have cloned before, so each attempt has a channel of its own: a child that no service knows ends with that.
+    /// Clones one child for `user`; answers our end of its channel and what it is. A launcher that has died is replaced
+    /// first. It may have cloned before, so each attempt has a channel of its own: a child that no service knows ends
+    /// with that.
     pub(crate) fn launch(
         &self,
         child: &Child<BorrowedFd<'_>>,

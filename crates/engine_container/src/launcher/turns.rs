@@ -1,4 +1,4 @@
-//! Whose request the launcher takes next: users after one another, of each user the oldest first.
+//! The order in which the launcher takes requests: users after one another, of each user the oldest first.
 //!
 //! A lock is given to any of the threads that wait for it. A user with many creations under way would have most of
 //! them, and another's single one would wait for as long as chance decides.

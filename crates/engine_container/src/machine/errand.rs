@@ -51,8 +51,8 @@ pub(crate) fn remove_scratch(
     }
 }
 
-/// Has `errand` done for a user in the container whose pid 1 is `container`, and waits for it. `namespace` is its user namespace,
-/// if it has one.
+/// Has `errand` done for a user in the container whose pid 1 is `container`, and waits for it. `namespace` is its user
+/// namespace, if it has one.
 ///
 /// # Errors
 /// The step that failed.

@@ -53,7 +53,7 @@ pub(crate) use figures::property;
 pub(crate) struct ContainerMachine {
     /// The id clients know it by, for messages.
     pub(crate) id: String,
-    /// Whose it is.
+    /// The user who asked for it.
     pub(crate) user: u32,
     /// Runs errands.
     pub(crate) launcher: Arc<Launcher>,

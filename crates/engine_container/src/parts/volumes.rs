@@ -1,8 +1,8 @@
 //! Volumes: directories of the root that are mounts of their own.
 //!
 //! A volume is a bind of the root's own directory over itself. So it begins with what the layers have there. What is
-//! written goes to the scratch, and away with that. It can be written to in a root that is read-only, because each mount
-//! says for itself whether it is.
+//! written goes to the scratch, and away with that. It can be written to in a root that is read-only, because each
+//! mount says for itself whether it is.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 

@@ -149,8 +149,8 @@ impl Calls {
         self.limit.set(limit);
     }
 
-    /// Whether the client `instance` of the user `uid` has come back in time: whatever it asked for before is remembered, here or where
-    /// it was done.
+    /// Whether the client `instance` of the user `uid` has come back in time: whatever it asked for before is
+    /// remembered, here or where it was done.
     pub(crate) fn is_in_time(&self, uid: u32, instance: &Instance) -> bool {
         let lost = self.lost.borrow();
         let own = lost.get(&uid);

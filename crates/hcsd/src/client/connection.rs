@@ -275,26 +275,10 @@ impl Connection {
                 Ok(ready) => ready,
                 Err(why) => return why.to_owned(),
             };
-            let carried = decoder.descriptors.len();
-            match buffer.receive(socket, &mut decoder.descriptors) {
-                Ok(received) if received.bytes.is_empty() => {
-                    return "it closed the connection".to_owned();
-                }
-                // A call would get those of the next one.
-                Ok(received) if received.cut => {
-                    return "the service has no descriptors left for those that it sent".to_owned();
-                }
-                Ok(received) => {
-                    decoder.feed(received.bytes);
-                    if received.short && decoder.descriptors.len() == carried {
-                        ready.clear_ready();
-                    }
-                }
-                Err(Errno::AGAIN) => {
-                    ready.clear_ready();
-                    continue;
-                }
-                Err(e) => return format!("its socket failed: {e}"),
+            match receive(socket, &mut buffer, decoder, &mut ready) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(why) => return why,
             }
             drop(ready);
             if let Err(e) = self.take_frames(decoder, closing, &mut long).await {
@@ -753,4 +737,36 @@ fn late() -> Failure {
         HResult::HCS_E_OPERATION_TIMEOUT,
         "the operation was not done by its deadline and was given up",
     )
+}
+
+/// Receives what has come. Returns whether there was anything.
+///
+/// # Errors
+/// Why nothing more comes.
+fn receive(
+    socket: &AsyncFd<PeerSocket>,
+    buffer: &mut socket::Buffer,
+    decoder: &mut Decoder,
+    ready: &mut AsyncFdReadyGuard<'_, PeerSocket>,
+) -> Result<bool, String> {
+    let carried = decoder.descriptors.len();
+    match buffer.receive(socket, &mut decoder.descriptors) {
+        Ok(received) if received.bytes.is_empty() => Err("it closed the connection".to_owned()),
+        // A call would get those of the next one.
+        Ok(received) if received.cut => {
+            Err("the service has no descriptors left for those that it sent".to_owned())
+        }
+        Ok(received) => {
+            decoder.feed(received.bytes);
+            if received.short && decoder.descriptors.len() == carried {
+                ready.clear_ready();
+            }
+            Ok(true)
+        }
+        Err(Errno::AGAIN) => {
+            ready.clear_ready();
+            Ok(false)
+        }
+        Err(e) => Err(format!("its socket failed: {e}")),
+    }
 }

@@ -1,7 +1,7 @@
 //! Ports of the host that are to lead to endpoints: whether another program has them.
 //!
-//! A published port takes the packets of a program that listens there, whoever that is: the rules translate them before
-//! the program's socket would get them. So a port that is in use is refused when it is to be published. A program that
+//! A published port takes the packets of any program that listens there: the rules translate them before the program's
+//! socket would get them. So a port that is in use is refused when it is to be published. A program that
 //! begins to listen later is not hindered, and gets nothing.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

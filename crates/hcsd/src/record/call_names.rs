@@ -1,13 +1,14 @@
 //! Names of calls that were done, so that none is done twice for a client that comes back after the death of a service.
 //! A bounded list that is written down with what the calls have changed. Pure.
 //!
-//! A name is kept until its client has the answer, so there are about as many as there are calls under way. A name begins
-//! with the number of its user and a dot. Where a user has no room, the user's oldest is forgotten, and the list says so:
-//! a call of that user that is not in it may have been done all the same. That matters to later services only. The
-//! present one knows by itself what it has answered (`client/calls.rs`).
+//! A name is kept until its client has the answer, so there are about as many as there are calls under way. A name
+//! begins with the number of its user and a dot. Where a user has no room, the user's oldest is forgotten, and the list
+//! says so: a call of that user that is not in it may have been done all the same. That matters to later services only.
+//! The present one knows by itself what it has answered (`client/calls.rs`).
 //!
-//! Written down it is a list of texts. A user with a dot and nothing behind it names no call, and stands for all of that
-//! user that were forgotten; an empty text stands for those of all users. So an older service can read the list, too.
+//! Written down it is a list of texts. A user with a dot and nothing behind it names no call, and stands for all of
+//! that user that were forgotten; an empty text stands for those of all users. So an older service can read the list,
+//! too.
 
 use std::collections::{BTreeSet, VecDeque};
 

@@ -162,8 +162,8 @@ impl EventLog {
         });
     }
 
-    /// [`EventLog::append`] for the failure of a call of the user `uid`. One past the user's share is left out: the calls
-    /// of a user that fail are in the service's memory, too, as far as that user may have them there.
+    /// [`EventLog::append`] for the failure of a call of the user `uid`. One past the user's share is left out: the
+    /// calls of a user that fail are in the service's memory, too, as far as that user may have them there.
     pub(crate) fn append_failure(&self, entry: LogEntry, uid: u32) {
         self.write(entry, |segments, entry| segments.append_failure(uid, entry));
     }

@@ -1,8 +1,8 @@
 //! What is known of the calls of clients: the time line of each is kept for a while after its answer, so that any
 //! client can ask what became of an operation and how far it got ([`Operations::explain`]).
 //!
-//! A call that failed is told in the event log with its time line, unless very many of its user have failed before. So is one whose process the kernel killed, so a
-//! later service can explain them as well.
+//! A call that failed is told in the event log with its time line, unless very many of its user have failed before. So
+//! is one whose process the kernel killed, so a later service can explain them as well.
 
 use std::{
     cell::{Cell, RefCell},

@@ -493,7 +493,7 @@ fn known(kept: &CpuGroups, id: Option<&str>) -> Result<String, Failure> {
 }
 
 /// Asks the engine that has groups of processors: there is one, that of containers. A group on two engines could not be
-/// made and removed in one step, so a second one would have to be asked in turn here, and undone when the other fails.
+/// made and removed in one step. A second engine would have to be asked in turn here, and undone when the other fails.
 async fn on_engine(
     engines: &[Arc<dyn Engine>],
     call: impl FnOnce(&dyn ProcessorGroups) -> Result<(), Failure> + Send + 'static,

@@ -259,7 +259,8 @@ fn who_reads_nothing_holds_no_place_for_long_messages() {
     }
 }
 
-/// A process that nothing can kill keeps a system from ending. The call that created the system is made again meanwhile.
+/// A process that nothing can kill keeps a system from ending. The call that created the system is made again
+/// meanwhile.
 #[test]
 fn a_creation_that_is_made_again_is_given_no_system_that_is_about_to_end() {
     if !HangingFiles::are_possible() {

@@ -22,8 +22,8 @@ use crate::record::files;
 /// How many segments the log is cut into.
 const SEGMENTS: usize = 16;
 
-/// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so they
-/// alone must not push the events of others out.
+/// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so
+/// they alone must not push the events of others out.
 const SHARES: u64 = 4;
 /// How long a segment may get failures of one user before those that are left out begin another: the newest failures of
 /// a host on which little else happens are to be found, too.
@@ -134,8 +134,8 @@ impl Segments {
         Ok(())
     }
 
-    /// [`Segments::append`] for the failure of a call of the user `uid`. Answers whether it was written: the failures of
-    /// a user have a share of each segment. One that is left out takes no number.
+    /// [`Segments::append`] for the failure of a call of the user `uid`. Answers whether it was written: the failures
+    /// of a user have a share of each segment. One that is left out takes no number.
     ///
     /// # Errors
     /// As for that.
