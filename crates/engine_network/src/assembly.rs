@@ -120,6 +120,9 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         true => nft::remove(&mut host.filter, &owner),
         false => nft::write(&mut host.filter, &owner, rules),
     };
-    let needs = "nf_tables with nat, masquerade, fib and the family bridge";
+    let needs = match rules.limited.is_empty() {
+        true => "nf_tables with nat, masquerade, fib and the family bridge",
+        false => "nf_tables with nat, masquerade, fib, limit and the family bridge",
+    };
     done.map_err(|error| failed("writing the rules of the networks", needs, &error))
 }

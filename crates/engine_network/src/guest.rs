@@ -181,7 +181,7 @@ impl GuestNetwork {
             link::add_address(&mut batch, index, *address, *length);
         }
         for (to, router, metric) in &card.routes {
-            link::add_route(&mut batch, index, *to, *router, *metric);
+            link::add_route(&mut batch, index, *to, *router, (*metric).into());
         }
         self.socket.run(batch)
     }

@@ -347,7 +347,7 @@ pub(crate) fn set_neighbour(batch: &mut Batch, index: u32, address: IpAddr, mac:
 }
 
 /// Adds a route by a link. The router need not be in a subnet of the link.
-pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr, metric: u16) {
+pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr, metric: u32) {
     const DESTINATION: u16 = 1;
     const LINK: u16 = 4;
     const GATEWAY: u16 = 5;
@@ -368,7 +368,7 @@ pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAdd
         }
         batch.bytes(GATEWAY, &octets(router)).number(LINK, index);
         if metric > 0 {
-            batch.number(PRIORITY, metric.into());
+            batch.number(PRIORITY, metric);
         }
     });
 }

@@ -3,19 +3,28 @@
 //! An engine compares this with what it finds and makes the difference. Nothing here says how: rules are given as what
 //! they are to achieve, and an engine writes the table as a whole.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use crate::{
     access::AccessRule,
     address::{Mac, Prefix},
     guid::Guid,
-    model::{Endpoint, Mapping, Network, State},
+    model::{Endpoint, MOST_OBJECTS, Mapping, Network, State},
 };
 
 /// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
 const BITS: u32 = 5;
 /// Characters for an id, as a name has at most 15.
 const CHARACTERS: u32 = Guid::SHORT_BITS / BITS;
+
+/// Bits of a route's metric that say the place of its interface: there are no more endpoints than places.
+const PLACE_BITS: u32 = 12;
+/// The last place that has a metric of its own.
+const LAST_PLACE: u32 = (1 << PLACE_BITS) - 1;
+const _: () = assert!(
+    MOST_OBJECTS == 1_usize << PLACE_BITS,
+    "each place has metrics of its own"
+);
 
 /// What is wanted for all networks and endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,8 +70,8 @@ pub struct EndpointIntent {
     pub mac: Mac,
     /// The addresses of the link in the namespace.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Routes in the namespace: where they lead, the router, the metric.
-    pub routes: Vec<(Prefix, IpAddr, u16)>,
+    /// Routes in the namespace: where they lead, the router, the metric for the kernel.
+    pub routes: Vec<(Prefix, IpAddr, u32)>,
     /// Whether other endpoints of the network are kept away.
     pub isolated: bool,
     /// The largest packet, in bytes, where the usual is not wanted.
@@ -188,21 +197,40 @@ fn network_intent(id: Guid, network: &Network) -> NetworkIntent {
     }
 }
 
-/// Routes of the interface at a place of its namespace, with the metrics of the kernel. As on Windows that of the
-/// interface is added: so the first interface is preferred, and no route takes the place of another interface's, which
-/// would go with it.
-fn routes_at(place: usize, routes: &[(Prefix, IpAddr, u16)]) -> Vec<(Prefix, IpAddr, u16)> {
+/// Routes of the interface at a place of its namespace, with the metrics of the kernel. The place stands behind the
+/// metric that was asked for: of two routes with the same one, that of the first interface is preferred. No two
+/// interfaces have the same metric, with which a route would take the place of another's and go with it.
+fn routes_at(place: usize, routes: &[(Prefix, IpAddr, u16)]) -> Vec<(Prefix, IpAddr, u32)> {
     /// What the kernel makes of no metric.
     const OF_IPV6: u16 = 1024;
-    let place = u16::try_from(place).unwrap_or(u16::MAX);
+    let place = u32::try_from(place).unwrap_or(LAST_PLACE).min(LAST_PLACE);
     let at_place = |(to, router, metric): &(Prefix, IpAddr, u16)| {
         let own = match (metric, router) {
             (0, IpAddr::V6(_)) => OF_IPV6,
             _ => *metric,
         };
-        (*to, *router, own.saturating_add(place))
+        (*to, *router, (u32::from(own) << PLACE_BITS) | place)
     };
     routes.iter().map(at_place).collect()
+}
+
+/// Routes for the agent of a virtual machine, whose metrics have 16 bits: those of each of `endpoints`, in their order.
+/// As on Windows the metric of the interface, which is its place, is added to what was asked for. Where another route
+/// to the same destination has that number, the next one that is free is taken.
+#[must_use]
+pub fn guest_routes(endpoints: &[EndpointIntent]) -> Vec<Vec<(Prefix, IpAddr, u16)>> {
+    let mut taken = BTreeSet::new();
+    let mut numbered = |(to, router, metric): &(Prefix, IpAddr, u32)| {
+        let sum = (metric >> PLACE_BITS) + (metric & LAST_PLACE);
+        let sum = u16::try_from(sum).unwrap_or(u16::MAX);
+        let mut candidates = (sum..=u16::MAX).chain((1..sum).rev());
+        let free = candidates.find(|number| !taken.contains(&(*to, *number)));
+        let number = free.unwrap_or(sum);
+        taken.insert((*to, number));
+        (*to, *router, number)
+    };
+    let of = |endpoint: &EndpointIntent| endpoint.routes.iter().map(&mut numbered).collect();
+    endpoints.iter().map(of).collect()
 }
 
 fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize) -> EndpointIntent {
@@ -226,5 +254,92 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         bandwidth: terms.bandwidth,
         access: terms.access.clone(),
         mappings: terms.mappings.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::model::Surroundings;
+
+    const NAMESPACE: Guid = Guid(10);
+
+    fn v2(mut document: Value) -> String {
+        document["SchemaVersion"] = json!({"Major": 2, "Minor": 0});
+        document.to_string()
+    }
+
+    /// A namespace with an endpoint of one network for each of these metrics of a route to everywhere.
+    fn state(metrics: &[u16]) -> State {
+        let mut state = State::default();
+        let network = v2(json!({"Ipams": [{"Subnets": [{"IpAddressPrefix": "10.0.0.0/24"}]}]}));
+        state
+            .create_network(Guid(1), &network, &Surroundings::default())
+            .unwrap();
+        state.create_namespace(NAMESPACE, "").unwrap();
+        for (id, metric) in (100..).zip(metrics) {
+            let route =
+                json!({"NextHop": "10.0.0.1", "DestinationPrefix": "0.0.0.0/0", "Metric": metric});
+            let endpoint = v2(json!({ "Routes": [route] }));
+            state.create_endpoint(Guid(1), Guid(id), &endpoint).unwrap();
+            let settings = json!({"EndpointId": Guid(id)});
+            let request =
+                json!({"ResourceType": "Endpoint", "RequestType": "Add", "Settings": settings});
+            state
+                .modify_namespace(NAMESPACE, &request.to_string())
+                .unwrap();
+        }
+        state
+    }
+
+    fn numbers<T: Copy>(routes: &[(Prefix, IpAddr, T)]) -> Vec<T> {
+        routes.iter().map(|(_, _, metric)| *metric).collect()
+    }
+
+    #[test]
+    fn no_route_has_the_metric_of_another_interface() {
+        let mut state = state(&[1, 0, 0, u16::MAX]);
+        let before = state.namespace_intent(NAMESPACE);
+        let metrics: Vec<u32> = (before.iter())
+            .flat_map(|endpoint| numbers(&endpoint.routes))
+            .collect();
+        assert_eq!(metrics, [1_u32 << 12, 1, 2, (0xffff << 12) | 3]);
+        // What eth1 takes with it is its own.
+        state.delete_endpoint(Guid(101)).unwrap();
+        let after = state.namespace_intent(NAMESPACE);
+        assert_eq!(after, [&before[..1], &before[2..]].concat());
+    }
+
+    #[test]
+    fn no_route_of_a_guest_has_the_metric_of_another() {
+        let of = |metrics: &[u16]| {
+            let routes = guest_routes(&state(metrics).namespace_intent(NAMESPACE));
+            routes.concat()
+        };
+        assert_eq!(numbers(&of(&[0, 0, 5])), [0, 1, 7]);
+        assert_eq!(numbers(&of(&[1, 0, 0])), [1, 2, 3]);
+        let most = u16::MAX;
+        assert_eq!(numbers(&of(&[most, most, 0])), [most, most - 1, 2]);
+    }
+
+    #[test]
+    fn routes_to_other_destinations_and_of_ipv6_have_the_sum() {
+        let route = |to: &str, router: &str, metric| -> (Prefix, IpAddr, u16) {
+            (to.parse().unwrap(), router.parse().unwrap(), metric)
+        };
+        let routes = [
+            route("10.1.0.0/16", "10.0.0.1", 1),
+            route("10.2.0.0/16", "10.0.0.1", 1),
+            route("fd01::/64", "fd00::1", 0),
+        ];
+        let mut endpoint = state(&[0]).namespace_intent(NAMESPACE).remove(0);
+        endpoint.routes = routes_at(2, &routes);
+        assert_eq!(
+            numbers(&endpoint.routes),
+            [(1_u32 << 12) | 2, (1 << 12) | 2, (1024 << 12) | 2]
+        );
+        assert_eq!(numbers(&guest_routes(&[endpoint])[0]), [3, 3, 1026]);
     }
 }

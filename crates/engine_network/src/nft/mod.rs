@@ -46,7 +46,7 @@ pub struct Rules {
     pub(crate) published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
-    /// Bytes a second that may come in by a port of a bridge.
+    /// Bytes a second that may come in by a port of a bridge. A kernel without `nft_limit` refuses all rules for one.
     pub(crate) limited: BTreeMap<String, u64>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
@@ -95,6 +95,14 @@ impl Rules {
         rules
     }
 
+    /// Leaves the limits of ports that are not those of `cards` out: what a container sends waits in a queue of its own
+    /// namespace.
+    #[must_use]
+    pub fn limiting(mut self, cards: &BTreeSet<&str>) -> Self {
+        self.limited.retain(|port, _| cards.contains(port.as_str()));
+        self
+    }
+
     fn publish(&mut self, mapping: &Mapping, to: Ipv4Addr) {
         let (protocol, port) = (mapping.protocol.number(), mapping.external);
         let target = (to, mapping.internal);
@@ -104,5 +112,22 @@ impl Rules {
             // The model refuses ports of IPv6.
             Some(IpAddr::V6(_)) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_cards_are_limited_by_rules() {
+        let rules = Rules {
+            limited: BTreeMap::from([("hce1".to_owned(), 1000), ("hce2".to_owned(), 2000)]),
+            ..Rules::default()
+        };
+        let cards = rules.clone().limiting(&BTreeSet::from(["hce2", "hce3"]));
+        let expected = BTreeMap::from([("hce2".to_owned(), 2000)]);
+        assert_eq!(cards.limited, expected);
+        assert!(rules.limiting(&BTreeSet::new()).limited.is_empty());
     }
 }

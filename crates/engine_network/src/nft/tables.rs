@@ -527,8 +527,8 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
     table.rule(chain, |rule| rule.came_in("held", true).drop());
 }
 
-/// How fast endpoints send. A container's own link waits with what is too fast; that of a guest is the guest's, so here
-/// it is dropped. What a container's link lets through is let through here: more may come at once.
+/// How fast guests send: their own links are theirs, so what is too fast is dropped here. A container's link waits with
+/// it instead ([`Rules::limiting`]).
 fn rates(table: &mut Table<'_>, rules: &Rules) {
     if rules.limited.is_empty() {
         return;

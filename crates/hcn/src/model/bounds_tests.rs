@@ -1,5 +1,7 @@
 //! What is bounded, and what two objects cannot share.
 
+use std::net::IpAddr;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -148,6 +150,20 @@ fn a_translated_network_leads_to_the_outside_by_ipv4_alone() {
     network(&mut state, 1, json!({"Ipams": subnets})).unwrap();
     let both = json!({"IpConfigurations": [{"IpAddress": "10.1.0.9"}, {"IpAddress": "fd00::9"}]});
     endpoint(&mut state, 2, both).unwrap();
+    let objects = state.objects().into_iter();
+    let records = objects.filter_map(|object| state.record(object)).collect();
+    let (state, faults) = State::restore(records);
+    assert!(faults.is_empty(), "{faults:?}");
+    let network = &state.networks[&Guid(1)];
+    let gateways: Vec<_> = network.pools().iter().map(|pool| pool.gateway).collect();
+    let expected: [Option<IpAddr>; 2] = ["10.1.0.1", "fd00::1"].map(|text| text.parse().ok());
+    assert_eq!(gateways, expected, "the host has its addresses in both");
+    let subnets = network.document().ipams.iter().flatten();
+    let subnets = subnets.flat_map(|ipam| ipam.subnets.iter().flatten());
+    let routes: Vec<usize> = subnets
+        .map(|subnet| subnet.routes.iter().flatten().count())
+        .collect();
+    assert_eq!(routes, [1, 0]);
     let document = &state.endpoints[&Guid(2)].document;
     assert_eq!(document.ip_configurations.as_ref().unwrap().len(), 2);
     let routes = document.routes.as_deref().unwrap();

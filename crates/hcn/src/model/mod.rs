@@ -33,7 +33,7 @@ pub use network::{DEFAULT_SWITCH, Network};
 pub use record::Record;
 
 /// The most objects of a kind: what a client can make is bounded.
-const MOST_OBJECTS: usize = 4096;
+pub(crate) const MOST_OBJECTS: usize = 4096;
 
 /// The most endpoints of a network: a bridge of Linux has 1023 ports.
 const MOST_ENDPOINTS: usize = 1000;

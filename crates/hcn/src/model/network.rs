@@ -292,7 +292,9 @@ fn pools(
             if pool.gateway.is_none() && kind != NetworkType::Private {
                 pool.gateway = Some(pool.first_host());
             }
-            if let (Some(gateway), true) = (pool.gateway, translated && !has_default(subnet)) {
+            // Only IPv4 is translated: with an address of IPv6 nothing leads to the outside.
+            let leads_out = translated && prefix.is_ipv4() && !has_default(subnet);
+            if let (Some(gateway), true) = (pool.gateway, leads_out) {
                 let routes = subnet.routes.get_or_insert_default();
                 routes.push(Route {
                     next_hop: Some(gateway.to_string()),

@@ -22,6 +22,8 @@ pub(crate) struct Named {
     pub(crate) name: Option<Rc<str>>,
     /// An earlier connection brought it.
     pub(crate) is_repeat: bool,
+    /// This service has done it for that.
+    pub(crate) was_done: bool,
 }
 
 impl Networks {
@@ -225,12 +227,14 @@ impl Networks {
         (id, only_unused): (Guid, bool),
         named: Named,
     ) -> Result<(), Failure> {
-        let is_repeat = named.is_repeat;
+        let repeat = named.clone();
         self.alter(turn, named.name, move |held, changes| {
-            let state = &mut held.state;
-            if is_repeat && find(state, kind, id).is_err() {
+            // What has the id now may be another object.
+            let is_gone = repeat.is_repeat && find(&held.state, kind, id).is_err();
+            if is_gone || repeat.was_done(held) {
                 return Ok(());
             }
+            let state = &mut held.state;
             if only_unused {
                 is_unused(state, id)?;
             }
@@ -259,6 +263,9 @@ impl Named {
     /// # Errors
     /// It is unknown whether it has.
     fn check(&self, held: &Held) -> Result<(), Failure> {
+        if self.was_done {
+            return Err(unknown("it was done, and what it made is known no more"));
+        }
         let name = self.name.as_ref().filter(|_| self.is_repeat);
         let may_be = |name: &Rc<str>| held.calls.values().any(|calls| calls.is_forgetful(name));
         let is_known = !name.is_some_and(may_be);
@@ -269,7 +276,8 @@ impl Named {
     /// Whether the call has changed something before.
     fn was_done(&self, held: &Held) -> bool {
         let name = self.name.as_ref().filter(|_| self.is_repeat);
-        name.is_some_and(|name| held.calls.values().any(|calls| calls.contains(name)))
+        let known = |name: &Rc<str>| held.calls.values().any(|calls| calls.contains(name));
+        self.was_done || name.is_some_and(known)
     }
 }
 

@@ -264,15 +264,15 @@ impl Networks {
             return;
         }
         let who = timeline::share().map_or(Who::of_user(uid), |share| share.who);
-        self.leave_in_turn(who, runtime_id, uid).await;
+        self.leave_in_turn(who, runtime_id).await;
     }
 
     /// Gives back what [`Networks::leave`] has left, in the service's own turn: no user's calls keep others' waiting.
-    pub(super) async fn leave_again(self: &Rc<Self>, runtime_id: &str, uid: u32) {
-        self.leave_in_turn(Who::SERVICE, runtime_id, uid).await;
+    pub(super) async fn leave_again(self: &Rc<Self>, runtime_id: &str) {
+        self.leave_in_turn(Who::SERVICE, runtime_id).await;
     }
 
-    async fn leave_in_turn(self: &Rc<Self>, who: Who, runtime_id: &str, uid: u32) {
+    async fn leave_in_turn(self: &Rc<Self>, who: Who, runtime_id: &str) {
         let ended = runtime_id.to_owned();
         let turn = self.turn_of(who).await;
         let left = self.alter(turn, None, move |held, changes| {
@@ -284,9 +284,7 @@ impl Networks {
                 "its network is left behind, which is tried again: {}",
                 failure.log_line()
             );
-            self.left_behind
-                .borrow_mut()
-                .insert(runtime_id.to_owned(), uid);
+            self.left_behind.borrow_mut().insert(runtime_id.to_owned());
         }
     }
 }

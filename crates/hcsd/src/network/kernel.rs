@@ -181,7 +181,13 @@ impl Change {
             self.former.clear();
             self.store.write_former(&self.former)?;
         }
-        let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
+        let is_limited_card = |endpoint: &&EndpointIntent| {
+            let machine = endpoint.bandwidth.and_then(|_| self.machine_of(endpoint));
+            machine.is_some_and(|machine| machine.has_cards())
+        };
+        let cards = self.after.endpoints.iter().filter(is_limited_card);
+        let cards: BTreeSet<&str> = cards.map(|endpoint| &*endpoint.link).collect();
+        let rules = Rules::of(&self.after, forwarding.guarded(&self.former)).limiting(&cards);
         write_rules(host, &self.after, &rules)?;
         forwarding.apply()
     }

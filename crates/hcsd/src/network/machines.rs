@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
-use hcn::{Changes, Guid};
+use hcn::{Changes, Guid, intent};
 use hcs_engine::{
     engine::Machine,
     modification::{Action, SETTINGS},
@@ -282,25 +282,28 @@ pub(super) fn known_of<'a>(held: &'a Held, runtime_id: &str) -> Option<(Guid, &'
 /// What the agent of a machine is told of its cards; none for a container, whose network the host sets up.
 pub(super) fn told(held: &Held, runtime_id: &str) -> Option<GuestNetwork> {
     let (namespace, names) = known_of(held, runtime_id)?;
-    let endpoints = held.state.namespace_intent(namespace).into_iter();
-    let cards = endpoints.map(|endpoint| GuestCard {
-        mac: endpoint.mac.to_string(),
-        mtu: endpoint.mtu.unwrap_or(USUAL_MTU),
-        addresses: endpoint
-            .addresses
-            .iter()
-            .map(|(address, length)| format!("{address}/{length}"))
-            .collect(),
-        routes: endpoint
-            .routes
-            .iter()
-            .map(|(to, router, metric)| GuestRoute {
-                to: to.to_string(),
-                router: router.to_string(),
-                metric: *metric,
-            })
-            .collect(),
-    });
+    let endpoints = held.state.namespace_intent(namespace);
+    let routes = intent::guest_routes(&endpoints);
+    let cards = endpoints
+        .iter()
+        .zip(routes)
+        .map(|(endpoint, routes)| GuestCard {
+            mac: endpoint.mac.to_string(),
+            mtu: endpoint.mtu.unwrap_or(USUAL_MTU),
+            addresses: endpoint
+                .addresses
+                .iter()
+                .map(|(address, length)| format!("{address}/{length}"))
+                .collect(),
+            routes: routes
+                .into_iter()
+                .map(|(to, router, metric)| GuestRoute {
+                    to: to.to_string(),
+                    router: router.to_string(),
+                    metric,
+                })
+                .collect(),
+        });
     Some(GuestNetwork {
         cards: cards.collect(),
         resolver: names.resolver.clone(),

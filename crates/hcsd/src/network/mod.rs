@@ -74,8 +74,8 @@ pub(crate) struct Networks {
     changing: Rc<FairLane>,
     /// The machines of containers that have a network, by runtime id.
     machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
-    /// Containers that ended, and whose networks could not be given back yet: their users, by runtime id.
-    left_behind: RefCell<BTreeMap<String, u32>>,
+    /// Containers that ended, and whose networks could not be given back yet, by runtime id.
+    left_behind: RefCell<BTreeSet<String>>,
     names: RefCell<Names>,
     /// Calls whose clients have their answers, until the next change.
     released: RefCell<Vec<String>>,
@@ -129,7 +129,11 @@ impl Held {
 
 impl CallKeeper for Networks {
     fn release(&self, name: &str) {
-        self.released.borrow_mut().push(name.to_owned());
+        // Many calls fail before they change anything. A change that goes on has written its name by now.
+        let held = self.held.borrow();
+        if held.calls.values().any(|calls| calls.contains(name)) {
+            self.released.borrow_mut().push(name.to_owned());
+        }
     }
 }
 
@@ -246,8 +250,8 @@ impl Networks {
                 let Some(networks) = networks.upgrade() else {
                     return;
                 };
-                for (runtime_id, uid) in networks.left_behind.take() {
-                    networks.leave_again(&runtime_id, uid).await;
+                for runtime_id in networks.left_behind.take() {
+                    networks.leave_again(&runtime_id).await;
                 }
                 networks.check().await;
             }
@@ -353,6 +357,10 @@ impl Networks {
             }
         }
         after.settle();
+        let (had, wants) = (before.state.intent(), after.state.intent());
+        if had != wants {
+            blocking(move || ports::check(&had, &wants)).await?;
+        }
         let made = match self.write(&after, &changes) {
             Ok(()) => self.follow(&before, &after).await,
             Err(failure) => Err(failure),
@@ -383,11 +391,7 @@ impl Networks {
         }
         // Without a limit: a change that goes on beside the next one would undo it.
         let change = self.change(before, after);
-        blocking(|| {
-            ports::check(&change.before, &change.after)?;
-            change.make()
-        })
-        .await
+        blocking(|| change.make()).await
     }
 
     /// Takes a change back that the host has refused.

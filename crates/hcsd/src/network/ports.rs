@@ -2,9 +2,13 @@
 //!
 //! A published port takes the packets of any program that listens there: the rules translate them before the program's
 //! socket would get them. So a port that is in use is refused when it is to be published. A program that
-//! begins to listen later is not hindered, and gets nothing.
+//! begins to listen later is not hindered, and gets nothing. An address that the host has not is not refused: the rules
+//! hold once it is there.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use hcn::{Mapping, Protocol, intent::Intent};
 use hcs_schema::{Failure, HResult};
@@ -16,8 +20,7 @@ use rustix::{
 /// Checks the ports that `after` publishes and `before` does not. Runs in the network namespace of the host.
 ///
 /// # Errors
-/// `HCN_E_PORT_ALREADY_EXISTS` for one that a program of the host has; `HCN_E_INVALID_IP` for an address that the host
-/// has not.
+/// `HCN_E_PORT_ALREADY_EXISTS` for one that a program of the host has.
 pub(super) fn check(before: &Intent, after: &Intent) -> Result<(), Failure> {
     let mappings = |intent| published(intent).map(place);
     let had: Vec<_> = mappings(before).collect();
@@ -37,28 +40,67 @@ const fn place(mapping: &Mapping) -> Place {
 
 /// Takes the port and gives it back.
 fn try_bind((protocol, port, address): Place) -> Result<(), Failure> {
-    let name = match protocol {
-        Protocol::Tcp => "TCP",
-        Protocol::Udp => "UDP",
+    let (name, listing) = match protocol {
+        Protocol::Tcp => ("TCP", "ss -lnp"),
+        // A socket that has a peer is not among those that listen.
+        Protocol::Udp => ("UDP", "ss -anp"),
     };
-    let at = address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let (code, message) = match bound(protocol, SocketAddr::new(at, port)) {
-        Err(Errno::ADDRINUSE) => (
-            HResult::HCN_E_PORT_ALREADY_EXISTS,
-            format!(
-                "the {name} port {port} of the host is in use by a program (ss -lnp shows which one): end it, or publish another port"
-            ),
-        ),
-        Err(Errno::ADDRNOTAVAIL) => (
-            HResult::HCN_E_INVALID_IP,
-            format!(
-                "the {name} port {port} cannot be published at {at}: it is no address of the host"
-            ),
-        ),
-        // What else may be wrong, such as a right that is missing, says nothing of other programs.
-        Ok(()) | Err(_) => return Ok(()),
+    let at = SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port);
+    // What else may be wrong, such as a right that is missing or an address that the host has not yet, says nothing of
+    // other programs.
+    if bound(protocol, at) != Err(Errno::ADDRINUSE)
+        || protocol == Protocol::Tcp && !is_listened_at(at)
+    {
+        return Ok(());
+    }
+    let message = format!(
+        "the {name} port {port} of the host is in use by a program ({listing} shows which one): end it, or publish another port"
+    );
+    Err(Failure::new(HResult::HCN_E_PORT_ALREADY_EXISTS, message))
+}
+
+/// Whether a program listens at a port of TCP that is in use. It may be the end of a connection to elsewhere alone, or
+/// of one that has ended: these go on. Where the kernel does not say, the port is taken to be listened at.
+fn is_listened_at(wanted: SocketAddr) -> bool {
+    let Ok(table) = fs::read_to_string("/proc/thread-self/net/tcp") else {
+        return true;
     };
-    Err(Failure::new(code, message.clone()).cause_at("/Policies", message))
+    // Without IPv6 there is no such file.
+    let table_6 = fs::read_to_string("/proc/thread-self/net/tcp6").unwrap_or_default();
+    let mut listeners = table.lines().chain(table_6.lines()).filter_map(listener);
+    listeners.any(|listener| is_in_the_way(listener, wanted))
+}
+
+/// The address of a line of the kernel's table of TCP, where the socket listens.
+fn listener(line: &str) -> Option<SocketAddr> {
+    const LISTENS: &str = "0A";
+    let mut words = line.split_whitespace().skip(1);
+    let (local, _remote, state) = (words.next()?, words.next()?, words.next()?);
+    let (address, port) = local.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| {
+        let digits = address.get(at * 8..(at + 1) * 8)?;
+        let word = u32::from_str_radix(digits, 16).ok()?;
+        Some(word.to_ne_bytes())
+    };
+    let address = match address.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let octets = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
+            IpAddr::from(<[u8; 16]>::try_from(octets).ok()?)
+        }
+        _ => return None,
+    };
+    (state == LISTENS).then_some(SocketAddr::new(address, port))
+}
+
+/// Whether a socket at one address gets what is sent to the other, as far as the addresses say.
+fn is_in_the_way(listener: SocketAddr, wanted: SocketAddr) -> bool {
+    let (its, ours) = (listener.ip().to_canonical(), wanted.ip().to_canonical());
+    let is_met = its == ours || its.is_unspecified() || ours.is_unspecified();
+    let is_of_both = its == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let same_kind = its.is_ipv4() == ours.is_ipv4();
+    listener.port() == wanted.port() && (is_of_both || same_kind && is_met)
 }
 
 fn bound(protocol: Protocol, address: SocketAddr) -> Result<(), Errno> {
@@ -80,7 +122,7 @@ fn bound(protocol: Protocol, address: SocketAddr) -> Result<(), Errno> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{TcpListener, UdpSocket};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
 
     use super::*;
 
@@ -102,8 +144,69 @@ mod tests {
             let other = Some("127.0.0.2".parse().unwrap());
             assert_eq!(try_bind((protocol, port, other)), Ok(()));
         }
+    }
+
+    #[test]
+    fn an_address_that_the_host_may_get_later_is_not_refused() {
         let foreign = Some("192.0.2.77".parse().unwrap());
-        let refused = try_bind((Protocol::Tcp, 1, foreign)).unwrap_err();
-        assert_eq!(refused.hresult, HResult::HCN_E_INVALID_IP);
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            assert_eq!(try_bind((protocol, 1, foreign)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn the_port_of_a_connection_to_elsewhere_is_not_refused() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let port = client.local_addr().unwrap().port();
+        for address in [None, Some("127.0.0.1".parse().unwrap())] {
+            assert_eq!(try_bind((Protocol::Tcp, port, address)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn listeners_of_the_table_are_found_by_their_addresses() {
+        let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        let line = |local: &str, state: &str| {
+            listener(&format!(
+                "   0: {local} 00000000:0000 {state} 00000000:00000000"
+            ))
+        };
+        let word = |octets: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(octets));
+        let loopback = word([127, 0, 0, 1]);
+        let zeros = "0".repeat(24);
+        assert_eq!(
+            line(&format!("{loopback}:1F90"), "0A"),
+            Some(at("127.0.0.1:8080"))
+        );
+        let [none, last] = [word([0; 4]), word([0, 0, 0, 1])];
+        assert_eq!(
+            line(&format!("{zeros}{last}:0050"), "0A"),
+            Some(at("[::1]:80"))
+        );
+        assert_eq!(
+            line(&format!("{zeros}{none}:0050"), "0A"),
+            Some(at("[::]:80"))
+        );
+        for state in ["01", "06"] {
+            assert_eq!(line(&format!("{loopback}:1F90"), state), None);
+        }
+        assert_eq!(
+            listener("  sl  local_address rem_address   st tx_queue rx_queue"),
+            None
+        );
+
+        for (its, ours, expected) in [
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "127.0.0.1:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("[::1]:80", "0.0.0.0:80", false),
+        ] {
+            assert_eq!(is_in_the_way(at(its), at(ours)), expected, "{its} {ours}");
+        }
     }
 }

@@ -30,15 +30,19 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
     }
     connection.spawn(async move {
         let timeline = &errand.pending.timeline;
-        let named = Named {
+        let mut named = Named {
             name: timeline.name().cloned(),
             is_repeat: timeline.repeated().is_some(),
+            was_done: false,
         };
         timeline.set_record(&networks);
         let turn = errand.in_its_turn(networks.turn());
         let turn = match errand.was_done().await {
             // What is known of it is with the objects themselves, so they are asked, whether it is cancelled or not.
-            Ok(true) => operations::carry(Some(Rc::clone(timeline)), turn).await,
+            Ok(true) => {
+                named.was_done = true;
+                operations::carry(Some(Rc::clone(timeline)), turn).await
+            }
             Ok(false) => errand.until_cancelled(turn).await,
             Err(failure) => Err(failure),
         };

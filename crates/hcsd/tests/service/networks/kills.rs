@@ -127,7 +127,7 @@ impl Place {
 /// Links, addresses, routes, rules and settings of a namespace.
 fn shell(space: &Space) -> String {
     let script = "ip -o link show | sed 's/ qdisc .* link/ link/'; ip -o -4 addr show; ip -4 route; nft list ruleset; \
-                  grep -H . /proc/sys/net/ipv4/conf/*/forwarding";
+                  grep -sH . /proc/sys/net/ipv4/conf/*/forwarding || true";
     let mut command = Command::new("sh");
     command.args(["-c", script]);
     let output = space.run(move || command.output()).unwrap();
