@@ -14,6 +14,9 @@ pub(crate) const MAKING_GROUP: &str = "making the control group";
 /// The step that mounts the overlay of a root file system.
 pub(crate) const MOUNTING_LAYERS: &str = "mounting the layers over";
 
+/// The step that opens the directory of a volume, and takes a view of it.
+pub(crate) const TAKING_VOLUME: &str = "taking the directory of the volume";
+
 /// The step that makes the first process of a container.
 pub(crate) const CLONING: &str = "cloning a process into new namespaces";
 
@@ -96,6 +99,13 @@ impl StepError {
             (MOUNTING_LAYERS, Errno::INVAL | Errno::OPNOTSUPP) => Some(
                 "the file system there cannot hold what a container writes, as an overlay, NFS and FAT cannot: name a \
                  directory on ext4, XFS, Btrfs or tmpfs (Storage.Path, --scratch), or leave it out",
+            ),
+            (MOUNTING_LAYERS, Errno::TOOBIG) => Some(
+                "as many layers as these take Linux 6.8 or newer: join some of them to one, or run hcs on a newer kernel",
+            ),
+            (TAKING_VOLUME, Errno::BUSY) => Some(
+                "its path leads to the root directory itself, by a symbolic link in a layer, and a volume has to be a \
+                 directory below that: name another directory, or leave the volume out",
             ),
             _ => None,
         }
@@ -223,6 +233,8 @@ mod tests {
         assert_eq!(causes(CLONING, Errno::NOSPC), 2);
         assert_eq!(causes(CLONING, Errno::NOMEM), 1);
         assert_eq!(causes(MOUNTING_LAYERS, Errno::INVAL), 2);
+        assert_eq!(causes(MOUNTING_LAYERS, Errno::TOOBIG), 2);
+        assert_eq!(causes(TAKING_VOLUME, Errno::BUSY), 2);
         assert_eq!(causes("mounting proc on", Errno::INVAL), 1);
     }
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use hcs_wire::environment;
+use rustls_native_certs::CertificateResult;
 use ureq::{
     Agent, Body,
     http::{Response, Uri, header, uri::Scheme},
@@ -24,6 +25,13 @@ const CONNECTING: Duration = Duration::from_secs(20);
 const DOCUMENT: Duration = Duration::from_secs(60);
 /// Bytes of an error that are read.
 const TOLD: u64 = 16 << 10;
+/// Where distributions keep the certificates that the machine trusts: files of all of them, and a folder.
+const TRUSTED: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+const TRUSTED_FOLDER: &str = "/etc/ssl/certs";
 /// Where administrators keep certificates of single registries, as docker and podman do.
 const CERTIFICATES: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
 
@@ -314,10 +322,15 @@ fn origin(address: &Uri) -> (Option<&str>, Option<String>, u16) {
 }
 
 /// The certificates that are trusted for `host`: those of the machine, and its own.
-fn certificates(host: Option<&str>) -> Vec<Certificate<'static>> {
+pub(crate) fn certificates(host: Option<&str>) -> Vec<Certificate<'static>> {
     // What cannot be read of them is missed by the connection, which tells of an unknown issuer.
-    let found = rustls_native_certs::load_native_certs().certs;
+    let found = if environment::is_elevated() {
+        of_machine()
+    } else {
+        rustls_native_certs::load_native_certs()
+    };
     let mut all: Vec<_> = found
+        .certs
         .iter()
         .map(|der| Certificate::from_der(der).to_owned())
         .collect();
@@ -334,6 +347,17 @@ fn certificates(host: Option<&str>) -> Vec<Certificate<'static>> {
         }
     }
     all
+}
+
+/// The certificates of the machine alone, whatever the variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name: the caller of
+/// a program with more rights has set those.
+fn of_machine() -> CertificateResult {
+    let file = TRUSTED
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.is_file());
+    let folder = file.is_none().then(|| Path::new(TRUSTED_FOLDER));
+    rustls_native_certs::load_certs_from_paths(file, folder)
 }
 
 /// A document of at most `limit` bytes.

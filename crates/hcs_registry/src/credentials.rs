@@ -383,6 +383,9 @@ mod tests {
                 "helper: {:?}",
                 ask("evil", "host").map(|login| login.is_some())
             );
+            let all = crate::connection::certificates(None);
+            let trusted = all.iter().any(|certificate| certificate.der() == [1, 2, 3]);
+            println!("trusted: {trusted}");
         }
     }
 
@@ -395,12 +398,25 @@ mod tests {
         if !geteuid().is_root() {
             return;
         }
-        let place = tempfile::tempdir().unwrap();
+        // Where set-user-ID programs have no effect, as in the /tmp of many hosts, such a program has no more rights.
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let mounted = rustix::fs::statvfs(place.path()).unwrap().f_flag;
+        if mounted.contains(rustix::fs::StatVfsMountFlags::NOSUID) {
+            return;
+        }
         let (program, proof) = (place.path().join("program"), place.path().join("proof"));
         fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
         let helper = place.path().join("docker-credential-evil");
         fs::write(&helper, format!("#!/bin/sh\n: > {}\n", proof.display())).unwrap();
-        for (path, mode) in [(place.path(), 0o777), (&program, 0o755), (&helper, 0o755)] {
+        let certificate = place.path().join("own.pem");
+        let text = "-----BEGIN CERTIFICATE-----\nAQID\n-----END CERTIFICATE-----\n";
+        fs::write(&certificate, text).unwrap();
+        for (path, mode) in [
+            (place.path(), 0o777),
+            (&program, 0o755),
+            (&helper, 0o755),
+            (&certificate, 0o644),
+        ] {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
         let named = [
@@ -416,6 +432,7 @@ mod tests {
                 .args(["--exact", "credentials::tests::of_a_caller", "--nocapture"])
                 .envs(named.map(|name| (name, place.path())))
                 .env(ASKED, "files")
+                .env("SSL_CERT_FILE", &certificate)
                 .current_dir("/")
                 .uid(65534)
                 .gid(65534)
@@ -427,13 +444,18 @@ mod tests {
         let own = place.path().to_str().unwrap();
         let plain = said();
         assert!(plain.contains(own), "{plain}");
+        assert!(plain.contains("trusted: true"), "{plain}");
         assert!(fs::remove_file(&proof).is_ok(), "{plain}");
         let value: Vec<u8> = CAPABILITY
             .iter()
             .flat_map(|word| word.to_le_bytes())
             .collect();
         let flags = rustix::fs::XattrFlags::empty();
-        rustix::fs::setxattr(&program, "security.capability", &value, flags).unwrap();
+        match rustix::fs::setxattr(&program, "security.capability", &value, flags) {
+            // Root of a user namespace may give none to a file of the host.
+            Err(rustix::io::Errno::PERM) => return,
+            set => set.unwrap(),
+        }
         let elevated = said();
         assert!(
             elevated.contains("files: ") && !elevated.contains(own),
@@ -443,6 +465,7 @@ mod tests {
             elevated.contains("more rights than its caller"),
             "{elevated}"
         );
+        assert!(elevated.contains("trusted: false"), "{elevated}");
         assert!(!proof.exists(), "{elevated}");
     }
 

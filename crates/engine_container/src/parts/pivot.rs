@@ -3,7 +3,7 @@
 use std::os::fd::AsFd;
 
 use rustix::{
-    fs::stat,
+    fs::{AtFlags, CWD, Statx, StatxFlags, statx},
     io::Errno,
     mount::{UnmountFlags, unmount},
     process::{chdir, fchdir, pivot_root},
@@ -23,13 +23,24 @@ pub(crate) fn apply(root: &Root) -> Result<(), StepError> {
 }
 
 /// A process that enters the container's mounts from outside begins at the topmost mount of its root, which `/..` leads
-/// to as well. That has to be the root itself.
+/// to as well. That has to be the root itself, and no second mount of its directory.
 fn nothing_covers_it() -> Result<(), StepError> {
     let step = "making sure that nothing of the host is left";
-    let [own, top] = ["/", "/.."].map(|path| stat(path).step(step));
-    let (own, top) = (own?, top?);
-    if (own.st_dev, own.st_ino) == (top.st_dev, top.st_ino) {
+    let asked = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let [own, top] =
+        ["/", "/.."].map(|path| statx(CWD, path, AtFlags::NO_AUTOMOUNT, asked).step(step));
+    if place(&own?) == place(&top?) {
         return Ok(());
     }
     Err(StepError::new(step, Errno::BUSY))
+}
+
+/// The mount that something is on, its device and its number there.
+const fn place(found: &Statx) -> (u64, u32, u32, u64) {
+    (
+        found.stx_mnt_id,
+        found.stx_dev_major,
+        found.stx_dev_minor,
+        found.stx_ino,
+    )
 }

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, RenameFlags, fstat, renameat_with, statat, unlinkat},
+    fs::{AtFlags, FlockOperation, RenameFlags, fstat, renameat_with, statat, unlinkat},
     io::Errno,
 };
 
@@ -71,6 +71,9 @@ fn take_aside(
     name: &[u8],
     own: &OwnedFd,
 ) -> Result<Option<Vec<u8>>, Errno> {
+    // A sweep could remove what has come to the layer's place, before that has its name again. No sweep waits for a
+    // layer while it has this lock, so the caller may have locked its own.
+    let _unswept = staging::lock(parent, FlockOperation::LockShared)?;
     let opened = fstat(own)?;
     let is_own = |name: &[u8]| {
         let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);

@@ -2,7 +2,8 @@
 //!
 //! It lies beside the layer to be, under a name that no layer has, and is renamed when all of it is on disk. It is
 //! locked (`flock`) for as long as its import goes on; so what a killed import left is known by being free, and
-//! [`sweep`] removes it. The parent is locked while one is made and not locked yet.
+//! [`sweep`] removes it. The parent is locked while one is made and not locked yet, and while a layer that is to be
+//! deleted gets such a name.
 
 use std::{
     ffi::OsStr,
@@ -194,7 +195,7 @@ fn is_own_name(name: &[u8]) -> bool {
 ///
 /// # Errors
 /// `BUSY` after [`PATIENCE`].
-fn lock(directory: BorrowedFd<'_>, operation: FlockOperation) -> Result<OwnedFd, Errno> {
+pub(super) fn lock(directory: BorrowedFd<'_>, operation: FlockOperation) -> Result<OwnedFd, Errno> {
     // Of its own: a lock belongs to an open file.
     let own = openat(directory, ".", DIRECTORY, Mode::empty())?;
     let operation = match operation {

@@ -95,9 +95,26 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
             let flags = MountFlags::NOSUID | MountFlags::NODEV;
             mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str())
         }
-        None => mount_by_layer(&own, &parents),
+        None => match mount_by_layer(&own, &parents) {
+            Err(Errno::INVAL) if !takes_single_layers() => {
+                let found = parents.len();
+                return refused(Refusal::TooManyParents { found });
+            }
+            answer => answer,
+        },
     };
     mounted.map_err(|errno| failed("mounting an overlay over", path, errno))
+}
+
+/// Whether the kernel takes the layers of an overlay one by one (`lowerdir+`), as Linux 6.8 and newer do. To be asked
+/// when such a mount has failed by `EINVAL`, which may have other reasons: the kernel writes the question to its log.
+#[must_use]
+pub fn takes_single_layers() -> bool {
+    let asked = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC).and_then(|context| {
+        // There is no such layer, as a kernel finds out that knows the option. Before Linux 6.5 any option is taken.
+        fsconfig_set_string(context.as_fd(), "lowerdir+", "/proc/self/fd/none")
+    });
+    !matches!(asked, Ok(()) | Err(Errno::INVAL))
 }
 
 /// Ends what [`attach`] did; the layer keeps what was written.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use hcs_schema::fnv;
-use hcs_storage::layer::writable::{UPPER, WORK};
+use hcs_storage::layer::writable::{UPPER, WORK, takes_single_layers};
 use rustix::{
     fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, mkdirat, openat},
     io::Errno,
@@ -142,6 +142,9 @@ fn mount_overlay(
 }
 
 /// Mounts an overlay whose options are too long for one call.
+///
+/// # Errors
+/// `E2BIG` where the kernel does not take layers one by one; else the errno of the first call that failed.
 fn mount_by_layer(options: &str, flags: MountFlags, target: &str) -> Result<(), Errno> {
     let mut each: Vec<(&str, &str)> = vec![("source", "hcs")];
     for option in options.split(',') {
@@ -160,7 +163,11 @@ fn mount_by_layer(options: &str, flags: MountFlags, target: &str) -> Result<(), 
     ] {
         attributes.set(attribute, flags.contains(flag));
     }
-    let made = mount::create("overlay", &each, attributes)?;
+    let made = mount::create("overlay", &each, attributes);
+    let made = made.map_err(|errno| match errno {
+        Errno::INVAL if !takes_single_layers() => Errno::TOOBIG,
+        errno => errno,
+    })?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let place = openat(CWD, target, flags, Mode::empty())?;
     mount::attach(made.as_fd(), place.as_fd())

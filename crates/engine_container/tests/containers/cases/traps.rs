@@ -1,5 +1,5 @@
 //! Layers that are traps for a service that makes a container of them: `/proc`, `/dev`, `/sys`, `/etc` as links into
-//! something mapped, where a host's file or a FIFO is what would be opened by path.
+//! something mapped, where a host's file or a FIFO is what would be opened by path; volumes that lead to the root.
 
 use std::{
     fs,
@@ -17,6 +17,7 @@ super::cases![
     what_is_mapped_over_the_kernels_file_systems_is_not_opened,
     a_fifo_mapped_over_them_does_not_hang_the_start,
     mount_points_are_not_made_through_links_into_what_is_read_only,
+    a_volume_that_leads_to_the_root_is_refused,
 ];
 
 const NAMES: [&str; 3] = ["proc", "dev", "sys"];
@@ -145,5 +146,28 @@ fn mount_points_are_not_made_through_links_into_what_is_read_only() {
             "{target}: {failure:#?}"
         );
         assert_eq!(crate::host::entries(&shared), Vec::<PathBuf>::new());
+    }
+}
+
+/// It would be a second root over the root, which could be written to.
+fn a_volume_that_leads_to_the_root_is_refused() {
+    let host = Host::new();
+    let layer = host.files.path().join("layer");
+    fs::create_dir(&layer).unwrap();
+    for (name, target) in [("v", "/"), ("w", "usr/.."), ("x", "/."), ("y", "v")] {
+        symlink(target, layer.join(name)).unwrap();
+        for read_only in [false, true] {
+            let failure = host.failure(json!({
+                "Storage": { "Layers": [{ "Path": layer }, { "Path": "/" }], "ReadOnly": read_only },
+                "Volumes": ["/mnt", format!("/{name}")],
+            }));
+            let cause = &failure.causes[0];
+            let pointer = cause.pointer.as_deref();
+            assert_eq!(pointer, Some("/Container/Volumes/1"), "{failure:#?}");
+            let expected = format!("taking the directory of the volume /{name}: ");
+            assert!(cause.message.starts_with(&expected), "{failure:#?}");
+            let way_out = &failure.causes[1].message;
+            assert!(way_out.contains("root directory itself"), "{failure:#?}");
+        }
     }
 }

@@ -12,7 +12,8 @@ use std::{
         fs::{MetadataExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
-    process,
+    process, thread,
+    time::Duration,
 };
 
 use hcs_schema::{Failure, HResult};
@@ -23,6 +24,11 @@ use rustix::{
 
 /// What stands between the name of the file and the number of the process.
 const PARTIAL: &str = ".partial-";
+/// How often a file is tried to be made, where another process has taken it for one that was left and is about to
+/// remove it.
+const TRIES: u32 = 1000;
+/// How long is waited for that each time.
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// Writes a file, which gets its name when it is whole.
 pub(super) fn to_file(
@@ -56,17 +62,24 @@ fn begin(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!("{PARTIAL}{}", process::id()));
     let partial = PathBuf::from(partial);
-    loop {
+    for _ in 0..TRIES {
         // Whatever the mask is, no other user can write to what root may load again.
         let mut options = File::options();
         let options = options.write(true).create_new(true).mode(0o644);
-        let file = options.open(&partial)?;
+        let file = match options.open(&partial) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                thread::sleep(PAUSE);
+                continue;
+            }
+            opened => opened?,
+        };
         // Before it was locked, another process may have taken it for one that was left.
         let is_ours = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
         if is_ours && file.metadata()?.nlink() > 0 {
             return Ok((partial, file));
         }
     }
+    Err(io::ErrorKind::AlreadyExists.into())
 }
 
 /// Removes what killed processes left that wrote the file `path`.
@@ -94,8 +107,17 @@ fn sweep(path: &Path) -> io::Result<()> {
         let about = file.metadata()?;
         // In a directory that others may write to it may be theirs.
         let is_own = about.is_file() && about.uid() == geteuid().as_raw();
-        if is_own && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-            fs::remove_file(entry.path())?;
+        let is_free = is_own && flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+        // Once it has another name or none, what has this name is another file.
+        let is_same = || {
+            let found = fs::symlink_metadata(entry.path());
+            found.is_ok_and(|found| (found.dev(), found.ino()) == (about.dev(), about.ino()))
+        };
+        if is_free && is_same() {
+            match fs::remove_file(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
         }
     }
     Ok(())
@@ -106,6 +128,19 @@ mod tests {
     use std::{io::Write as _, os::unix::fs::symlink};
 
     use super::*;
+
+    #[test]
+    fn what_another_process_is_about_to_remove_is_waited_for() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("a");
+        let partial = place.path().join(format!("a.partial-{}", process::id()));
+        fs::write(&partial, "").unwrap();
+        let gone = partial.clone();
+        let sweeper = thread::spawn(move || fs::remove_file(gone));
+        let (found, _file) = begin(&path).unwrap();
+        sweeper.join().unwrap().unwrap();
+        assert!(found == partial && partial.exists());
+    }
 
     #[test]
     fn what_a_killed_process_left_goes_and_nothing_else() {
