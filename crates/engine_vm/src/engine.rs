@@ -50,6 +50,10 @@ use crate::{
 /// How long a worker may take to have QEMU ready. It gives QEMU less.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// Megabytes that a worker takes from the host in a second at least, where it holds the machine's memory: the kernel
+/// writes zeros to all of it.
+const HELD_PER_SECOND: u64 = 256;
+
 /// Name of the empty directory in a machine's directory that QEMU's root is mounted on.
 const ROOT: &str = "root";
 
@@ -61,6 +65,8 @@ pub struct VmEngine {
     config: EngineConfig,
     /// The users of its machines.
     living: Arc<Living>,
+    /// The memory of machines that are being made.
+    promised: host::Promised,
 }
 
 impl VmEngine {
@@ -72,6 +78,7 @@ impl VmEngine {
             executable,
             config,
             living: Arc::default(),
+            promised: host::Promised::default(),
         }
     }
 
@@ -93,9 +100,10 @@ impl VmEngine {
         as_root()?;
         let plan = plan(&request.document, self.accelerator())?;
         let program = host::qemu(&self.config)?;
-        if plan.holds_memory {
-            host::has_memory(plan.memory_mb, BACKING)?;
-        }
+        // Until the worker has taken it, or has failed.
+        let _promise = (plan.holds_memory)
+            .then(|| self.promised.promise(plan.whole_mb(), BACKING))
+            .transpose()?;
         self.config.users.check(&self.config.others)?;
         let identity = self.identity_of(&request.id);
         let held = self.living.hold(identity.user, &request.id)?;
@@ -345,7 +353,7 @@ impl Launched {
             send(descriptor.as_fd())?;
         }
         done("told the worker what to run");
-        match protocol::receive(self.socket.as_fd(), START_LIMIT).map_err(lost)? {
+        match protocol::receive(self.socket.as_fd(), start_limit(&setup.board)).map_err(lost)? {
             (Report::Ready, _) => {
                 done("QEMU has made the machine");
                 Ok(())
@@ -387,6 +395,14 @@ impl Drop for Launched {
             let _ended_already = child.kill();
             let _reaped = child.wait();
         }
+    }
+}
+
+/// How long the worker of a machine may take to have QEMU ready.
+fn start_limit(board: &Board) -> Duration {
+    match board.holds_memory {
+        true => START_LIMIT + Duration::from_secs(board.memory_mb / HELD_PER_SECOND),
+        false => START_LIMIT,
     }
 }
 

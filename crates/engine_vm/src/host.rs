@@ -1,11 +1,12 @@
-//! What the host has for virtual machines: QEMU's program, and users.
+//! What the host has for virtual machines: QEMU's program, memory, and users.
 
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
-use hcs_engine::memory::host_memory;
+use hcs_engine::memory::{HostMemory, host_memory};
 use hcs_schema::{Failure, HResult};
 
 use crate::{config::EngineConfig, shares::Owner};
@@ -46,24 +47,61 @@ pub(crate) fn qemu(config: &EngineConfig) -> Result<PathBuf, Failure> {
     })
 }
 
-/// Whether the host has so much memory now.
-///
-/// # Errors
-/// `E_OUTOFMEMORY`: it has less.
-pub(crate) fn has_memory(megabytes: u64, pointer: &str) -> Result<(), Failure> {
-    // What the kernel does not tell is no reason to refuse.
-    let Ok(memory) = host_memory() else {
-        return Ok(());
-    };
-    let available = memory.available >> 20;
-    if megabytes <= available {
-        return Ok(());
+/// The part of the host's memory that no machine holds: one of so many.
+const RESERVE: u64 = 32;
+
+/// Megabytes that machines are about to take from the host, which does not count them as used yet.
+#[derive(Debug, Default)]
+pub(crate) struct Promised(Mutex<u64>);
+
+/// The memory of one machine among those of [`Promised`], until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Promise<'a> {
+    all: &'a Promised,
+    megabytes: u64,
+}
+
+impl Promised {
+    /// Promises so much of what the host has now.
+    ///
+    /// # Errors
+    /// `E_OUTOFMEMORY`: it has less, without its reserve and what was promised before.
+    pub(crate) fn promise(&self, megabytes: u64, pointer: &str) -> Result<Promise<'_>, Failure> {
+        // What the kernel does not tell is no reason to refuse.
+        self.promise_of(host_memory().ok(), megabytes, pointer)
     }
-    let message = format!(
-        "the virtual machine is to hold {megabytes} MB of memory, and the host has {available} MB: ask for less, or leave \
-         \"Physical\" out"
-    );
-    Err(Failure::new(HResult::E_OUTOFMEMORY, message.clone()).cause_at(pointer, message))
+
+    fn promise_of(
+        &self,
+        memory: Option<HostMemory>,
+        megabytes: u64,
+        pointer: &str,
+    ) -> Result<Promise<'_>, Failure> {
+        let mut promised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(memory) = memory {
+            let kept = (memory.total >> 20) / RESERVE + *promised;
+            let free = (memory.available >> 20).saturating_sub(kept);
+            if megabytes > free {
+                let message = format!(
+                    "the virtual machine is to hold {megabytes} MB of memory with what it needs beside its guest's, and the \
+                     host has {free} MB to give: ask for less, or leave \"Physical\" out"
+                );
+                let failure = Failure::new(HResult::E_OUTOFMEMORY, message.clone());
+                return Err(failure.cause_at(pointer, message));
+            }
+        }
+        *promised += megabytes;
+        Ok(Promise {
+            all: self,
+            megabytes,
+        })
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        *self.all.0.lock().unwrap_or_else(PoisonError::into_inner) -= self.megabytes;
+    }
 }
 
 /// The group of users that are in none.
@@ -100,6 +138,27 @@ mod tests {
         let users = "root:x:1:1::/:\nme:x:1000:100::/:\nbad:x\n\nother:x:1001:x:/:\n";
         let groups = [0, 1000, 1001, 7].map(|user| group(users, user));
         assert_eq!(groups, [0, 100, NO_GROUP, NO_GROUP]);
+    }
+
+    #[test]
+    fn memory_is_promised_once_and_a_part_of_it_is_kept() {
+        let memory = Some(HostMemory {
+            total: 3200 << 20,
+            available: 1000 << 20,
+        });
+        let promised = Promised::default();
+        let promise = |megabytes| promised.promise_of(memory, megabytes, "/p");
+        let refused = promise(901).unwrap_err();
+        assert_eq!(refused.hresult, HResult::E_OUTOFMEMORY);
+        assert_eq!(refused.causes[0].pointer.as_deref(), Some("/p"));
+        assert!(refused.message.contains("900 MB to give"), "{refused}");
+        let first = promise(600).unwrap();
+        promise(301).unwrap_err();
+        let second = promise(300).unwrap();
+        drop(first);
+        promise(601).unwrap_err();
+        drop(second);
+        drop(promise(900).unwrap());
     }
 
     #[test]

@@ -123,6 +123,14 @@ pub(crate) struct Plan {
     pub(crate) limits: MachineLimits,
 }
 
+impl Plan {
+    /// The most memory that the machine has with all that is beside its guest's, in megabytes.
+    pub(crate) fn whole_mb(&self) -> u64 {
+        let limit = self.limits.memory.map(|bytes| bytes.div_ceil(1 << 20));
+        limit.unwrap_or(self.memory_mb)
+    }
+}
+
 /// The machine that `document` asks for.
 ///
 /// # Errors
@@ -402,6 +410,7 @@ mod tests {
     #[test]
     fn the_smallest_machine_has_defaults() {
         let plan = planned(&with(&["StopOnReset"], Value::Null)).unwrap();
+        let whole_mb = plan.whole_mb();
         assert_eq!(
             (plan.memory_mb, plan.processors, plan.stops_on_reset),
             (64, 1, true)
@@ -420,6 +429,7 @@ mod tests {
             (plan.limits.memory, plan.limits.processor),
             (Some(memory), None)
         );
+        assert_eq!(whole_mb << 20, memory);
         assert!(
             !planned(&with(&["StopOnReset"], json!(false)))
                 .unwrap()

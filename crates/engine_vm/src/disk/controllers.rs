@@ -25,18 +25,19 @@ impl Controllers {
     /// Those of `machine`.
     ///
     /// # Errors
-    /// There are too many, or two are the same.
+    /// There are too many, two are the same, or a name can be none.
     pub(crate) fn of_machine(machine: &VirtualMachine) -> Result<Self, Wrong> {
         let devices = machine.devices.as_ref();
         let asked = devices.and_then(|devices| devices.scsi.as_ref());
         let names = || asked.into_iter().flat_map(BTreeMap::keys);
-        let wrong = |name: &str, why: String| (format!("{SCSI}/{name}"), why);
+        let wrong = |name: &str, why: String| {
+            let escaped = name.replace('~', "~0").replace('/', "~1");
+            (format!("{SCSI}/{escaped}"), why)
+        };
         let mut known = BTreeMap::new();
         for name in names() {
             let Some(number) = fixed(name) else {
-                if name.is_empty() || name.parse::<i64>().is_ok() {
-                    return Err(wrong(name, is_none(name)));
-                }
+                check(name).map_err(|why| wrong(name, why))?;
                 continue;
             };
             if known.values().any(|other| *other == number) {
@@ -82,6 +83,23 @@ fn fixed(name: &str) -> Option<u8> {
     by_name.map(|(number, _)| number).or_else(by_number)
 }
 
+/// Whether a client may call a controller so.
+///
+/// # Errors
+/// A sentence: it may not.
+fn check(name: &str) -> Result<(), String> {
+    let is_number = name.bytes().all(|byte| byte.is_ascii_digit()) || name.parse::<i64>().is_ok();
+    if is_number {
+        return Err(is_none(name));
+    }
+    if name.contains('/') {
+        return Err(format!(
+            "{name:?} cannot stand in the path of a resource, whose parts '/' separates: choose a name without it"
+        ));
+    }
+    Ok(())
+}
+
 fn is_none(name: &str) -> String {
     format!(
         "{name:?} is no SCSI controller; \"0\" to \"{}\" are, their GUIDs, and other names that the machine's document gives \
@@ -120,6 +138,22 @@ mod tests {
         );
         assert!(number("primary disk").is_err() && number("4").is_err());
         assert_eq!(known.numbers(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn names_that_no_request_could_use_are_refused_by_pointer() {
+        for (name, escaped) in [
+            ("", ""),
+            ("4", "4"),
+            ("-1", "-1"),
+            ("99999999999999999999", "99999999999999999999"),
+            ("a/b", "a~1b"),
+            ("~/", "~0~1"),
+        ] {
+            let (pointer, why) = controllers(&[name]).unwrap_err();
+            assert_eq!(pointer, format!("{SCSI}/{escaped}"));
+            assert!(why.contains(&format!("{name:?}")), "{why}");
+        }
     }
 
     #[test]

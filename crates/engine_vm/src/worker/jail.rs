@@ -5,9 +5,10 @@
 //! process.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
     os::unix::fs::{MetadataExt as _, symlink},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use rustix::{
@@ -45,6 +46,8 @@ pub(super) struct Jail {
     pub(super) root: PathBuf,
     /// QEMU, by an absolute path without links.
     pub(super) program: PathBuf,
+    /// The path that QEMU was named by, which may lead there through links: it may look for its own files by it.
+    pub(super) named: PathBuf,
     /// The user and group it becomes.
     pub(super) user: u32,
     /// Whether it needs `/dev/kvm`.
@@ -58,7 +61,10 @@ fn around(path: &Path) -> Option<PathBuf> {
         return Some(store.to_owned());
     }
     let inside = path.strip_prefix(OPTIONAL).ok()?;
-    Some(Path::new(OPTIONAL).join(inside.components().next()?))
+    match inside.components().next()? {
+        Component::Normal(name) => Some(Path::new(OPTIONAL).join(name)),
+        _ => None,
+    }
 }
 
 impl Jail {
@@ -103,7 +109,8 @@ impl Jail {
         for place in PROGRAMS {
             self.show(Path::new(place))?;
         }
-        if let Some(place) = around(&self.program) {
+        let places = [&self.program, &self.named].map(|path| around(path));
+        for place in places.into_iter().flatten().collect::<BTreeSet<_>>() {
             self.show(&place)?;
         }
         for file in FILES {
@@ -207,6 +214,7 @@ mod tests {
         assert_eq!(shown("/opt/qemu/bin/qemu").as_deref(), Some("/opt/qemu"));
         assert_eq!(shown("/opt/qemu").as_deref(), Some("/opt/qemu"));
         assert_eq!(shown("/opt"), None);
+        assert_eq!(shown("/opt/../qemu"), None);
         assert_eq!(shown("/optional/qemu"), None);
         let store = shown("/nix/store/abc-qemu/bin/qemu");
         assert_eq!(store.as_deref(), Some("/nix/store"));

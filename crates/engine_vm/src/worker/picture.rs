@@ -6,7 +6,10 @@
 use std::{
     fs::File,
     io::{self, Seek as _},
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::fs::FileExt as _,
+    },
     time::Duration,
 };
 
@@ -16,12 +19,15 @@ use crate::{
     protocol::LARGEST_PICTURE,
     qmp::{
         Client, QmpError,
-        command::{AddFd, ScreenDump},
+        command::{AddFd, QueryStatus, ScreenDump},
     },
 };
 
 /// How long QEMU may take for a picture.
 const LIMIT: Duration = Duration::from_secs(4);
+
+/// What a file of the format PNG begins with.
+const SIGNATURE: [u8; 8] = *b"\x89PNG\r\n\x1a\n";
 
 /// The number of QEMU's file; those of disks are lower.
 pub(crate) const SET: u32 = 1 << 17;
@@ -35,6 +41,9 @@ pub(super) enum PictureError {
     /// It is too long.
     #[error("QEMU made a picture of {0} bytes, and at most {LARGEST_PICTURE} are passed on")]
     TooLarge(u64),
+    /// It is none.
+    #[error("QEMU made no picture in the format PNG")]
+    NoPicture,
     /// QEMU did not make it.
     #[error(transparent)]
     Qmp(#[from] QmpError),
@@ -48,7 +57,11 @@ impl Pictures {
     /// Has QEMU write a picture of the screen as it is now, in the format PNG.
     pub(super) fn take(&mut self, monitor: &mut Client) -> Result<OwnedFd, PictureError> {
         let file = match &mut self.0 {
-            Some(file) => file,
+            Some(file) => {
+                // QEMU executes one command after the other: once it answers, a picture that was late is written.
+                monitor.execute(&QueryStatus, LIMIT)?;
+                file
+            }
             none => none.insert(give(monitor)?),
         };
         // QEMU writes where the last picture ended: the file's position is shared.
@@ -57,13 +70,25 @@ impl Pictures {
         monitor.execute(&ScreenDump { set: SET }, LIMIT)?;
         let length = file.metadata()?.len();
         if length > LARGEST_PICTURE {
+            // It is memory of the machine's group.
+            file.set_len(0)?;
             return Err(PictureError::TooLarge(length));
         }
-        let mut copy = File::from(memory()?);
         let reader = File::open(format!("/proc/self/fd/{}", file.as_raw_fd()))?;
+        if !is_picture(&reader) {
+            return Err(PictureError::NoPicture);
+        }
+        let mut copy = File::from(memory()?);
         io::copy(&mut io::Read::take(reader, LARGEST_PICTURE), &mut copy)?;
         Ok(copy.into())
     }
+}
+
+/// Whether the file begins as a picture does.
+fn is_picture(file: &File) -> bool {
+    let mut first = [0; SIGNATURE.len()];
+    // A file that is too short has no picture.
+    file.read_exact_at(&mut first, 0).is_ok() && first == SIGNATURE
 }
 
 /// Gives QEMU the file, which it may only write, as it opens it.
@@ -82,4 +107,26 @@ fn give(monitor: &mut Client) -> Result<File, PictureError> {
 
 fn memory() -> Result<OwnedFd, io::Error> {
     Ok(memfd_create("picture", MemfdFlags::CLOEXEC)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_picture_begins_with_the_signature_of_its_format() {
+        let cases: [(&[u8], bool); 4] = [
+            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", true),
+            (b"\x89PNG\r\n\x1a", false),
+            (b"\0\0\0\0\0\0\0\0\0\0\0\0IDAT", false),
+            (b"", false),
+        ];
+        for (content, expected) in cases {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(content).unwrap();
+            assert_eq!(is_picture(&file), expected, "{content:?}");
+        }
+    }
 }

@@ -224,6 +224,7 @@ fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io:
     let jail = Jail {
         root: setup.root.clone().into(),
         program,
+        named: setup.program.clone().into(),
         user: setup.user,
         with_kvm: setup.board.accelerator == Accelerator::Kvm,
     };

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use hcs::{Failure, HResult, documents::SystemPropertyType};
 
-use crate::{client, failure::Stop, options::limit::Limit};
+use crate::{client, failure::Stop, options::limit::Limit, output::cannot_write};
 
 /// The name of a file that means standard output.
 const OUTPUT: &str = "-";
@@ -37,6 +37,10 @@ pub(crate) struct Screenshot {
 
 impl Screenshot {
     pub(crate) fn run(self) -> Result<u8, Stop> {
+        if self.file.as_os_str() == OUTPUT && io::stdout().is_terminal() {
+            let message = "a picture is not written to a terminal; name a file";
+            return Err(Failure::new(HResult::E_INVALIDARG, message).into());
+        }
         let clock = self.limit.begin("screenshot");
         let properties = client::property(&self.id, SystemPropertyType::ConsoleImage, clock)?;
         let image = properties.console_image.and_then(|image| image.image);
@@ -51,11 +55,12 @@ impl Screenshot {
 }
 
 fn write(file: &Path, picture: &[u8]) -> Result<(), Failure> {
-    let written = match file.as_os_str() == OUTPUT {
-        true => io::stdout().write_all(picture),
-        false => fs::write(file, picture),
-    };
-    written.map_err(|error| {
+    if file.as_os_str() == OUTPUT {
+        let mut out = io::stdout().lock();
+        let written = out.write_all(picture).and_then(|()| out.flush());
+        return written.map_err(|error| cannot_write(&error));
+    }
+    fs::write(file, picture).map_err(|error| {
         let message = format!("the picture cannot be written to {}", file.display());
         Failure::new(HResult::E_FAIL, message).because(&error)
     })

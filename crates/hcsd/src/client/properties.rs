@@ -18,6 +18,7 @@ use hcs_schema::{
     },
     parse_optional,
 };
+use hcs_wire::service::MAX_MESSAGE_BYTES;
 use serde_json::Value;
 
 use crate::{
@@ -44,6 +45,10 @@ pub(crate) fn check_count(pointer: &str, count: Option<usize>) -> Result<(), Fai
     Err(Failure::new(HResult::E_INVALIDARG, message).cause_at(pointer, "there are too many"))
 }
 
+/// Bytes of what others wrote that an answer has room for: the rest of a message is for what the service says itself,
+/// and for the escapes of text.
+const MOST_BYTES: usize = MAX_MESSAGE_BYTES as usize / 4 * 3;
+
 /// How a query is answered.
 struct Asking {
     /// One limit for all that the agent has to say.
@@ -61,6 +66,23 @@ impl Asking {
     /// Counts what others wrote.
     fn count(&self, bytes: usize) {
         self.bytes.set(self.bytes.get().saturating_add(bytes));
+    }
+
+    /// Counts a picture, if the answer has room for it.
+    ///
+    /// # Errors
+    /// It has none.
+    fn count_picture(&self, bytes: usize) -> Result<(), Failure> {
+        let others = self.bytes.get();
+        if others.saturating_add(bytes) <= MOST_BYTES {
+            self.count(bytes);
+            return Ok(());
+        }
+        let message = format!(
+            "the picture has {bytes} bytes and the rest of the answer {others}, which are more than {MOST_BYTES}: ask for \
+             it alone, and once"
+        );
+        Err(Failure::new(HResult::E_OUTOFMEMORY, message).while_doing("GetProperties"))
     }
 
     /// Whether what is answered is to be written aside.
@@ -210,7 +232,7 @@ async fn property(
             let length = image
                 .and_then(|image| image.image.as_ref())
                 .map(String::len);
-            asking.count(length.unwrap_or_default());
+            asking.count_picture(length.unwrap_or_default())?;
         }
         other => return of_machine(system, other).await,
     }
@@ -364,6 +386,19 @@ async fn guest_connection(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_picture_for_which_an_answer_has_no_room_fails_alone() {
+        const PICTURE: usize = (8 << 20) / 3 * 4 + 4;
+        let asking = Asking {
+            end: Instant::now(),
+            bytes: Cell::default(),
+        };
+        asking.count_picture(PICTURE).unwrap();
+        let refused = asking.count_picture(PICTURE).unwrap_err();
+        assert_eq!(refused.hresult, HResult::E_OUTOFMEMORY, "{refused}");
+        assert_eq!(asking.bytes.get(), PICTURE);
+    }
 
     #[test]
     fn a_system_has_no_state_until_it_has_run() {

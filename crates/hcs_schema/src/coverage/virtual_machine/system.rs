@@ -17,7 +17,8 @@ const ON_BOARD: Coverage = WithoutEffect(
 );
 
 const NO_REMOTE_DESKTOP: Coverage = WithoutEffect(
-    "no remote desktop is offered: nothing listens at its pipe; \"ConsoleImage\" shows what is on the screen",
+    "no remote desktop is offered: nothing listens at its pipe; \"ConsoleImage\" shows what is on the screen, in \
+     pictures of at most 8 MiB",
 );
 
 const NOT_TOLD: Coverage = WithoutEffect("no guest program is known that depends on it");
