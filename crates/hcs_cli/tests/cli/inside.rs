@@ -99,7 +99,7 @@ fn a_service_turns_away_a_container_whatever_is_mapped() {
 /// Row S2: what keeps an attacker out is the service: a client of the attacker's own does not look whose it is.
 #[test]
 fn a_client_of_the_attackers_own_is_turned_away_as_well() {
-    let other = Place::new(1);
+    let other = Place::lasting("");
     other.hcs(&["list"]).output().unwrap();
     let seen = mount(other.endpoint().parent().unwrap(), "/seen:shift");
     for userns in ["--userns=no", "--userns"] {
@@ -116,10 +116,7 @@ fn a_client_of_the_attackers_own_is_turned_away_as_well() {
 
 #[test]
 fn clients_in_containers_are_admitted_where_that_is_configured() {
-    let other = Place::new(1);
-    let config = other.endpoint().with_file_name("hcsd.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, format!("clients_in_containers = true\n{text}")).unwrap();
+    let other = Place::lasting("clients_in_containers = true\n");
     other.hcs(&["list"]).output().unwrap();
     let list = "HCS_ENDPOINT=/seen/hcs.sock exec /hcs list";
     let folder = other.endpoint();

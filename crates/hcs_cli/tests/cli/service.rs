@@ -42,6 +42,19 @@ impl Place {
         place
     }
 
+    /// The same, whose service does not leave between two calls, however long the second one takes to come.
+    pub(crate) fn lasting(more: &str) -> Self {
+        let place = Self::configured(more);
+        let file = place.folder.path().join("hcsd.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(
+            &file,
+            text.replace("idle_seconds = 1\n", "idle_seconds = 1000\n"),
+        )
+        .unwrap();
+        place
+    }
+
     pub(crate) fn hcs(&self, arguments: &[&str]) -> Command {
         let mut command = hcs(arguments);
         command

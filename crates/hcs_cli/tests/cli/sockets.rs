@@ -62,7 +62,7 @@ fn a_socket_that_is_mapped_is_reached() {
 #[test]
 fn the_socket_of_the_service_is_of_no_use_by_whatever_name() {
     // Root of a user namespace is an ordinary user to a socket of the host.
-    let other = Place::configured("socket_mode = 0o666\n");
+    let other = Place::lasting("socket_mode = 0o666\n");
     other.hcs(&["list"]).output().unwrap();
     let program = format!("{}:/hcs:ro", env!("CARGO_BIN_EXE_hcs"));
     let socket = format!("src={},dst=/run/hcs/hcs.sock", other.endpoint().display());
