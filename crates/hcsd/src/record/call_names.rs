@@ -10,7 +10,7 @@
 //! that user that were forgotten; an empty text stands for those of all users. So an older service can read the list,
 //! too.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
@@ -77,9 +77,19 @@ impl CallNames {
             self.forget(self.names.iter().position(is_own));
         }
         if self.names.len() >= MOST_IN_ALL {
-            self.forget(Some(0));
+            self.forget(self.oldest_of_most());
         }
         self.names.push_back(name.to_owned());
+    }
+
+    /// The place of the oldest name of the user who has most.
+    fn oldest_of_most(&self) -> Option<usize> {
+        let mut counts = BTreeMap::<&str, usize>::new();
+        for known in &self.names {
+            *counts.entry(user_of(known)).or_default() += 1;
+        }
+        let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+        self.names.iter().position(|known| user_of(known) == most)
     }
 
     fn forget(&mut self, at: Option<usize>) {
@@ -181,6 +191,11 @@ mod tests {
             calls.add(&name(7, number));
         }
         assert_eq!(calls.names.len(), MOST + 1);
+        for number in 0..20 * MOST {
+            let user = 100 + u32::try_from(number / MOST).unwrap();
+            calls.add(&name(user, number));
+        }
+        assert_eq!(calls.names.len(), MOST_IN_ALL);
         let calls = next(&calls);
         assert!(calls.contains(&other) && !calls.is_forgetful(&other));
         assert!(calls.is_forgetful(&name(7, 0)));

@@ -127,6 +127,7 @@ async fn start(system: Rc<System>, options: StartOptions) -> Result<(), Failure>
     }
     // A system that the next service took for one that was never started would lose its processes.
     if let Err(failure) = announced.and_then(|()| system.try_write_down(State::Running)) {
+        forget_call(&system);
         link.close();
         return Err(failure.while_doing("Start"));
     }
@@ -142,7 +143,16 @@ async fn start_alone(system: &System, options: StartOptions) -> Result<(), Failu
     if let Some(name) = name() {
         system.ledger.borrow_mut().finish(&name);
     }
-    system.try_write_down(State::Running)
+    system
+        .try_write_down(State::Running)
+        .inspect_err(|_| forget_call(system))
+}
+
+/// The call that goes on is not done after all.
+fn forget_call(system: &System) {
+    if let Some(name) = name() {
+        system.ledger.borrow_mut().undo(&name);
+    }
 }
 
 /// Why there is no link to an agent.

@@ -126,10 +126,14 @@ impl CpuGroups {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Groups::new(),
             Err(e) => return Err(e),
         };
-        let begun = fs::read(begun_file(&file)).unwrap_or_default();
+        let begun = match fs::read(begun_file(&file)) {
+            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| CallNames::unknown()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => CallNames::default(),
+            Err(_) => CallNames::unknown(),
+        };
         Ok(Self {
             file,
-            begun: RefCell::new(serde_json::from_slice(&begun).unwrap_or_default()),
+            begun: RefCell::new(begun),
             groups: RefCell::new(groups),
             changing: FairLane::new(1),
         })

@@ -260,32 +260,42 @@ fn who_reads_nothing_holds_no_place_for_long_messages() {
 }
 
 /// A process that nothing can kill keeps a system from ending. The call that created the system is made again
-/// meanwhile.
+/// meanwhile: its answer waited behind many that the client did not read.
 #[test]
 fn a_creation_that_is_made_again_is_given_no_system_that_is_about_to_end() {
     if !HangingFiles::are_possible() {
         return;
     }
     const INSTANCE: &str = "c0ffee00-0000-4000-8000-000000000008";
-    let service = Service::new();
+    const UNREAD: u64 = 1000;
+    let service = Service::with_config("[limits]\nunread_bytes_per_connection = 2000000\n");
     let files = HangingFiles::mount();
     let document = json!({ "ShouldTerminateOnLastHandleClosed": true, "Container": { "MappedDirectories": [
         { "HostPath": files.root(), "ContainerPath": "/mnt", "ReadOnly": true },
     ] } });
     let create = create_system(1, "leaving", &document.to_string());
     let mut client = Client::connect_as(&service.endpoint(), Some(INSTANCE));
-    client.send_as(Kind::Request, 77, &create, &[]);
-    client.wait(77).ok();
-    client.call(&start_system(1)).ok();
-    let _stuck = client.create_process(1, 2, &shell("cat /mnt/1"));
+    for _ in 0..UNREAD {
+        client.send(&start_system(5));
+    }
+    client.send_as(Kind::Request, 1_000_077, &create, &[]);
+    let mut other = service.client();
+    await_that("it is created", || {
+        let opened = other.call(&open_system(1, "leaving", None));
+        opened.reply.result == HResult::S_OK
+    });
+    other.call(&start_system(1)).ok();
+    let _stuck = other.create_process(1, 2, &shell("cat /mnt/1"));
     await_that("the process hangs", || files.asked() == 1);
-    drop(client);
+    drop((client, other));
     await_that("it is about to end", || {
         service.has_said("its last handle was closed")
     });
     let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
-    again.send_as(Kind::Repeat, 77, &create, &[]);
-    let why = again.wait(77).failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+    again.send_as(Kind::Repeat, 1_000_077, &create, &[]);
+    let why = again
+        .wait(1_000_077)
+        .failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
     assert!(why.contains("has ended since"), "{why}");
     drop(files);
 }

@@ -192,12 +192,14 @@ async fn place_at_agent(
     system: &Rc<System>,
     is_detached: bool,
 ) -> Result<(FairPlace, Option<impl Send + 'static + use<>>), Failure> {
+    let mut has_had_turn = false;
     loop {
         // With neither in hand: what is before it in the queue may need a thread of the same client.
         if !system.process_may_begin() {
             system
                 .perform(errand.initiator(), SystemRequest::CreateProcess)
                 .await?;
+            has_had_turn = true;
         }
         let thread = match is_detached {
             true => Some(errand.in_its_turn(blocking::thread()).await?),
@@ -205,7 +207,8 @@ async fn place_at_agent(
         };
         let lane = system.creations.place(errand.connection.share.who);
         let place = errand.in_its_turn(lane).await?;
-        if system.process_may_begin() {
+        // Later requests of the queue do not overtake it for ever.
+        if has_had_turn || system.process_may_begin() {
             return Ok((place, thread));
         }
     }

@@ -57,12 +57,6 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
         return Ok(None);
     };
     let was_done = errand.was_done().await?;
-    let ended = || {
-        Err(Failure::new(
-            HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
-            "the compute system was created by this call, and has ended since",
-        ))
-    };
     let Some(system) = errand.connection.service.context.registry.created_by(&name) else {
         return check_ended(errand, &name, was_done).map(|()| None);
     };
@@ -75,7 +69,7 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
     }
     // Its last handle went with the earlier connection, and its document says that it ends with that.
     if system.is_leaving() {
-        return ended();
+        return Err(has_ended());
     }
     Ok(Some(system))
 }
@@ -92,11 +86,15 @@ fn check_ended(errand: &Errand, name: &str, was_done: bool) -> Result<(), Failur
         Fate::Uncertain | Fate::Forgotten if !was_done => Err(unknown(
             "the service had to forget which systems were created and have ended",
         )),
-        Fate::Done | Fate::NotBegun | Fate::Uncertain | Fate::Forgotten => Err(Failure::new(
-            HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
-            "the compute system was created by this call, and has ended since",
-        )),
+        Fate::Done | Fate::NotBegun | Fate::Uncertain | Fate::Forgotten => Err(has_ended()),
     }
+}
+
+fn has_ended() -> Failure {
+    Failure::new(
+        HResult::HCS_E_SYSTEM_ALREADY_STOPPED,
+        "the compute system was created by this call, and has ended since",
+    )
 }
 
 /// `HcsOpenComputeSystem`.

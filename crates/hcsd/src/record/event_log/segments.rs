@@ -25,11 +25,10 @@ const SEGMENTS: usize = 16;
 /// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so
 /// they alone must not push the events of others out.
 const SHARES: u64 = 4;
-/// How long a segment may get failures of one user before those that are left out begin another: the newest failures of
-/// a host on which little else happens are to be found, too.
-const SHARES_LAST: Duration = Duration::from_secs(3600);
-/// Stands for the bytes of a user whose failures are left out, once the log of the service says so.
-const TOLD: u64 = u64::MAX;
+/// After this time a share that is used up is given anew in part: the newest failures of a host on which little else
+/// happens are to be found, too. It is so little that one user fills a segment in days.
+const SHARE_LASTS: Duration = Duration::from_secs(3600);
+const GRANTS: u64 = 16;
 
 /// Bytes of an event, and of each of its texts, past which its document is left out and the texts are cut: no client
 /// makes an event that pushes the others out, or that no answer has room for.
@@ -47,12 +46,30 @@ pub(super) struct Segments {
     next: u64,
     /// Bytes after which another segment is begun.
     full: u64,
-    /// When this service began with the last one.
-    begun: Instant,
     /// What stands behind `last_bytes` could not be cut off.
     torn: bool,
     /// Bytes in the last segment of the failures of each user, as far as this service wrote them.
-    failures: HashMap<u32, u64>,
+    failures: HashMap<u32, FailureShare>,
+}
+
+/// What the failures of one user have had of a segment.
+#[derive(Debug)]
+struct FailureShare {
+    bytes: u64,
+    /// When the share, or a part of it, was given last.
+    granted: Instant,
+    /// The log of the service says that more are left out.
+    is_told: bool,
+}
+
+impl Default for FailureShare {
+    fn default() -> Self {
+        Self {
+            bytes: 0,
+            granted: Instant::now(),
+            is_told: false,
+        }
+    }
 }
 
 /// The file of the segment that begins with `first`.
@@ -89,7 +106,6 @@ impl Segments {
             full: (bytes / SEGMENTS) as u64,
             torn: false,
             failures: HashMap::new(),
-            begun: Instant::now(),
             firsts,
         };
         segments.drop_oldest();
@@ -141,25 +157,23 @@ impl Segments {
     /// As for that.
     pub(super) fn append_failure(&mut self, uid: u32, entry: &mut LogEntry) -> io::Result<bool> {
         let most = self.full / SHARES;
-        let has_spent = self.failures.get(&uid).is_some_and(|bytes| *bytes >= most);
-        if has_spent && self.begun.elapsed() >= SHARES_LAST {
-            self.begin_segment()?;
+        let share = self.failures.entry(uid).or_default();
+        if share.bytes >= most && share.granted.elapsed() >= SHARE_LASTS {
+            share.granted = Instant::now();
+            share.bytes = most - most / GRANTS;
         }
-        match self.failures.get(&uid) {
-            Some(&TOLD) => return Ok(false),
-            Some(bytes) if *bytes >= most => {
-                self.failures.insert(uid, TOLD);
+        if share.bytes >= most {
+            if !std::mem::replace(&mut share.is_told, true) {
                 tracing::warn!(
                     uid,
                     "very many calls of a user fail; the next ones are left out of the event log"
                 );
-                return Ok(false);
             }
-            _ => {}
+            return Ok(false);
         }
         self.append(entry)?;
         let bytes = serde_json::to_vec(entry)?.len() as u64;
-        *self.failures.entry(uid).or_default() += bytes;
+        self.failures.entry(uid).or_default().bytes += bytes;
         Ok(true)
     }
 
@@ -173,7 +187,6 @@ impl Segments {
     fn begin_segment(&mut self) -> io::Result<()> {
         self.last = open_file(&path(&self.directory, self.next))?;
         self.last_bytes = 0;
-        self.begun = Instant::now();
         self.failures.clear();
         self.firsts.push_back(self.next);
         self.drop_oldest();
