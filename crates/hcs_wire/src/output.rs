@@ -256,6 +256,7 @@ mod tests {
                 decoder.feed(part);
                 while let Some(record) = decoder.next_record().unwrap() {
                     records.push(record);
+                    assert!(records.len() <= expected.len(), "cut at {cut}");
                 }
             }
             assert_eq!(records, expected, "cut at {cut}");

@@ -536,6 +536,7 @@ mod tests {
                 decoder.feed(part);
                 while let Some(frame) = decoder.next_frame().unwrap() {
                     frames.push(frame);
+                    assert!(frames.len() <= 2, "cut at {cut}");
                 }
             }
             assert_eq!(frames.len(), 2, "cut at {cut}");
