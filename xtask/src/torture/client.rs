@@ -1,4 +1,4 @@
-//! The tormented clients: processes of their own whose threads use the service without pause and say when something is
+//! The disturbed clients: processes of their own whose threads use the service without pause and say when something is
 //! not as it was promised.
 //!
 //! They are told "pause", "go" and, by the end of their stdin, to leave. They say "round" after each piece of work,
@@ -53,7 +53,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call was refused, as calls may be while the service is tormented.
+    /// A call was refused, as calls may be while the service is disturbed.
     pub(super) fn refused(&self, what: &str, hresult: HResult) {
         let mut state = self.state();
         *state
@@ -148,7 +148,7 @@ fn work(shared: &Shared, thread: usize, seed: u64) {
     }
 }
 
-/// The client that is not tormented: a container that counts, in another service.
+/// The client that is not disturbed: a container that counts, in another service.
 ///
 /// # Errors
 /// The container cannot be made, or stops counting.

@@ -1,26 +1,26 @@
 //! `cargo xtask torture --seed N --minutes M [--threads T]`: the service under everything that may happen to it.
 //!
-//! 1. [`arena`]: a private service on a small file system, and a second one that is left alone.
-//! 2. [`crew`], [`client`], [`session`]: client processes, one of them behind a [`proxy`] that cuts its connections.
+//! 1. [`sandbox`]: a private service on a small file system, and a second one that is left alone.
+//! 2. [`workers`], [`client`], [`session`]: client processes, one of them behind a [`proxy`] that cuts its connections.
 //!    They use the service without pause and know what has to be true whatever happens.
-//! 3. [`torments`]: step by step, as the seed decides, a process is killed or stopped, or something is refused, filled
+//! 3. [`disturbances`]: step by step, as the seed decides, a process is killed or stopped, or something is refused, filled
 //!    or damaged.
 //! 4. After each step every client has to get on, none may have found anything wrong, and the container of the second
 //!    service has to have gone on counting. After some steps all clients pause, and nothing may be left on the host.
 //!
 //! `$HCS_DAEMON` names the service's program; without it, it is built.
 //!
-//! With every other seed the service keeps containers ready, which are tormented along.
+//! With every other seed the service keeps containers ready, which are disturbed along.
 //!
-//! The same seed gives the same torments in the same order; when they hit is up to the machine.
+//! The same seed gives the same disturbances in the same order; when they hit is up to the machine.
 
-mod arena;
 mod client;
-mod crew;
+mod disturbances;
 mod proxy;
 mod random;
+mod sandbox;
 mod session;
-mod torments;
+mod workers;
 
 use std::{
     fs,
@@ -33,10 +33,10 @@ use std::{
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 
-use arena::{Arena, descendants};
 use client::LIMIT;
-use crew::Member;
 use random::Random;
+use sandbox::{Sandbox, descendants};
+use workers::Worker;
 
 use crate::{
     Repository, Result,
@@ -106,21 +106,21 @@ fn torture(repository: &Repository, arguments: &Arguments) -> Result<()> {
     rustix::process::set_child_subreaper(Pid::from_raw(1))?;
     let seed = arguments.seed;
     let slots = if seed.is_multiple_of(2) { SLOTS } else { 0 };
-    let arena = Arena::new(&daemon, slots)?;
+    let sandbox = Sandbox::new(&daemon, slots)?;
     let minutes = arguments.minutes;
     println!("torture: seed {seed}, {minutes} minutes, {slots} containers kept ready");
     let mut torture = Torture {
         random: Random::new(seed),
-        crew: Vec::new(),
+        workers: Vec::new(),
         started: 0,
         step: 0,
         descriptors: None,
         slack: SLACK + slots * DESCRIPTORS_PER_SLOT,
-        arena,
+        sandbox,
     };
     let done = torture.all(arguments);
     let step = torture.step;
-    let log = torture.arena.log();
+    let log = torture.sandbox.log();
     let ended = torture.clear_away();
     done.map_err(|e| {
         format!("seed {seed}, step {step}: {e}\nthe end of the service's log:\n{log}")
@@ -146,9 +146,9 @@ fn build(repository: &Repository) -> Result<PathBuf> {
 }
 
 struct Torture {
-    arena: Arena,
+    sandbox: Sandbox,
     random: Random,
-    crew: Vec<Member>,
+    workers: Vec<Worker>,
     /// Clients started so far; each has a seed of its own.
     started: u64,
     step: u64,
@@ -162,17 +162,17 @@ impl Torture {
     fn all(&mut self, arguments: &Arguments) -> Result<()> {
         let end = Instant::now() + Duration::from_secs_f64(arguments.minutes * 60.0);
         proxy::start(
-            &self.arena.proxy(),
-            self.arena.place.endpoint.clone(),
+            &self.sandbox.proxy(),
+            self.sandbox.place.endpoint.clone(),
             arguments.seed,
         )?;
-        let control = Member::start(&self.arena.control, None, &["--count"])?;
+        let control = Worker::start(&self.sandbox.control, None, &["--count"])?;
         if !control.does_more_than(0, LIMIT) {
             return Err("the container that counts does not begin".into());
         }
         for number in 0..MEMBERS {
             let member = self.member(number, arguments)?;
-            self.crew.push(member);
+            self.workers.push(member);
         }
         while Instant::now() < end {
             self.step += 1;
@@ -180,7 +180,7 @@ impl Torture {
         }
         self.rest()?;
         let mut refused = Vec::new();
-        for member in self.crew.drain(..) {
+        for member in self.workers.drain(..) {
             refused.extend(member.leave()?);
         }
         for refusal in refused {
@@ -190,31 +190,32 @@ impl Torture {
         Ok(())
     }
 
-    fn member(&mut self, number: usize, arguments: &Arguments) -> Result<Member> {
+    fn member(&mut self, number: usize, arguments: &Arguments) -> Result<Worker> {
         self.started += 1;
         let seed = (arguments.seed << 16 | self.started).to_string();
-        let (threads, marks) = (arguments.threads.to_string(), self.arena.marks());
+        let (threads, marks) = (arguments.threads.to_string(), self.sandbox.marks());
         let marks = marks
             .to_str()
             .ok_or("the temporary directory has no proper name")?;
-        let proxy = self.arena.proxy();
+        let proxy = self.sandbox.proxy();
         let mut words = vec!["--client", marks, "--seed", &seed, "--threads", &threads];
         if number + 1 < MEMBERS {
-            return Member::start(&self.arena.place, None, &words);
+            return Worker::start(&self.sandbox.place, None, &words);
         }
         words.push("--cut");
-        Member::start(&self.arena.place, Some(&proxy), &words)
+        Worker::start(&self.sandbox.place, Some(&proxy), &words)
     }
 
-    fn one_step(&mut self, arguments: &Arguments, control: &Member) -> Result<()> {
+    fn one_step(&mut self, arguments: &Arguments, control: &Worker) -> Result<()> {
         let counted = control.rounds();
-        let (done, killed) = torments::torment(&self.arena, &mut self.crew, &mut self.random)?;
+        let (done, killed) =
+            disturbances::disturbance(&self.sandbox, &mut self.workers, &mut self.random)?;
         println!("step {}: {done}", self.step);
         if let Some(number) = killed {
-            self.crew[number] = self.member(number, arguments)?;
+            self.workers[number] = self.member(number, arguments)?;
         }
-        let rounds: Vec<_> = self.crew.iter().map(Member::rounds).collect();
-        for (member, rounds) in self.crew.iter().zip(rounds) {
+        let rounds: Vec<_> = self.workers.iter().map(Worker::rounds).collect();
+        for (member, rounds) in self.workers.iter().zip(rounds) {
             let got_on = member.does_more_than(rounds, LIMIT);
             check(&member.wrong())?;
             if !got_on {
@@ -233,10 +234,10 @@ impl Torture {
 
     /// All clients pause; then nothing may be left on the host.
     fn rest(&mut self) -> Result<()> {
-        for member in &mut self.crew {
+        for member in &mut self.workers {
             member.pause()?;
         }
-        for member in &self.crew {
+        for member in &self.workers {
             let idle = member.is_idle(LIMIT * 2);
             check(&member.wrong())?;
             if !idle {
@@ -254,7 +255,7 @@ impl Torture {
             }
             thread::sleep(Duration::from_millis(50));
         }
-        for member in &mut self.crew {
+        for member in &mut self.workers {
             member.go()?;
         }
         Ok(())
@@ -262,13 +263,13 @@ impl Torture {
 
     /// Processes, descriptors and things on the host that no client and no service accounts for.
     fn left(&mut self) -> Result<Vec<String>> {
-        let mut left = self.arena.leftovers()?;
-        let services = [self.arena.place.service(), self.arena.control.service()]
+        let mut left = self.sandbox.leftovers()?;
+        let services = [self.sandbox.place.service(), self.sandbox.control.service()]
             .map(|pid| pid.map(|pid| pid.as_raw_nonzero().get()));
-        let controls = self.arena.control.systems();
-        let ready = self.arena.place.ready();
+        let controls = self.sandbox.control.systems();
+        let ready = self.sandbox.place.ready();
         let members: Vec<_> = self
-            .crew
+            .workers
             .iter()
             .map(|member| member.pid().as_raw_nonzero().get())
             .collect();
@@ -287,7 +288,7 @@ impl Torture {
             // A launcher is its service's child; the other service has an agent and what that runs.
             let helper = parent(*pid).is_some_and(|parent| services.contains(&Some(parent)));
             let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-            let control = groups.contains(&self.arena.control.cgroup);
+            let control = groups.contains(&self.sandbox.control.cgroup);
             let slot = ready
                 .iter()
                 .filter_map(|id| id.to_str())
@@ -310,12 +311,12 @@ impl Torture {
         Ok(left)
     }
 
-    /// Ends whatever is still there, and removes the arena.
+    /// Ends whatever is still there, and removes the sandbox.
     fn clear_away(mut self) -> Result<()> {
-        for member in &mut self.crew {
+        for member in &mut self.workers {
             member.kill()?;
         }
-        let places = [&self.arena.place, &self.arena.control];
+        let places = [&self.sandbox.place, &self.sandbox.control];
         let limit = Instant::now() + CLEAN;
         // Services leave by themselves when no client needs them.
         while !descendants().is_empty() && Instant::now() < limit {
@@ -329,7 +330,7 @@ impl Torture {
             }
         }
         let things: Vec<_> = places.iter().flat_map(|place| place.leftovers()).collect();
-        self.arena.remove()?;
+        self.sandbox.remove()?;
         if left.is_empty() && things.is_empty() {
             return Ok(());
         }

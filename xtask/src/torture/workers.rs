@@ -11,7 +11,7 @@ use std::{
 
 use rustix::process::Pid;
 
-use super::arena::Place;
+use super::sandbox::Place;
 use crate::Result;
 
 /// What a member has said.
@@ -24,12 +24,12 @@ struct Said {
 }
 
 #[derive(Debug, Default)]
-struct Ear {
+struct Listener {
     said: Mutex<Said>,
     changed: Condvar,
 }
 
-impl Ear {
+impl Listener {
     fn said(&self) -> MutexGuard<'_, Said> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,13 +57,13 @@ impl Ear {
 
 /// One client process.
 #[derive(Debug)]
-pub(super) struct Member {
+pub(super) struct Worker {
     child: Child,
     stdin: Option<ChildStdin>,
-    ear: Arc<Ear>,
+    ear: Arc<Listener>,
 }
 
-impl Member {
+impl Worker {
     /// Starts one of this program, with `arguments` behind `torture`.
     ///
     /// # Errors
@@ -92,7 +92,7 @@ impl Member {
             .stdout
             .take()
             .ok_or("a client came without its stdout")?;
-        let ear = Arc::new(Ear::default());
+        let ear = Arc::new(Listener::default());
         let hearing = Arc::clone(&ear);
         thread::spawn(move || {
             BufReader::new(stdout)
@@ -114,7 +114,7 @@ impl Member {
         Ok(())
     }
 
-    /// Has its threads end what they have and wait; [`Member::is_idle`] tells when they do.
+    /// Has its threads end what they have and wait; [`Worker::is_idle`] tells when they do.
     ///
     /// # Errors
     /// It is gone.

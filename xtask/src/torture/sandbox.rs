@@ -2,9 +2,9 @@
 //! of its own, and a second service that is left alone.
 //!
 //! ```text
-//!   <arena>/small/      a tmpfs of a few MiB, to be filled: hcs.sock, hcs.d
-//!   <arena>/marks/      a file named after each system that was deliberately harmed
-//!   <arena>/control/    the second service
+//!   <sandbox>/small/      a tmpfs of a few MiB, to be filled: hcs.sock, hcs.d
+//!   <sandbox>/marks/      a file named after each system that was deliberately harmed
+//!   <sandbox>/control/    the second service
 //! ```
 
 use std::{
@@ -115,16 +115,16 @@ impl Place {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Arena {
+pub(super) struct Sandbox {
     root: PathBuf,
-    /// The service that is tormented.
+    /// The service that is disturbed.
     pub(super) place: Place,
     /// The one that is not.
     pub(super) control: Place,
 }
 
-impl Arena {
-    /// Makes it. The service that is tormented keeps so many containers ready.
+impl Sandbox {
+    /// Makes it. The service that is disturbed keeps so many containers ready.
     ///
     /// # Errors
     /// What the host refused; it takes root.

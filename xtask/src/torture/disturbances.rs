@@ -11,10 +11,10 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
-use super::{arena::Arena, crew::Member, random::Random};
+use super::{random::Random, sandbox::Sandbox, workers::Worker};
 use crate::Result;
 
-/// The victim of a torment.
+/// The victim of a disturbance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Service,
@@ -32,7 +32,7 @@ const VICTIMS: [Victim; 4] = [
 
 /// What is done in one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Torment {
+enum Disturbance {
     /// SIGKILL.
     Kill(Victim),
     /// SIGSTOP, and SIGCONT some milliseconds later.
@@ -53,21 +53,21 @@ enum Torment {
     Leave(u64),
 }
 
-/// The next torment.
-fn choose(random: &mut Random) -> Torment {
+/// The next disturbance.
+fn choose(random: &mut Random) -> Disturbance {
     let victim = VICTIMS[random.below(VICTIMS.len())];
     let time = 50 + random.next() % 1500;
     match random.below(12) {
-        0 | 1 => Torment::Kill(Victim::Service),
-        2 | 3 => Torment::Kill(victim),
-        4 => Torment::Stop(victim, time),
-        5 => Torment::FillDisk(time),
-        6 => Torment::RefuseDescriptors(random.next() % 6, time),
-        7 => Torment::RefuseMemory(time),
-        8 => Torment::RefuseClones(time),
-        9 => Torment::DamageState,
-        10 => Torment::DamageJournal,
-        _ => Torment::Leave(time),
+        0 | 1 => Disturbance::Kill(Victim::Service),
+        2 | 3 => Disturbance::Kill(victim),
+        4 => Disturbance::Stop(victim, time),
+        5 => Disturbance::FillDisk(time),
+        6 => Disturbance::RefuseDescriptors(random.next() % 6, time),
+        7 => Disturbance::RefuseMemory(time),
+        8 => Disturbance::RefuseClones(time),
+        9 => Disturbance::DamageState,
+        10 => Disturbance::DamageJournal,
+        _ => Disturbance::Leave(time),
     }
 }
 
@@ -75,55 +75,57 @@ fn choose(random: &mut Random) -> Torment {
 ///
 /// # Errors
 /// The host refused what the harness itself needs.
-pub(super) fn torment(
-    arena: &Arena,
-    crew: &mut [Member],
+pub(super) fn disturbance(
+    sandbox: &Sandbox,
+    workers: &mut [Worker],
     random: &mut Random,
 ) -> Result<(String, Option<usize>)> {
-    let torment = choose(random);
+    let disturbance = choose(random);
     // Drawn whether it is needed or not, so that what follows does not depend on what is there.
     let (one, two) = (random.next(), random.next());
     let mut own = Random::new(one ^ two.rotate_left(32));
     let mut killed = None;
     // Clients start it when it is not there.
     for _ in 0..100 {
-        if arena.place.service().is_some() {
+        if sandbox.place.service().is_some() {
             break;
         }
         pause(20);
     }
-    let done = match torment {
-        Torment::Kill(Victim::Client) => {
-            let member = own.below(crew.len());
-            crew[member].kill()?;
+    let done = match disturbance {
+        Disturbance::Kill(Victim::Client) => {
+            let member = own.below(workers.len());
+            workers[member].kill()?;
             killed = Some(member);
             true
         }
-        Torment::Kill(victim) => find(arena, crew, victim, &mut own)?
+        Disturbance::Kill(victim) => find(sandbox, workers, victim, &mut own)?
             .is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok()),
-        Torment::Stop(victim, time) => match find(arena, crew, victim, &mut own)? {
+        Disturbance::Stop(victim, time) => match find(sandbox, workers, victim, &mut own)? {
             Some(pid) => stop(pid, || pause(time)),
             None => false,
         },
-        Torment::FillDisk(time) => fill(&arena.small().join("filler"), time)?,
-        Torment::RefuseDescriptors(more, time) => limited(arena, Resource::Nofile, time, |pid| {
-            Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64 + more)
-        }),
-        Torment::RefuseMemory(time) => limited(arena, Resource::As, time, |pid| {
+        Disturbance::FillDisk(time) => fill(&sandbox.small().join("filler"), time)?,
+        Disturbance::RefuseDescriptors(more, time) => {
+            limited(sandbox, Resource::Nofile, time, |pid| {
+                Some(fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count() as u64 + more)
+            })
+        }
+        Disturbance::RefuseMemory(time) => limited(sandbox, Resource::As, time, |pid| {
             let pages = fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
             let pages: u64 = pages.split(' ').next()?.parse().ok()?;
             Some(pages * 4096 + (256 << 10))
         }),
-        Torment::RefuseClones(time) => refuse_clones(arena, time)?,
-        Torment::DamageState => damage(arena, "state.json", &mut own)?,
-        Torment::DamageJournal => damage(arena, "processes.jsonl", &mut own)?,
-        Torment::Leave(time) => {
+        Disturbance::RefuseClones(time) => refuse_clones(sandbox, time)?,
+        Disturbance::DamageState => damage(sandbox, "state.json", &mut own)?,
+        Disturbance::DamageJournal => damage(sandbox, "processes.jsonl", &mut own)?,
+        Disturbance::Leave(time) => {
             pause(time);
             true
         }
     };
     let missed = if done { "" } else { " (nothing there)" };
-    Ok((format!("{torment:?}{missed}"), killed))
+    Ok((format!("{disturbance:?}{missed}"), killed))
 }
 
 fn pause(milliseconds: u64) {
@@ -131,21 +133,21 @@ fn pause(milliseconds: u64) {
 }
 
 fn find(
-    arena: &Arena,
-    crew: &[Member],
+    sandbox: &Sandbox,
+    workers: &[Worker],
     victim: Victim,
     random: &mut Random,
 ) -> Result<Option<Pid>> {
     Ok(match victim {
-        Victim::Service => arena.place.service(),
-        Victim::Launcher => arena.place.service().and_then(launcher),
-        Victim::Client => random.one_of(crew).map(Member::pid),
+        Victim::Service => sandbox.place.service(),
+        Victim::Launcher => sandbox.place.service().and_then(launcher),
+        Victim::Client => random.one_of(workers).map(Worker::pid),
         Victim::Agent => {
-            let systems = arena.place.systems();
+            let systems = sandbox.place.systems();
             let Some(system) = random.one_of(&systems) else {
                 return Ok(None);
             };
-            arena.mark(system)?;
+            sandbox.mark(system)?;
             agent(system)
         }
     })
@@ -205,12 +207,12 @@ fn fill(path: &Path, time: u64) -> Result<bool> {
 
 /// Lowers a limit of the service for a while.
 fn limited(
-    arena: &Arena,
+    sandbox: &Sandbox,
     resource: Resource,
     time: u64,
     limit: impl FnOnce(i32) -> Option<u64>,
 ) -> bool {
-    let Some(pid) = arena.place.service() else {
+    let Some(pid) = sandbox.place.service() else {
         return false;
     };
     let Some(limit) = limit(pid.as_raw_nonzero().get()) else {
@@ -234,12 +236,12 @@ fn limited(
 }
 
 /// Puts the service and its launcher into a cgroup that is full.
-fn refuse_clones(arena: &Arena, time: u64) -> Result<bool> {
+fn refuse_clones(sandbox: &Sandbox, time: u64) -> Result<bool> {
     let pids = PathBuf::from("/sys/fs/cgroup/pids");
-    let Some(service) = arena.place.service().filter(|_| pids.is_dir()) else {
+    let Some(service) = sandbox.place.service().filter(|_| pids.is_dir()) else {
         return Ok(false);
     };
-    let full = pids.join(format!("{}-full", arena.place.cgroup));
+    let full = pids.join(format!("{}-full", sandbox.place.cgroup));
     fs::create_dir(&full)?;
     let members = [Some(service), launcher(service)].into_iter().flatten();
     // Each with where it belongs.
@@ -282,32 +284,32 @@ fn pids_group(pid: Pid) -> Option<String> {
 }
 
 /// Damages a file of some system: with the service stopped, so that it is not written again, and then killed.
-fn damage(arena: &Arena, name: &str, random: &mut Random) -> Result<bool> {
-    let Some(service) = arena.place.service() else {
+fn damage(sandbox: &Sandbox, name: &str, random: &mut Random) -> Result<bool> {
+    let Some(service) = sandbox.place.service() else {
         return Ok(false);
     };
     let mut done = false;
     let mut failed = None;
     stop(service, || {
-        let systems = arena.place.systems();
+        let systems = sandbox.place.systems();
         if let Some(system) = random.one_of(&systems) {
-            let damaged = damage_file(arena, system, name, random);
+            let damaged = damage_file(sandbox, system, name, random);
             done = *damaged.as_ref().unwrap_or(&false);
             failed = damaged.err();
         }
-        // Another torment may have killed it.
+        // Another disturbance may have killed it.
         let _killed = kill_process(service, Signal::KILL);
     });
     failed.map_or(Ok(done), Err)
 }
 
-fn damage_file(arena: &Arena, system: &Path, name: &str, random: &mut Random) -> Result<bool> {
+fn damage_file(sandbox: &Sandbox, system: &Path, name: &str, random: &mut Random) -> Result<bool> {
     let path = system.join(name);
     let Ok(bytes) = fs::read(&path) else {
         return Ok(false);
     };
     if name == "state.json" {
-        arena.mark(system)?;
+        sandbox.mark(system)?;
     }
     let at = random.below(bytes.len() + 1);
     if random.below(2) == 0 {
