@@ -8,11 +8,11 @@
 use std::collections::VecDeque;
 
 /// The most receipts that wait for their message; a host that keeps its side never comes near.
-pub(crate) const MAX_PARCELS: usize = 64;
+pub(crate) const MAX_BATCHES: usize = 64;
 
 /// What came with the bytes `start..end` of the stream.
 #[derive(Debug)]
-struct Parcel<T> {
+struct DescriptorBatch<T> {
     start: u64,
     end: u64,
     content: Vec<T>,
@@ -20,11 +20,11 @@ struct Parcel<T> {
 
 /// Descriptors whose message has not been taken yet.
 #[derive(Debug)]
-pub(crate) struct Parcels<T> {
-    waiting: VecDeque<Parcel<T>>,
+pub(crate) struct DescriptorQueue<T> {
+    waiting: VecDeque<DescriptorBatch<T>>,
 }
 
-impl<T> Parcels<T> {
+impl<T> DescriptorQueue<T> {
     /// None yet.
     pub(crate) const fn new() -> Self {
         Self {
@@ -34,10 +34,10 @@ impl<T> Parcels<T> {
 
     /// Adds what came with the bytes `start..end`; `false` when too many wait already.
     pub(crate) fn add(&mut self, start: u64, end: u64, content: Vec<T>) -> bool {
-        if self.waiting.len() >= MAX_PARCELS {
+        if self.waiting.len() >= MAX_BATCHES {
             return false;
         }
-        self.waiting.push_back(Parcel {
+        self.waiting.push_back(DescriptorBatch {
             start,
             end,
             content,
@@ -54,8 +54,8 @@ impl<T> Parcels<T> {
                 continue;
             }
             if front.start <= start && front.end <= end {
-                let parcel = self.waiting.pop_front();
-                return parcel.map_or_else(Vec::new, |parcel| parcel.content);
+                let batch = self.waiting.pop_front();
+                return batch.map_or_else(Vec::new, |batch| batch.content);
             }
             break;
         }
@@ -71,22 +71,22 @@ mod tests {
 
     #[test]
     fn what_belongs_to_no_message_is_dropped() {
-        let mut parcels = Parcels::new();
-        assert!(parcels.add(0, 10, vec!["first"]));
-        assert!(parcels.add(10, 20, vec!["in the middle"]));
-        assert!(parcels.add(20, 45, vec!["second"]));
-        assert_eq!(parcels.take(0, 30), ["first"]);
-        assert_eq!(parcels.take(30, 45), ["second"]);
-        assert!(parcels.waiting.is_empty());
+        let mut batches = DescriptorQueue::new();
+        assert!(batches.add(0, 10, vec!["first"]));
+        assert!(batches.add(10, 20, vec!["in the middle"]));
+        assert!(batches.add(20, 45, vec!["second"]));
+        assert_eq!(batches.take(0, 30), ["first"]);
+        assert_eq!(batches.take(30, 45), ["second"]);
+        assert!(batches.waiting.is_empty());
     }
 
     #[test]
-    fn waiting_parcels_are_bounded() {
-        let mut parcels = Parcels::new();
-        for _ in 0..MAX_PARCELS {
-            assert!(parcels.add(0, 1, vec![()]));
+    fn waiting_batches_are_bounded() {
+        let mut batches = DescriptorQueue::new();
+        for _ in 0..MAX_BATCHES {
+            assert!(batches.add(0, 1, vec![()]));
         }
-        assert!(!parcels.add(0, 1, vec![()]));
+        assert!(!batches.add(0, 1, vec![()]));
     }
 
     proptest! {
@@ -102,7 +102,7 @@ mod tests {
                 begins.push((total, total + size, carries.then_some(index)));
                 total += size;
             }
-            let mut parcels = Parcels::new();
+            let mut batches = DescriptorQueue::new();
             let mut received = 0;
             let mut taken = 0;
             let mut cuts = cuts.iter().cycle();
@@ -113,11 +113,11 @@ mod tests {
                 let carrier = begins.iter().find(|(s, _, d)| *s >= start && *s < end && d.is_some());
                 if let Some((_, carrier_end, Some(index))) = carrier {
                     end = end.min(*carrier_end);
-                    prop_assert!(parcels.add(start, end, vec![*index]));
+                    prop_assert!(batches.add(start, end, vec![*index]));
                 }
                 received = end;
                 while let Some((s, e, expected)) = begins.get(taken).filter(|(_, e, _)| *e <= received) {
-                    prop_assert_eq!(parcels.take(*s, *e), expected.iter().copied().collect::<Vec<_>>());
+                    prop_assert_eq!(batches.take(*s, *e), expected.iter().copied().collect::<Vec<_>>());
                     taken += 1;
                 }
             }

@@ -3,7 +3,7 @@
 //! [`run`] is entered by a call, in a process made by `clone3` that has its root file system already and no further
 //! threads; it returns when the system has been shut down. The host speaks the guest bridge (`hcs_wire::guest`) to it.
 //!
-//! 1. `agent`: the event loop. `stream` and `parcels`: requests in, answers out. [`link`]: where streams come from.
+//! 1. `agent`: the event loop. `stream` and `descriptors`: requests in, answers out. [`link`]: where streams come from.
 //! 2. `requests`: one file per kind of request.
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it. `archive`: the program for files.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call.
@@ -33,6 +33,7 @@ mod archive;
 mod calls;
 mod command;
 mod console;
+mod descriptors;
 mod detached;
 mod exits;
 mod facts;
@@ -44,7 +45,6 @@ pub mod link;
 pub mod machine;
 mod names;
 mod own;
-mod parcels;
 mod proc_files;
 mod reaper;
 mod relay;

@@ -15,7 +15,7 @@ use hcs_wire::{
 };
 use rustix::{event::epoll::EventFlags, io::Errno};
 
-use crate::parcels::{MAX_PARCELS, Parcels};
+use crate::descriptors::{DescriptorQueue, MAX_BATCHES};
 
 /// Unsent bytes above which no request is taken.
 const HIGH_WATER: usize = 256 << 10;
@@ -35,7 +35,7 @@ pub(crate) enum StreamEnd {
     #[error("the host sent what is no message")]
     Malformed(#[from] WireError),
     /// More descriptors than messages.
-    #[error("descriptors came {MAX_PARCELS} times with no message of their own")]
+    #[error("descriptors came {MAX_BATCHES} times with no message of their own")]
     Descriptors,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Stream {
     socket: OwnedFd,
     decoder: Decoder,
     received: u64,
-    parcels: Parcels<OwnedFd>,
+    batches: DescriptorQueue<OwnedFd>,
     /// Whether the decoder was found to have no whole request left.
     drained: bool,
     output: Vec<u8>,
@@ -73,7 +73,7 @@ impl Stream {
             socket,
             decoder: Decoder::with_limit(MAX_REQUEST_BYTES),
             received: 0,
-            parcels: Parcels::new(),
+            batches: DescriptorQueue::new(),
             drained: true,
             output: Vec::new(),
             sent: 0,
@@ -96,7 +96,7 @@ impl Stream {
         let start = self.received;
         self.received += count as u64;
         let carried: Vec<OwnedFd> = descriptors.into();
-        if !carried.is_empty() && !self.parcels.add(start, self.received, carried) {
+        if !carried.is_empty() && !self.batches.add(start, self.received, carried) {
             return Err(StreamEnd::Descriptors);
         }
         self.decoder.feed(&scratch[..count]);
@@ -111,7 +111,7 @@ impl Stream {
             self.drained = true;
             return Ok(None);
         };
-        let descriptors = self.parcels.take(start, self.decoder.position());
+        let descriptors = self.batches.take(start, self.decoder.position());
         Ok(Some((frame, descriptors)))
     }
 
