@@ -509,11 +509,9 @@ pub trait Machine: fmt::Debug + Send + Sync {
         ProcessRefusals::default()
     }
 
-    /// Whether it has a user namespace of its own, whatever asked for that: its document, the configuration or the
-    /// host. Its overlays keep their marks in attributes of users then. Does not block.
-    fn has_user_namespace(&self) -> bool {
-        false
-    }
+    /// Says in the document that the system was made from, as it is shown to clients, what the configuration or the host
+    /// has decided for it. Does not block.
+    fn complete_document(&self, _document: &mut serde_json::Value) {}
 
     /// Does the host's part of a modification; the guest's part is sent to its agent afterwards.
     ///

@@ -3,9 +3,9 @@
 pub(crate) mod agent_socket;
 mod boot;
 mod clock;
-pub(crate) mod errand;
 mod figures;
 mod held_up;
+pub(crate) mod job;
 mod kept_files;
 pub(crate) mod modify;
 
@@ -55,7 +55,7 @@ pub(crate) struct ContainerMachine {
     pub(crate) id: String,
     /// The user who asked for it.
     pub(crate) user: u32,
-    /// Runs errands.
+    /// Runs jobs.
     pub(crate) launcher: Arc<Launcher>,
     /// What it must not see of the host.
     pub(crate) own_places: Arc<OwnPlaces>,
@@ -273,7 +273,7 @@ impl Machine for ContainerMachine {
         let groups = removed.inspect(|()| done("removed the control groups"));
         let scratch = self.record.scratch.as_deref();
         let scratch = scratch.map_or(Ok(()), |path| {
-            errand::remove_scratch((&self.launcher, self.user), path)
+            job::remove_scratch((&self.launcher, self.user), path)
                 .inspect(|()| done("removed the scratch"))
         });
         groups
@@ -313,8 +313,13 @@ impl Machine for ContainerMachine {
         self.record.groups.process_refusals()
     }
 
-    fn has_user_namespace(&self) -> bool {
-        self.record.user_namespace.is_some()
+    /// A user namespace decides which marks the overlay of the container has.
+    fn complete_document(&self, document: &mut serde_json::Value) {
+        let container = document.get_mut("Container");
+        let container = container.and_then(serde_json::Value::as_object_mut);
+        if let Some(container) = container.filter(|_| self.record.user_namespace.is_some()) {
+            container.insert("UserNamespace".to_owned(), true.into());
+        }
     }
 
     fn modify(&self, change: &HostChange) -> Result<(), Failure> {

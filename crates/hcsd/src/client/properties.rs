@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_engine::engine::Machine;
 use hcs_lifecycle::system::State;
 use hcs_schema::{
     Failure, HResult,
@@ -222,8 +223,8 @@ async fn property(
         SystemPropertyType::Document => {
             let text = system.document().to_owned();
             asking.count(text.len());
-            let has_user_namespace = system.machine.has_user_namespace();
-            let read = blocking(move || document(&text, has_user_namespace));
+            let machine = Arc::clone(&system.machine);
+            let read = blocking(move || document(&text, &*machine));
             properties.document = Some(read.await?);
         }
         SystemPropertyType::ConsoleImage => {
@@ -239,17 +240,13 @@ async fn property(
     Ok(properties)
 }
 
-/// The document that the system was made from. A user namespace is said in it where the configuration or the host has
-/// decided that there is one: it decides which marks the overlay of the container has.
-fn document(text: &str, has_user_namespace: bool) -> Result<Value, Failure> {
+/// The document that the system was made from, completed by its engine.
+fn document(text: &str, machine: &dyn Machine) -> Result<Value, Failure> {
     let mut document: Value = serde_json::from_str(text).map_err(|e| {
         let message = "the document of the system cannot be read";
         Failure::new(HResult::E_UNEXPECTED, message).because(&e)
     })?;
-    let container = document.get_mut("Container").and_then(Value::as_object_mut);
-    if let Some(container) = container.filter(|_| has_user_namespace) {
-        container.insert("UserNamespace".to_owned(), Value::Bool(true));
-    }
+    machine.complete_document(&mut document);
     Ok(document)
 }
 
