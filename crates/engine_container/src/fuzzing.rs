@@ -22,7 +22,7 @@ use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socke
 use crate::{
     cgroup::{detect::Hierarchies, statistics},
     channel,
-    child::errand::Errand,
+    child::job::ChildJob,
     launcher::protocol,
     machine::modify,
     record::{Record, parse_start_time},
@@ -59,13 +59,13 @@ pub fn report(bytes: &[u8]) {
 
 /// What the service tells a child to do.
 pub fn instructions(bytes: &[u8]) {
-    for errand in [false, true] {
+    for job in [false, true] {
         let (service, child) = pair(SocketType::STREAM);
         let sent = &bytes[..bytes.len().min(64 << 10)];
         let _all = hcs_wire::socket::send_all(&service, sent, &[descriptor().as_fd()]);
         drop(service);
-        if errand {
-            let _errand = channel::receive::<Errand>(child.as_fd());
+        if job {
+            let _job = channel::receive::<ChildJob>(child.as_fd());
         } else {
             let _spec = channel::receive::<LaunchSpec>(child.as_fd());
         }

@@ -26,7 +26,7 @@ use crate::{
 
 /// What to do. The pidfd of the container's pid 1 comes with it, and its user namespace if it has one.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) enum Errand {
+pub(crate) enum ChildJob {
     /// Show something of the host in the container.
     Map(MappedSpec),
     /// Take it away again.
@@ -46,9 +46,9 @@ pub(crate) fn run(channel: &OwnedFd) -> i32 {
 fn work(channel: &OwnedFd) -> Result<(), StepError> {
     super::leave_launcher()?;
     rustix::thread::set_no_new_privs(true).step("setting no_new_privs")?;
-    let (errand, descriptors) = channel::receive(channel.as_fd())?;
-    match errand {
-        Errand::Map(spec) => {
+    let (job, descriptors) = channel::receive(channel.as_fd())?;
+    match job {
+        ChildJob::Map(spec) => {
             let inside = Inside::of(descriptors)?;
             let taken = mapped::take(&spec)?;
             if let Some(namespace) = &inside.namespace {
@@ -58,12 +58,12 @@ fn work(channel: &OwnedFd) -> Result<(), StepError> {
             done("took what is to be mapped");
             mapped::put(&taken, inside.enter()?.as_fd())
         }
-        Errand::Unmap(spec) => {
+        ChildJob::Unmap(spec) => {
             let inside = Inside::of(descriptors)?;
             let own_descriptors = directory("/proc/self/fd")?;
             mapped::undo(&spec, inside.enter()?.as_fd(), own_descriptors.as_fd())
         }
-        Errand::Remove(directory) => {
+        ChildJob::Remove(directory) => {
             identity::become_root(false)?;
             scratch::undo(&directory)
         }

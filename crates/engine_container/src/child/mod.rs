@@ -7,7 +7,7 @@
 //!
 //! A failed step ends it: everything it made lives in its own namespaces and goes with it, so nothing is undone here.
 
-pub(crate) mod errand;
+pub(crate) mod job;
 
 use std::os::fd::{AsFd, OwnedFd};
 

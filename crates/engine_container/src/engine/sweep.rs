@@ -9,7 +9,7 @@ use crate::{
     config::EngineConfig,
     failure::StepError,
     launcher::{Launcher, SERVICE},
-    machine::errand,
+    machine::job,
 };
 
 /// Clears every container's groups and scratch below the configured roots whose runtime id is not in `keep`. What is
@@ -32,7 +32,7 @@ pub(super) fn sweep(
     let mut failure: Option<Failure> = None;
     for name in names {
         let groups = ControlGroups::named(hierarchies, root, &name).clear();
-        let scratch = errand::remove_scratch((launcher, SERVICE), &config.scratch_root.join(&name));
+        let scratch = job::remove_scratch((launcher, SERVICE), &config.scratch_root.join(&name));
         for error in [groups, scratch].into_iter().filter_map(Result::err) {
             note(&mut failure, error);
         }

@@ -53,7 +53,7 @@ pub(crate) enum Child<Fd> {
         tasks: Vec<Fd>,
     },
     /// A short-lived helper in the service's own namespaces.
-    Errand {
+    Job {
         /// But for a user namespace, which the service then has to map ids into.
         new_user: bool,
     },
@@ -67,7 +67,7 @@ impl Child<BorrowedFd<'_>> {
         socket: BorrowedFd<'_>,
     ) -> Result<(), StepError> {
         let mut flags = match self {
-            Child::Errand { new_user: true } => NEW_USER,
+            Child::Job { new_user: true } => NEW_USER,
             _ => 0,
         };
         let mut owned_by = 0;
@@ -117,7 +117,7 @@ pub(crate) fn receive_request(socket: BorrowedFd<'_>) -> Result<Option<LauncherR
     let channel = next()?;
     if flags & CONTAINER == 0 {
         let new_user = flags & NEW_USER != 0;
-        let child = Child::Errand { new_user };
+        let child = Child::Job { new_user };
         return Ok(Some(LauncherRequest { channel, child }));
     }
     let child = Child::Container {

@@ -90,7 +90,7 @@ fn prepare() -> Result<Vec<libc::sock_filter>, StepError> {
 
 fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
     match child {
-        Child::Errand { new_user } => {
+        Child::Job { new_user } => {
             let user = if *new_user { libc::CLONE_NEWUSER } else { 0 };
             clone::clone_into(user, None)
         }
@@ -141,7 +141,7 @@ fn as_user(owner: u32, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
 fn run_child(request: LauncherRequest, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
-        Child::Errand { .. } => child::errand::run(&request.channel),
+        Child::Job { .. } => child::job::run(&request.channel),
         Child::Container {
             tasks,
             new_network,

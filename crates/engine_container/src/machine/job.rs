@@ -13,7 +13,7 @@ use rustix::{
 
 use crate::{
     channel,
-    child::errand::Errand,
+    child::job::ChildJob,
     failure::StepError,
     launcher::{
         Launcher,
@@ -24,7 +24,7 @@ use crate::{
     user_namespace::{self, Mapping},
 };
 
-/// An errand is a handful of system calls; the limit only ends a hang (a mapped directory on a dead server).
+/// A job is a handful of system calls; the limit only ends a hang (a mapped directory on a dead server).
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Removes a scratch. What an ordinary user's container wrote as another user than its root, only such a user can
@@ -41,17 +41,17 @@ pub(crate) fn remove_scratch(
             if matches!(error.errno, Errno::PERM | Errno::ACCESS)
                 && Privilege::own() == Privilege::User =>
         {
-            let (ours, child) = launcher.launch(&Child::Errand { new_user: true }, user)?;
+            let (ours, child) = launcher.launch(&Child::Job { new_user: true }, user)?;
             let found = user_namespace::Child::find(child.pid, child.pidfd.as_fd())?;
             found.map(&Mapping::of_user())?;
-            let errand = Errand::Remove(directory.to_owned());
-            wait(&ours, &child, &errand, &[])
+            let job = ChildJob::Remove(directory.to_owned());
+            wait(&ours, &child, &job, &[])
         }
         answer => answer,
     }
 }
 
-/// Has `errand` done for a user in the container whose pid 1 is `container`, and waits for it. `namespace` is its user
+/// Has `job` done for a user in the container whose pid 1 is `container`, and waits for it. `namespace` is its user
 /// namespace, if it has one.
 ///
 /// # Errors
@@ -60,22 +60,22 @@ pub(super) fn run(
     (launcher, user): (&Launcher, u32),
     container: BorrowedFd<'_>,
     namespace: Option<BorrowedFd<'_>>,
-    errand: &Errand,
+    job: &ChildJob,
 ) -> Result<(), StepError> {
-    let (ours, child) = launcher.launch(&Child::Errand { new_user: false }, user)?;
+    let (ours, child) = launcher.launch(&Child::Job { new_user: false }, user)?;
     let mut descriptors = vec![container];
     descriptors.extend(namespace);
-    wait(&ours, &child, errand, &descriptors)
+    wait(&ours, &child, job, &descriptors)
 }
 
 /// Tells a helper what to do and waits for it.
 fn wait(
     ours: &OwnedFd,
     child: &LauncherAnswer,
-    errand: &Errand,
+    job: &ChildJob,
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), StepError> {
-    let report = channel::instruct(ours.as_fd(), errand, descriptors)
+    let report = channel::instruct(ours.as_fd(), job, descriptors)
         .and_then(|()| channel::read_report(ours, LIMIT));
     match report {
         Ok(Some(report)) => report.heard(),

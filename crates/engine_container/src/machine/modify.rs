@@ -9,10 +9,10 @@ use hcs_schema::{
     documents::{ContainerMemory, ContainerProcessor},
 };
 
-use super::{ContainerMachine, errand};
+use super::{ContainerMachine, job};
 use crate::{
     cgroup::limits::{self, CpuLimits},
-    child::errand::Errand,
+    child::job::ChildJob,
     failure::StepError,
     parts::{mapped, sharing},
     plan,
@@ -25,7 +25,7 @@ use crate::{
 pub(crate) enum Change {
     Memory(u64),
     Cpu(CpuLimits),
-    Mounts(Errand),
+    Mounts(ChildJob),
 }
 
 /// Applies a change.
@@ -40,27 +40,26 @@ pub(super) fn apply(machine: &ContainerMachine, change: &HostChange) -> Result<(
             .limit_memory(Some(bytes))
             .map_err(in_settings),
         Change::Cpu(cpu) => machine.record.groups.limit_cpu(cpu).map_err(in_settings),
-        Change::Mounts(errand) => {
+        Change::Mounts(job) => {
             let message = "a service that runs as an ordinary user cannot map anything into a container that runs, or \
                            take it away; name it in the document of the container";
             if machine.is_of_user() {
                 return Err(refuse(RESOURCE_PATH, message.to_owned()));
             }
-            if let Errand::Map(spec) = &errand {
+            if let ChildJob::Map(spec) = &job {
                 check_sharing(machine, spec)?;
             }
-            run(machine, &covering(machine, errand)?)
-                .map_err(|error| machine.fail("changed", error))
+            run(machine, &covering(machine, job)?).map_err(|error| machine.fail("changed", error))
         }
     }
 }
 
 /// Has the service's own directories covered in what is mapped.
-fn covering(machine: &ContainerMachine, mut errand: Errand) -> Result<Errand, Failure> {
-    if let Errand::Map(spec) = &mut errand {
+fn covering(machine: &ContainerMachine, mut job: ChildJob) -> Result<ChildJob, Failure> {
+    if let ChildJob::Map(spec) = &mut job {
         machine.own_places.cover_in_mapped([spec])?;
     }
-    Ok(errand)
+    Ok(job)
 }
 
 /// Makes sure that what the container makes there gives no power on the host, as for one that is named in its document.
@@ -77,19 +76,14 @@ fn check_sharing(machine: &ContainerMachine, spec: &MappedSpec) -> Result<(), Fa
     sharing::check_late(spec, record.guarded)
 }
 
-fn run(machine: &ContainerMachine, errand: &Errand) -> Result<(), StepError> {
+fn run(machine: &ContainerMachine, job: &ChildJob) -> Result<(), StepError> {
     let process = machine.process.as_fd();
     let namespace = match machine.record.user_namespace {
         Some(_) => Some(user_namespace::Child::find(machine.record.pid, process)?.namespace()?),
         None => None,
     };
     let namespace = namespace.as_ref().map(AsFd::as_fd);
-    errand::run(
-        (&machine.launcher, machine.user),
-        process,
-        namespace,
-        errand,
-    )
+    job::run((&machine.launcher, machine.user), process, namespace, job)
 }
 
 /// Reads the change. `owners`: whose files are in what is mapped where the request does not say.
@@ -97,17 +91,17 @@ pub(crate) fn read(change: &HostChange, owners: Owners) -> Result<Change, Failur
     Ok(match &change.action {
         Action::LimitContainerMemory(megabytes) => Change::Memory(memory(*megabytes)?),
         Action::LimitContainerProcessor(document) => Change::Cpu(processor(document)?),
-        Action::MapDirectory(document) => Change::Mounts(Errand::Map(mapped::check_directory(
+        Action::MapDirectory(document) => Change::Mounts(ChildJob::Map(mapped::check_directory(
             document, SETTINGS, owners,
         )?)),
-        Action::UnmapDirectory(document) => Change::Mounts(Errand::Unmap(mapped::check_directory(
-            document, SETTINGS, owners,
-        )?)),
+        Action::UnmapDirectory(document) => Change::Mounts(ChildJob::Unmap(
+            mapped::check_directory(document, SETTINGS, owners)?,
+        )),
         Action::MapPipe(document) => {
-            Change::Mounts(Errand::Map(mapped::check_pipe(document, SETTINGS)?))
+            Change::Mounts(ChildJob::Map(mapped::check_pipe(document, SETTINGS)?))
         }
         Action::UnmapPipe(document) => {
-            Change::Mounts(Errand::Unmap(mapped::check_pipe(document, SETTINGS)?))
+            Change::Mounts(ChildJob::Unmap(mapped::check_pipe(document, SETTINGS)?))
         }
         _ => return Err(CONTAINER.refuse_resource(&change.resource)),
     })

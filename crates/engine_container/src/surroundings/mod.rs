@@ -35,7 +35,7 @@ use rustix::{
 use crate::{
     cgroup::own,
     privilege::Privilege,
-    sys::{heritage, process},
+    sys::{inherited, process},
 };
 
 pub use capabilities::{give_up as give_up_capabilities, give_up_profiles};
@@ -63,10 +63,10 @@ pub fn renew(seen: &[&Path]) {
     umask(MASK);
     let _unchanged = [
         setpriority_process(None, 0),
-        heritage::ordinary_scheduling(),
-        heritage::no_io_priority(),
-        heritage::ordinary_personality(),
-        heritage::ordinary_memory_policy(),
+        inherited::ordinary_scheduling(),
+        inherited::no_io_priority(),
+        inherited::ordinary_personality(),
+        inherited::ordinary_memory_policy(),
         ordinary_timers(),
         disable_transparent_huge_pages(false),
         clear_ambient_capability_set(),
@@ -105,11 +105,11 @@ fn become_one_user() -> Result<(), Errno> {
     let root = geteuid().is_root();
     if root {
         // Where it is not allowed, a user namespace forbids it, in which no group has any power over the host.
-        let _kept = heritage::leave_groups();
+        let _kept = inherited::leave_groups();
     }
     let group = if root { 0 } else { getegid().as_raw() };
-    heritage::set_group(group).or_else(|_| heritage::set_group(getegid().as_raw()))?;
-    heritage::set_user(geteuid().as_raw())
+    inherited::set_group(group).or_else(|_| inherited::set_group(getegid().as_raw()))?;
+    inherited::set_user(geteuid().as_raw())
 }
 
 /// Why the calling process should be no service, after [`renew`]: a service that a client has started serves others as

@@ -3,7 +3,7 @@
 pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod descriptors;
-pub(crate) mod heritage;
+pub(crate) mod inherited;
 pub(crate) mod loop_device;
 pub(crate) mod loopback;
 pub(crate) mod mount;

@@ -40,8 +40,8 @@ const GREETING_LIMIT: Duration = Duration::from_secs(40);
 /// The oldest version that is supported.
 const OLDEST: Version = Version { major: 7, minor: 2 };
 
-/// How much of QEMU's last words is told, in bytes.
-const LAST_WORDS: u64 = 2048;
+/// How much of QEMU's last output is told, in bytes.
+const MOST_OUTPUT: u64 = 2048;
 
 /// QEMU, standing still before the guest's first instruction.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ pub(super) fn start(
             let why = format!("{} cannot be executed: {e}", setup.program);
             return Err(Unstarted {
                 step: "QEMU cannot be started".to_owned(),
-                causes: last_words(output).into_iter().chain([why]).collect(),
+                causes: last_output(output).into_iter().chain([why]).collect(),
             });
         }
     };
@@ -274,7 +274,7 @@ fn readable(mut file: File) -> io::Result<File> {
 fn unstarted(mut process: Child, output: OwnedFd, why: &str) -> Unstarted {
     let _ended_already = process.kill();
     let status = process.wait();
-    let mut causes: Vec<String> = last_words(output).into_iter().collect();
+    let mut causes: Vec<String> = last_output(output).into_iter().collect();
     causes.push(why.to_owned());
     if let Ok(status) = status {
         causes.push(format!("QEMU ended with {status}"));
@@ -286,10 +286,10 @@ fn unstarted(mut process: Child, output: OwnedFd, why: &str) -> Unstarted {
 }
 
 /// What a QEMU that has ended wrote to its standard error.
-fn last_words(output: OwnedFd) -> Option<String> {
+fn last_output(output: OwnedFd) -> Option<String> {
     let mut words = Vec::new();
     // The only writer is gone, so there is an end.
-    let _cut = File::from(output).take(LAST_WORDS).read_to_end(&mut words);
+    let _cut = File::from(output).take(MOST_OUTPUT).read_to_end(&mut words);
     let words = plain(&String::from_utf8_lossy(&words));
     (!words.is_empty()).then(|| format!("QEMU says: {words}"))
 }
