@@ -35,7 +35,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use self::{answered::Answered, events::Told, handles::Handles, waiting::ToSettle};
+use self::{answered::Answered, events::EventQueue, handles::Handles, waiting::ToSettle};
 use crate::{
     client::{
         calls::{self, Going, Instance, Repeat},
@@ -68,9 +68,9 @@ pub(crate) struct Pending {
     changed: Notify,
     /// Ends it when its time is over.
     limit: RefCell<Option<JoinHandle<()>>>,
-    _bytes: limits::Share,
+    _bytes: limits::QuotaShare,
     /// The pipes that came along with it.
-    pipes: RefCell<Option<(Received, limits::Share)>>,
+    pipes: RefCell<Option<(Received, limits::QuotaShare)>>,
     /// An earlier connection may have brought it.
     pub(crate) repeat: Option<Repeat>,
     /// It does something, and is not to do it twice.
@@ -176,7 +176,7 @@ pub(crate) struct Connection {
     untaken: RefCell<Vec<Answered>>,
     /// Calls that waited for handles.
     to_settle: ToSettle,
-    told: Told,
+    told: EventQueue,
     greeted: Cell<bool>,
     /// Why it may not be served now.
     refused: Option<Failure>,
@@ -218,7 +218,7 @@ impl Connection {
             in_time: Cell::new(false),
             untaken: RefCell::default(),
             to_settle: ToSettle::default(),
-            told: Told::default(),
+            told: EventQueue::default(),
             greeted: Cell::new(false),
             refused,
             is_flood: Cell::new(false),
@@ -520,7 +520,7 @@ impl Connection {
     }
 
     /// Counts a call of so many bytes in.
-    fn let_in(&self, request: u64, bytes: usize) -> Result<limits::Share, Failure> {
+    fn let_in(&self, request: u64, bytes: usize) -> Result<limits::QuotaShare, Failure> {
         let limit = self.service.context.config().limits.pending_per_connection;
         let pending = self.pending.borrow();
         if pending.contains_key(&request) {
@@ -562,7 +562,7 @@ impl Connection {
         &self,
         call: &Call,
         descriptors: Received,
-    ) -> Result<Option<(Received, limits::Share)>, Failure> {
+    ) -> Result<Option<(Received, limits::QuotaShare)>, Failure> {
         let (Call::CreateProcess {
             pipes: Some(pipes), ..
         }

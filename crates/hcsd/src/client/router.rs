@@ -59,13 +59,13 @@ impl Dispatch for Router {
 
     fn take_up(&self, to: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
         let connection = Rc::clone(to);
-        let errand = Errand {
+        let routed = RoutedCall {
             connection,
             request,
             pending,
         };
-        note_system(&errand, &call);
-        dispatch(errand, call);
+        note_system(&routed, &call);
+        dispatch(routed, call);
     }
 
     fn withdrawn(&self, to: &Rc<Connection>, call: &Call, why: &Failure) {
@@ -78,13 +78,13 @@ impl Dispatch for Router {
 }
 
 /// A call on its way to its answer.
-pub(crate) struct Errand {
+pub(crate) struct RoutedCall {
     pub(crate) connection: Rc<Connection>,
     pub(crate) request: u64,
     pub(crate) pending: Rc<Pending>,
 }
 
-impl Errand {
+impl RoutedCall {
     /// Ends the call.
     pub(crate) fn answer(&self, answer: Result<CallAnswer, Failure>) {
         self.connection.answer(self.request, answer);
@@ -121,7 +121,7 @@ impl Errand {
         calls.check_memory(connection.peer.uid).map(|()| false)
     }
 
-    /// [`Errand::was_done`] for what an agent knows until the client has the answer: only waits for an earlier
+    /// [`RoutedCall::was_done`] for what an agent knows until the client has the answer: only waits for an earlier
     /// connection.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl Errand {
         repeat.check()
     }
 
-    /// [`Errand::run`] for work that is not to be done twice.
+    /// [`RoutedCall::run`] for work that is not to be done twice.
     pub(crate) fn run_once(
         self,
         work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
@@ -146,7 +146,7 @@ impl Errand {
         self.run_once_or_take_back(work, async {});
     }
 
-    /// [`Errand::run_once`] for work that an earlier service may have begun for the same call. Where that is cancelled
+    /// [`RoutedCall::run_once`] for work that an earlier service may have begun for the same call. Where that is cancelled
     /// before this service begins it, too, `take_back` comes before the answer.
     pub(crate) fn run_once_or_take_back(
         self,
@@ -190,7 +190,7 @@ impl Errand {
         self.connection.in_its_turn(place).await
     }
 
-    /// [`Errand::run`] for what changes nothing: it ends with the connection.
+    /// [`RoutedCall::run`] for what changes nothing: it ends with the connection.
     pub(crate) fn look(self, work: impl Future<Output = Result<CallAnswer, Failure>> + 'static) {
         let connection = Rc::clone(&self.connection);
         self.run(async move {
@@ -260,7 +260,7 @@ fn options(call: &Call) -> Option<&str> {
 
 /// Takes a call up, or lets it wait for its handle. It has the number of the handle it makes.
 fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pending>) {
-    let errand = Errand {
+    let routed = RoutedCall {
         connection: Rc::clone(connection),
         request,
         pending,
@@ -272,7 +272,7 @@ fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pe
             "the document of {} bytes is too long: options, queries and settings have at most {MOST_OPTIONS}",
             text.len()
         );
-        return errand.answer(Err(Failure::new(HResult::HCS_E_INVALID_JSON, message)));
+        return routed.answer(Err(Failure::new(HResult::HCS_E_INVALID_JSON, message)));
     }
     let concerned = concerns(&call);
     if let Some(why) = concerned.and_then(|handle| connection.handles.why_unmade(handle)) {
@@ -281,15 +281,15 @@ fn take_up(connection: &Rc<Connection>, request: u64, call: Call, pending: Rc<Pe
     }
     match concerned {
         Some(handle) if connection.handles.is_opening(handle) => {
-            errand
+            routed
                 .pending
                 .timeline
                 .step("waits for the call that makes its handle");
             connection.handles.wait(handle, request, call);
         }
         _ => {
-            note_system(&errand, &call);
-            dispatch(errand, call);
+            note_system(&routed, &call);
+            dispatch(routed, call);
         }
     }
 }
@@ -352,95 +352,95 @@ const fn concerns(call: &Call) -> Option<u64> {
 }
 
 /// Notes which system a call is about.
-fn note_system(errand: &Errand, call: &Call) {
-    let timeline = &errand.pending.timeline;
+fn note_system(routed: &RoutedCall, call: &Call) {
+    let timeline = &routed.pending.timeline;
     if let Call::CreateSystem { id, .. } | Call::OpenSystem { id, .. } = call {
         timeline.concerns(id, None);
     }
-    let handles = &errand.connection.handles;
+    let handles = &routed.connection.handles;
     if let Some(system) = concerns(call).and_then(|handle| handles.system_of(handle)) {
         timeline.concerns(&system.id, Some(&system.runtime_id));
     }
 }
 
-fn dispatch(errand: Errand, call: Call) {
+fn dispatch(routed: RoutedCall, call: Call) {
     match call {
         Call::CreateSystem {
             system,
             id,
             document,
-        } => systems::create(errand, system, id, document),
+        } => systems::create(routed, system, id, document),
         Call::OpenSystem {
             system,
             id,
             runtime_id,
-        } => systems::open(&errand, system, &id, runtime_id.as_deref()),
-        Call::CloseSystem { system } => systems::close(&errand, system),
-        Call::StartSystem { system, options } => systems::start(errand, system, options.as_deref()),
-        Call::ShutDownSystem { system, options } => systems::shut_down(errand, system, options),
-        Call::TerminateSystem { system, options } => systems::terminate(errand, system, options),
-        Call::PauseSystem { system, options } => systems::pause(errand, system, options.as_deref()),
-        Call::ResumeSystem { system, options } => systems::resume(errand, system, options),
-        Call::ModifySystem { system, settings } => systems::modify(errand, system, &settings),
-        Call::GetSystemProperties { system, query } => systems::properties(errand, system, query),
-        Call::EnumerateSystems { query } => list_systems(&errand, query.as_deref()),
+        } => systems::open(&routed, system, &id, runtime_id.as_deref()),
+        Call::CloseSystem { system } => systems::close(&routed, system),
+        Call::StartSystem { system, options } => systems::start(routed, system, options.as_deref()),
+        Call::ShutDownSystem { system, options } => systems::shut_down(routed, system, options),
+        Call::TerminateSystem { system, options } => systems::terminate(routed, system, options),
+        Call::PauseSystem { system, options } => systems::pause(routed, system, options.as_deref()),
+        Call::ResumeSystem { system, options } => systems::resume(routed, system, options),
+        Call::ModifySystem { system, settings } => systems::modify(routed, system, &settings),
+        Call::GetSystemProperties { system, query } => systems::properties(routed, system, query),
+        Call::EnumerateSystems { query } => list_systems(&routed, query.as_deref()),
         Call::CreateProcess {
             system,
             process,
             parameters,
             pipes,
-        } => processes::create(errand, (system, process), parameters, pipes),
+        } => processes::create(routed, (system, process), parameters, pipes),
         Call::OpenProcess {
             system,
             process,
             process_id,
             again,
-        } => processes::open(errand, system, process, process_id, again),
-        Call::ReadOutput { system, query, .. } => output::read(errand, system, query),
-        Call::CloseProcess { process } => processes::close(&errand, process),
+        } => processes::open(routed, system, process, process_id, again),
+        Call::ReadOutput { system, query, .. } => output::read(routed, system, query),
+        Call::CloseProcess { process } => processes::close(&routed, process),
         Call::TerminateProcess { process, options } => {
-            processes::terminate(errand, process, options.as_deref());
+            processes::terminate(routed, process, options.as_deref());
         }
-        Call::SignalProcess { process, options } => processes::signal(errand, process, options),
-        Call::GetProcessInfo { process } => processes::info(errand, process),
+        Call::SignalProcess { process, options } => processes::signal(routed, process, options),
+        Call::GetProcessInfo { process } => processes::info(routed, process),
         Call::GetProcessProperties { process, query } => {
-            errand.answer(processes::properties(&errand, process, query.as_deref()));
+            routed.answer(processes::properties(&routed, process, query.as_deref()));
         }
-        Call::ModifyProcess { process, settings } => processes::modify(errand, process, &settings),
-        Call::GetServiceProperties { query } => about_service(&errand, query.as_deref()),
-        Call::ReadEvents(query) => read_events(errand, query),
-        Call::ModifyServiceSettings { settings } => modify_service(errand, settings),
-        Call::SubmitCrashReport { settings } => submit_crash_report(errand, settings),
-        Call::GetVmIdentity { id } => errand.answer(identity(&errand.connection.service, &id)),
-        Call::Network(call) => networks::answer(errand, call),
-        Call::ExplainOperation { operation } => explain(errand, operation),
-        Call::StopService => stop_service(&errand),
-        Call::ReloadService => reload_service(&errand),
-        Call::SaveSystem { system, options } => systems::save(errand, system, options.as_deref()),
-        Call::CrashSystem { system, options } => systems::crash(errand, system, options.as_deref()),
+        Call::ModifyProcess { process, settings } => processes::modify(routed, process, &settings),
+        Call::GetServiceProperties { query } => about_service(&routed, query.as_deref()),
+        Call::ReadEvents(query) => read_events(routed, query),
+        Call::ModifyServiceSettings { settings } => modify_service(routed, settings),
+        Call::SubmitCrashReport { settings } => submit_crash_report(routed, settings),
+        Call::GetVmIdentity { id } => routed.answer(identity(&routed.connection.service, &id)),
+        Call::Network(call) => networks::answer(routed, call),
+        Call::ExplainOperation { operation } => explain(routed, operation),
+        Call::StopService => stop_service(&routed),
+        Call::ReloadService => reload_service(&routed),
+        Call::SaveSystem { system, options } => systems::save(routed, system, options.as_deref()),
+        Call::CrashSystem { system, options } => systems::crash(routed, system, options.as_deref()),
         Call::Hello { .. } | Call::Cancel { .. } | Call::Limit { .. } => {
-            errand.answer(Ok(CallAnswer::done()));
+            routed.answer(Ok(CallAnswer::done()));
         }
     }
 }
 
 /// Reads the event log: one page of a connection at a time, and the next one when the last has been read. A reader that
 /// waits for events holds no place, and waits no more when it is gone.
-fn read_events(errand: Errand, mut query: LogQuery) {
-    let connection = Rc::clone(&errand.connection);
+fn read_events(routed: RoutedCall, mut query: LogQuery) {
+    let connection = Rc::clone(&routed.connection);
     if query.system.as_ref().is_some_and(|id| id.len() > MOST_NAME) {
         let message = format!("an id has at most {MOST_NAME} bytes, so there is no such system");
-        return errand.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
+        return routed.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
     }
     let following = match query.follow {
         true => match connection.share.follow() {
             Ok(place) => Some(place),
-            Err(failure) => return errand.answer(Err(failure)),
+            Err(failure) => return routed.answer(Err(failure)),
         },
         false => None,
     };
-    let request = errand.request;
-    errand.look(async move {
+    let request = routed.request;
+    routed.look(async move {
         let _following = following;
         let log = &connection.service.context.log;
         loop {
@@ -458,14 +458,14 @@ fn read_events(errand: Errand, mut query: LogQuery) {
 }
 
 /// Tells the time line of an operation.
-fn explain(errand: Errand, operation: String) {
-    let connection = Rc::clone(&errand.connection);
+fn explain(routed: RoutedCall, operation: String) {
+    let connection = Rc::clone(&routed.connection);
     if operation.len() > MOST_NAME {
         let message = format!("no operation has a name of {} bytes", operation.len());
-        return errand.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
+        return routed.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
     }
-    let request = errand.request;
-    errand.look(async move {
+    let request = routed.request;
+    routed.look(async move {
         let _place = place(&connection.share.reading).await;
         connection.room().await;
         let service = &connection.service;
@@ -478,14 +478,14 @@ fn explain(errand: Errand, operation: String) {
     });
 }
 
-fn list_systems(errand: &Errand, query: Option<&str>) {
-    let listed = enumerate::answer(&errand.connection.service, query);
-    errand.answer(listed.map(|text| CallAnswer::document(Some(text))));
+fn list_systems(routed: &RoutedCall, query: Option<&str>) {
+    let listed = enumerate::answer(&routed.connection.service, query);
+    routed.answer(listed.map(|text| CallAnswer::document(Some(text))));
 }
 
-fn about_service(errand: &Errand, query: Option<&str>) {
-    let answered = service_properties::answer(&errand.connection.service, query);
-    errand.answer(answered.map(|text| CallAnswer::document(Some(text))));
+fn about_service(routed: &RoutedCall, query: Option<&str>) {
+    let answered = service_properties::answer(&routed.connection.service, query);
+    routed.answer(answered.map(|text| CallAnswer::document(Some(text))));
 }
 
 /// What files of a virtual machine are granted to.
@@ -502,69 +502,69 @@ fn identity(service: &Service, id: &str) -> Result<CallAnswer, Failure> {
 }
 
 /// Answers first: the answer is with the client when the service leaves.
-fn stop_service(errand: &Errand) {
-    info!(peer = ?errand.connection.peer, "a client has the service leave");
-    errand.answer(Ok(CallAnswer::done()));
-    errand.connection.service.leave();
+fn stop_service(routed: &RoutedCall) {
+    info!(peer = ?routed.connection.peer, "a client has the service leave");
+    routed.answer(Ok(CallAnswer::done()));
+    routed.connection.service.leave();
 }
 
 /// Answers with what has changed, and what could not.
-fn reload_service(errand: &Errand) {
-    info!(peer = ?errand.connection.peer, "a client has the configuration read again");
-    let reloaded = errand.connection.service.reload();
-    errand.answer(reloaded.map(|difference| {
+fn reload_service(routed: &RoutedCall) {
+    info!(peer = ?routed.connection.peer, "a client has the configuration read again");
+    let reloaded = routed.connection.service.reload();
+    routed.answer(reloaded.map(|difference| {
         let told = json!({ "Changed": difference.possible, "NotChanged": difference.impossible });
         CallAnswer::document(Some(told.to_string()))
     }));
 }
 
 /// `HcsModifyServiceSettings`.
-fn modify_service(errand: Errand, settings: String) {
-    let service = Rc::clone(&errand.connection.service);
-    let connection = Rc::clone(&errand.connection);
+fn modify_service(routed: RoutedCall, settings: String) {
+    let service = Rc::clone(&routed.connection.service);
+    let connection = Rc::clone(&routed.connection);
     connection.spawn(async move {
-        let answer = match errand.was_done().await {
+        let answer = match routed.was_done().await {
             Ok(true) => Ok(CallAnswer::done()),
-            Ok(false) => change_groups(&errand, &service, &settings).await,
+            Ok(false) => change_groups(&routed, &service, &settings).await,
             Err(failure) => Err(failure),
         };
-        errand.answer(answer);
+        routed.answer(answer);
     });
 }
 
 /// In its turn, which may be given up. What has begun then is done to its end: a client that gives it up is answered
 /// when nothing of it is there.
 async fn change_groups(
-    errand: &Errand,
+    routed: &RoutedCall,
     service: &Rc<Service>,
     settings: &str,
 ) -> Result<CallAnswer, Failure> {
     let (groups, engines) = (&service.cpu_groups, &service.context.engines);
-    let turn = errand.in_its_turn(groups.turn());
-    let turn = errand.until_cancelled(turn).await?;
+    let turn = routed.in_its_turn(groups.turn());
+    let turn = routed.until_cancelled(turn).await?;
     let users = |group: &str| {
         let all = service.context.registry.systems().into_iter();
         let of_group = all.filter(|system| system.cpu_group.as_deref() == Some(group));
         of_group.map(|system| format!("'{}'", system.id)).collect()
     };
     let by = By {
-        uid: errand.connection.peer.uid,
-        name: errand.pending.timeline.name(),
-        is_repeat: errand.pending.repeat.is_some(),
+        uid: routed.connection.peer.uid,
+        name: routed.pending.timeline.name(),
+        is_repeat: routed.pending.repeat.is_some(),
         _turn: turn,
     };
-    errand.pending.timeline.set_record(groups);
-    let is_cancelled = || errand.pending.is_cancelled();
+    routed.pending.timeline.set_record(groups);
+    let is_cancelled = || routed.pending.is_cancelled();
     cpu_groups::modify(groups, engines, users, settings, by, is_cancelled).await?;
     Ok(CallAnswer::done())
 }
 
 /// `HcsSubmitWerReport`.
-fn submit_crash_report(errand: Errand, settings: String) {
-    let service = Rc::clone(&errand.connection.service);
-    let (uid, initiator) = (errand.connection.peer.uid, errand.initiator());
-    let name = errand.pending.timeline.name().cloned();
-    errand.run_once(async move {
+fn submit_crash_report(routed: RoutedCall, settings: String) {
+    let service = Rc::clone(&routed.connection.service);
+    let (uid, initiator) = (routed.connection.peer.uid, routed.initiator());
+    let name = routed.pending.timeline.name().cloned();
+    routed.run_once(async move {
         let configured = service.context.config().crash_report_directory.clone();
         let directory = configured.unwrap_or_else(|| service.context.root.join("crashes"));
         let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;

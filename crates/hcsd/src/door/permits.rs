@@ -31,7 +31,7 @@ pub(crate) struct Permits {
 #[derive(Debug)]
 pub(crate) struct ConnectionPermit {
     permits: Rc<Permits>,
-    _of_user: Option<limits::Share>,
+    _of_user: Option<limits::QuotaShare>,
 }
 
 impl Drop for ConnectionPermit {

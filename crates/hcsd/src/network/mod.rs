@@ -56,7 +56,7 @@ use store::{GuestNames, Occupant, Store, Stored};
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
 pub(crate) use machines::AdapterChange;
-pub(crate) use names::{NameReader, Told};
+pub(crate) use names::{AgentNetworks, NameReader};
 
 /// How long the host's routes may take to be listed.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -25,12 +25,12 @@ const MORE: &str = "# There are more names than fit.\n";
 /// What takes the names for a container: the link to its agent.
 pub(crate) trait NameReader {
     /// They are these from now on.
-    fn names(&self, told: Told);
+    fn names(&self, told: AgentNetworks);
 }
 
 /// What an agent is told of its networks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct AgentNetworks {
     /// Lines of `hosts(5)`.
     pub(crate) hosts: Rc<str>,
     /// To that of a virtual machine: its cards.
@@ -202,14 +202,14 @@ impl Names {
         held: &Held,
         runtime_id: &str,
         reader: &Weak<dyn NameReader>,
-    ) -> Option<Told> {
+    ) -> Option<AgentNetworks> {
         let networks = networks(held).remove(runtime_id)?;
         if self.readers.is_empty() {
             // Without readers they are not kept up to date.
             self.lines = lines(held);
         }
         let network = machines::told(held, runtime_id).map(Rc::new);
-        let told = Told {
+        let told = AgentNetworks {
             hosts: with_own(held, runtime_id, text(&self.lines, &networks)),
             network: network.clone(),
         };
@@ -223,7 +223,7 @@ impl Names {
     }
 
     /// Takes in what is held now; what is to be told to those whose networks or names have changed.
-    fn update(&mut self, held: &Held) -> Vec<(Rc<dyn NameReader>, Told)> {
+    fn update(&mut self, held: &Held) -> Vec<(Rc<dyn NameReader>, AgentNetworks)> {
         let readers = &mut self.readers;
         readers.retain(|_, following| following.reader.strong_count() > 0);
         if readers.is_empty() {
@@ -250,7 +250,7 @@ impl Names {
                 let names = names.or_insert_with_key(|networks| text(&self.lines, networks));
                 let hosts = with_own(held, runtime_id, Rc::clone(names));
                 let network = following.network.clone();
-                told.push((reader, Told { hosts, network }));
+                told.push((reader, AgentNetworks { hosts, network }));
             }
             following.networks = now;
         }
@@ -433,7 +433,7 @@ mod tests {
     struct Reader(RefCell<Vec<Rc<str>>>);
 
     impl NameReader for Reader {
-        fn names(&self, told: Told) {
+        fn names(&self, told: AgentNetworks) {
             self.0.borrow_mut().push(told.hosts);
         }
     }

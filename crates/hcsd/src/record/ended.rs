@@ -12,7 +12,7 @@ use std::{
 
 use tracing::warn;
 
-use super::{call_names::CallNames, files, ledger::Fate, timeline::CallKeeper};
+use super::{call_names::CallNames, files, ledger::CallOutcome, timeline::CallKeeper};
 
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
@@ -48,12 +48,12 @@ impl Ended {
     }
 
     /// What became of the call `name`, which was to create a system.
-    pub(crate) fn fate(&self, name: &str) -> Fate {
+    pub(crate) fn outcome(&self, name: &str) -> CallOutcome {
         let calls = self.calls.borrow();
         match (calls.contains(name), calls.is_forgetful(name)) {
-            (true, _) => Fate::Done,
-            (false, true) => Fate::Forgotten,
-            (false, false) => Fate::NotBegun,
+            (true, _) => CallOutcome::Done,
+            (false, true) => CallOutcome::Forgotten,
+            (false, false) => CallOutcome::NotBegun,
         }
     }
 
@@ -90,16 +90,19 @@ mod tests {
     fn the_next_service_knows_what_was_created_and_has_ended() {
         let root = tempfile::tempdir().unwrap();
         let ended = Ended::open(root.path());
-        assert_eq!(ended.fate("1.a.1"), Fate::NotBegun);
+        assert_eq!(ended.outcome("1.a.1"), CallOutcome::NotBegun);
         ended.add("1.a.1");
         let next = Ended::open(root.path());
-        assert_eq!(next.fate("1.a.1"), Fate::Done);
+        assert_eq!(next.outcome("1.a.1"), CallOutcome::Done);
         next.release("1.a.1");
-        assert_eq!(next.fate("1.a.1"), Fate::NotBegun);
+        assert_eq!(next.outcome("1.a.1"), CallOutcome::NotBegun);
         fs::write(root.path().join("ended.calls.json"), "[").unwrap();
         let damaged = Ended::open(root.path());
-        assert_eq!(damaged.fate("1.a.1"), Fate::Forgotten);
+        assert_eq!(damaged.outcome("1.a.1"), CallOutcome::Forgotten);
         damaged.forget_earlier_calls();
-        assert_eq!(Ended::open(root.path()).fate("1.a.1"), Fate::NotBegun);
+        assert_eq!(
+            Ended::open(root.path()).outcome("1.a.1"),
+            CallOutcome::NotBegun
+        );
     }
 }

@@ -112,7 +112,7 @@ pub(crate) fn event(kind: Kind) -> LogEntry {
 
 /// The ends that earlier services wrote down.
 #[derive(Debug, Default)]
-struct Told {
+struct RecordedEnds {
     /// Systems, by runtime id.
     ended: HashSet<String>,
     /// Processes that have exited, by system and pid.
@@ -132,7 +132,7 @@ pub(crate) struct EventLog {
     /// The last event of the service before this one.
     inherited: Option<LogEntry>,
     /// Read when first needed, which is seldom.
-    told: OnceCell<Told>,
+    told: OnceCell<RecordedEnds>,
     /// The last event could not be written.
     failing: Cell<bool>,
 }
@@ -228,11 +228,11 @@ impl EventLog {
         self.told().ended.contains(runtime_id)
     }
 
-    fn told(&self) -> &Told {
+    fn told(&self) -> &RecordedEnds {
         self.told.get_or_init(|| {
             self.segments.borrow().told().unwrap_or_else(|e| {
                 error!("the event log cannot be read: {e}");
-                Told::default()
+                RecordedEnds::default()
             })
         })
     }

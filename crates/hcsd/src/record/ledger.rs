@@ -5,7 +5,7 @@
 //! the next service compares: what the machine is like tells whether it had been done.
 //!
 //! A call is remembered until its client has the answer. Of more than there is room for, a later service cannot tell
-//! whether they were done, and does not begin them ([`Fate::Forgotten`]).
+//! whether they were done, and does not begin them ([`CallOutcome::Forgotten`]).
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ use super::call_names::CallNames;
 
 /// What an engine is just doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Deed {
+pub(crate) enum EngineAction {
     Pause,
     Resume,
     /// Done twice it comes to the same.
@@ -30,7 +30,8 @@ pub(crate) enum Deed {
 pub(crate) struct Begun {
     /// The name of the call.
     call: String,
-    deed: Deed,
+    #[serde(rename = "deed")]
+    action: EngineAction,
 }
 
 /// The calls of one system.
@@ -51,7 +52,7 @@ pub(crate) struct Ledger {
 
 /// What became of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum CallOutcome {
     Done,
     /// Unknown.
     Uncertain,
@@ -76,13 +77,13 @@ impl Ledger {
 
     /// As an earlier service left it, of a system that is in `state`.
     pub(crate) fn settle(mut self, state: State) -> Self {
-        if let Some(Begun { call, deed }) = self.begun.take() {
-            match (deed, state) {
-                (Deed::Pause, State::Paused) | (Deed::Resume, State::Running) => {
+        if let Some(Begun { call, action }) = self.begun.take() {
+            match (action, state) {
+                (EngineAction::Pause, State::Paused) | (EngineAction::Resume, State::Running) => {
                     self.done.add(&call);
                 }
-                (Deed::Change, _) => self.uncertain.add(&call),
-                (Deed::Pause | Deed::Resume | Deed::Set, _) => {}
+                (EngineAction::Change, _) => self.uncertain.add(&call),
+                (EngineAction::Pause | EngineAction::Resume | EngineAction::Set, _) => {}
             }
         }
         self
@@ -94,10 +95,10 @@ impl Ledger {
     }
 
     /// An engine is about to be told to do the call `name`.
-    pub(crate) fn begin(&mut self, name: &str, deed: Deed) {
+    pub(crate) fn begin(&mut self, name: &str, action: EngineAction) {
         self.begun = Some(Begun {
             call: name.to_owned(),
-            deed,
+            action,
         });
     }
 
@@ -143,15 +144,15 @@ impl Ledger {
     }
 
     /// What became of the call `name`.
-    pub(crate) fn fate(&self, name: &str) -> Fate {
+    pub(crate) fn outcome(&self, name: &str) -> CallOutcome {
         if self.done.contains(name) {
-            Fate::Done
+            CallOutcome::Done
         } else if self.uncertain.contains(name) {
-            Fate::Uncertain
+            CallOutcome::Uncertain
         } else if self.done.is_forgetful(name) || self.uncertain.is_forgetful(name) {
-            Fate::Forgotten
+            CallOutcome::Forgotten
         } else {
-            Fate::NotBegun
+            CallOutcome::NotBegun
         }
     }
 }
@@ -161,21 +162,36 @@ mod tests {
     use super::*;
     use crate::record::call_names::MOST;
 
-    fn after(deed: Deed, state: State) -> Fate {
+    fn after(action: EngineAction, state: State) -> CallOutcome {
         let mut ledger = Ledger::new(None);
-        ledger.begin("1.a.7", deed);
+        ledger.begin("1.a.7", action);
         let left: Ledger = serde_json::from_str(&serde_json::to_string(&ledger).unwrap()).unwrap();
-        left.settle(state).fate("1.a.7")
+        left.settle(state).outcome("1.a.7")
     }
 
     #[test]
     fn the_machine_tells_whether_what_was_begun_was_done() {
-        assert_eq!(after(Deed::Pause, State::Paused), Fate::Done);
-        assert_eq!(after(Deed::Pause, State::Running), Fate::NotBegun);
-        assert_eq!(after(Deed::Resume, State::Running), Fate::Done);
-        assert_eq!(after(Deed::Resume, State::Paused), Fate::NotBegun);
-        assert_eq!(after(Deed::Set, State::Running), Fate::NotBegun);
-        assert_eq!(after(Deed::Change, State::Running), Fate::Uncertain);
+        assert_eq!(after(EngineAction::Pause, State::Paused), CallOutcome::Done);
+        assert_eq!(
+            after(EngineAction::Pause, State::Running),
+            CallOutcome::NotBegun
+        );
+        assert_eq!(
+            after(EngineAction::Resume, State::Running),
+            CallOutcome::Done
+        );
+        assert_eq!(
+            after(EngineAction::Resume, State::Paused),
+            CallOutcome::NotBegun
+        );
+        assert_eq!(
+            after(EngineAction::Set, State::Running),
+            CallOutcome::NotBegun
+        );
+        assert_eq!(
+            after(EngineAction::Change, State::Running),
+            CallOutcome::Uncertain
+        );
     }
 
     #[test]
@@ -183,16 +199,16 @@ mod tests {
         let created = Rc::<str>::from("1.a.1");
         let mut ledger = Ledger::new(Some(&created));
         assert!(ledger.was_created_by("1.a.1") && !ledger.was_created_by("1.a.2"));
-        ledger.begin("1.a.2", Deed::Pause);
+        ledger.begin("1.a.2", EngineAction::Pause);
         ledger.finish("1.a.2");
-        ledger.begin("1.a.3", Deed::Resume);
+        ledger.begin("1.a.3", EngineAction::Resume);
         ledger.withdraw();
         ledger.finish("1.a.4");
         ledger.undo("1.a.4");
-        assert_eq!(ledger.fate("1.a.4"), Fate::NotBegun);
+        assert_eq!(ledger.outcome("1.a.4"), CallOutcome::NotBegun);
         let left = ledger.settle(State::Running);
-        assert_eq!(left.fate("1.a.2"), Fate::Done);
-        assert_eq!(left.fate("1.a.3"), Fate::NotBegun);
+        assert_eq!(left.outcome("1.a.2"), CallOutcome::Done);
+        assert_eq!(left.outcome("1.a.3"), CallOutcome::NotBegun);
     }
 
     #[test]
@@ -207,12 +223,16 @@ mod tests {
             ledger.settle(State::Running)
         };
         let mut ledger = next(&ledger);
-        assert_eq!(ledger.fate("7.1"), Fate::Done);
-        assert_eq!(ledger.fate("7.0"), Fate::Forgotten);
-        assert_eq!(ledger.fate("8.0"), Fate::NotBegun, "that of another user");
-        assert_eq!(next(&ledger).fate("7.0"), Fate::Forgotten);
+        assert_eq!(ledger.outcome("7.1"), CallOutcome::Done);
+        assert_eq!(ledger.outcome("7.0"), CallOutcome::Forgotten);
+        assert_eq!(
+            ledger.outcome("8.0"),
+            CallOutcome::NotBegun,
+            "that of another user"
+        );
+        assert_eq!(next(&ledger).outcome("7.0"), CallOutcome::Forgotten);
         assert!(ledger.release_earlier());
-        assert_eq!(next(&ledger).fate("7.0"), Fate::NotBegun);
+        assert_eq!(next(&ledger).outcome("7.0"), CallOutcome::NotBegun);
     }
 
     #[test]
@@ -224,7 +244,7 @@ mod tests {
             ledger.release(&format!("7.{number}"));
         }
         let next = ledger.settle(State::Running);
-        assert_eq!(next.fate("7.untold"), Fate::Done);
-        assert_eq!(next.fate("7.0"), Fate::NotBegun);
+        assert_eq!(next.outcome("7.untold"), CallOutcome::Done);
+        assert_eq!(next.outcome("7.0"), CallOutcome::NotBegun);
     }
 }

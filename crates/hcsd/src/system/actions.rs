@@ -30,7 +30,7 @@ use crate::{
     record::{
         blocking::{blocking, blocking_within},
         failures::cancelled,
-        ledger::Deed,
+        ledger::EngineAction,
         operations,
         state::journal::Remembered,
     },
@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How long after the end of its stream an agent may take to end itself, before it counts as one that lives on.
-pub(super) const PARTING: Duration = Duration::from_millis(500);
+pub(super) const AGENT_EXIT_TIME: Duration = Duration::from_millis(500);
 /// The longest rest between two attempts to reach an agent.
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
@@ -229,7 +229,7 @@ async fn pause(system: Rc<System>, options: PauseOptions) -> Result<(), Failure>
     operations::step("the engine pauses the machine");
     let machine = Arc::clone(&system.machine);
     let paused = blocking(move || machine.pause(&options));
-    once(&system, Deed::Pause, paused)
+    once(&system, EngineAction::Pause, paused)
         .await
         .map_err(|f| f.while_doing("Pause"))?;
     system.write_down(State::Paused);
@@ -245,13 +245,13 @@ fn name() -> Option<Rc<str>> {
 /// the system is like afterwards.
 async fn once(
     system: &System,
-    deed: Deed,
+    action: EngineAction,
     work: impl Future<Output = Result<(), Failure>>,
 ) -> Result<(), Failure> {
     let Some(name) = name() else {
         return work.await;
     };
-    system.ledger.borrow_mut().begin(&name, deed);
+    system.ledger.borrow_mut().begin(&name, action);
     system.write_down(system.state());
     let done = work.await;
     let mut ledger = system.ledger.borrow_mut();
@@ -266,7 +266,7 @@ async fn resume(system: Rc<System>) -> Result<(), Failure> {
     operations::step("the engine resumes the machine");
     let machine = Arc::clone(&system.machine);
     let resumed = blocking(move || machine.resume());
-    once(&system, Deed::Resume, resumed)
+    once(&system, EngineAction::Resume, resumed)
         .await
         .map_err(|f| f.while_doing("Resume"))?;
     // Where it was taken over while it was paused.
@@ -303,9 +303,9 @@ async fn save(system: Rc<System>, options: SaveOptions) -> Result<(), Failure> {
 /// The host's part is done first: the guest is to use what it then has.
 async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(), Failure> {
     let kind = request.request_type.unwrap_or(ModifyRequestType::Update);
-    let deed = match (kind, &request.guest_request) {
-        (ModifyRequestType::Update, None) => Deed::Set,
-        _ => Deed::Change,
+    let action = match (kind, &request.guest_request) {
+        (ModifyRequestType::Update, None) => EngineAction::Set,
+        _ => EngineAction::Change,
     };
     let modified = async {
         let Modification { host, guest } = Modification::read(request, system.coverage())?;
@@ -326,7 +326,7 @@ async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(),
         }
         Ok(())
     };
-    once(&system, deed, modified)
+    once(&system, action, modified)
         .await
         .map_err(|f| f.while_doing("Modify"))?;
     if name().is_some() {
@@ -440,7 +440,7 @@ pub(super) async fn mend(system: Rc<System>) {
         return;
     }
     // Nearly always the machine itself is about to be gone, and this future with it.
-    tokio::time::sleep(PARTING).await;
+    tokio::time::sleep(AGENT_EXIT_TIME).await;
     system.tell_lost(&old);
     reach(system).await;
 }
@@ -449,12 +449,12 @@ pub(super) async fn mend(system: Rc<System>) {
 /// or not get its turn on a busy host, and that is no reason to end what runs in its system. Meanwhile calls to it
 /// fail, and the system can be terminated.
 pub(super) async fn reach(system: Rc<System>) {
-    let mut rest = PARTING;
+    let mut rest = AGENT_EXIT_TIME;
     while system.guest_may_be_asked().is_ok() {
         let Err(Unlinked { failure, link }) = relink(&system).await else {
             return;
         };
-        if rest == PARTING {
+        if rest == AGENT_EXIT_TIME {
             warn!(
                 "its guest agent cannot be reached; that is tried again and again: {}",
                 failure.log_line()

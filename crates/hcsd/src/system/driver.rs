@@ -15,7 +15,7 @@ use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, error, info, info_span};
 
-use super::{Initiator, System, actions, ending, ending::LAST_WORDS};
+use super::{Initiator, System, actions, ending, ending::SETTLE_TIME};
 use crate::{
     record::{
         event_log::Kind,
@@ -134,7 +134,7 @@ async fn hear_failed_start(system: &Rc<System>, lanes: &mut Lanes) {
     let Some(mut work) = starting.filter(|_| lanes.terminating.is_none()) else {
         return;
     };
-    let heard = tokio::time::timeout(LAST_WORDS, work.running.as_mut()).await;
+    let heard = tokio::time::timeout(SETTLE_TIME, work.running.as_mut()).await;
     if let Ok(Err(failure)) = heard
         && failure.hresult != HResult::HCS_E_CONNECTION_CLOSED
     {
@@ -153,7 +153,7 @@ struct Unexplained {
 
 impl Unexplained {
     fn new(work: Work, failure: Failure) -> Self {
-        let patience = Box::pin(tokio::time::sleep(LAST_WORDS));
+        let patience = Box::pin(tokio::time::sleep(SETTLE_TIME));
         Self {
             work,
             failure,

@@ -21,7 +21,7 @@ use hcs_lifecycle::system::ExitType;
 use hcs_wire::{event_type, service::Subject};
 
 /// How long creations under way, and a start whose machine is gone, are waited for.
-pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 /// Takes a system apart whose machine is gone. `answer_waiting` answers the calls that still wait, at the very end:
 /// when a terminate is answered, nothing of the system runs, its id is free and a restarted service knows nothing of
@@ -31,7 +31,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     let asked = system.queue.borrow_mut().exited();
     let told = told(system, asked).await;
     let link = system.link();
-    let agent_told_all = hear_last_words(system).await;
+    let agent_told_all = hear_last_exits(system).await;
     // The agent may have told only now that the command has ended.
     let exit = conclude(asked, told, system.complete.get());
     let out_of_memory = match exit {
@@ -152,7 +152,7 @@ impl System {
 
 /// Takes in the exits the agent reported before it was gone, and lets creations under way learn how they ended.
 /// Returns whether the agent was listened to up to its end.
-async fn hear_last_words(system: &Rc<System>) -> bool {
+async fn hear_last_exits(system: &Rc<System>) -> bool {
     let link = system.set_link(None);
     if let Some(link) = &link {
         if link.while_it_speaks(link.ended()).await.is_none() {
@@ -168,7 +168,7 @@ async fn hear_last_words(system: &Rc<System>) -> bool {
             system.settled.notified().await;
         }
     };
-    if tokio::time::timeout(LAST_WORDS, settled).await.is_err() {
+    if tokio::time::timeout(SETTLE_TIME, settled).await.is_err() {
         warn!("a process was still being created when it ended");
     }
     // An exit that was told and not taken in is not known: its process need not have been killed.

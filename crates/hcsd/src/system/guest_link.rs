@@ -44,7 +44,7 @@ use self::{
     deadlines::Deadlines,
 };
 use crate::{
-    network::Told,
+    network::AgentNetworks,
     record::operations::{self, CallKeeper},
     system::process::Process,
     thread::{
@@ -92,8 +92,8 @@ enum OpenRequest {
 /// The names of the networks of its container.
 #[derive(Debug, Default)]
 struct ToldNames {
-    wanted: Option<Told>,
-    sent: Option<Told>,
+    wanted: Option<AgentNetworks>,
+    sent: Option<AgentNetworks>,
     /// How often they were sent without an answer so far.
     open: u32,
 }

@@ -40,7 +40,7 @@ use crate::{
         state::journal::Journal,
     },
     system::{SystemRequest, context::Context, registry::Reservation},
-    thread::{fair::FairLane, limits::Share},
+    thread::{fair::FairLane, limits::QuotaShare},
     upkeep::{cpu_groups, slots::Ready},
 };
 
@@ -131,7 +131,7 @@ async fn make(
 struct Reserved {
     initiator: Initiator,
     engine: Arc<dyn Engine>,
-    share: Share,
+    share: QuotaShare,
     reservation: Reservation,
     text: String,
     uid: u32,
@@ -211,7 +211,7 @@ impl Reserved {
 struct Made {
     initiator: Initiator,
     reservation: Reservation,
-    share: Share,
+    share: QuotaShare,
     place: Option<Place>,
     machine: Arc<dyn Machine>,
     parts: Parts,
@@ -375,7 +375,7 @@ pub(crate) fn put_together(
     context: &Rc<Context>,
     parts: Parts,
     machine: Arc<dyn Machine>,
-    share: Share,
+    share: QuotaShare,
 ) -> Rc<System> {
     let request = parts.request;
     let document = request.document;

@@ -60,7 +60,7 @@ use crate::{
     network::NameReader,
     record::{
         event_log::{self, Kind},
-        ledger::{Fate, Ledger},
+        ledger::{CallOutcome, Ledger},
         operations::{self, Timeline},
         state::{Record, RecordedFacts, journal::Remembered},
         timeline,
@@ -74,7 +74,7 @@ use crate::{
     },
     thread::{
         fair::{FairLane, FairPlace},
-        limits::Share,
+        limits::QuotaShare,
     },
 };
 
@@ -214,7 +214,7 @@ pub(crate) struct System {
     pub(crate) creations: Rc<FairLane>,
     settled: Notify,
     /// Counts it for its user until it has ended.
-    share: RefCell<Option<Share>>,
+    share: RefCell<Option<QuotaShare>>,
 }
 
 /// Processes of one system that its agent is asked for at one time. The agent makes one after the other: one that it
@@ -490,7 +490,7 @@ impl System {
                 changed.await;
             }
         };
-        tokio::time::timeout(actions::PARTING, stopped)
+        tokio::time::timeout(actions::AGENT_EXIT_TIME, stopped)
             .await
             .unwrap_or(failure)
     }
@@ -674,8 +674,8 @@ impl System {
     }
 
     /// What became of the call `name`, which may have changed it.
-    pub(crate) fn fate(&self, name: &str) -> Fate {
-        self.ledger.borrow().fate(name)
+    pub(crate) fn outcome(&self, name: &str) -> CallOutcome {
+        self.ledger.borrow().outcome(name)
     }
 
     /// Takes a shutdown back that an earlier service has begun. One that runs now is undone by itself.

@@ -22,7 +22,7 @@ use crate::{
         events::{Subscriber, Watchers, process_status},
         stdio::Traces,
     },
-    thread::limits::Share,
+    thread::limits::QuotaShare,
 };
 
 /// Exit code of what is killed together with its system: 128 + SIGKILL.
@@ -66,18 +66,23 @@ pub(crate) struct Process {
     /// Its agent alone says that it is there: no client has had it, and no service has written it down.
     unclaimed: Cell<bool>,
     /// Counts it for its user until it has exited.
-    share: RefCell<Option<Share>>,
+    share: RefCell<Option<QuotaShare>>,
 }
 
 impl Process {
     /// A process that is about to be created.
-    pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+    pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: QuotaShare) -> Rc<Self> {
         let process = Self::of(system, Rc::downgrade(system), emulates_console, share);
         process.refused_before.set(system.refused_processes());
         process
     }
 
-    fn of(of: &System, system: Weak<System>, emulates_console: bool, share: Share) -> Rc<Self> {
+    fn of(
+        of: &System,
+        system: Weak<System>,
+        emulates_console: bool,
+        share: QuotaShare,
+    ) -> Rc<Self> {
         Rc::new(Self {
             system,
             coverage: of.coverage(),
@@ -107,7 +112,7 @@ impl Process {
         system: &Rc<System>,
         pid: u32,
         remembered: Remembered,
-        share: Share,
+        share: QuotaShare,
     ) -> Rc<Self> {
         let process = Self::new(system, remembered.console, share);
         process.pid.set(pid);
@@ -121,7 +126,7 @@ impl Process {
     }
 
     /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
-    pub(crate) fn past(system: &System, pid: u32, code: u32, share: Share) -> Rc<Self> {
+    pub(crate) fn past(system: &System, pid: u32, code: u32, share: QuotaShare) -> Rc<Self> {
         let process = Self::of(system, Weak::new(), false, share);
         process.pid.set(pid);
         process.unanswered.set(false);

@@ -26,7 +26,7 @@ pub(crate) struct Quota {
 
 /// One counted thing, or several; dropping it uncounts them.
 #[derive(Debug)]
-pub(crate) struct Share {
+pub(crate) struct QuotaShare {
     quota: Rc<Quota>,
     uid: u32,
     count: usize,
@@ -51,7 +51,7 @@ impl Quota {
     ///
     /// # Errors
     /// The user has as many as are allowed.
-    pub(crate) fn take(self: &Rc<Self>, uid: u32) -> Result<Share, Failure> {
+    pub(crate) fn take(self: &Rc<Self>, uid: u32) -> Result<QuotaShare, Failure> {
         self.take_many(uid, 1)
     }
 
@@ -59,7 +59,11 @@ impl Quota {
     ///
     /// # Errors
     /// The user would have more than are allowed.
-    pub(crate) fn take_many(self: &Rc<Self>, uid: u32, count: usize) -> Result<Share, Failure> {
+    pub(crate) fn take_many(
+        self: &Rc<Self>,
+        uid: u32,
+        count: usize,
+    ) -> Result<QuotaShare, Failure> {
         let used = self.used.borrow().get(&uid).copied().unwrap_or(0);
         let limit = self.limit.get();
         if count > limit.saturating_sub(used) {
@@ -69,13 +73,13 @@ impl Quota {
     }
 
     /// Counts one for `uid`, whatever the limit: for what is already there.
-    pub(crate) fn count(self: &Rc<Self>, uid: u32) -> Share {
+    pub(crate) fn count(self: &Rc<Self>, uid: u32) -> QuotaShare {
         self.count_many(uid, 1)
     }
 
-    fn count_many(self: &Rc<Self>, uid: u32, count: usize) -> Share {
+    fn count_many(self: &Rc<Self>, uid: u32, count: usize) -> QuotaShare {
         *self.used.borrow_mut().entry(uid).or_default() += count;
-        Share {
+        QuotaShare {
             quota: Rc::clone(self),
             uid,
             count,
@@ -83,7 +87,7 @@ impl Quota {
     }
 }
 
-impl Drop for Share {
+impl Drop for QuotaShare {
     fn drop(&mut self) {
         let mut used = self.quota.used.borrow_mut();
         if let Some(count) = used.get_mut(&self.uid) {

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 16;
 
 /// What a client was told, and is to be told.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct EventQueue {
     sent: Cell<u64>,
     /// With the number of the first handle that has not heard of it, the oldest first.
     queue: RefCell<VecDeque<(Rc<News>, u64)>>,
@@ -35,9 +35,9 @@ pub(super) struct Told {
 }
 
 /// The telling of a connection.
-struct Telling(Rc<Connection>);
+struct EventDelivery(Rc<Connection>);
 
-impl Stepping for Telling {
+impl Stepping for EventDelivery {
     fn steps(&self) -> &Steps {
         &self.0.told.steps
     }
@@ -96,7 +96,7 @@ impl Subscriber for Connection {
     fn hear(self: Rc<Self>, news: &Rc<News>) {
         let news = Rc::clone(news);
         self.told.queue.borrow_mut().push_back((news, 0));
-        steps::go_on(Telling(self));
+        steps::go_on(EventDelivery(self));
     }
 
     fn push_event(&self, subject: Subject, event_type: u32, data: Option<&str>) {

@@ -84,7 +84,7 @@ enum HandleEntry {
 #[derive(Debug)]
 struct Slot {
     entry: HandleEntry,
-    _share: limits::Share,
+    _share: limits::QuotaShare,
 }
 
 impl HandleEntry {

@@ -5,45 +5,45 @@ use std::rc::Rc;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::network::NetworkCall;
 
-use super::Errand;
+use super::RoutedCall;
 use crate::{client::connection::CallAnswer, network::Named, record::operations};
 
 /// The longest id that is looked at, in bytes: a GUID has 38 with its braces.
 const MOST_ID: usize = 64;
 
 /// Makes such a call.
-pub(super) fn answer(errand: Errand, call: NetworkCall) {
+pub(super) fn answer(routed: RoutedCall, call: NetworkCall) {
     if let Err(failure) = check(&call) {
-        return errand.answer(Err(failure));
+        return routed.answer(Err(failure));
     }
-    let connection = Rc::clone(&errand.connection);
+    let connection = Rc::clone(&routed.connection);
     let networks = Rc::clone(&connection.service.context.networks);
     if let NetworkCall::Statistics { id, query } = call {
-        return errand.look(async move {
+        return routed.look(async move {
             let told = networks.statistics(&id, &query).await;
             told.map(|text| CallAnswer::document(Some(text)))
         });
     }
     if !call.has_effect() {
         let found = networks.look(&call);
-        return errand.answer(found.map(CallAnswer::document));
+        return routed.answer(found.map(CallAnswer::document));
     }
     connection.spawn(async move {
-        let timeline = &errand.pending.timeline;
+        let timeline = &routed.pending.timeline;
         let mut named = Named {
             name: timeline.name().cloned(),
             is_repeat: timeline.repeated().is_some(),
             was_done: false,
         };
         timeline.set_record(&networks);
-        let turn = errand.in_its_turn(networks.turn());
-        let turn = match errand.was_done().await {
+        let turn = routed.in_its_turn(networks.turn());
+        let turn = match routed.was_done().await {
             // What is known of it is with the objects themselves, so they are asked, whether it is cancelled or not.
             Ok(true) => {
                 named.was_done = true;
                 operations::carry(Some(Rc::clone(timeline)), turn).await
             }
-            Ok(false) => errand.until_cancelled(turn).await,
+            Ok(false) => routed.until_cancelled(turn).await,
             Err(failure) => Err(failure),
         };
         let answer = match turn {
@@ -57,7 +57,7 @@ pub(super) fn answer(errand: Errand, call: NetworkCall) {
             }
             Err(failure) => Err(failure),
         };
-        errand.answer(answer);
+        routed.answer(answer);
     });
 }
 

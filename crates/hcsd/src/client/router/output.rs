@@ -5,40 +5,40 @@ use std::{os::fd::OwnedFd, rc::Rc};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{output::OutputQuery, service::ProcessInformation};
 
-use super::Errand;
+use super::RoutedCall;
 use crate::{client::connection::CallAnswer, system::System};
 
 /// Has the agent of a system write kept output into the pipe that came along. A call that is made again brings the same
 /// pipe, and the agent knows the call by its name.
-pub(super) fn read(errand: Errand, handle: u64, query: OutputQuery) {
-    let system = match errand.connection.handles.system(handle) {
+pub(super) fn read(routed: RoutedCall, handle: u64, query: OutputQuery) {
+    let system = match routed.connection.handles.system(handle) {
         Ok(system) => system,
-        Err(failure) => return errand.answer(Err(failure)),
+        Err(failure) => return routed.answer(Err(failure)),
     };
-    let connection = Rc::clone(&errand.connection);
+    let connection = Rc::clone(&routed.connection);
     connection.spawn(async move {
-        let answer = match errand.was_done().await {
+        let answer = match routed.was_done().await {
             Ok(true) => Ok(begun(query.process_id)),
             Ok(false) => {
-                errand
-                    .until_cancelled(begin(&errand, &system, &query))
+                routed
+                    .until_cancelled(begin(&routed, &system, &query))
                     .await
             }
             Err(failure) => Err(failure),
         };
-        errand.answer(answer);
+        routed.answer(answer);
     });
 }
 
 async fn begin(
-    errand: &Errand,
+    routed: &RoutedCall,
     system: &System,
     query: &OutputQuery,
 ) -> Result<CallAnswer, Failure> {
     system.alive()?;
     let limit = system.context()?.config().times.guest();
     let link = system.guest().await?;
-    let user = errand.connection.peer.uid;
+    let user = routed.connection.peer.uid;
     let take = |ends: &[OwnedFd]| -> Result<bool, Failure> {
         let wanted = 1 + usize::from(query.attach);
         match system.machine.guest() {
@@ -46,11 +46,11 @@ async fn begin(
             None => Ok(false),
         }
     };
-    if !errand.pending.with_pipes(take)? {
+    if !routed.pending.with_pipes(take)? {
         let message = "the call came without the pipes of its client's for the output to go to";
         return Err(Failure::new(HResult::E_INVALIDARG, message));
     }
-    let pipes = errand.pending.take_pipes();
+    let pipes = routed.pending.take_pipes();
     match link.read_output(&system.target, query, pipes, limit).await {
         Ok(process_id) => Ok(begun(process_id)),
         Err(failure) => Err(system.explain(failure).await),

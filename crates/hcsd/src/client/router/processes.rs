@@ -15,7 +15,7 @@ use hcs_wire::{
     service::ProcessInformation,
 };
 
-use super::{Errand, systems};
+use super::{RoutedCall, systems};
 use crate::{
     client::connection::{CallAnswer, handles::Object},
     document::{parse, parse_long, parse_optional},
@@ -33,27 +33,27 @@ const KILL: i32 = 9;
 
 /// `HcsCreateProcess`.
 pub(super) fn create(
-    errand: Errand,
+    routed: RoutedCall,
     (system, handle): (u64, u64),
     parameters: String,
     pipes: Option<Stdio<bool>>,
 ) {
     let pipes = pipes.unwrap_or_default();
-    let system = match errand.connection.handles.system(system) {
+    let system = match routed.connection.handles.system(system) {
         Ok(system) => system,
         Err(failure) => {
-            created(&errand, handle, Err(failure));
+            created(&routed, handle, Err(failure));
             return;
         }
     };
-    let connection = Rc::clone(&errand.connection);
+    let connection = Rc::clone(&routed.connection);
     connection.spawn(async move {
-        let begun = begun_before(&errand, &system, &parameters, pipes).await;
+        let begun = begun_before(&routed, &system, &parameters, pipes).await;
         let launched = match begun {
             Ok(Some(process)) => Ok((None, process, Ends::Own)),
             Ok(None) => {
-                let launched = launch_in_turn(&errand, &system, parameters, pipes);
-                errand.until_cancelled(launched).await
+                let launched = launch_in_turn(&routed, &system, parameters, pipes);
+                routed.until_cancelled(launched).await
             }
             Err(failure) => Err(failure),
         };
@@ -62,7 +62,7 @@ pub(super) fn create(
             Ok((creating, process, ends)) => (creating, Ok((process, ends))),
             Err(failure) => (None, Err(failure)),
         };
-        created(&errand, handle, launched);
+        created(&routed, handle, launched);
     });
 }
 
@@ -72,20 +72,20 @@ pub(super) fn create(
 /// # Errors
 /// It is unknown whether it was begun, or the process has pipes that its client does not know.
 async fn begun_before(
-    errand: &Errand,
+    routed: &RoutedCall,
     system: &Rc<System>,
     parameters: &str,
     pipes: Stdio<bool>,
 ) -> Result<Option<Rc<Process>>, Failure> {
-    let (Some(_), Some(name)) = (&errand.pending.repeat, errand.pending.timeline.name()) else {
+    let (Some(_), Some(name)) = (&routed.pending.repeat, routed.pending.timeline.name()) else {
         return Ok(None);
     };
-    errand.is_in_time().await?;
+    routed.is_in_time().await?;
     let (document, _) =
         parse_long::<ProcessParameters>(system.coverage(), parameters.to_owned()).await?;
     let asked = operations::carry(
-        Some(Rc::clone(&errand.pending.timeline)),
-        recall(errand, system, name),
+        Some(Rc::clone(&routed.pending.timeline)),
+        recall(routed, system, name),
     );
     let Some(recalled) = asked.await? else {
         return Ok(None);
@@ -99,23 +99,23 @@ async fn begun_before(
             ),
         ));
     }
-    let process = system.recalled(&recalled, errand.initiator())?;
+    let process = system.recalled(&recalled, routed.initiator())?;
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
-    errand
+    routed
         .pending
         .timeline
         .step(format!("process {} had been made", recalled.process_id));
-    if errand.pending.is_cancelled() {
+    if routed.pending.is_cancelled() {
         process.abandon();
-        return Err(errand.pending.cancelled().await);
+        return Err(routed.pending.cancelled().await);
     }
     let had = |ends: &[OwnedFd], user| match system.machine.guest() {
         Some(guest) => guest.had_pipes(ends, user),
         None => Ok(false),
     };
-    if streams(&document) != Stdio::default() && !are_used(errand, &document, pipes, had)? {
+    if streams(&document) != Stdio::default() && !are_used(routed, &document, pipes, had)? {
         return Err(unknown(
             "it had made a process, whose standard streams ended with the service",
         ));
@@ -128,7 +128,7 @@ const REST: Duration = Duration::from_millis(50);
 
 /// What the agent of `system` knows of the call `name`, however long it takes to ask it.
 async fn recall(
-    errand: &Errand,
+    routed: &RoutedCall,
     system: &Rc<System>,
     name: &str,
 ) -> Result<Option<RecallCallResponse>, Failure> {
@@ -149,7 +149,7 @@ async fn recall(
             HResult::HCS_E_CONNECTION_CLOSED,
             HResult::HCS_E_CONNECTION_TIMEOUT,
         ];
-        if !lost.contains(&failure.hresult) || errand.connection.is_closed() {
+        if !lost.contains(&failure.hresult) || routed.connection.is_closed() {
             return Err(failure);
         }
         tokio::time::sleep(REST).await;
@@ -173,7 +173,7 @@ fn streams(document: &ProcessParameters) -> Stdio<bool> {
 
 /// Whether the process gets the pipes that came with the call; `fits` looks at them, for a client of that user.
 fn are_used(
-    errand: &Errand,
+    routed: &RoutedCall,
     document: &ProcessParameters,
     pipes: Stdio<bool>,
     fits: impl FnOnce(&[OwnedFd], u32) -> Result<bool, Failure>,
@@ -181,14 +181,14 @@ fn are_used(
     if pipes == Stdio::default() || pipes != streams(document) {
         return Ok(false);
     }
-    let user = errand.connection.peer.uid;
-    errand.pending.with_pipes(|ends| fits(ends, user))
+    let user = routed.connection.peer.uid;
+    routed.pending.with_pipes(|ends| fits(ends, user))
 }
 
 /// A place at the agent of the system, which may be asked for a process now; for a detached one, with the thread that
 /// makes the files for what it writes.
 async fn place_at_agent(
-    errand: &Errand,
+    routed: &RoutedCall,
     system: &Rc<System>,
     is_detached: bool,
 ) -> Result<(FairPlace, Option<impl Send + 'static + use<>>), Failure> {
@@ -197,16 +197,16 @@ async fn place_at_agent(
         // With neither in hand: what is before it in the queue may need a thread of the same client.
         if !system.process_may_begin() {
             system
-                .perform(errand.initiator(), SystemRequest::CreateProcess)
+                .perform(routed.initiator(), SystemRequest::CreateProcess)
                 .await?;
             has_had_turn = true;
         }
         let thread = match is_detached {
-            true => Some(errand.in_its_turn(blocking::thread()).await?),
+            true => Some(routed.in_its_turn(blocking::thread()).await?),
             false => None,
         };
-        let lane = system.creations.place(errand.connection.share.who);
-        let place = errand.in_its_turn(lane).await?;
+        let lane = system.creations.place(routed.connection.share.who);
+        let place = routed.in_its_turn(lane).await?;
         // Later requests of the queue do not overtake it for ever.
         if has_had_turn || system.process_may_begin() {
             return Ok((place, thread));
@@ -215,7 +215,7 @@ async fn place_at_agent(
 }
 
 async fn launch_in_turn(
-    errand: &Errand,
+    routed: &RoutedCall,
     system: &Rc<System>,
     parameters: String,
     pipes: Stdio<bool>,
@@ -225,15 +225,15 @@ async fn launch_in_turn(
     let (document, parameters) =
         parse_long::<ProcessParameters>(system.coverage(), parameters).await?;
     let is_detached = document.detached == Some(true);
-    let place = place_at_agent(errand, system, is_detached).await?;
+    let place = place_at_agent(routed, system, is_detached).await?;
     let (document, parameters) =
         defaults::complete(system.defaults.as_ref(), document, parameters)?;
-    let share = errand
+    let share = routed
         .connection
         .service
         .context
         .process_quota
-        .take(errand.connection.peer.uid)?;
+        .take(routed.connection.peer.uid)?;
     let creating = system.begin_creating();
     let take = |ends: &[OwnedFd], user| match system.machine.guest() {
         Some(guest) => guest.take_pipes(ends, user),
@@ -241,14 +241,14 @@ async fn launch_in_turn(
     };
     let given = if is_detached {
         StdioSource::Kept
-    } else if are_used(errand, &document, pipes, take)? {
-        StdioSource::Given(errand.pending.take_pipes(), streams(&document))
+    } else if are_used(routed, &document, pipes, take)? {
+        StdioSource::Given(routed.pending.take_pipes(), streams(&document))
     } else {
         StdioSource::Wanted(streams(&document))
     };
     let console = document.emulate_console == Some(true);
     let process = Process::new(system, console, share);
-    process.set_initiator(errand.initiator());
+    process.set_initiator(routed.initiator());
     if document.ends_system == Some(true) {
         process.set_ends_system();
     }
@@ -260,10 +260,10 @@ async fn launch_in_turn(
 }
 
 /// Answers a creation or an opening.
-fn created(errand: &Errand, handle: u64, launched: Result<(Rc<Process>, Ends), Failure>) {
+fn created(routed: &RoutedCall, handle: u64, launched: Result<(Rc<Process>, Ends), Failure>) {
     let made =
         launched.map(|(process, ends)| (information(&process, ends), Object::Process(process)));
-    systems::settle(errand, handle, made);
+    systems::settle(routed, handle, made);
 }
 
 /// The answer that carries a process's pid and stdio.
@@ -291,24 +291,24 @@ fn information(process: &Process, ends: Ends) -> CallAnswer {
 }
 
 /// `HcsOpenProcess`.
-pub(super) fn open(errand: Errand, system: u64, handle: u64, pid: u32, again: bool) {
-    let system = match errand.connection.handles.system(system) {
+pub(super) fn open(routed: RoutedCall, system: u64, handle: u64, pid: u32, again: bool) {
+    let system = match routed.connection.handles.system(system) {
         Ok(system) => system,
         Err(failure) => {
-            created(&errand, handle, Err(failure));
+            created(&routed, handle, Err(failure));
             return;
         }
     };
     if system.processes.get(pid).is_some() || system.link().is_some() || system.alive().is_err() {
-        created(&errand, handle, find(&system, pid, again));
+        created(&routed, handle, find(&system, pid, again));
         return;
     }
     // A system that was taken over just now: its agent may know of more processes than were written down.
-    let connection = Rc::clone(&errand.connection);
+    let connection = Rc::clone(&routed.connection);
     connection.spawn(async move {
         let linked = find_when_linked(&system, pid, again);
-        let found = errand.until_cancelled(linked).await;
-        created(&errand, handle, found);
+        let found = routed.until_cancelled(linked).await;
+        created(&routed, handle, found);
     });
 }
 
@@ -362,23 +362,23 @@ fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends
 }
 
 /// `HcsCloseProcess`.
-pub(super) fn close(errand: &Errand, handle: u64) {
-    systems::release(errand, handle, |handles| handles.process(handle).map(drop));
+pub(super) fn close(routed: &RoutedCall, handle: u64) {
+    systems::release(routed, handle, |handles| handles.process(handle).map(drop));
 }
 
 /// The process behind a handle, if `call` is let in.
-fn judged(errand: &Errand, handle: u64, call: ProcessCall) -> Result<Rc<Process>, Failure> {
-    let process = errand.connection.handles.process(handle)?;
+fn judged(routed: &RoutedCall, handle: u64, call: ProcessCall) -> Result<Rc<Process>, Failure> {
+    let process = routed.connection.handles.process(handle)?;
     process.judge(call)?;
     Ok(process)
 }
 
 /// `HcsTerminateProcess`.
-pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
+pub(super) fn terminate(routed: RoutedCall, handle: u64, options: Option<&str>) {
     let ready =
-        systems::no_options(options).and_then(|()| errand.connection.handles.process(handle));
+        systems::no_options(options).and_then(|()| routed.connection.handles.process(handle));
     match ready {
-        Ok(process) => errand.run_once(async move {
+        Ok(process) => routed.run_once(async move {
             let options = SignalOptions {
                 signal: KILL,
                 group: false,
@@ -387,13 +387,13 @@ pub(super) fn terminate(errand: Errand, handle: u64, options: Option<&str>) {
             process.terminated();
             Ok(CallAnswer::done())
         }),
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 
 /// `HcsSignalProcess`.
-pub(super) fn signal(errand: Errand, handle: u64, options: Option<String>) {
-    let found = errand.connection.handles.process(handle);
+pub(super) fn signal(routed: RoutedCall, handle: u64, options: Option<String>) {
+    let found = routed.connection.handles.process(handle);
     let ready = found.and_then(move |process| {
         let options: SignalProcessOptions = parse_optional(process.coverage, options.as_deref())?;
         let signal = options
@@ -403,11 +403,11 @@ pub(super) fn signal(errand: Errand, handle: u64, options: Option<String>) {
         Ok((process, SignalOptions { signal, group }))
     });
     match ready {
-        Ok((process, options)) => errand.run_once(async move {
+        Ok((process, options)) => routed.run_once(async move {
             send_signal(&process, options, ProcessCall::Signal).await?;
             Ok(CallAnswer::done())
         }),
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 
@@ -453,17 +453,17 @@ async fn was_sent(process: &Process) -> bool {
 }
 
 /// `HcsGetProcessInfo`. Fresh stdio is given only when no process holds any of the old.
-pub(super) fn info(errand: Errand, handle: u64) {
-    match judged(&errand, handle, ProcessCall::GetInfo) {
-        Ok(process) if process.stdio_is_unknown() => errand.run(async move {
+pub(super) fn info(routed: RoutedCall, handle: u64) {
+    match judged(&routed, handle, ProcessCall::GetInfo) {
+        Ok(process) if process.stdio_is_unknown() => routed.run(async move {
             let stdio = process.recall_and_reattach().await;
             // Its exit may have been reported while the agent was asked; that is the better reason.
             let stdio = stdio
                 .map_err(|failure| process.judge(ProcessCall::GetInfo).err().unwrap_or(failure));
             told(&process, stdio)
         }),
-        Ok(process) => errand.answer(told(&process, process.reattach())),
-        Err(failure) => errand.answer(Err(failure)),
+        Ok(process) => routed.answer(told(&process, process.reattach())),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 
@@ -477,31 +477,31 @@ fn told(
 
 /// `HcsGetProcessProperties`.
 pub(super) fn properties(
-    errand: &Errand,
+    routed: &RoutedCall,
     handle: u64,
     query: Option<&str>,
 ) -> Result<CallAnswer, Failure> {
     hcs_schema::parse_optional::<ProcessStatus>(query)?;
-    let process = judged(errand, handle, ProcessCall::GetProperties)?;
+    let process = judged(routed, handle, ProcessCall::GetProperties)?;
     Ok(CallAnswer::document(Some(process.status())))
 }
 
 /// `HcsModifyProcess`.
-pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
-    let found = errand.connection.handles.process(handle);
+pub(super) fn modify(routed: RoutedCall, handle: u64, settings: &str) {
+    let found = routed.connection.handles.process(handle);
     let ready = found.and_then(|process| {
         let request: ProcessModifyRequest = parse(process.coverage, settings)?;
         process.judge(ProcessCall::Modify)?;
         Ok((process, request))
     });
     match ready {
-        Ok((process, request)) => errand.run_once(async move {
+        Ok((process, request)) => routed.run_once(async move {
             apply(&process, &request)
                 .await
                 .map_err(|f| f.while_doing("ModifyProcess"))?;
             Ok(CallAnswer::done())
         }),
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 

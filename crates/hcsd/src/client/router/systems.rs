@@ -8,7 +8,7 @@ use hcs_schema::{
     documents::{CrashOptions, SaveOptions, SaveType, ShutdownOptions},
 };
 
-use super::Errand;
+use super::RoutedCall;
 use crate::{
     client::{
         connection::{
@@ -18,32 +18,32 @@ use crate::{
         properties,
     },
     document::{parse, parse_optional},
-    record::{blocking::blocking, failures::unknown, ledger::Fate},
+    record::{blocking::blocking, failures::unknown, ledger::CallOutcome},
     system::{System, SystemRequest, making},
 };
 
 /// `HcsCreateComputeSystem`.
-pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) {
-    let connection = Rc::clone(&errand.connection);
+pub(super) fn create(routed: RoutedCall, handle: u64, id: String, document: String) {
+    let connection = Rc::clone(&routed.connection);
     connection.spawn(async move {
-        let service = Rc::clone(&errand.connection.service);
-        let uid = errand.connection.peer.uid;
-        let made = match created_before(&errand).await {
+        let service = Rc::clone(&routed.connection.service);
+        let uid = routed.connection.peer.uid;
+        let made = match created_before(&routed).await {
             Ok(None) => {
                 let made = async {
-                    let place = errand.connection.share.creation();
-                    let _place = errand.in_its_turn(place).await?;
-                    making::create(&service.context, errand.initiator(), uid, id, document).await
+                    let place = routed.connection.share.creation();
+                    let _place = routed.in_its_turn(place).await?;
+                    making::create(&service.context, routed.initiator(), uid, id, document).await
                 };
-                errand.until_cancelled(made).await
+                routed.until_cancelled(made).await
             }
             Ok(Some(system)) => Ok(system),
             Err(failure) => Err(failure),
         };
         if let Ok(system) = &made {
-            errand.pending.timeline.set_record(system);
+            routed.pending.timeline.set_record(system);
         }
-        opened(&errand, handle, made);
+        opened(&routed, handle, made);
     });
 }
 
@@ -52,20 +52,20 @@ pub(super) fn create(errand: Errand, handle: u64, id: String, document: String) 
 ///
 /// # Errors
 /// It is unknown whether it was begun, or the system has ended since.
-async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> {
-    let Some(name) = errand.pending.timeline.repeated() else {
+async fn created_before(routed: &RoutedCall) -> Result<Option<Rc<System>>, Failure> {
+    let Some(name) = routed.pending.timeline.repeated() else {
         return Ok(None);
     };
-    let was_done = errand.was_done().await?;
-    let Some(system) = errand.connection.service.context.registry.created_by(&name) else {
-        return check_ended(errand, &name, was_done).map(|()| None);
+    let was_done = routed.was_done().await?;
+    let Some(system) = routed.connection.service.context.registry.created_by(&name) else {
+        return check_ended(routed, &name, was_done).map(|()| None);
     };
-    errand.pending.timeline.step("had been created");
-    if errand.pending.is_cancelled() {
+    routed.pending.timeline.step("had been created");
+    if routed.pending.is_cancelled() {
         system
-            .perform(errand.initiator(), SystemRequest::Terminate)
+            .perform(routed.initiator(), SystemRequest::Terminate)
             .await?;
-        return Err(errand.pending.cancelled().await);
+        return Err(routed.pending.cancelled().await);
     }
     // Its last handle went with the earlier connection, and its document says that it ends with that.
     if system.is_leaving() {
@@ -78,15 +78,18 @@ async fn created_before(errand: &Errand) -> Result<Option<Rc<System>>, Failure> 
 ///
 /// # Errors
 /// It had created one, which has ended since; or this cannot be told.
-fn check_ended(errand: &Errand, name: &str, was_done: bool) -> Result<(), Failure> {
-    let ended = &errand.connection.service.context.ended;
-    errand.pending.timeline.set_record(ended);
-    match ended.fate(name) {
-        Fate::NotBegun if !was_done => Ok(()),
-        Fate::Uncertain | Fate::Forgotten if !was_done => Err(unknown(
+fn check_ended(routed: &RoutedCall, name: &str, was_done: bool) -> Result<(), Failure> {
+    let ended = &routed.connection.service.context.ended;
+    routed.pending.timeline.set_record(ended);
+    match ended.outcome(name) {
+        CallOutcome::NotBegun if !was_done => Ok(()),
+        CallOutcome::Uncertain | CallOutcome::Forgotten if !was_done => Err(unknown(
             "the service had to forget which systems were created and have ended",
         )),
-        Fate::Done | Fate::NotBegun | Fate::Uncertain | Fate::Forgotten => Err(has_ended()),
+        CallOutcome::Done
+        | CallOutcome::NotBegun
+        | CallOutcome::Uncertain
+        | CallOutcome::Forgotten => Err(has_ended()),
     }
 }
 
@@ -98,32 +101,36 @@ fn has_ended() -> Failure {
 }
 
 /// `HcsOpenComputeSystem`.
-pub(super) fn open(errand: &Errand, handle: u64, id: &str, runtime_id: Option<&str>) {
-    let found = errand
+pub(super) fn open(routed: &RoutedCall, handle: u64, id: &str, runtime_id: Option<&str>) {
+    let found = routed
         .connection
         .service
         .context
         .registry
         .find(id, runtime_id);
-    opened(errand, handle, found);
+    opened(routed, handle, found);
 }
 
-fn opened(errand: &Errand, handle: u64, made: Result<Rc<System>, Failure>) {
+fn opened(routed: &RoutedCall, handle: u64, made: Result<Rc<System>, Failure>) {
     let made = made.map(|system| {
         let mut answer = CallAnswer::done();
         answer.reply.runtime_id = Some(system.runtime_id.clone());
         (answer, Object::System(system))
     });
-    settle(errand, handle, made);
+    settle(routed, handle, made);
 }
 
 /// Answers a call that makes a handle, and takes up what waited for it. The answer goes before every event of the
 /// handle.
-pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(CallAnswer, Object), Failure>) {
-    let connection = &errand.connection;
+pub(super) fn settle(
+    routed: &RoutedCall,
+    handle: u64,
+    made: Result<(CallAnswer, Object), Failure>,
+) {
+    let connection = &routed.connection;
     match made {
         Ok((answer, object)) => {
-            errand.answer(Ok(answer));
+            routed.answer(Ok(answer));
             let is_kept = connection.handles.open(handle, object.clone());
             object.attach(connection, handle);
             connection.resume(handle);
@@ -133,29 +140,29 @@ pub(super) fn settle(errand: &Errand, handle: u64, made: Result<(CallAnswer, Obj
         }
         Err(failure) => {
             let waiting = connection.handles.fail(handle, &failure);
-            errand.answer(Err(failure.clone()));
+            routed.answer(Err(failure.clone()));
             connection.refuse(waiting, &failure);
         }
     }
 }
 
 /// `HcsCloseComputeSystem`.
-pub(super) fn close(errand: &Errand, handle: u64) {
-    release(errand, handle, |handles| handles.system(handle).map(drop));
+pub(super) fn close(routed: &RoutedCall, handle: u64) {
+    release(routed, handle, |handles| handles.system(handle).map(drop));
 }
 
 /// Closes a handle that is what `check` wants.
 pub(super) fn release(
-    errand: &Errand,
+    routed: &RoutedCall,
     handle: u64,
     check: impl FnOnce(&Handles) -> Result<(), Failure>,
 ) {
-    let handles = &errand.connection.handles;
+    let handles = &routed.connection.handles;
     let checked = check(handles);
-    errand.answer(checked.map(|()| {
+    routed.answer(checked.map(|()| {
         if let Some((released, waiting)) = handles.remove(handle) {
-            released.release(&errand.connection);
-            errand.connection.resume_closed(waiting);
+            released.release(&routed.connection);
+            routed.connection.resume_closed(waiting);
         }
         CallAnswer::done()
     }));
@@ -163,32 +170,32 @@ pub(super) fn release(
 
 /// Submits what `request` makes of the call for the system behind `handle`.
 fn submit(
-    errand: Errand,
+    routed: RoutedCall,
     handle: u64,
     request: impl FnOnce(&System) -> Result<SystemRequest, Failure>,
 ) {
-    let found = errand.connection.handles.system(handle);
+    let found = routed.connection.handles.system(handle);
     let ready = found.and_then(|system| {
         let request = request(&system)?;
         Ok((system, request))
     });
     match ready {
         Ok((system, request)) => {
-            let initiator = errand.initiator();
-            let repeated = errand.pending.timeline.repeated();
-            errand.pending.timeline.set_record(&system);
-            let connection = Rc::clone(&errand.connection);
-            errand.run_once(async move {
-                let fate = repeated.map_or(Fate::NotBegun, |name| system.fate(&name));
-                match fate {
-                    Fate::Done => {}
-                    Fate::Uncertain => {
+            let initiator = routed.initiator();
+            let repeated = routed.pending.timeline.repeated();
+            routed.pending.timeline.set_record(&system);
+            let connection = Rc::clone(&routed.connection);
+            routed.run_once(async move {
+                let outcome = repeated.map_or(CallOutcome::NotBegun, |name| system.outcome(&name));
+                match outcome {
+                    CallOutcome::Done => {}
+                    CallOutcome::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
                     }
-                    Fate::Forgotten => {
+                    CallOutcome::Forgotten => {
                         return Err(unknown("the service had to forget calls on the system"));
                     }
-                    Fate::NotBegun => {
+                    CallOutcome::NotBegun => {
                         let turn = system.turn(&request);
                         let _turn = connection.in_its_turn(turn).await?;
                         system.perform(initiator, request).await?;
@@ -197,20 +204,20 @@ fn submit(
                 Ok(CallAnswer::done())
             });
         }
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 
 /// `HcsTerminateComputeSystem`.
-pub(super) fn terminate(errand: Errand, handle: u64, options: Option<String>) {
-    submit(errand, handle, move |_| {
+pub(super) fn terminate(routed: RoutedCall, handle: u64, options: Option<String>) {
+    submit(routed, handle, move |_| {
         no_options(options.as_deref()).map(|()| SystemRequest::Terminate)
     });
 }
 
 /// `HcsResumeComputeSystem`.
-pub(super) fn resume(errand: Errand, handle: u64, options: Option<String>) {
-    submit(errand, handle, move |_| {
+pub(super) fn resume(routed: RoutedCall, handle: u64, options: Option<String>) {
+    submit(routed, handle, move |_| {
         no_options(options.as_deref()).map(|()| SystemRequest::Resume)
     });
 }
@@ -231,22 +238,22 @@ pub(super) fn no_options(options: Option<&str>) -> Result<(), Failure> {
 }
 
 /// `HcsStartComputeSystem`.
-pub(super) fn start(errand: Errand, handle: u64, options: Option<&str>) {
-    submit(errand, handle, |system| {
+pub(super) fn start(routed: RoutedCall, handle: u64, options: Option<&str>) {
+    submit(routed, handle, |system| {
         parse_optional(system.coverage(), options).map(SystemRequest::Start)
     });
 }
 
 /// `HcsPauseComputeSystem`.
-pub(super) fn pause(errand: Errand, handle: u64, options: Option<&str>) {
-    submit(errand, handle, |system| {
+pub(super) fn pause(routed: RoutedCall, handle: u64, options: Option<&str>) {
+    submit(routed, handle, |system| {
         parse_optional(system.coverage(), options).map(SystemRequest::Pause)
     });
 }
 
 /// `HcsSaveComputeSystem`. Where no state of the system would help, the refusal of its state says so.
-pub(super) fn save(errand: Errand, handle: u64, options: Option<&str>) {
-    submit(errand, handle, |system| {
+pub(super) fn save(routed: RoutedCall, handle: u64, options: Option<&str>) {
+    submit(routed, handle, |system| {
         let options = parse_optional::<SaveOptions>(system.coverage(), options);
         let template = options
             .as_ref()
@@ -271,25 +278,25 @@ pub(super) fn save(errand: Errand, handle: u64, options: Option<&str>) {
 }
 
 /// `HcsCrashComputeSystem`: the guest is asked nothing, its machine is made to fail.
-pub(super) fn crash(errand: Errand, handle: u64, options: Option<&str>) {
-    let ready = errand.connection.handles.system(handle).and_then(|system| {
+pub(super) fn crash(routed: RoutedCall, handle: u64, options: Option<&str>) {
+    let ready = routed.connection.handles.system(handle).and_then(|system| {
         system.guest_may_be_asked()?;
         let options: CrashOptions = parse_optional(system.coverage(), options)?;
         Ok((Arc::clone(&system.machine), options))
     });
     match ready {
-        Ok((machine, options)) => errand.run_once(async move {
+        Ok((machine, options)) => routed.run_once(async move {
             let crashed = blocking(move || machine.crash(&options)).await;
             crashed.map_err(|failure| failure.while_doing("Crash"))?;
             Ok(CallAnswer::done())
         }),
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 
 /// `HcsShutDownComputeSystem`. With `Force`, what does not end in time is terminated.
-pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
-    let found = errand.connection.handles.system(handle);
+pub(super) fn shut_down(routed: RoutedCall, handle: u64, options: Option<String>) {
+    let found = routed.connection.handles.system(handle);
     let ready = found.and_then(move |system| {
         let options: ShutdownOptions = parse_optional(system.coverage(), options.as_deref())?;
         Ok((system, options))
@@ -297,8 +304,8 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
     match ready {
         Ok((system, options)) => {
             let force = options.force == Some(true);
-            let initiator = errand.initiator();
-            let connection = Rc::clone(&errand.connection);
+            let initiator = routed.initiator();
+            let connection = Rc::clone(&routed.connection);
             let asked = Rc::clone(&system);
             let take_back = async move { asked.take_back_shut_down().await };
             let work = async move {
@@ -316,28 +323,28 @@ pub(super) fn shut_down(errand: Errand, handle: u64, options: Option<String>) {
                 }
                 Ok(CallAnswer::done())
             };
-            errand.run_once_or_take_back(work, take_back);
+            routed.run_once_or_take_back(work, take_back);
         }
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 
 /// `HcsModifyComputeSystem`.
-pub(super) fn modify(errand: Errand, handle: u64, settings: &str) {
-    submit(errand, handle, |system| {
+pub(super) fn modify(routed: RoutedCall, handle: u64, settings: &str) {
+    submit(routed, handle, |system| {
         parse(system.coverage(), settings).map(SystemRequest::Modify)
     });
 }
 
 /// `HcsGetComputeSystemProperties`.
-pub(super) fn properties(errand: Errand, handle: u64, query: Option<String>) {
-    match errand.connection.handles.system(handle) {
+pub(super) fn properties(routed: RoutedCall, handle: u64, query: Option<String>) {
+    match routed.connection.handles.system(handle) {
         Ok(system) => {
-            let request = errand.request;
-            errand
+            let request = routed.request;
+            routed
                 .look(async move { properties::answer(request, &system, query.as_deref()).await });
         }
-        Err(failure) => errand.answer(Err(failure)),
+        Err(failure) => routed.answer(Err(failure)),
     }
 }
 

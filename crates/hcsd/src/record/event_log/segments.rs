@@ -16,7 +16,7 @@ use std::{
 use hcs_wire::log::LogEntry;
 use serde_json::json;
 
-use super::{Kind, Told};
+use super::{Kind, RecordedEnds};
 use crate::record::files;
 
 /// How many segments the log is cut into.
@@ -219,8 +219,8 @@ impl Segments {
     ///
     /// # Errors
     /// A segment cannot be read.
-    pub(super) fn told(&self) -> io::Result<Told> {
-        let mut told = Told::default();
+    pub(super) fn told(&self) -> io::Result<RecordedEnds> {
+        let mut told = RecordedEnds::default();
         for path in self.paths() {
             let text = fs::read(path)?;
             for entry in entries(&text) {

@@ -23,7 +23,7 @@ use super::{
     answers::{NoList, body, kept, process_list, reported},
 };
 use crate::{
-    network::{NameReader, Told},
+    network::{AgentNetworks, NameReader},
     record::{blocking::blocking, failures::unknown, operations},
     system::{process::Process, stdio::Traces},
     thread::share::place,
@@ -642,7 +642,7 @@ impl GuestLink {
 }
 
 impl NameReader for GuestLink {
-    fn names(&self, told: Told) {
+    fn names(&self, told: AgentNetworks) {
         self.names.borrow_mut().wanted = Some(told);
         self.send_names(0);
     }
