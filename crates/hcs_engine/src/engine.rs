@@ -509,8 +509,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
         ProcessRefusals::default()
     }
 
-    /// Says in the document that the system was made from, as it is shown to clients, what the configuration or the host
-    /// has decided for it. Does not block.
+    /// Says in the document that the system was made from, as it is shown to clients, what the configuration or the
+    /// host has decided for it. Does not block.
     fn complete_document(&self, _document: &mut serde_json::Value) {}
 
     /// Does the host's part of a modification; the guest's part is sent to its agent afterwards.

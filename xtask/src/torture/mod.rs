@@ -3,8 +3,8 @@
 //! 1. [`sandbox`]: a private service on a small file system, and a second one that is left alone.
 //! 2. [`workers`], [`client`], [`session`]: client processes, one of them behind a [`proxy`] that cuts its connections.
 //!    They use the service without pause and know what has to be true whatever happens.
-//! 3. [`disturbances`]: step by step, as the seed decides, a process is killed or stopped, or something is refused, filled
-//!    or damaged.
+//! 3. [`disturbances`]: step by step, as the seed decides, a process is killed or stopped, or something is refused,
+//!    filled or damaged.
 //! 4. After each step every client has to get on, none may have found anything wrong, and the container of the second
 //!    service has to have gone on counting. After some steps all clients pause, and nothing may be left on the host.
 //!

@@ -146,8 +146,8 @@ impl RoutedCall {
         self.run_once_or_take_back(work, async {});
     }
 
-    /// [`RoutedCall::run_once`] for work that an earlier service may have begun for the same call. Where that is cancelled
-    /// before this service begins it, too, `take_back` comes before the answer.
+    /// [`RoutedCall::run_once`] for work that an earlier service may have begun for the same call. Where that is
+    /// cancelled before this service begins it, too, `take_back` comes before the answer.
     pub(crate) fn run_once_or_take_back(
         self,
         work: impl Future<Output = Result<CallAnswer, Failure>> + 'static,
