@@ -2,8 +2,11 @@
 
 use std::net::IpAddr;
 
-use hcn::intent::{NetworkIntent, alias};
-use hcs_schema::Failure;
+use hcn::{
+    Mac,
+    intent::{NetworkIntent, alias},
+};
+use hcs_schema::{Failure, fnv};
 
 use super::Part;
 use crate::{
@@ -46,6 +49,15 @@ impl Bridge<'_> {
         )))
     }
 
+    /// The hardware address of a bridge that is made: the same each time, as endpoints remember their router's for as
+    /// long as a minute, also when another program removes the bridge and it is made again. It is one of those that no
+    /// maker of cards has.
+    fn mac(&self, host: &Host) -> Mac {
+        let alias = alias(&host.owner, self.0.id);
+        let [.., a, b, c, d, e] = fnv::hash(fnv::BASIS, alias.as_bytes()).to_be_bytes();
+        Mac([0x02, a, b, c, d, e])
+    }
+
     /// What endpoints say of routes does not count on the host.
     fn keep_to_itself(&self, host: &Host) -> Result<(), Failure> {
         const HEARD: [&str; 2] = ["accept_ra", "accept_redirects"];
@@ -79,7 +91,8 @@ impl Part for Bridge<'_> {
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {
         let doing = self.doing("making");
         let name = &self.0.link;
-        if self.found(host)?.is_none() {
+        let is_new = self.found(host)?.is_none();
+        if is_new {
             let mut batch = Batch::default();
             link::add_bridge(&mut batch, name);
             link::set_alias(&mut batch, name, &alias(&host.owner, self.0.id), host.ipv6);
@@ -93,8 +106,13 @@ impl Part for Bridge<'_> {
         self.keep_to_itself(host)?;
         let [missing, stale] = self.differences(host, found.index)?;
         let mut batch = Batch::default();
-        // Endpoints remember their router's for as long as a minute.
-        if let Some(mac) = found.mac {
+        // One that was set stays; another changes with the ports.
+        let mac = if is_new {
+            Some(self.mac(host))
+        } else {
+            found.mac
+        };
+        if let Some(mac) = mac {
             link::set_mac(&mut batch, name, found.index, mac);
         }
         for (address, length) in stale {
