@@ -582,6 +582,36 @@ mod tests {
     }
 
     #[test]
+    fn descriptors_that_were_lost_are_missing_from_their_own_frames_alone() {
+        let mut decoder = Decoder::default();
+        // How many descriptors a frame announces, and how many of them arrive.
+        let frames = [
+            (0, 0),
+            (1, 1),
+            (2, 0),
+            (1, 1),
+            (3, 1),
+            (1, 1),
+            (2, 0),
+            (2, 2),
+        ];
+        for (announced, arrive) in frames {
+            let files = (0..arrive).map(|_| OwnedFd::from(tempfile::tempfile().unwrap()));
+            decoder.descriptors.extend(files);
+            if arrive < announced {
+                decoder.note_cut();
+            }
+            let announced = u16::try_from(announced).unwrap();
+            decoder.feed(&encode(Kind::Reply, 1, announced, &Reply::done()).unwrap());
+        }
+        for (announced, arrive) in frames {
+            let frame = decoder.next_frame().unwrap().unwrap();
+            assert_eq!(frame.descriptors.len(), arrive, "of {announced}");
+        }
+        assert!(decoder.cuts.is_empty() && decoder.descriptors.is_empty());
+    }
+
+    #[test]
     fn calls_are_repeated_unless_they_belong_to_their_connection() {
         let options = None;
         let calls = [

@@ -17,6 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 #[test]
 fn a_frame_whose_descriptors_are_lost_harms_no_other() {
     let (sender, receiver) = UnixStream::pair().unwrap();
+    receiver.set_nonblocking(true).unwrap();
     let file = File::open("/dev/null").unwrap();
     for (id, count) in [(7, 3), (8, 0), (9, 2)] {
         let bytes = encode(Kind::Reply, id, count, &Reply::done()).unwrap();
