@@ -75,7 +75,7 @@ impl Placed {
             .map_err(|e| format!("{} cannot be written: {e}", list.display()).into())
     }
 
-    /// Removes all of it; answers how many files.
+    /// Removes all of it; returns how many files.
     fn remove(self) -> Result<usize> {
         let mut files = 0;
         // From the inside out; the list last, so that what fails can be tried again.

@@ -66,7 +66,7 @@ impl Out<PWSTR> {
         Ok(())
     }
 
-    /// Hands the document of a failure to C as far as memory goes, and answers its code.
+    /// Hands the document of a failure to C as far as memory goes, and returns its code.
     pub fn failure(&self, error: &Error) -> HResult {
         // The failure itself says more than that its document could not be allocated.
         let _ = self.document(error.document.as_ref());

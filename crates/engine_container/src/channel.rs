@@ -45,7 +45,7 @@ impl Report {
         }
     }
 
-    /// Notes the child's steps as some of the calling thread's; answers how its work ended.
+    /// Notes the child's steps as some of the calling thread's; returns how its work ended.
     pub(crate) fn heard(self) -> Result<(), StepError> {
         self.steps.note();
         self.failed.map_or(Ok(()), Err)
@@ -122,7 +122,7 @@ fn send(
     send_all(channel, text, &[])
 }
 
-/// The service's side: waits until the child closes, at most for `limit`; answers what it said, `None` when it died
+/// The service's side: waits until the child closes, at most for `limit`; returns what it said, `None` when it died
 /// without a word.
 pub(crate) fn read_report(channel: &OwnedFd, limit: Duration) -> Result<Option<Report>, StepError> {
     let step = "waiting for a child";

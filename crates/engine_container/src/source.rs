@@ -73,7 +73,7 @@ impl Source {
         Path::new(&self.path)
     }
 
-    /// Looks at `path`; answers what kind of file it leads to as well.
+    /// Looks at `path`; returns what kind of file it leads to as well.
     ///
     /// # Errors
     /// It cannot be opened.

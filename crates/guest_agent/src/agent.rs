@@ -339,7 +339,7 @@ impl<L: Link> Agent<L> {
         }
     }
 
-    /// Makes a console known to the loop; answers its number.
+    /// Makes a console known to the loop; returns its number.
     pub(crate) fn add_console(&mut self, console: Console) -> Result<u64, Errno> {
         let number = self.next_console;
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::ET;

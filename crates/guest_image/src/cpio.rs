@@ -184,7 +184,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Writes the archive; answers its size.
+    /// Writes the archive; returns its size.
     ///
     /// # Errors
     /// Writing failed, or a file that was added open has become shorter.
@@ -212,7 +212,7 @@ impl Archive {
         Ok(written + rest)
     }
 
-    /// Writes the header and the path of an entry; answers how many bytes.
+    /// Writes the header and the path of an entry; returns how many bytes.
     fn head(&mut self, to: &mut impl Write, path: &str, entry: &Entry) -> io::Result<u64> {
         self.next += 1;
         let is_directory = entry.mode & !PERMISSIONS == DIRECTORY;
@@ -262,7 +262,7 @@ fn copy(root: &OwnedFd, path: &str, size: u64, to: &mut impl Write) -> io::Resul
     }
 }
 
-/// Writes zeros up to a multiple of four; answers how many.
+/// Writes zeros up to a multiple of four; returns how many.
 fn pad(to: &mut impl Write, size: u64) -> io::Result<u64> {
     let rest = size.next_multiple_of(4) - size;
     io::copy(&mut io::repeat(0).take(rest), to)

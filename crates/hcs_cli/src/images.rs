@@ -152,7 +152,7 @@ fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageErr
     }
 }
 
-/// Gets the image called `wanted` from its registry; answers what it is called in the store. The digest in a name may
+/// Gets the image called `wanted` from its registry; returns what it is called in the store. The digest in a name may
 /// be that of a list, which the store does not have.
 fn pull_into(place: &Path, wanted: &str) -> Result<String, Failure> {
     let bad = |message: String| Failure::new(HResult::E_INVALIDARG, message);

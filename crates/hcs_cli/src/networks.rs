@@ -60,7 +60,7 @@ pub(crate) fn find(name: &str) -> Result<String, Failure> {
     })
 }
 
-/// Makes a network; answers its id.
+/// Makes a network; returns its id.
 ///
 /// # Errors
 /// The service refuses it.

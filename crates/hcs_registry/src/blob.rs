@@ -43,7 +43,7 @@ impl Pace {
         }
     }
 
-    /// Takes `bytes` that were waited for; answers whether that is fast enough. A process that was stopped meanwhile
+    /// Takes `bytes` that were waited for; returns whether that is fast enough. A process that was stopped meanwhile
     /// has not waited for longer than silence is waited for.
     fn keeps(&mut self, bytes: u64, waited: Duration) -> bool {
         self.came = self.came.saturating_add(bytes);

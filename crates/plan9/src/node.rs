@@ -109,7 +109,7 @@ impl Node {
         self.child(name, found, self.place_below(budget)?)
     }
 
-    /// A file that was just opened as `name` in this directory; answers it and the node for it.
+    /// A file that was just opened as `name` in this directory; returns it and the node for it.
     pub(crate) fn create(
         self: &Rc<Self>,
         name: &[u8],

@@ -70,7 +70,7 @@ impl Place {
     }
 }
 
-/// Runs `program` inside, with our own arguments; answers its exit code. `prefix` has the product.
+/// Runs `program` inside, with our own arguments; returns its exit code. `prefix` has the product.
 ///
 /// # Errors
 /// This user is not root, or `unshare` cannot be run.

@@ -71,7 +71,7 @@ fn choose(random: &mut Random) -> Disturbance {
     }
 }
 
-/// Does what `random` says; answers what that was. A victim that is not there is left alone.
+/// Does what `random` says; returns what that was. A victim that is not there is left alone.
 ///
 /// # Errors
 /// The host refused what the harness itself needs.

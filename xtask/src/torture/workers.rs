@@ -161,7 +161,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Has it leave; answers what it was refused.
+    /// Has it leave; returns what it was refused.
     ///
     /// # Errors
     /// It failed.

@@ -377,7 +377,7 @@ impl Prepared {
         Ok((record, lock))
     }
 
-    /// Gives the child in its user namespace its ids; answers whether groups may be set in it.
+    /// Gives the child in its user namespace its ids; returns whether groups may be set in it.
     pub(super) fn give_ids(&self, ids: &Ids<'_>) -> Result<bool, StepError> {
         let found = self.find_child()?;
         if let Some(slot) = ids.slot {

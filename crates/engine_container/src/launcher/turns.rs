@@ -26,7 +26,7 @@ struct State {
 }
 
 impl State {
-    /// Lets a request of `user` wait; answers its number.
+    /// Lets a request of `user` wait; returns its number.
     fn push(&mut self, user: u32) -> u64 {
         self.asked += 1;
         let own = self.waiting.iter_mut().find(|(other, _)| *other == user);

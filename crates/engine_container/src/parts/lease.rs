@@ -32,7 +32,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// Leaves it to the container; answers its file.
+    /// Leaves it to the container; returns its file.
     pub(crate) fn keep(mut self) -> PathBuf {
         self.kept = true;
         self.file.clone()

@@ -121,7 +121,7 @@ impl Child {
             .step("opening the container's user namespace")
     }
 
-    /// Gives it its ids; answers whether it has more than one, which is what setting groups needs as well.
+    /// Gives it its ids; returns whether it has more than one, which is what setting groups needs as well.
     pub(crate) fn map(&self, mapping: &Mapping) -> Result<bool, StepError> {
         if Privilege::own() == Privilege::Root {
             self.write(USERS.0, &lines(&mapping.users))?;

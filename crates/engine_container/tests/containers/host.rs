@@ -149,7 +149,7 @@ impl Host {
     }
 }
 
-/// Runs a case again in a process of its own whose mounts are changed by the shell script `setup`; answers whether the
+/// Runs a case again in a process of its own whose mounts are changed by the shell script `setup`; returns whether the
 /// caller is that process, where the case is to go on.
 pub(crate) fn in_private_mounts(case: &str, setup: &str) -> bool {
     const MARK: &str = "HCS_TEST_PRIVATE_MOUNTS";

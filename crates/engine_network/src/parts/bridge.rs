@@ -106,7 +106,7 @@ impl Part for Bridge<'_> {
         self.keep_to_itself(host)?;
         let [missing, stale] = self.differences(host, found.index)?;
         let mut batch = Batch::default();
-        // One that was set stays; another changes with the ports.
+        // An address that was set stays; an address that the kernel chose changes with the ports.
         let mac = if is_new {
             Some(self.mac(host))
         } else {

@@ -270,7 +270,7 @@ fn readable(mut file: File) -> io::Result<File> {
     Ok(copy)
 }
 
-/// Ends a QEMU that has not greeted; answers its last words.
+/// Ends a QEMU that has not greeted; returns its last words.
 fn unstarted(mut process: Child, output: OwnedFd, why: &str) -> Unstarted {
     let _ended_already = process.kill();
     let status = process.wait();

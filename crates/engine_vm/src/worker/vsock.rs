@@ -77,7 +77,7 @@ impl Vsock {
         self.handle.last_fault().map(|fault| plain(&fault))
     }
 
-    /// Ends the device, and answers what had gone wrong at it until then.
+    /// Ends the device, and returns what had gone wrong at it until then.
     pub(super) fn finish(self) -> Option<String> {
         // A QEMU that was killed half-way may leave it waiting.
         self.handle.stop();

@@ -179,7 +179,7 @@ pub(crate) struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// Waits for the end; answers how it was told, and checks that nothing is left.
+    /// Waits for the end; returns how it was told, and checks that nothing is left.
     #[track_caller]
     pub(crate) fn end(self) -> Exit {
         wait_for_end(&*self.machine);
@@ -241,7 +241,7 @@ impl Com {
         self.0.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Reads up to `end`; answers what was before it.
+    /// Reads up to `end`; returns what was before it.
     #[track_caller]
     pub(crate) fn read_to(&mut self, end: &str) -> String {
         let mut text = Vec::new();

@@ -217,7 +217,7 @@ impl Rotation {
         }
     }
 
-    /// Leaves the segment of `cursor`, which cannot be read; answers how many bytes of output that leaves out.
+    /// Leaves the segment of `cursor`, which cannot be read; returns how many bytes of output that leaves out.
     pub(super) fn leave_segment(&self, cursor: &mut Cursor) -> u64 {
         let next = (cursor.place.segment + 1).saturating_sub(self.first);
         let next = usize::try_from(next).unwrap_or(usize::MAX);
@@ -233,7 +233,7 @@ impl Rotation {
         left_out
     }
 
-    /// Moves `cursor` on to the beginning of a segment; answers how many bytes of output that leaves out.
+    /// Moves `cursor` on to the beginning of a segment; returns how many bytes of output that leaves out.
     fn go_to(&self, cursor: &mut Cursor, index: usize) -> u64 {
         let before = cursor.byte;
         *cursor = self.at(index);

@@ -54,7 +54,7 @@ const PROCESS_FILES: Limit = Limit {
     hard: 524_288,
 };
 
-/// Runs the program with `arguments`; answers its exit code. Changes the whole process, which must have no other
+/// Runs the program with `arguments`; returns its exit code. Changes the whole process, which must have no other
 /// threads.
 #[must_use]
 pub fn run(arguments: impl Iterator<Item = String>) -> u8 {

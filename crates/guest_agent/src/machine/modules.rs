@@ -19,7 +19,7 @@ const ORDER: &str = "order";
 /// The most modules.
 const MOST: usize = 512;
 
-/// Loads all; answers how many were loaded or there already. What cannot be loaded is said and left out: the agent's
+/// Loads all; returns how many were loaded or there already. What cannot be loaded is said and left out: the agent's
 /// work may not need it.
 pub(super) fn load() -> usize {
     let folder = Path::new(FOLDER);

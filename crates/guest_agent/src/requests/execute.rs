@@ -52,7 +52,7 @@ impl<L: Link> Agent<L> {
         })
     }
 
-    /// Begins what is asked for; answers its pid.
+    /// Begins what is asked for; returns its pid.
     fn begin(
         &mut self,
         call: &BridgeCall,

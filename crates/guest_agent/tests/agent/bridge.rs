@@ -79,7 +79,7 @@ impl Bridge {
         self.stream.write_all(bytes).unwrap();
     }
 
-    /// Sends a request with descriptors; answers its id.
+    /// Sends a request with descriptors; returns its id.
     pub fn send<T: Serialize>(
         &mut self,
         rpc: Rpc,

@@ -284,7 +284,7 @@ impl Handle {
     /// thing has ended. [`Handle::take_back`] follows.
     pub(crate) fn lend(self: &Arc<Self>, client: &Client, link: &Link) {
         let mut attached = lock(&self.attached);
-        // One that is still being made was made known with the call that makes it.
+        // A handle that is still being made was made known with the call that makes it.
         if *attached < link.serial() && self.open_again(link).is_ok() {
             *attached = link.serial();
             if self.hub.lives() {

@@ -335,9 +335,9 @@ impl Operation {
     }
 
     /// `HcsSetOperationDeadline`, which is ours: the pending call has to be done within `limit` from now on, and each
-    /// later call within `limit` from its start on. One that is not ends with `HCS_E_OPERATION_TIMEOUT` and a
-    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; one that does not even
-    /// react is given up a second later. `None` takes the limit away from later calls.
+    /// later call within `limit` from its start on. A call that takes longer ends with `HCS_E_OPERATION_TIMEOUT` and a
+    /// `ResultError`, undone as by [`Operation::cancel`]. The service sees to that; a service that does
+    /// not even react is given up a second later. `None` takes the limit away from later calls.
     ///
     /// # Errors
     /// `E_HANDLE` when closed; `E_OUTOFMEMORY` when no thread could be started.
@@ -592,7 +592,7 @@ impl Operation {
             let name = OperationId::of_request(link.process(), request);
             tracked.request = Some((name, Arc::downgrade(link)));
         }
-        // One that was closed goes on.
+        // A closed operation goes on.
         same && self.shared.cell.phase() == Phase::Completed && !self.shared.cell.is_closed()
     }
 

@@ -102,7 +102,7 @@ fn number(text: &str) -> Result<u64, String> {
     text.parse().map_err(expected)
 }
 
-/// Writes to standard output; answers whether the reader is still there.
+/// Writes to standard output; returns whether the reader is still there.
 fn print(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

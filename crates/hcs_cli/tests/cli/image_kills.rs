@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Runs `hcs` with `words` at `place`, first to its end, then killed at each of the calls that it made; `after` is
-/// called each time. Answers how often it was killed.
+/// called each time. Returns how often it was killed.
 fn kill_everywhere(place: &Path, words: &str, after: impl FnMut()) -> usize {
     everywhere::kill(hcs(words.split_whitespace()).current_dir(place), after)
 }
@@ -34,7 +34,7 @@ fn set<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
 }
 
 /// The store `name` can be read, and once a command has cleaned it there is nothing that none of its images needs.
-/// Answers the names of its images.
+/// Returns the names of its images.
 fn check(place: &Path, name: &str) -> BTreeSet<String> {
     let list = || {
         let line = ["image", "list", "--json", "--store", name];

@@ -69,13 +69,13 @@ impl Blobs {
         Ok(text)
     }
 
-    /// Keeps `text`; answers its digest.
+    /// Keeps `text`; returns its digest.
     pub(super) fn keep_document(&self, text: &[u8]) -> Result<Content, StorageError> {
         let limit = text.len() as u64;
         self.keep(text, limit, Deadline::after(std::time::Duration::MAX), None)
     }
 
-    /// Keeps what `source` has, at most `limit` bytes; answers its digest and size, which have to be those `expected`.
+    /// Keeps what `source` has, at most `limit` bytes; returns its digest and size, which have to be those `expected`.
     pub(super) fn keep(
         &self,
         source: impl Read,

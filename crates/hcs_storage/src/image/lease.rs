@@ -76,7 +76,7 @@ impl Lease {
 }
 
 impl Store {
-    /// Takes a lease on what a container is to use, and answers its file. It does not wait for a process that removes
+    /// Takes a lease on what a container is to use, and returns its file. It does not wait for a process that removes
     /// something: a caller with a [`super::Hold`] never meets one.
     ///
     /// # Errors

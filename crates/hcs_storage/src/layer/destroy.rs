@@ -64,7 +64,7 @@ pub fn destroy(path: &Path) -> Result<(), StorageError> {
     removed.map_err(|errno| failed("removing", errno))
 }
 
-/// Renames `name`, which was `own` when it was opened, and answers how it is called then. What has come to its place
+/// Renames `name`, which was `own` when it was opened, and returns how it is called then. What has come to its place
 /// keeps its name; none is answered then.
 fn take_aside(
     parent: BorrowedFd<'_>,

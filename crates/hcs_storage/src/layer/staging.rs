@@ -129,7 +129,7 @@ pub(super) fn set_aside(parent: BorrowedFd<'_>, name: &[u8]) -> Result<Vec<u8>, 
     Err(Errno::EXIST)
 }
 
-/// Removes what killed imports and deletions have left in `parent`; answers how many were removed. Imports that go on
+/// Removes what killed imports and deletions have left in `parent`; returns how many were removed. Imports that go on
 /// are left alone.
 ///
 /// # Errors

@@ -101,7 +101,7 @@ impl<'a> Unpacker<'a> {
         std::mem::take(&mut self.unnamed)
     }
 
-    /// Gives directories their owners, permissions and times, the deepest first; answers what was left out.
+    /// Gives directories their owners, permissions and times, the deepest first; returns what was left out.
     pub(crate) fn finish(mut self) -> Result<Omitted, StorageError> {
         self.last = None;
         // In the order of bytes a directory comes before all that is in it.
@@ -390,7 +390,7 @@ impl<'a> Unpacker<'a> {
         set_mode(parent, name, mode).map_err(step("giving its permissions to"))
     }
 
-    /// Sets extended attributes, access lists last; answers whether one with rights of root was left out.
+    /// Sets extended attributes, access lists last; returns whether one with rights of root was left out.
     fn extended(
         &mut self,
         parent: BorrowedFd<'_>,

@@ -101,7 +101,7 @@ impl Layout {
         Self { folder }
     }
 
-    /// Keeps a content; answers its descriptor.
+    /// Keeps a content; returns its descriptor.
     pub(crate) fn blob(&self, kind: &str, content: &[u8]) -> Value {
         let digest = Digest::of(content);
         let path = self.folder.path().join("blobs/sha256").join(digest.hex());
@@ -115,7 +115,7 @@ impl Layout {
         fs::write(self.folder.path().join("index.json"), index.to_string()).unwrap();
     }
 
-    /// Makes the manifest of an image, which is called `name`; answers its descriptor.
+    /// Makes the manifest of an image, which is called `name`; returns its descriptor.
     pub(crate) fn image(&self, name: &str, config: &Value, layers: &[Value]) -> Value {
         let kind = "application/vnd.oci.image.config.v1+json";
         let config = self.blob(kind, config.to_string().as_bytes());

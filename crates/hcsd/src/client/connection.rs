@@ -108,7 +108,7 @@ impl Pending {
         self.changed.notify_one();
     }
 
-    /// Returns when the call was cancelled; answers what it ends with. For one waiter.
+    /// Waits until the call is cancelled; returns what it ends with. For one waiter.
     pub(crate) async fn cancelled(&self) -> Failure {
         loop {
             if let Some(why) = &*self.asked.borrow() {
@@ -320,7 +320,7 @@ impl Connection {
     ) -> Result<(), WireError> {
         loop {
             self.share.turns.take().await;
-            // One that has a place of its user for it is taken at once, and gives that back.
+            // A frame that has a place of its user is taken at once, and gives that place back.
             if long.is_none() {
                 self.outgoing.room().await;
             }

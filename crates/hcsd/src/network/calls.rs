@@ -62,7 +62,7 @@ impl Networks {
         }
     }
 
-    /// Makes a call that changes something, to its end; answers its document.
+    /// Makes a call that changes something, to its end; returns its document.
     ///
     /// # Errors
     /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's.

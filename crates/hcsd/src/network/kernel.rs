@@ -82,7 +82,7 @@ impl Change {
             let stays = self.wanted.contains(&endpoint.id)
                 && (self.after.endpoints.iter())
                     .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
-            // One that could not be attached as a whole may have its port all the same.
+            // An endpoint that could not be attached as a whole may have its port all the same.
             let may_be_there =
                 self.attached.contains(&endpoint.id) || self.was_wanted.contains(&endpoint.id);
             may_be_there && !stays

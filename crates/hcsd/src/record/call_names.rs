@@ -115,7 +115,7 @@ impl CallNames {
         }
     }
 
-    /// No client asks any more for what it asked an earlier service for. Answers whether the list had to say that such
+    /// No client asks any more for what it asked an earlier service for. Returns whether the list had to say that such
     /// calls were forgotten.
     pub(crate) fn release_earlier(&mut self) -> bool {
         self.names.drain(..self.earlier);

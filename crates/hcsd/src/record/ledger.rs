@@ -132,7 +132,7 @@ impl Ledger {
         self.uncertain.release(name);
     }
 
-    /// No client asks any more for what it asked an earlier service for. Answers whether the ledger had to say that
+    /// No client asks any more for what it asked an earlier service for. Returns whether the ledger had to say that
     /// such calls were forgotten.
     pub(crate) fn release_earlier(&mut self) -> bool {
         self.created = None;

@@ -95,7 +95,7 @@ impl Watchers {
         self.handles.borrow_mut().insert(key, watcher);
     }
 
-    /// Takes a handle out; answers whether it was there.
+    /// Takes a handle out; returns whether it was there.
     pub(crate) fn remove(&self, subscriber: &impl Subscriber, handle: u64) -> bool {
         let key = (subscriber.number(), handle);
         self.handles.borrow_mut().remove(&key).is_some()
@@ -106,7 +106,7 @@ impl Watchers {
         self.handles.borrow().len()
     }
 
-    /// Tells every handle; answers how many clients could be told.
+    /// Tells every handle; returns how many clients could be told.
     pub(crate) fn push(
         self: &Rc<Self>,
         subject: fn(u64) -> Subject,

@@ -36,7 +36,7 @@ impl Kills {
         self.seen.get()
     }
 
-    /// There have been `count` by now; answers how many of them are new.
+    /// There have been `count` by now; returns how many of them are new.
     fn count(&self, count: u64) -> u64 {
         let new = count.saturating_sub(self.seen.get());
         self.seen.set(self.seen.get().max(count));

@@ -678,7 +678,7 @@ impl System {
         self.ledger.borrow().outcome(name)
     }
 
-    /// Takes a shutdown back that an earlier service has begun. One that runs now is undone by itself.
+    /// Takes a shutdown back that an earlier service has begun. A shutdown that runs now is undone by itself.
     pub(crate) async fn take_back_shut_down(&self) {
         let running = self.running.borrow().map(|(action, _)| action);
         if running != Some(Action::ShutDown) && self.state() == State::Running {

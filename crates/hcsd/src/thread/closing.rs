@@ -304,7 +304,7 @@ impl AsRawFd for PeerSocket {
     }
 }
 
-/// Ends a stream, and answers whether it holds no descriptors that its close would close. Bytes before them are thrown
+/// Ends a stream, and returns whether it holds no descriptors that its close would close. Bytes before them are thrown
 /// away. Nothing can come after this: the kernel refuses what is sent to a socket that is shut down.
 fn is_bare(socket: &OwnedFd) -> bool {
     if shutdown(socket, Shutdown::Both).is_err() {

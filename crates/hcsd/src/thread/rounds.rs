@@ -101,7 +101,7 @@ impl<T> Default for Waiting<T> {
 }
 
 impl<T> Waiting<T> {
-    /// Lets `what` wait; answers the number to take it out by.
+    /// Lets `what` wait; returns the number to take it out by.
     pub(crate) fn push(&mut self, who: Who, what: T) -> u64 {
         self.asked += 1;
         self.count += 1;

@@ -160,7 +160,7 @@ impl CpuGroups {
         })
     }
 
-    /// Notes that a call begins; answers whether it was begun before, perhaps by an earlier service.
+    /// Notes that a call begins; returns whether it was begun before, perhaps by an earlier service.
     ///
     /// # Errors
     /// It cannot be written down, or an earlier service has forgotten whether it was begun.

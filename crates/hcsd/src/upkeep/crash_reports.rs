@@ -24,7 +24,7 @@ const MOST_BYTES: u64 = 16 << 20;
 const MOST_OF_USER: usize = 64;
 const MOST_BYTES_OF_USER: u64 = 8 << 20;
 
-/// Writes a report; answers its file, or none where the call `name` had done so before.
+/// Writes a report; returns its file, or none where the call `name` had done so before.
 ///
 /// # Errors
 /// The document is no `CrashReport`, or the file cannot be written.

@@ -78,7 +78,7 @@ fn properties(system: u64, kind: &str) -> Call {
     }
 }
 
-/// Waits for the end of a system, which must be the next event; answers how it ended, and what its machine said of
+/// Waits for the end of a system, which must be the next event; returns how it ended, and what its machine said of
 /// that.
 #[track_caller]
 fn end(client: &mut Client, system: u64) -> (String, Value) {

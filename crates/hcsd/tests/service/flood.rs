@@ -140,7 +140,7 @@ pub(crate) fn client_of(service: &Service, user: u32) -> Client {
     })
 }
 
-/// Has `call` flood the service, and answers how many of its calls were answered during one of `other`'s.
+/// Has `call` flood the service, and returns how many of its calls were answered during one of `other`'s.
 fn answers_during_one(
     service: &Service,
     other: &mut Client,

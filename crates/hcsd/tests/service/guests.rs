@@ -117,7 +117,7 @@ impl Guest {
         document
     }
 
-    /// Makes and starts it; answers its runtime id.
+    /// Makes and starts it; returns its runtime id.
     fn start(&self, client: &mut Client) -> String {
         self.start_with(client, |_| ())
     }
@@ -143,7 +143,7 @@ fn open_process(process: u64, process_id: u32) -> Call {
     }
 }
 
-/// Waits for the end of the system; answers its type, and what its machine said of it. The end of the agent's stream
+/// Waits for the end of the system; returns its type, and what its machine said of it. The end of the agent's stream
 /// may be told before.
 #[track_caller]
 fn end(client: &mut Client) -> (String, Value) {

@@ -62,7 +62,7 @@ fn read_line(com: &mut UnixStream) -> String {
     String::from_utf8(text).unwrap()
 }
 
-/// Waits for the end of a system, which must be the next event; answers its type, and what its machine said of it.
+/// Waits for the end of a system, which must be the next event; returns its type, and what its machine said of it.
 #[track_caller]
 fn end(client: &mut Client, system: u64) -> (String, Value) {
     let (subject, event_type, status) = client.event();

@@ -414,7 +414,7 @@ fn no_value_of_a_clients_document_is_in_the_log_or_the_events() {
     let service = Service::of(program.map(str::to_owned).into(), lines);
     let mut client = service.client();
     client.start_container(1, "box");
-    // One that is shut down with what are no options.
+    // A system that is shut down with what are no options.
     client.start_container(2, "other");
     let made = send_all(&mut client);
     broken_messages(&service);

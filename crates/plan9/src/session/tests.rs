@@ -78,7 +78,7 @@ impl Guest {
         })
     }
 
-    /// Walks from the root, and answers how many names it came.
+    /// Walks from the root, and returns how many names it came.
     fn walk(&mut self, new: u32, path: &str) -> Result<u16, Errno> {
         let names = path.split('/').filter(|name| !name.is_empty());
         let body = self.ask(&Plan9Request::Walk {
@@ -616,7 +616,7 @@ fn what_a_guest_holds_is_limited() {
     assert_eq!(guest.ask(&clone), Err(Errno::INVAL));
 }
 
-/// Makes a file of each type in the directory `fid`; answers what that came to.
+/// Makes a file of each type in the directory `fid`; returns what that came to.
 fn make_each(guest: &mut Guest, fid: u32) -> [Result<(), Errno>; 4] {
     let (name, mode) = (b"made".as_slice(), 0o755);
     let target = b"target".as_slice();

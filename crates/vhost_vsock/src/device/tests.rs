@@ -153,7 +153,7 @@ impl FrontEnd {
         hcs_wire::socket::send_all(&self.socket, &message, descriptors).unwrap();
     }
 
-    /// Sends a request that has an answer; answers its body.
+    /// Sends a request that has an answer; returns its body.
     fn ask(&self, request: u32, body: &[u8]) -> Vec<u8> {
         self.send(request, 1, body, &[]);
         self.reply(request)

@@ -88,7 +88,7 @@ impl<M: GuestMemory> Driver<M> {
         )
     }
 
-    /// Makes a chain of buffers available; answers its head. There have to be free descriptors.
+    /// Makes a chain of buffers available; returns its head. There have to be free descriptors.
     pub(crate) fn offer(&mut self, buffers: &[(u64, u32)], write: bool) -> u16 {
         let indexes: Vec<u16> = buffers.iter().map(|_| self.free.pop().unwrap()).collect();
         for (place, &(address, length)) in buffers.iter().enumerate() {

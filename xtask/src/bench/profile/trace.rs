@@ -56,7 +56,7 @@ impl Tracer {
             .map_err(|e| format!("trace_marker: {e}"))
     }
 
-    /// Ends the trace; answers its text.
+    /// Ends the trace; returns its text.
     ///
     /// # Errors
     /// The trace cannot be read, or some of it was lost because the buffer was full.

@@ -50,7 +50,7 @@ fn sharing(host: &Host, path: &Path) -> Container {
     host.start(json!({ "MappedDirectories": [mapping(path)] }))
 }
 
-/// Has a Perl script run, which has the number of each call it makes; answers what it prints. What stands in single
+/// Has a Perl script run, which has the number of each call it makes; returns what it prints. What stands in single
 /// quotes is no constant: Perl gives those to no system call.
 fn perl(container: &Container, script: &str) -> String {
     let mut code = "umask 0; $e = q(); ".to_owned();

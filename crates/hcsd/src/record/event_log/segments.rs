@@ -150,8 +150,8 @@ impl Segments {
         Ok(())
     }
 
-    /// [`Segments::append`] for the failure of a call of the user `uid`. Answers whether it was written: the failures
-    /// of a user have a share of each segment. One that is left out takes no number.
+    /// [`Segments::append`] for the failure of a call of the user `uid`. Returns whether it was written: the failures
+    /// of a user have a share of each segment. A failure that is left out takes no number.
     ///
     /// # Errors
     /// As for that.

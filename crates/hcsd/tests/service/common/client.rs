@@ -130,7 +130,7 @@ impl Client {
         }
     }
 
-    /// Sends a call; answers its number.
+    /// Sends a call; returns its number.
     pub(crate) fn send(&mut self, call: &Call) -> u64 {
         let request = self.next;
         self.next += 1;
@@ -215,7 +215,7 @@ impl Client {
         }
     }
 
-    /// Waits for the next event; answers its subject, type and document, null where it has none.
+    /// Waits for the next event; returns its subject, type and document, null where it has none.
     #[track_caller]
     pub(crate) fn event(&mut self) -> (Subject, u32, Value) {
         while self.events.is_empty() {
@@ -227,7 +227,7 @@ impl Client {
         (event.subject, event.event_type, data)
     }
 
-    /// Waits for the exit of a process, which must be the next event; answers its exit code.
+    /// Waits for the exit of a process, which must be the next event; returns its exit code.
     #[track_caller]
     pub(crate) fn exit_code(&mut self, handle: u64) -> u64 {
         let (subject, event_type, status) = self.event();
@@ -258,7 +258,7 @@ impl Client {
         }
     }
 
-    /// Waits for the end of a system, which must be the next event; answers its kind.
+    /// Waits for the end of a system, which must be the next event; returns its kind.
     #[track_caller]
     pub(crate) fn system_exit(&mut self, handle: u64) -> String {
         let (subject, event_type, status) = self.event();
