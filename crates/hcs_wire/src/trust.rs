@@ -400,6 +400,14 @@ mod tests {
     }
 
     #[test]
+    fn an_owner_stands_for_unknown_ones_only_where_ids_are_missing() {
+        let map = fs::read_to_string("/proc/self/uid_map").unwrap();
+        let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
+        let expected = (!has_all_ids(&map)).then(|| overflow.trim().parse().unwrap());
+        assert_eq!(unmapped(), expected);
+    }
+
+    #[test]
     fn a_link_of_an_unknown_owner_counts_where_others_cannot_make_one() {
         let trusted = Trusted {
             user: 1000,
