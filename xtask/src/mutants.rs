@@ -10,7 +10,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::{Command, ExitCode},
 };
@@ -30,6 +30,17 @@ const LIST: &str = "xtask/mutants.toml";
 const ROOMS: [&str; 2] = ["hcs_lifecycle", "hcs_wire"];
 /// How many seconds the tests of a mutant have at least: on a busy machine, most need no more than a few.
 const PATIENCE: &str = "120";
+/// Runs cargo-mutants where it can write to the places before `--` alone: a mutant may be one that no longer keeps a test
+/// within its folder, and root's tests could then write anywhere on the host.
+const CONFINED: &str = r#"
+while [ "$1" != -- ]; do
+    mount --bind "$1" "$1"
+    shift
+done
+shift
+mount -o remount,bind,ro /
+exec "$@"
+"#;
 /// How cargo-mutants ends when it has tried all mutants: all were noticed, some were not, some went on for too long.
 const DONE: [i32; 3] = [0, 2, 3];
 
@@ -128,7 +139,12 @@ fn repeat(repository: &Repository, tool: &Path, arguments: &Arguments) -> Result
     let folder = repository.target.join("mutants");
     fs::create_dir_all(&folder)?;
     let jobs = arguments.jobs.to_string();
-    let status = Command::new(tool)
+    let mut command = if rustix::process::geteuid().is_root() {
+        confined(tool, &folder)?
+    } else {
+        Command::new(tool)
+    };
+    let status = command
         .current_dir(&repository.root)
         .args(["mutants", "--package", &arguments.room, "--jobs", &jobs])
         .args(["--no-shuffle", "--colors", "never"])
@@ -141,6 +157,24 @@ fn repeat(repository: &Repository, tool: &Path, arguments: &Arguments) -> Result
         return Err(format!("cargo-mutants did not try all mutants ({status})").into());
     }
     Ok(folder.join("mutants.out"))
+}
+
+/// `tool` in mount namespaces of its own ([`CONFINED`]), for root.
+fn confined(tool: &Path, folder: &Path) -> Result<Command> {
+    let cargo_home = match env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => PathBuf::from(env::var_os("HOME").ok_or("neither CARGO_HOME nor HOME is set")?)
+            .join(".cargo"),
+    };
+    let temporary = env::temp_dir();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private"])
+        .args(["sh", "-euc", CONFINED, "sh"])
+        .args([folder, cargo_home.as_path(), temporary.as_path()])
+        .arg("--")
+        .arg(tool);
+    Ok(command)
 }
 
 /// What is wrong with the survivors of a room, given the list. Where not all mutants were tried, some of the list may
