@@ -24,6 +24,8 @@ use rustix::io::Errno;
 
 /// `ERROR_DIR_NOT_EMPTY`.
 const DIR_NOT_EMPTY: u16 = 145;
+/// `ERROR_WRITE_PROTECT`.
+const WRITE_PROTECT: u16 = 19;
 /// `ERROR_FILE_CORRUPT`.
 const FILE_CORRUPT: u16 = 1392;
 
@@ -183,9 +185,10 @@ fn code(error: StorageError) -> HResult {
             Refusal::AlreadyWritable => HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
             Refusal::NotEmpty => HResult::from_win32(DIR_NOT_EMPTY),
             Refusal::NoDisk(_) => HResult::from_win32(FILE_CORRUPT),
-            Refusal::OtherDisk(_) | Refusal::NoProgram { .. } | Refusal::NoLoopDevices => {
-                HResult::NOT_SUPPORTED
-            }
+            Refusal::OtherDisk(_)
+            | Refusal::Unfit(_)
+            | Refusal::NoProgram { .. }
+            | Refusal::NoLoopDevices => HResult::NOT_SUPPORTED,
             Refusal::OthersDisk => HResult::from_win32(win32::ERROR_ACCESS_DENIED),
             Refusal::NotFormatted { .. } => HResult::E_FAIL,
             Refusal::NoParents | Refusal::TooManyParents { .. } => HResult::E_INVALIDARG,
@@ -203,6 +206,7 @@ fn of_errno(found: Errno) -> HResult {
         Errno::BUSY => HResult::from_win32(win32::ERROR_BUSY),
         Errno::EXIST => HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
         Errno::NOTEMPTY => HResult::from_win32(DIR_NOT_EMPTY),
+        Errno::ROFS => HResult::from_win32(WRITE_PROTECT),
         other => errno::hresult(other),
     }
 }

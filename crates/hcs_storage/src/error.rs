@@ -295,6 +295,11 @@ pub enum Refusal {
     /// A host without loop devices.
     #[error("the host has no loop devices; load the module of the kernel (modprobe loop)")]
     NoLoopDevices,
+    /// A writable layer on a file system in which an overlay cannot write.
+    #[error(
+        "an overlay cannot write to its file system: {0}; use a directory of ext4, xfs, btrfs or tmpfs"
+    )]
+    Unfit(&'static str),
     /// A writable layer above nothing.
     #[error("it has no parent layers; name at least one")]
     NoParents,

@@ -17,6 +17,7 @@ use hcs_storage::{
     layer::writable::{self, UPPER},
 };
 use rustix::{
+    fs::{FlockOperation, flock},
     io::Errno,
     mount::{UnmountFlags, unmount},
     process::geteuid,
@@ -138,6 +139,29 @@ fn a_copy_of_a_disk_that_was_set_up_is_a_writable_layer() {
     attached.unwrap();
     detached.unwrap();
     assert!(seen);
+}
+
+/// A virtual machine locks the files of its disks, for as long as its QEMU has them open.
+#[test]
+fn a_disk_is_mounted_or_that_of_a_machine() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, _base, image) = place();
+    let (file, machine) = (opened(&image), opened(&image));
+    for lock in [
+        FlockOperation::NonBlockingLockExclusive,
+        FlockOperation::NonBlockingLockShared,
+    ] {
+        flock(&machine, lock).unwrap();
+        assert_eq!(refusal(disk::mount_path(file.as_fd())), Refusal::DiskInUse);
+        assert_eq!(refusal(disk::format(file.as_fd())), Refusal::DiskInUse);
+        flock(&machine, FlockOperation::Unlock).unwrap();
+        disk::mount_path(file.as_fd()).unwrap();
+        let locked = flock(&machine, lock);
+        disk::unmount(file.as_fd()).unwrap();
+        assert_eq!(locked, Err(Errno::WOULDBLOCK));
+    }
 }
 
 #[test]
