@@ -12,7 +12,7 @@
  *
  * Beside what is said below, each returns E_INVALIDARG for NULL where it is not allowed and for a path that is not
  * absolute, HCS_E_INVALID_JSON for a document that is none of its kind, and HRESULT_FROM_WIN32 of ERROR_FILE_NOT_FOUND,
- * ERROR_ACCESS_DENIED and others for what the system refuses.
+ * ERROR_ACCESS_DENIED, ERROR_WRITE_PROTECT and others for what the system refuses.
  *
  * A virtual disk is a VHDX or a VHD, and its handle a file descriptor that is open for reading and writing, never 0. Its
  * volume is an ext4 file system on the whole disk, without partitions. A disk with a parent is never used, and none is
@@ -113,7 +113,8 @@ HRESULT HCS_API HcsInitializeLegacyWritableLayer(_In_ PCWSTR writableLayerMountP
  *
  * @return S_OK; HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS) for one that is attached; HCS_E_INVALID_LAYER for one that is
  *         not writable; E_INVALIDARG without a layer in layerData, or with more of them than the kernel mounts;
- *         HRESULT_FROM_WIN32(ERROR_BUSY) where a container uses it.
+ *         HRESULT_FROM_WIN32(ERROR_BUSY) where a container uses it; HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) on a file
+ *         system to which no overlay can write: one that is read-only, or an overlay, as the root of a container is.
  */
 HRESULT HCS_API HcsAttachLayerStorageFilter(_In_ PCWSTR layerPath, _In_ PCWSTR layerData);
 
