@@ -1,8 +1,8 @@
 //! Access lists (ACLs): as text in archives, and as the kernel has them in an attribute.
 //!
 //! Programs that write archives have two forms: the attribute itself (container tools), and text like
-//! `user::rw-,user:lisa:r--:1000,group::r--,mask::rw-,other::---` (tar, star, bsdtar). The last field of an entry is the
-//! number of its user or group; the name is that of another host and means nothing here.
+//! `user::rw-,user:lisa:r--:1000,group::r--,mask::rw-,other::---` (tar, star, bsdtar). The last field of an entry is
+//! the number of its user or group; the name is that of another host and means nothing here.
 
 use std::str;
 
@@ -16,7 +16,7 @@ const NONE: u32 = u32::MAX;
 const MOST: usize = 64 << 10;
 const BAD: Refusal = Refusal::BadArchive("an access list cannot be read");
 
-/// Whom an entry is for. In the kernel's form entries are in this order, and have these numbers.
+/// Users and groups that an entry is for. In the kernel's form entries are in this order, and have these numbers.
 const OWNER: u16 = 1;
 const USER: u16 = 2;
 const OWNING_GROUP: u16 = 4;
@@ -67,9 +67,9 @@ pub(super) fn attribute(text: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
     }
 }
 
-/// The text for an attribute; none where that is no access list.
-pub(super) fn text(attribute: &[u8]) -> Option<Vec<u8>> {
-    let entries = attribute.strip_prefix(&VERSION.to_le_bytes())?;
+/// The text for an attribute; none where that is no access list, or one that its text would not give back.
+pub(super) fn text(value: &[u8]) -> Option<Vec<u8>> {
+    let entries = value.strip_prefix(&VERSION.to_le_bytes())?;
     let mut text = Vec::new();
     for entry in entries.chunks(8) {
         let [who @ .., _, _, _, _, _, _] = *entry.first_chunk::<8>()?;
@@ -96,7 +96,9 @@ pub(super) fn text(attribute: &[u8]) -> Option<Vec<u8>> {
         }
         text.extend(line.into_bytes());
     }
-    (!text.is_empty()).then_some(text)
+    let is_read_back =
+        attribute(&text).is_ok_and(|again| again.is_some_and(|again| again == value));
+    is_read_back.then_some(text)
 }
 
 /// An entry; none where it has a name and no number.
@@ -219,6 +221,14 @@ mod tests {
             b"\x01\0\0\0",
             &[2, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0],
             &[2, 0, 0, 0, 1],
+            // An owner alone, and a list whose owner has a number.
+            &[2, 0, 0, 0, 1, 0, 7, 0, 255, 255, 255, 255],
+            &attribute(FULL.as_bytes())
+                .unwrap()
+                .unwrap()
+                .iter()
+                .map(|byte| byte & 0x7f)
+                .collect::<Vec<_>>(),
         ] {
             assert_eq!(text(none), None);
         }
