@@ -14,11 +14,11 @@
  * absolute, HCS_E_INVALID_JSON for a document that is none of its kind, and HRESULT_FROM_WIN32 of ERROR_FILE_NOT_FOUND,
  * ERROR_ACCESS_DENIED, ERROR_WRITE_PROTECT and others for what the system refuses.
  *
- * A virtual disk is a VHDX or a VHD, and its handle a file descriptor that is open for reading and writing, never 0. Its
- * volume is an ext4 file system on the whole disk, without partitions. A disk with a parent is never used, and none is
- * converted. Where no file is open under a handle, the answer is E_HANDLE; for a file that is no virtual disk
- * HRESULT_FROM_WIN32(ERROR_FILE_CORRUPT); for a kind that is not used, and for a host without mkfs.ext4 or loop devices,
- * HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED); for a disk that is mounted, or that a virtual machine has,
+ * A virtual disk is a VHDX or a VHD, and its handle a file descriptor that is open for reading and writing, never 0.
+ * Its volume is an ext4 file system on the whole disk, without partitions. A disk with a parent is never used, and none
+ * is converted. Where no file is open under a handle, the answer is E_HANDLE; for a file that is no virtual disk
+ * HRESULT_FROM_WIN32(ERROR_FILE_CORRUPT); for a kind that is not used, and for a host without mkfs.ext4 or loop
+ * devices, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED); for a disk that is mounted, or that a virtual machine has,
  * HRESULT_FROM_WIN32(ERROR_BUSY).
  */
 #ifndef COMPUTECORE_COMPUTESTORAGE_H
@@ -52,8 +52,8 @@ HRESULT HCS_API HcsExportLayer(_In_ PCWSTR layerPath, _In_ PCWSTR exportFolderPa
                                _In_ PCWSTR options);
 
 /**
- * Writes a writable layer as HcsExportLayer does with IsWritableLayer. Linux has no registry, so writableLayerFolderPath,
- * the folder of its hives, is an empty directory, or the writable layer itself.
+ * Writes a writable layer as HcsExportLayer does with IsWritableLayer. Linux has no registry, so
+ * writableLayerFolderPath, the folder of its hives, is an empty directory, or the writable layer itself.
  *
  * @return As HcsExportLayer; HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY) for a folder of hives with files in it.
  */
@@ -73,7 +73,8 @@ HRESULT HCS_API HcsDestroyLayer(_In_ PCWSTR layerPath);
  * its file are writable layers, too. `options` is an OsLayerOptions document, or empty. This takes root.
  *
  * @return S_OK; HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS) for one that is a writable layer already;
- *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for the type Vm; as HcsGetLayerVhdMountPath for what cannot be mounted.
+ *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for the type Vm; as HcsGetLayerVhdMountPath for what cannot be
+ *         mounted.
  */
 HRESULT HCS_API HcsSetupBaseOSLayer(_In_ PCWSTR layerPath, _In_ HANDLE vhdHandle, _In_ PCWSTR options);
 
@@ -99,8 +100,8 @@ HRESULT HCS_API HcsInitializeWritableLayer(_In_ PCWSTR writableLayerPath, _In_ P
  * Makes a writable layer as HcsInitializeWritableLayer does. Linux has no registry, so writableLayerFolderPath, the
  * folder of its hives, is an empty directory, or the writable layer itself, and nothing is written to it.
  *
- * @return As HcsInitializeWritableLayer; HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY) also for a folder of hives with files in
- *         it; HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) with options.
+ * @return As HcsInitializeWritableLayer; HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY) also for a folder of hives with files
+ *         in it; HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) with options.
  */
 HRESULT HCS_API HcsInitializeLegacyWritableLayer(_In_ PCWSTR writableLayerMountPath,
                                                  _In_ PCWSTR writableLayerFolderPath, _In_ PCWSTR layerData,

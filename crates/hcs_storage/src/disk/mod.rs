@@ -6,7 +6,8 @@
 //! becomes a writable layer by [`crate::layer::writable::initialize`].
 //!
 //! 1. [`create`], [`create_formatted`], [`format`], [`mount_path`], [`unmount`], [`set_up`]: what is done with a file.
-//! 2. [`vhdx`], [`vhd`]: where the disk is in the file. 3. [`ext4`]: its file system. 4. [`volume`]: where it is mounted.
+//! 2. [`vhdx`], [`vhd`]: where the disk is in the file. 3. [`ext4`]: its file system. 4. [`volume`]: where it is
+//!    mounted.
 //! 5. [`step`]: how one of the steps fails.
 
 mod ext4;
@@ -91,7 +92,7 @@ impl<'a> Found<'a> {
 
     /// Mounts it, attached nowhere.
     fn mount(&self) -> Result<OwnedFd, Failed> {
-        // Who may write to the file could change the file system below the kernel.
+        // A user who may write to the file could change the file system below the kernel.
         if self.stat.st_uid != geteuid().as_raw() || self.stat.st_mode & 0o022 != 0 {
             return Err(Refusal::OthersDisk.into());
         }
@@ -148,8 +149,8 @@ fn large_enough(size: u64) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Makes a VHDX at `path`, where nothing is yet, for a disk of `size` bytes, which are whole MiB. The disk is empty. The
-/// file takes no space for it: what is not written is a hole.
+/// Makes a VHDX at `path`, where nothing is yet, for a disk of `size` bytes, which are whole MiB. The disk is empty.
+/// The file takes no space for it: what is not written is a hole.
 ///
 /// # Errors
 /// The size is too small or too large; something is at `path` (`EEXIST`); or it cannot be written.
@@ -215,8 +216,8 @@ pub fn format(handle: BorrowedFd<'_>) -> Result<(), StorageError> {
     formatted().map_err(|failed: Failed| failed.of("formatting the disk", &found.name))
 }
 
-/// Where the disk in the file `handle` is mounted: it is mounted if it is not yet, in the caller's mount namespace. That
-/// takes root, to whom the file has to belong. It stays mounted until [`unmount`], or `umount(8)` of this path.
+/// Where the disk in the file `handle` is mounted: it is mounted if it is not yet, in the caller's mount namespace.
+/// That takes root, to whom the file has to belong. It stays mounted until [`unmount`], or `umount(8)` of this path.
 ///
 /// # Errors
 /// As of [`format()`]; or it was not formatted so, belongs to another user, or cannot be mounted.

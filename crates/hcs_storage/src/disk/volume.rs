@@ -2,8 +2,8 @@
 //!
 //! The kernel has all that there is to know of a mounted disk: nothing is recorded. A loop device shows the stretch of
 //! the file that is the disk; it goes with the last mount of it. It keeps the open file, and with that the lock of the
-//! file, so no virtual machine gets the same disk meanwhile. A process that is killed leaves at most an empty directory,
-//! which the next call removes.
+//! file, so no virtual machine gets the same disk meanwhile. A process that is killed leaves at most an empty
+//! directory, which the next call removes.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -95,8 +95,8 @@ impl Places {
     }
 }
 
-/// Mounts the file system of a disk; the mount is attached nowhere. Set-user-ID programs and device nodes have no effect
-/// in it, and a fault in it makes it read-only, whatever it asks for itself.
+/// Mounts the file system of a disk; the mount is attached nowhere. Set-user-ID programs and device nodes have no
+/// effect in it, and a fault in it makes it read-only, whatever it asks for itself.
 pub(super) fn mounted(image: BorrowedFd<'_>, disk: Stretch) -> Result<OwnedFd, Failed> {
     let device = loop_device::attach(image, disk.offset, disk.length);
     let (_open_until_mounted, device) = device.map_err(|errno| match errno {

@@ -7,8 +7,8 @@ use super::fields::{
     METADATA, MIB, PHYSICAL_SECTOR, REGION_TABLE, REGIONS, header, put, random, seal,
 };
 
-/// The structures of a new image for a disk of `size` bytes, which [`super::Image::lay_out`] completes: pieces of the file by
-/// their offsets.
+/// The structures of a new image for a disk of `size` bytes, which [`super::Image::lay_out`] completes: pieces of the
+/// file by their offsets.
 ///
 /// # Errors
 /// No random numbers.

@@ -1,10 +1,10 @@
 //! VHDX images (MS-VHDX, version 1), as far as this crate uses them: where the bytes of the disk are in the file.
 //!
-//! A VHDX file has two headers, two tables of regions, a log, a region with values like the size of the disk, and a
-//! table that says where each block of the disk is (BAT). Where all blocks lie one after the other, the disk is one
-//! stretch of the file, which a loop device shows without a program that translates. [`Image::lay_out`] makes an image
-//! so, and [`Image::stretch`] says whether it is. Nothing of an image is trusted: no length of it decides how much is
-//! read into memory, and no file that it names is opened.
+//! A VHDX file has two headers, two tables of regions and a log. A region has values like the size of the disk, and
+//! another one a table that says where each block of the disk is (BAT). Where all blocks lie one after the other, the
+//! disk is one stretch of the file, which a loop device shows without a program that translates. [`Image::lay_out`]
+//! makes an image so, and [`Image::stretch`] says whether it is. Nothing of an image is trusted: no length of it
+//! decides how much is read into memory, and no file that it names is opened.
 //!
 //! 1. [`Image::read`]: structures are checked. 2. [`fields`]: what they are made of. 3. [`make`]: those of a new image.
 
@@ -128,8 +128,8 @@ impl Image {
     }
 
     /// Drops all that is on the disk and makes it one stretch of `file`, of zeros, which is at the file's end. The file
-    /// gets as long as the disk, and takes no space for that. A call that is killed leaves an image that can be laid out
-    /// again.
+    /// gets as long as the disk, and takes no space for that. A call that is killed leaves an image that can be laid
+    /// out again.
     ///
     /// # Errors
     /// `file` cannot be written.
@@ -153,7 +153,8 @@ impl Image {
         self.stretch(file)
     }
 
-    /// Tells programs that know the image that it is written to: by the numbers of the header, in place of the older one.
+    /// Tells programs that know the image that it is written to: by the numbers of the header, in place of the older
+    /// one.
     ///
     /// # Errors
     /// `file` cannot be written.
