@@ -2,10 +2,11 @@
 //!
 //! A disk is a VHDX or a VHD of fixed size that has an ext4 file system and no partitions. Its bytes are one stretch of
 //! its file, which takes no more space on the host than what was written to it; so a loop device shows it, and no
-//! program has to run as long as it is mounted. [`format`] makes any VHDX so that has no parent. The volume that it has
-//! becomes a writable layer by [`crate::layer::writable::initialize`].
+//! program has to run as long as it is mounted. [`format()`] makes any VHDX so that has no parent. The volume that it
+//! has becomes a writable layer by [`crate::layer::writable::initialize`].
 //!
-//! 1. [`create`], [`create_formatted`], [`format`], [`mount_path`], [`unmount`], [`set_up`]: what is done with a file.
+//! 1. [`create`], [`create_formatted`], [`format()`], [`mount_path`], [`unmount`], [`set_up`]: what is done with a
+//!    file.
 //! 2. [`vhdx`], [`vhd`]: where the disk is in the file. 3. [`ext4`]: its file system. 4. [`volume`]: where it is
 //!    mounted.
 //! 5. [`step`]: how one of the steps fails.
@@ -159,10 +160,10 @@ pub fn create(path: &Path, size: u64) -> Result<(), StorageError> {
     made.map_err(|failed| failed.of("making the disk", path))
 }
 
-/// The same with an empty file system on it, as [`format`] makes it.
+/// The same with an empty file system on it, as [`format()`] makes it.
 ///
 /// # Errors
-/// As of [`create`] and [`format`]; nothing is at `path` then.
+/// As of [`create`] and [`format()`]; nothing is at `path` then.
 pub fn create_formatted(path: &Path, size: u64) -> Result<(), StorageError> {
     made(path, size, ext4::make).map_err(|failed| failed.of("making the disk", path))
 }
