@@ -93,6 +93,16 @@ fn a_disk_is_mounted_or_not_and_no_loop_device_is_left() {
     });
     assert!(killed > 5, "{killed}");
     act(&image, "unmount");
+}
+
+#[test]
+fn a_disk_that_is_set_up_leaves_no_loop_device() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, image) = place();
+    act(&image, "create");
+    disk::format(opened(&image).as_fd()).unwrap();
     let killed = everywhere::kill(&command(&image, "set up"), || {
         assert_eq!(loops(&image), 0);
         let again = disk::set_up(image.parent().unwrap(), opened(&image).as_fd());
