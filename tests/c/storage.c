@@ -5,6 +5,7 @@
 #include "check.h"
 
 #include <stdarg.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #define BUSY HRESULT_FROM_WIN32(ERROR_BUSY)
@@ -144,6 +145,8 @@ static void initializing(void)
     CONFORMS_HR("HcsInitializeWritableLayer/missing", HcsInitializeWritableLayer(path("top"), above("none"), NULL),
                 MISSING);
     CHECK(!exists("top"));
+    CONFORMS_HR("HcsInitializeWritableLayer/HCS_E_INVALID_JSON", HcsInitializeWritableLayer(path("top"), W("{"), NULL),
+                HCS_E_INVALID_JSON);
     CONFORMS_HR("HcsInitializeWritableLayer/S_OK", HcsInitializeWritableLayer(path("top"), above("base"), NULL), S_OK);
     CONFORMS_HR("HcsInitializeWritableLayer/exists", HcsInitializeWritableLayer(path("top"), above("base"), NULL),
                 EXISTS);
@@ -156,9 +159,20 @@ static void initializing(void)
 
 static void attaching(void)
 {
-    int open_file;
+    int open_file, container;
     CONFORMS_HR("HcsAttachLayerStorageFilter/E_INVALIDARG", HcsAttachLayerStorageFilter(NULL, above("base")),
                 E_INVALIDARG);
+    CONFORMS_HR("HcsAttachLayerStorageFilter/HCS_E_INVALID_JSON", HcsAttachLayerStorageFilter(path("top"), W("[]")),
+                HCS_E_INVALID_JSON);
+    CONFORMS_HR("HcsAttachLayerStorageFilter/missing", HcsAttachLayerStorageFilter(path("none"), above("base")),
+                MISSING);
+    CONFORMS_HR("HcsAttachLayerStorageFilter/missing", HcsAttachLayerStorageFilter(path("top"), above("none")),
+                MISSING);
+    /* As the service has the scratch of a container. */
+    container = open(at("top"), O_RDONLY | O_CLOEXEC);
+    REQUIRE(container >= 0 && flock(container, LOCK_EX | LOCK_NB) == 0);
+    CONFORMS_HR("HcsAttachLayerStorageFilter/busy", HcsAttachLayerStorageFilter(path("top"), above("base")), BUSY);
+    close(container);
     CONFORMS_HR("HcsAttachLayerStorageFilter/E_INVALIDARG", HcsAttachLayerStorageFilter(path("top"), NULL),
                 E_INVALIDARG);
     CONFORMS_HR("HcsAttachLayerStorageFilter/E_INVALIDARG", HcsAttachLayerStorageFilter(path("top"), above(NULL)),
@@ -190,10 +204,22 @@ static void attaching(void)
 static void the_overlay_filter(void)
 {
     static const char *const filter = "{\"FilterType\":\"%s\",\"Layers\":[{\"Path\":\"%s\"}]}";
+    int open_file;
+    CONFORMS_HR("HcsAttachOverlayFilter/HCS_E_INVALID_JSON", HcsAttachOverlayFilter(path("top"), W("{")),
+                HCS_E_INVALID_JSON);
+    CONFORMS_HR("HcsAttachOverlayFilter/HCS_E_INVALID_LAYER", HcsAttachOverlayFilter(path("base"), above("base")),
+                HCS_E_INVALID_LAYER);
     CONFORMS_HR("HcsAttachOverlayFilter/E_INVALIDARG", HcsAttachOverlayFilter(NULL, above("base")), E_INVALIDARG);
     CONFORMS_HR("HcsAttachOverlayFilter/E_INVALIDARG", HcsAttachOverlayFilter(path("top"), NULL), E_INVALIDARG);
     REQUIRE(HcsAttachOverlayFilter(path("top"), wide(text(filter, "UnionFS", at("base")))) == S_OK);
     CONFORMS("HcsAttachOverlayFilter/S_OK", holds("top/kept", "as it was") && holds("top/new", "written above"));
+    CONFORMS_HR("HcsAttachOverlayFilter/attached", HcsAttachOverlayFilter(path("top"), above("base")), EXISTS);
+    open_file = open(at("top/kept"), O_RDONLY);
+    REQUIRE(open_file >= 0);
+    CONFORMS_HR("HcsDetachOverlayFilter/busy", HcsDetachOverlayFilter(path("top"), W("{}")), BUSY);
+    close(open_file);
+    CONFORMS_HR("HcsDetachOverlayFilter/HCS_E_INVALID_JSON", HcsDetachOverlayFilter(path("top"), W("{")),
+                HCS_E_INVALID_JSON);
     CONFORMS_HR("HcsDetachOverlayFilter/E_INVALIDARG", HcsDetachOverlayFilter(NULL, above(NULL)), E_INVALIDARG);
     CONFORMS_HR("HcsDetachOverlayFilter/E_INVALIDARG", HcsDetachOverlayFilter(path("top"), NULL), E_INVALIDARG);
     CONFORMS_HR("HcsDetachOverlayFilter/S_OK",
@@ -219,6 +245,7 @@ static void exporting(void)
     CONFORMS_HR("HcsExportLayer/exists", HcsExportLayer(path("top"), path("out"), above("base"), writable), EXISTS);
     CONFORMS_HR("HcsExportLayer/HCS_E_INVALID_LAYER",
                 HcsExportLayer(path("base"), path("volume"), above("base"), writable), HCS_E_INVALID_LAYER);
+    CONFORMS_HR("HcsExportLayer/missing", HcsExportLayer(path("none"), path("volume"), above(NULL), W("{}")), MISSING);
     CONFORMS_HR("HcsExportLayer/HCS_E_INVALID_JSON", HcsExportLayer(path("top"), path("out"), above("base"), W("1")),
                 HCS_E_INVALID_JSON);
     CONFORMS_HR("HcsExportLayer/E_INVALIDARG", HcsExportLayer(NULL, path("out"), above(NULL), W("{}")), E_INVALIDARG);

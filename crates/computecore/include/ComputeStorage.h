@@ -12,8 +12,14 @@
  *
  * Beside what is said below, each returns E_INVALIDARG for NULL where it is not allowed and for a path that is not
  * absolute, HCS_E_INVALID_JSON for a document that is none of its kind, and HRESULT_FROM_WIN32 of ERROR_FILE_NOT_FOUND,
- * ERROR_ACCESS_DENIED and others for what the system refuses. Those for virtual disks, for the old form of layers and
- * for what Windows boots from return E_NOTIMPL.
+ * ERROR_ACCESS_DENIED, ERROR_WRITE_PROTECT and others for what the system refuses.
+ *
+ * A virtual disk is a VHDX or a VHD, and its handle a file descriptor that is open for reading and writing, never 0.
+ * Its volume is an ext4 file system on the whole disk, without partitions. A disk with a parent is never used, and none
+ * is converted. Where no file is open under a handle, the answer is E_HANDLE; for a file that is no virtual disk
+ * HRESULT_FROM_WIN32(ERROR_FILE_CORRUPT); for a kind that is not used, and for a host without mkfs.ext4 or loop
+ * devices, HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED); for a disk that is mounted, or that a virtual machine has,
+ * HRESULT_FROM_WIN32(ERROR_BUSY).
  */
 #ifndef COMPUTECORE_COMPUTESTORAGE_H
 #define COMPUTECORE_COMPUTESTORAGE_H
@@ -45,7 +51,12 @@ HRESULT HCS_API HcsImportLayer(_In_ PCWSTR layerPath, _In_ PCWSTR sourceFolderPa
 HRESULT HCS_API HcsExportLayer(_In_ PCWSTR layerPath, _In_ PCWSTR exportFolderPath, _In_ PCWSTR layerData,
                                _In_ PCWSTR options);
 
-/** Writes a writable layer in its old form. */
+/**
+ * Writes a writable layer as HcsExportLayer does with IsWritableLayer. Linux has no registry, so
+ * writableLayerFolderPath, the folder of its hives, is an empty directory, or the writable layer itself.
+ *
+ * @return As HcsExportLayer; HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY) for a folder of hives with files in it.
+ */
 HRESULT HCS_API HcsExportLegacyWritableLayer(_In_ PCWSTR writableLayerMountPath, _In_ PCWSTR writableLayerFolderPath,
                                              _In_ PCWSTR exportFolderPath, _In_ PCWSTR layerData);
 
@@ -57,10 +68,23 @@ HRESULT HCS_API HcsExportLegacyWritableLayer(_In_ PCWSTR writableLayerMountPath,
  */
 HRESULT HCS_API HcsDestroyLayer(_In_ PCWSTR layerPath);
 
-/** Prepares a layer that has an operating system, on a virtual disk. */
+/**
+ * Makes a formatted virtual disk, which is not mounted, an empty writable layer above the layer at layerPath. Copies of
+ * its file are writable layers, too. `options` is an OsLayerOptions document, or empty. This takes root.
+ *
+ * @return S_OK; HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS) for one that is a writable layer already;
+ *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for the type Vm; as HcsGetLayerVhdMountPath for what cannot be
+ *         mounted.
+ */
 HRESULT HCS_API HcsSetupBaseOSLayer(_In_ PCWSTR layerPath, _In_ HANDLE vhdHandle, _In_ PCWSTR options);
 
-/** Prepares a layer that has an operating system, on a mounted volume. */
+/**
+ * The same for a volume: the root of a mounted file system, or any other directory, which is empty.
+ *
+ * @return S_OK; HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS) for one that is a writable layer already;
+ *         HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY) for a directory with other files;
+ *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for the type Vm.
+ */
 HRESULT HCS_API HcsSetupBaseOSVolume(_In_ PCWSTR layerPath, _In_ PCWSTR volumePath, _In_ PCWSTR options);
 
 /**
@@ -72,7 +96,13 @@ HRESULT HCS_API HcsSetupBaseOSVolume(_In_ PCWSTR layerPath, _In_ PCWSTR volumePa
 HRESULT HCS_API HcsInitializeWritableLayer(_In_ PCWSTR writableLayerPath, _In_ PCWSTR layerData,
                                            _In_opt_ PCWSTR options);
 
-/** Prepares the writable layer of a container in its old form. */
+/**
+ * Makes a writable layer as HcsInitializeWritableLayer does. Linux has no registry, so writableLayerFolderPath, the
+ * folder of its hives, is an empty directory, or the writable layer itself, and nothing is written to it.
+ *
+ * @return As HcsInitializeWritableLayer; HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY) also for a folder of hives with files
+ *         in it; HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) with options.
+ */
 HRESULT HCS_API HcsInitializeLegacyWritableLayer(_In_ PCWSTR writableLayerMountPath,
                                                  _In_ PCWSTR writableLayerFolderPath, _In_ PCWSTR layerData,
                                                  _In_opt_ PCWSTR options);
@@ -84,7 +114,8 @@ HRESULT HCS_API HcsInitializeLegacyWritableLayer(_In_ PCWSTR writableLayerMountP
  *
  * @return S_OK; HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS) for one that is attached; HCS_E_INVALID_LAYER for one that is
  *         not writable; E_INVALIDARG without a layer in layerData, or with more of them than the kernel mounts;
- *         HRESULT_FROM_WIN32(ERROR_BUSY) where a container uses it.
+ *         HRESULT_FROM_WIN32(ERROR_BUSY) where a container uses it; HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) on a file
+ *         system to which no overlay can write: one that is read-only, or an overlay, as the root of a container is.
  */
 HRESULT HCS_API HcsAttachLayerStorageFilter(_In_ PCWSTR layerPath, _In_ PCWSTR layerData);
 
@@ -96,13 +127,26 @@ HRESULT HCS_API HcsAttachLayerStorageFilter(_In_ PCWSTR layerPath, _In_ PCWSTR l
  */
 HRESULT HCS_API HcsDetachLayerStorageFilter(_In_ PCWSTR layerPath);
 
-/** Makes a file system for a writable layer on a virtual disk. */
+/**
+ * Makes an empty file system on a virtual disk; all that was on it is gone, also where this fails. A VHDX gets all its
+ * blocks, one after the other; its file takes space only for what is written. This takes mkfs.ext4 (e2fsprogs).
+ *
+ * @return S_OK; HRESULT_FROM_WIN32(ERROR_ACCESS_DENIED) for a handle that is not open for writing;
+ *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for a disk with a parent, a VHD that grows, or a VHDX with changes in
+ *         its log.
+ */
 HRESULT HCS_API HcsFormatWritableLayerVhd(_In_ HANDLE vhdHandle);
 
 /**
- * Says where a virtual disk with a writable layer is mounted.
+ * Says where the volume of a virtual disk is mounted. Linux has no AttachVirtualDisk: where it is not mounted yet, this
+ * mounts it, in the caller's mount namespace, which takes root and loop devices. Set-user-ID programs and device nodes
+ * have no effect in it. HcsInitializeWritableLayer makes a writable layer of the path, which then is the scratch
+ * (Storage.Path) of containers. It stays mounted until umount2(mountPath, UMOUNT_NOFOLLOW), or the end of the machine.
  *
  * @param mountPath Receives the path, to be released by the caller.
+ * @return S_OK; HCS_E_INVALID_LAYER for a disk that HcsFormatWritableLayerVhd has not formatted;
+ *         HRESULT_FROM_WIN32(ERROR_ACCESS_DENIED) where the file does not belong to root, or others may write to it;
+ *         HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED) for a VHDX whose blocks are not all in the file in their order.
  */
 HRESULT HCS_API HcsGetLayerVhdMountPath(_In_ HANDLE vhdHandle, _Outptr_ PWSTR *mountPath);
 

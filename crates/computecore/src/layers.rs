@@ -1,17 +1,22 @@
 //! What the functions for layers do. They work in the caller's process and with the caller's rights, without a service;
 //! `hcs_storage` does the work.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::fd::BorrowedFd,
+    path::{Path, PathBuf},
+    slice,
+};
 
 use hcs_schema::{
     HResult,
     coverage::STORAGE,
-    documents::{ExportLayerOptions, LayerData},
+    documents::{ExportLayerOptions, LayerData, OsLayerOptions},
     parse::{parse, parse_optional},
     win32,
 };
 use hcs_storage::{
-    Refusal, StorageError,
+    Refusal, StorageError, disk,
     layer::{self, Marks, Options, writable},
 };
 use hcs_wire::errno;
@@ -19,6 +24,10 @@ use rustix::io::Errno;
 
 /// `ERROR_DIR_NOT_EMPTY`.
 const DIR_NOT_EMPTY: u16 = 145;
+/// `ERROR_WRITE_PROTECT`.
+const WRITE_PROTECT: u16 = 19;
+/// `ERROR_FILE_CORRUPT`.
+const FILE_CORRUPT: u16 = 1392;
 
 type LayerResult = Result<(), HResult>;
 
@@ -35,16 +44,81 @@ pub(crate) fn export(layer: &str, folder: &str, data: &str, options: &str) -> La
     let (layer, folder) = (path(layer)?, path(folder)?);
     parents(data)?;
     let asked: ExportLayerOptions = parse_optional(Some(options)).map_err(|it| it.hresult)?;
-    let exported = |source: &Path| {
-        layer::export_to_folder(source, Marks::of_caller(), &Options::of_caller(), &folder)
-    };
-    if asked.is_writable_layer == Some(true) {
-        let upper = writable::Upper::of(&layer).map_err(code)?;
-        exported(&upper.path()).map_err(code)?;
-    } else {
-        exported(&layer).map_err(code)?;
+    match asked.is_writable_layer {
+        Some(true) => export_writable(&layer, &folder),
+        _ => export_all(&layer, &folder),
     }
-    Ok(())
+}
+
+fn export_writable(layer: &Path, folder: &Path) -> LayerResult {
+    let upper = writable::Upper::of(layer).map_err(code)?;
+    export_all(&upper.path(), folder)
+}
+
+fn export_all(source: &Path, folder: &Path) -> LayerResult {
+    let (marks, options) = (Marks::of_caller(), Options::of_caller());
+    let exported = layer::export_to_folder(source, marks, &options, folder);
+    exported.map(|_| ()).map_err(code)
+}
+
+/// `HcsExportLegacyWritableLayer`.
+pub(crate) fn export_legacy(layer: &str, hives: &str, folder: &str, data: &str) -> LayerResult {
+    let (layer, hives, folder) = (path(layer)?, path(hives)?, path(folder)?);
+    parents(data)?;
+    without_hives(&layer, &hives)?;
+    export_writable(&layer, &folder)
+}
+
+/// `HcsInitializeLegacyWritableLayer`, without options.
+pub(crate) fn initialize_legacy(layer: &str, hives: &str, data: &str) -> LayerResult {
+    let (layer, hives) = (path(layer)?, path(hives)?);
+    let parents = parents(data)?;
+    without_hives(&layer, &hives)?;
+    writable::initialize(&layer, &parents).map_err(code)
+}
+
+/// Refuses a folder of hives that has something in it, which would be lost: Linux has no registry. It may be the
+/// writable layer itself.
+fn without_hives(layer: &Path, hives: &Path) -> LayerResult {
+    if layer == hives {
+        return Ok(());
+    }
+    let mut names = fs::read_dir(hives).map_err(|error| errno::of_io(&error))?;
+    match names.next() {
+        None => Ok(()),
+        Some(_) => Err(HResult::from_win32(DIR_NOT_EMPTY)),
+    }
+}
+
+/// `HcsSetupBaseOSVolume`.
+pub(crate) fn set_up_volume(layer: &str, volume: &str, options: &str) -> LayerResult {
+    let (layer, volume) = (path(layer)?, path(volume)?);
+    for_containers(options)?;
+    writable::initialize(&volume, slice::from_ref(&layer)).map_err(code)
+}
+
+/// `HcsSetupBaseOSLayer`.
+pub(crate) fn set_up_disk(layer: &str, file: BorrowedFd<'_>, options: &str) -> LayerResult {
+    let layer = path(layer)?;
+    for_containers(options)?;
+    disk::set_up(&layer, file).map_err(code)
+}
+
+/// Reads an `OsLayerOptions` document.
+fn for_containers(options: &str) -> LayerResult {
+    let asked: OsLayerOptions = parse_optional(Some(options)).map_err(|it| it.hresult)?;
+    STORAGE.check(&asked).map_err(|it| it.hresult)
+}
+
+/// `HcsFormatWritableLayerVhd`.
+pub(crate) fn format(file: BorrowedFd<'_>) -> LayerResult {
+    disk::format(file).map_err(code)
+}
+
+/// `HcsGetLayerVhdMountPath`.
+pub(crate) fn mount_path(file: BorrowedFd<'_>) -> Result<String, HResult> {
+    let path = disk::mount_path(file).map_err(code)?;
+    Ok(path.to_string_lossy().into_owned())
 }
 
 /// `HcsDestroyLayer`.
@@ -105,10 +179,18 @@ fn code(error: StorageError) -> HResult {
             Refusal::Attached
             | Refusal::LayerInUse
             | Refusal::HasMounts { .. }
+            | Refusal::DiskInUse
             | Refusal::Replaced => HResult::from_win32(win32::ERROR_BUSY),
             Refusal::NotAttached => HResult::NOT_FOUND,
             Refusal::AlreadyWritable => HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
             Refusal::NotEmpty => HResult::from_win32(DIR_NOT_EMPTY),
+            Refusal::NoDisk(_) => HResult::from_win32(FILE_CORRUPT),
+            Refusal::OtherDisk(_)
+            | Refusal::Unfit(_)
+            | Refusal::NoProgram { .. }
+            | Refusal::NoLoopDevices => HResult::NOT_SUPPORTED,
+            Refusal::OthersDisk => HResult::from_win32(win32::ERROR_ACCESS_DENIED),
+            Refusal::NotFormatted { .. } => HResult::E_FAIL,
             Refusal::NoParents | Refusal::TooManyParents { .. } => HResult::E_INVALIDARG,
             _ => HResult::HCS_E_INVALID_LAYER,
         },
@@ -124,6 +206,7 @@ fn of_errno(found: Errno) -> HResult {
         Errno::BUSY => HResult::from_win32(win32::ERROR_BUSY),
         Errno::EXIST => HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
         Errno::NOTEMPTY => HResult::from_win32(DIR_NOT_EMPTY),
+        Errno::ROFS => HResult::from_win32(WRITE_PROTECT),
         other => errno::hresult(other),
     }
 }

@@ -60,6 +60,7 @@ mod wide {
         bad_handles, Found;
         callbacks, Found;
         completions, Found;
+        disks, Missing;
         lifecycle, Found;
         newer, Found;
         not_implemented, Missing;
@@ -90,6 +91,14 @@ fn not_implemented() {
 #[test]
 fn storage() {
     let source = "tests/c/storage.c";
+    let program = Program::build(source, Language::C11);
+    program.run(Service::Missing).confirms(&rows_of(source));
+}
+
+/// Nor does it know the mounts of this one.
+#[test]
+fn disks() {
+    let source = "tests/c/disks.c";
     let program = Program::build(source, Language::C11);
     program.run(Service::Missing).confirms(&rows_of(source));
 }
@@ -207,7 +216,7 @@ fn what_a_callback_throws_is_shown() {
 }
 
 /// The programs are for Windows too: they compile against the Windows headers of mingw where those are installed. The
-/// program about functions newer than these headers, and that about layers of Linux, are the exceptions.
+/// program about functions newer than these headers, and those about layers and disks of Linux, are the exceptions.
 #[test]
 fn the_programs_compile_for_windows() {
     if !mingw() {
@@ -216,7 +225,7 @@ fn the_programs_compile_for_windows() {
     // Windows' own headers are long.
     std::thread::scope(|scope| {
         for name in programs() {
-            if name != "newer" && name != "storage" {
+            if !["newer", "storage", "disks"].contains(&&*name) {
                 scope.spawn(move || compiles_for_windows(&format!("tests/c/{name}.c")));
             }
         }

@@ -8,11 +8,12 @@ use crate::{
     failure::Stop,
     verbs::{
         attach::Attach, commit::Commit, completion::Completion, console::Console, cp::Cp,
-        create::Create, events::Events, exec::Exec, explain::Explain, guest_image::GuestImage,
-        help::Help, image::Image, inspect::Inspect, list::List, logs::Logs, man::Man,
-        network::Network, pause::Pause, ps::Ps, resume::Resume, run::Run, screenshot::Screenshot,
-        service::Service, shutdown::Shutdown, signal::Signal, start::Start, stats::Stats,
-        terminate::Terminate, update::Update, validate::Validate, version::Version, wait::Wait,
+        create::Create, disk::Disk, events::Events, exec::Exec, explain::Explain,
+        guest_image::GuestImage, help::Help, image::Image, inspect::Inspect, list::List,
+        logs::Logs, man::Man, network::Network, pause::Pause, ps::Ps, resume::Resume, run::Run,
+        screenshot::Screenshot, service::Service, shutdown::Shutdown, signal::Signal, start::Start,
+        stats::Stats, terminate::Terminate, update::Update, validate::Validate, version::Version,
+        wait::Wait,
     },
 };
 
@@ -101,6 +102,7 @@ verbs! {
     "image" => Image,
     "network" => Network,
     "commit" => Commit,
+    "disk" => Disk,
     "guest-image" => GuestImage,
     "help" => Help,
     "version" => Version,
@@ -160,6 +162,7 @@ impl Verb {
             Self::Image(verb) => verb.run(),
             Self::Network(verb) => verb.run(),
             Self::Commit(verb) => verb.run(),
+            Self::Disk(verb) => verb.run(),
             Self::GuestImage(verb) => verb.run(),
             Self::Help(verb) => verb.run(Cli::command()),
             Self::Version(verb) => verb.run(),

@@ -258,8 +258,11 @@ pub(crate) fn failed(message: &'static str) -> impl Fn(StorageError) -> Failure 
 pub(crate) fn code(error: &StorageError) -> HResult {
     match error {
         StorageError::Refused { refusal, .. } => match refusal {
-            Refusal::NoImage => HResult::NOT_FOUND,
-            Refusal::InUse | Refusal::Used { .. } => HResult::from_win32(win32::ERROR_BUSY),
+            Refusal::NoImage | Refusal::NotMounted => HResult::NOT_FOUND,
+            Refusal::InUse | Refusal::Used { .. } | Refusal::DiskInUse => {
+                HResult::from_win32(win32::ERROR_BUSY)
+            }
+            Refusal::OthersDisk => HResult::E_ACCESSDENIED,
             _ => HResult::E_INVALIDARG,
         },
         StorageError::Step { errno, .. } if matches!(*errno, Errno::ACCESS | Errno::PERM) => {

@@ -256,6 +256,50 @@ pub enum Refusal {
         "another directory came to its place meanwhile, and was left alone; look which one is there"
     )]
     Replaced,
+    /// A file that is no virtual disk.
+    #[error("it is no virtual disk that can be used: {0}")]
+    NoDisk(&'static str),
+    /// A virtual disk of a kind that is not used.
+    #[error("it is a virtual disk of a kind that is not supported: {0}")]
+    OtherDisk(&'static str),
+    /// A virtual disk without a file system of ours.
+    #[error("it is not formatted as a writable layer: {0}; HcsFormatWritableLayerVhd formats it")]
+    NoVolume(&'static str),
+    /// A virtual disk that the kernel or a virtual machine has.
+    #[error(
+        "it is mounted, a disk of a virtual machine, or locked by another program; end that first"
+    )]
+    DiskInUse,
+    /// A virtual disk that is not mounted.
+    #[error("it is not mounted")]
+    NotMounted,
+    /// A virtual disk that another user could change below the kernel.
+    #[error(
+        "to be mounted it has to belong to root, and must not be writable by others (chown root, chmod go-w)"
+    )]
+    OthersDisk,
+    /// A program that is not there.
+    #[error("{program} is not on this host; install the package {package}")]
+    NoProgram {
+        /// The program.
+        program: &'static str,
+        /// The package of Debian that has it.
+        package: &'static str,
+    },
+    /// A file system that could not be made.
+    #[error("mkfs.ext4 failed: {said}")]
+    NotFormatted {
+        /// The last line that it said, as [`shown`].
+        said: String,
+    },
+    /// A host without loop devices.
+    #[error("the host has no loop devices; load the module of the kernel (modprobe loop)")]
+    NoLoopDevices,
+    /// A writable layer on a file system in which an overlay cannot write.
+    #[error(
+        "an overlay cannot write to its file system: {0}; use a directory of ext4, xfs, btrfs or tmpfs"
+    )]
+    Unfit(&'static str),
     /// A writable layer above nothing.
     #[error("it has no parent layers; name at least one")]
     NoParents,

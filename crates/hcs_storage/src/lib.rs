@@ -12,11 +12,13 @@
 //!    memory, and none of the sparse formats of POSIX archives.
 //! 6. [`layer`]: import and export.
 //! 7. [`image`]: a store of images, which other programs can read, and their ways in and out.
+//! 8. [`disk`]: virtual disks as writable layers.
 //!
 //! Functions here block, and may be called on any thread.
 
 pub mod compression;
 pub mod digest;
+pub mod disk;
 pub mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -24,6 +26,7 @@ pub mod image;
 pub mod layer;
 pub mod limits;
 pub mod measure;
+pub mod sys;
 pub mod tar;
 
 pub use digest::Digest;

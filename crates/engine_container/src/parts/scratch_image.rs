@@ -12,6 +12,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, documents::Storage};
+use hcs_storage::sys::loop_device;
 use rustix::{
     fs::{Mode, OFlags, ftruncate, open},
     io::Errno,
@@ -22,7 +23,6 @@ use super::mount;
 use crate::{
     failure::{Attempt, StepError, errno_of},
     spec::ScratchLimit,
-    sys::loop_device,
 };
 
 /// JSON pointers of the properties.
@@ -116,7 +116,8 @@ pub(crate) fn make(directory: &Path, limit: ScratchLimit) -> Result<OwnedFd, Ste
     ftruncate(&file, limit.bytes).step_at("making a file of the scratch's size in", name())?;
     format(&file, limit)?;
     let step = "making a loop device (does the host have /dev/loop-control?) of a file in";
-    let (_open_until_mounted, device) = loop_device::attach(file.as_fd()).step_at(step, name())?;
+    let (_open_until_mounted, device) =
+        loop_device::attach(file.as_fd(), 0, 0).step_at(step, name())?;
     mount::create("ext4", &[("source", &device)], MountAttrFlags::empty())
         .step_at("mounting the scratch of limited size from", device)
 }

@@ -4,7 +4,6 @@ pub(crate) mod bpf;
 pub(crate) mod clone;
 pub(crate) mod descriptors;
 pub(crate) mod inherited;
-pub(crate) mod loop_device;
 pub(crate) mod loopback;
 pub(crate) mod mount;
 pub(crate) mod peer;

@@ -6,6 +6,7 @@ pub(crate) mod completion;
 pub(crate) mod console;
 pub(crate) mod cp;
 pub(crate) mod create;
+pub(crate) mod disk;
 pub(crate) mod events;
 pub(crate) mod exec;
 pub(crate) mod explain;

@@ -33,7 +33,7 @@ pub(crate) fn advised(mut error: Error, line: &[OsString]) -> Error {
         (ErrorKind::InvalidSubcommand, Some("network")) => {
             (ContextKind::InvalidSubcommand, others::OF_NETWORKS)
         }
-        (_, Some("guest-image" | "service")) => return error,
+        (_, Some("disk" | "guest-image" | "service")) => return error,
         (ErrorKind::UnknownArgument, _) => (ContextKind::InvalidArg, options_behind(line)),
         (ErrorKind::InvalidSubcommand, _) => (ContextKind::InvalidSubcommand, verbs::ROWS),
         _ => return error,

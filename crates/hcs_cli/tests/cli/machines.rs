@@ -103,6 +103,35 @@ fn a_command_has_a_kernel_of_its_own_and_disks() {
 }
 
 #[test]
+fn a_disk_of_containers_is_that_of_a_machine_and_comes_back() {
+    let images = Images::new();
+    let disk = images.0.path().join("work.vhdx");
+    let verb = |words: &str| ended(images.hcs(&format!("disk {words}")).arg(&disk)).fine();
+    verb("create --size 16M");
+    let mounted = || PathBuf::from(verb("mount").trim());
+    fs::write(mounted().join("note"), "of the host").unwrap();
+    // As long as the host has it, no machine gets it.
+    let options = format!("--memory 256 --disk {}", disk.display());
+    let refused = images.script(&options, "true");
+    verb("unmount");
+    let script = "mkdir -p /tmp/m && mount -t ext4 /dev/sda /tmp/m && cat /tmp/m/note && echo of a machine > /tmp/m/answer && \
+                  umount /tmp/m";
+    let said = images.script(&options, script);
+    let answer = fs::read_to_string(mounted().join("answer"));
+    verb("unmount");
+    assert!(
+        refused.code == Some(125) && refused.err.contains("in use"),
+        "{refused:?}"
+    );
+    assert_eq!(
+        (said.code, &*said.out),
+        (Some(0), "of the host"),
+        "{said:?}"
+    );
+    assert_eq!(answer.unwrap(), "of a machine\n");
+}
+
+#[test]
 fn a_machine_is_looked_at_as_a_container_is() {
     let images = Images::new();
     // A user has built the image, with whatever agent: it stays as it is.

@@ -11,6 +11,7 @@ mod copies;
 mod daily;
 mod detached;
 mod devices;
+mod disks;
 mod errors;
 mod events;
 mod explain;

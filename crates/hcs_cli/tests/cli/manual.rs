@@ -47,6 +47,7 @@ fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
     expected.extend(["hcs", "hcs-service-reload", "hcs-service-stop"].map(str::to_owned));
     for (verb, actions) in [
         ("guest-image", "build list remove"),
+        ("disk", "create format mount unmount"),
         ("network", "create list inspect remove check"),
         (
             "image",

@@ -5,9 +5,9 @@ use crate::{
     coverage::Root,
     documents::{
         ComputeSystem, CrashOptions, CrashReport, ExportLayerOptions, LayerData,
-        ModificationRequest, ModifySettingRequest, PauseOptions, ProcessModifyRequest,
-        ProcessParameters, SaveOptions, ServicePropertyQuery, ShutdownOptions,
-        SignalProcessOptions, StartOptions, SystemPropertyQuery, SystemQuery,
+        ModificationRequest, ModifySettingRequest, OsLayerOptions, PauseOptions,
+        ProcessModifyRequest, ProcessParameters, SaveOptions, ServicePropertyQuery,
+        ShutdownOptions, SignalProcessOptions, StartOptions, SystemPropertyQuery, SystemQuery,
     },
 };
 
@@ -80,5 +80,9 @@ pub const ROOTS: &[Root] = &[
     Root {
         call: "HcsExportLayer",
         shape: ExportLayerOptions::shape,
+    },
+    Root {
+        call: "HcsSetupBaseOSLayer",
+        shape: OsLayerOptions::shape,
     },
 ];

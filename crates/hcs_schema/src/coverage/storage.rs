@@ -55,4 +55,30 @@ const ENTRIES: &[(&str, Entries)] = &[
         ],
     ),
     ("ExportLayerOptions", &[("IsWritableLayer", Supported)]),
+    (
+        "OsLayerOptions",
+        &[
+            ("Type", Supported),
+            (
+                "DisableCiCacheOptimization",
+                WithoutEffect("Linux has no cache of checked signatures"),
+            ),
+            (
+                "SkipUpdateBcdForBoot",
+                WithoutEffect("a layer of Linux has no store of what is booted"),
+            ),
+        ],
+    ),
+    (
+        "OsLayerType",
+        &[
+            ("Container", Supported),
+            (
+                "Vm",
+                Refused(
+                    "a layer of Linux boots nothing; a virtual machine has a kernel and a disk of its own",
+                ),
+            ),
+        ],
+    ),
 ];

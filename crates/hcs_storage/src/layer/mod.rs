@@ -68,7 +68,8 @@ impl Options {
 pub enum Rights {
     /// Root: every owner, device nodes, set-user-ID files, file capabilities.
     Root,
-    /// An ordinary user with one id. All files belong to that user: owners of an archive are not kept on disk.
+    /// An ordinary user. All files belong to that user, owners of an archive are not kept on disk; as root of a user
+    /// namespace (`unshare --map-root-user --map-auto`) files get those owners that the namespace has.
     User(Special),
     /// Contents alone, for archives that are read and then removed: files and directories of this user, without any
     /// attribute of theirs.
@@ -116,13 +117,13 @@ impl Marks {
 /// What was not taken over, with its numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Omitted {
-    /// Files whose owner was not kept.
+    /// Files whose owner was not kept: the user does not have it.
     pub owners: u64,
     /// Device nodes.
     pub devices: u64,
     /// Files that lost set-user-ID, set-group-ID or capabilities.
     pub set_id: u64,
-    /// Attributes that layers do not keep.
+    /// Attributes that layers do not keep, or that name a user whom this user does not have.
     pub attributes: u64,
     /// Sockets.
     pub sockets: u64,

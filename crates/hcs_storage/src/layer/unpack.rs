@@ -13,6 +13,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
+use hcs_wire::environment::is_root;
 use rustix::{
     fs::{
         AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, chmod,
@@ -20,6 +21,7 @@ use rustix::{
         utimensat,
     },
     io::Errno,
+    process::geteuid,
 };
 
 use super::{
@@ -42,6 +44,8 @@ const OPEN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC);
 pub(crate) struct Unpacker<'a> {
     root: BorrowedFd<'a>,
     rights: Rights,
+    /// Whether this process is root of a user namespace, which gives files to those users that the namespace has.
+    has_namespace: bool,
     tree: Tree,
     /// The directory of the last entry: most entries follow another one of the same directory.
     last: Option<(EntryPath, OwnedFd)>,
@@ -88,6 +92,7 @@ impl<'a> Unpacker<'a> {
         Self {
             root,
             rights,
+            has_namespace: matches!(rights, Rights::User(_)) && geteuid().is_root() && !is_root(),
             tree,
             last: None,
             omitted: Omitted::default(),
@@ -368,16 +373,15 @@ impl<'a> Unpacker<'a> {
         }
         let step = |action| move |errno| failed(action, entry, errno);
         let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-        if self.rights == Rights::Root {
-            chownat(
-                parent,
-                name,
-                Some(owner),
-                Some(group),
-                AtFlags::SYMLINK_NOFOLLOW,
-            )
-            .map_err(step("giving its owner to"))?;
-        } else if (entry.uid, entry.gid) != (0, 0) {
+        let has_other_owner = (entry.uid, entry.gid) != (0, 0);
+        if self.rights == Rights::Root || (has_other_owner && self.has_namespace) {
+            let flags = AtFlags::SYMLINK_NOFOLLOW;
+            match chownat(parent, name, Some(owner), Some(group), flags) {
+                // The namespace has no such user or group.
+                Err(Errno::INVAL | Errno::PERM) if self.has_namespace => self.omitted.owners += 1,
+                answer => answer.map_err(step("giving its owner to"))?,
+            }
+        } else if has_other_owner {
             self.omitted.owners += 1;
         }
         utimensat(parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
@@ -405,8 +409,17 @@ impl<'a> Unpacker<'a> {
         for (attribute, value) in others.into_iter().chain(lists) {
             let named = || shown(attribute);
             match attributes::verdict(attribute, self.rights) {
-                Verdict::Keep => attributes::set(parent, name, attribute, value)
-                    .map_err(|errno| failed("setting an attribute of", entry, errno))?,
+                Verdict::Keep => match attributes::set(parent, name, attribute, value) {
+                    // An access list with a user that the namespace does not have.
+                    Err(Errno::INVAL)
+                        if self.has_namespace && attributes::is_access_list(attribute) =>
+                    {
+                        self.omitted.attributes += 1;
+                    }
+                    answer => {
+                        answer.map_err(|errno| failed("setting an attribute of", entry, errno))?;
+                    }
+                },
                 Verdict::Omit => self.omitted.attributes += 1,
                 Verdict::NeedsRoot => {
                     self.special(entry)?;

@@ -13,8 +13,9 @@ use std::{
 use hcs_wire::environment::is_root;
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FlockOperation, Gid, Mode, OFlags, Uid, chmodat, chownat, fchmod, flock,
-        fstat, fsync, mkdirat, openat, renameat, statat, unlinkat,
+        AtFlags, CWD, Dir, FlockOperation, FsWord, Gid, Mode, OFlags, StatVfsMountFlags, Uid,
+        chmodat, chownat, fchmod, flock, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat,
+        renameat, statat, unlinkat,
     },
     io::Errno,
     mount::{
@@ -103,7 +104,25 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
             answer => answer,
         },
     };
-    mounted.map_err(|errno| failed("mounting an overlay over", path, errno))
+    mounted.map_err(|errno| match unfit(&own) {
+        Some(why) if matches!(errno, Errno::INVAL | Errno::ROFS) => {
+            StorageError::refused(path.as_os_str().as_encoded_bytes(), Refusal::Unfit(why))
+        }
+        _ => failed("mounting an overlay over", path, errno),
+    })
+}
+
+/// Why an overlay cannot write in this directory. The kernel tells it to its own log only.
+fn unfit(own: &OwnedFd) -> Option<&'static str> {
+    const OVERLAY: FsWord = 0x794c_7630;
+    let is_read_only =
+        fstatvfs(own).is_ok_and(|found| found.f_flag.contains(StatVfsMountFlags::RDONLY));
+    let is_overlay = fstatfs(own).is_ok_and(|found| found.f_type == OVERLAY);
+    match (is_read_only, is_overlay) {
+        (true, _) => Some("it is read-only"),
+        (_, true) => Some("it is an overlay itself, as the root of a container is"),
+        _ => None,
+    }
 }
 
 /// Whether the kernel takes the layers of an overlay one by one (`lowerdir+`), as Linux 6.8 and newer do. To be asked

@@ -4,11 +4,13 @@
 //! 2. [`path`]: its path, which never leads out of the layer.
 //! 3. [`header`]: the block of 512 bytes before each entry.
 //! 4. [`pax`]: extended headers, for what the block has no room for.
-//! 5. [`sparse`]: files with holes, in the dialects of GNU tar.
-//! 6. [`whiteout`]: names that mark deleted files.
-//! 7. [`read`]: the reader, which bounds all that it keeps.
-//! 8. [`mod@write`]: the writer, of which the same entries always make the same bytes.
+//! 5. [`access_list`]: access lists, as text and as attributes.
+//! 6. [`sparse`]: files with holes, in the dialects of GNU tar.
+//! 7. [`whiteout`]: names that mark deleted files.
+//! 8. [`read`]: the reader, which bounds all that it keeps.
+//! 9. [`mod@write`]: the writer, of which the same entries always make the same bytes.
 
+mod access_list;
 pub mod entry;
 mod header;
 pub mod path;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{entry::Timestamp, sparse::SparseRecords};
+use super::{access_list, entry::Timestamp, sparse::SparseRecords};
 use crate::{Refusal, error::shown};
 
 /// Attributes, as most tools write them.
@@ -23,8 +23,10 @@ pub(super) struct Records {
     pub(super) mtime: Option<Timestamp>,
     pub(super) xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(super) sparse: SparseRecords,
-    /// Attributes in a form that is not read: access lists as text, the attributes of libarchive.
+    /// Attributes in a form that is not read: access lists of NFS, or with names alone, the attributes of libarchive.
     pub(super) unread: u64,
+    /// Access lists as text.
+    lists: [Option<Vec<u8>>; 2],
 }
 
 impl Records {
@@ -35,7 +37,28 @@ impl Records {
     pub(super) fn parse(text: &[u8]) -> Result<Self, Refusal> {
         let mut records = Self::default();
         each(text, |key, value| records.take(key, value))?;
+        records.take_lists()?;
         Ok(records)
+    }
+
+    /// Makes attributes of access lists that are there as text.
+    fn take_lists(&mut self) -> Result<(), Refusal> {
+        let lists = std::mem::take(&mut self.lists);
+        for (text, (_, name)) in lists.into_iter().zip(access_list::KINDS) {
+            let Some(text) = text else { continue };
+            match (access_list::attribute(&text)?, self.xattrs.get(name)) {
+                // Programs that read one of the two would make different files.
+                (Some(list), Some(other)) if list != *other => {
+                    return Err(Refusal::BadArchive(
+                        "an access list as text and the attribute of it differ",
+                    ));
+                }
+                (Some(_), Some(_)) | (None, Some(_)) => {}
+                (Some(list), None) => self.attribute(name, &list)?,
+                (None, None) => self.unread += 1,
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, key: &[u8], value: &[u8]) -> Result<(), Refusal> {
@@ -46,6 +69,8 @@ impl Records {
             b"uid" => once(&mut self.uid, id(value)?),
             b"gid" => once(&mut self.gid, id(value)?),
             b"mtime" => once(&mut self.mtime, timestamp(value)?),
+            b"SCHILY.acl.access" => once(&mut self.lists[0], value.to_vec()),
+            b"SCHILY.acl.default" => once(&mut self.lists[1], value.to_vec()),
             _ if key.starts_with(b"GNU.sparse.") => self.sparse.take(&key[11..], value),
             _ if key.starts_with(XATTR) => self.attribute(&key[XATTR.len()..], value),
             _ if key.starts_with(b"SCHILY.acl.") || key.starts_with(b"LIBARCHIVE.xattr.") => {
@@ -255,6 +280,31 @@ mod tests {
         ] {
             assert!(Records::parse(text).is_err(), "{}", text.escape_ascii());
         }
+    }
+
+    #[test]
+    fn access_lists_as_text_are_attributes() {
+        let list = b"user::rw-,user:7:r--:7,group::r--,mask::rw-,other::---";
+        let text = record("SCHILY.acl.access", list);
+        let records = Records::parse(&text).unwrap();
+        let attribute = &records.xattrs[&b"system.posix_acl_access"[..]];
+        assert_eq!((attribute.len(), records.unread), (44, 0));
+        // In both forms it says the same, or nothing.
+        let both = |attribute: &[u8]| {
+            let other = record("SCHILY.xattr.system.posix_acl_access", attribute);
+            Records::parse(&[&text[..], &other].concat()).map(|records| records.xattrs.len())
+        };
+        assert_eq!(both(attribute), Ok(1));
+        both(b"other").unwrap_err();
+        let named = record(
+            "SCHILY.acl.default",
+            b"user::rw-,user:lisa:r--,group::r--,mask::rw-,other::---",
+        );
+        let ace = record("SCHILY.acl.ace", b"owner@:rwx::allow");
+        let records = Records::parse(&[named, ace].concat()).unwrap();
+        assert_eq!((records.xattrs.len(), records.unread), (0, 2));
+        Records::parse(&[&text[..], &text].concat()).unwrap_err();
+        Records::parse(&record("SCHILY.acl.access", b"x")).unwrap_err();
     }
 
     #[test]

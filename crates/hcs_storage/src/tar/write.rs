@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    BLOCK,
+    BLOCK, access_list,
     entry::{Device, Entry, Kind},
     header::{self, Header},
     padding, pax, whiteout,
@@ -145,6 +145,11 @@ fn header_of(
             return Err(StorageError::refused(entry.path.as_bytes(), refusal));
         }
         records.insert(pax::attribute_key(name), value.clone());
+        // Container tools read the attribute, and programs like tar the text.
+        let list = access_list::KINDS.iter().find(|(_, list)| list == name);
+        if let Some(((key, _), text)) = list.zip(access_list::text(value)) {
+            records.insert(key.to_vec(), text);
+        }
     }
     Ok(header)
 }

@@ -5,15 +5,19 @@
 //!    ours read by them. 6. [`marks`]: overlays. 7. [`rootless`]: an ordinary user. 8. [`kills`]: imports that end
 //!    early.
 //!    9. [`swaps`]: files that become others while they are read. 10. [`writable`]: what is written above layers.
+//!    11. [`disks`]: virtual disks. 12. [`places`]: file systems of all kinds.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archive;
+mod disk_kills;
+mod disks;
 mod everywhere;
 mod hostile;
 mod kills;
 mod layer_kills;
 mod marks;
+mod places;
 mod rootless;
 mod round_trip;
 mod swaps;

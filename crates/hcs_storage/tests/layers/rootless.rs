@@ -158,6 +158,107 @@ fn what_only_root_may_have_can_be_left_out() {
     );
 }
 
+/// An access list for the users 1000 and 70000.
+const LIST: &[u8] = b"user::rw-,user:1000:r--:1000,group::r--,mask::rw-,other::---";
+const FAR_LIST: &[u8] = b"user::rw-,user:70000:r--:70000,group::r--,mask::rw-,other::---";
+
+/// Imports files of several owners, and answers who owns them there: the namespace has some of the ids.
+fn owners(place: &Path) -> (Vec<(u32, u32)>, u64, u64) {
+    let owned = |name: &'static [u8], user: &[u8], group: &[u8], list: &[u8]| {
+        let owner = extended(&[
+            (b"uid", user),
+            (b"gid", group),
+            (b"SCHILY.acl.access", list),
+        ]);
+        let file = Raw { name, ..FILE };
+        [owner, file.bytes()].concat()
+    };
+    let folder = extended(&[(b"uid", b"7"), (b"gid", b"8")]);
+    let bytes = archive(&[
+        &owned(b"a", b"0", b"0", LIST),
+        &owned(b"b", b"1000", b"50", LIST),
+        &owned(b"c", b"70000", b"0", FAR_LIST),
+        &owned(b"d", b"1", b"70000", LIST),
+        &[
+            folder,
+            Raw {
+                name: b"folder/",
+                mode: 0o500,
+                ..DIRECTORY
+            }
+            .bytes(),
+        ]
+        .concat(),
+        &owned(b"folder/e", b"2", b"3", LIST),
+    ]);
+    let target = place.join("layer");
+    let omitted = imported(&bytes, &target, Special::Refuse).omitted;
+    let found = ["a", "b", "c", "d", "folder", "folder/e"].map(|name| {
+        let found = fs::symlink_metadata(target.join(name)).unwrap();
+        (found.uid(), found.gid())
+    });
+    // What has owners goes as well.
+    remove(&target).unwrap();
+    assert!(!target.exists());
+    (found.to_vec(), omitted.owners, omitted.attributes)
+}
+
+/// Runs the test `name` again as root of a user namespace of an ordinary user, who has been granted 65535 ids.
+fn in_namespace(name: &str, options: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(directory.path(), Some(ID), Some(ID)).unwrap();
+    let granted = directory.path().join("granted");
+    fs::write(
+        &granted,
+        format!("{ID}:1000000:65535\nnobody:1000000:65535\n"),
+    )
+    .unwrap();
+    fs::create_dir(directory.path().join("place")).unwrap();
+    std::os::unix::fs::chown(directory.path().join("place"), Some(ID), Some(ID)).unwrap();
+    // The host's own files stay as they are: the grant is seen in this mount namespace only.
+    let script = format!(
+        "mount --bind $0/granted /etc/subuid && mount --bind $0/granted /etc/subgid && exec setpriv --reuid {ID} --regid {ID} \
+         --clear-groups unshare --user {options} /proc/self/exe --exact {name}"
+    );
+    let script = script.replace(
+        "/proc/self/exe",
+        env::current_exe().unwrap().to_str().unwrap(),
+    );
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .arg(directory.path())
+        // By its descriptor the program can be executed wherever its file is.
+        .stdin(fs::File::open("/proc/self/exe").unwrap())
+        .env(PLACE, directory.path().join("place"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let passed = output.status.success() && said.contains("1 passed");
+    assert!(passed, "{said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn root_of_a_namespace_gives_files_to_the_users_that_it_has() {
+    let Some(place) = env::var_os(PLACE) else {
+        let name = "rootless::root_of_a_namespace_gives_files_to_the_users_that_it_has";
+        return in_namespace(name, "--map-root-user --map-auto");
+    };
+    let (found, left, attributes) = owners(Path::new(&place));
+    assert_eq!(found, [(0, 0), (1000, 50), (0, 0), (0, 0), (7, 8), (2, 3)]);
+    assert_eq!((left, attributes), (2, 1));
+}
+
+#[test]
+fn root_of_a_namespace_with_one_id_has_all_files() {
+    let Some(place) = env::var_os(PLACE) else {
+        let name = "rootless::root_of_a_namespace_with_one_id_has_all_files";
+        return in_namespace(name, "--map-root-user");
+    };
+    let (found, left, attributes) = owners(Path::new(&place));
+    assert_eq!(found, [(0, 0); 6]);
+    assert_eq!((left, attributes), (5, 5));
+}
+
 /// A directory may lack any right for its owner, and have something in it all the same.
 #[test]
 fn a_tree_without_rights_for_its_owner_goes() {

@@ -64,6 +64,70 @@ fn archives_of_gnu_tar_are_read_in_each_format() {
     }
 }
 
+/// Access lists of a file and of what is made in a directory, for users that this host has no names for.
+fn with_access_lists(path: &Path) {
+    fs::create_dir_all(path.join("directory")).unwrap();
+    fs::write(path.join("file"), "").unwrap();
+    let entries = [
+        (1_u16, 6_u16, u32::MAX),
+        (2, 4, 1_234_567),
+        (4, 4, u32::MAX),
+        (8, 2, 7_654_321),
+        (16, 7, u32::MAX),
+        (32, 0, u32::MAX),
+    ];
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (who, rights, id) in entries {
+        list.extend([who.to_le_bytes(), rights.to_le_bytes()].concat());
+        list.extend(id.to_le_bytes());
+    }
+    for (name, attribute) in [
+        ("file", "access"),
+        ("directory", "access"),
+        ("directory", "default"),
+    ] {
+        let attribute = format!("system.posix_acl_{attribute}");
+        rustix::fs::lsetxattr(
+            path.join(name),
+            attribute,
+            &list,
+            rustix::fs::XattrFlags::empty(),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn access_lists_go_to_gnu_tar_and_come_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let text = |name: &str| path(name).to_str().unwrap().to_owned();
+    with_access_lists(&path("source"));
+    run(
+        "tar",
+        &[
+            "-C",
+            &text("source"),
+            "--format=posix",
+            "--acls",
+            "-cf",
+            &text("theirs"),
+            ".",
+        ],
+    );
+    let imported = import(&fs::read(path("theirs")).unwrap(), directory.path()).unwrap();
+    assert_eq!(imported.omitted.attributes, 0);
+    assert_eq!(state(&path("layer")), state(&path("source")));
+    let archive = fs::File::create(path("ours")).unwrap();
+    export(&path("source"), Marks::Trusted, &Limits::default(), archive).unwrap();
+    fs::create_dir(path("target")).unwrap();
+    run(
+        "tar",
+        &["-C", &text("target"), "--acls", "-xpf", &text("ours")],
+    );
+    assert_eq!(state(&path("target")), state(&path("source")));
+}
+
 #[test]
 fn gnu_tar_reads_what_is_exported() {
     let directory = tempfile::tempdir().unwrap();

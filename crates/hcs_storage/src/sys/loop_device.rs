@@ -8,8 +8,6 @@ use rustix::{
     io::Errno,
 };
 
-use super::last_errno;
-
 const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 /// The device is free again when it is closed for the last time, by a mount as well.
@@ -40,11 +38,12 @@ const _: () = assert!(size_of::<LoopConfig>() == 304);
 /// How often a free device is looked for that another process then takes.
 const ATTEMPTS: u32 = 64;
 
-/// Makes `file` a block device, and returns that with its path. The device exists as long as it is open or mounted.
+/// Makes `length` bytes of `file` from `offset` on a block device, and returns that with its path; 0 is all of the
+/// file. The device exists as long as it is open or mounted, and has the file open so long.
 ///
 /// # Errors
 /// The host has no loop devices, or has none left.
-pub(crate) fn attach(file: BorrowedFd<'_>) -> Result<(OwnedFd, String), Errno> {
+pub fn attach(file: BorrowedFd<'_>, offset: u64, length: u64) -> Result<(OwnedFd, String), Errno> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC;
     let control = open("/dev/loop-control", flags, Mode::empty())?;
     for _ in 0..ATTEMPTS {
@@ -55,7 +54,7 @@ pub(crate) fn attach(file: BorrowedFd<'_>) -> Result<(OwnedFd, String), Errno> {
         }
         let path = format!("/dev/loop{number}");
         let device = open(&*path, flags, Mode::empty())?;
-        match configure(&device, file) {
+        match configure(&device, file, (offset, length)) {
             // Another process took it in between.
             Err(Errno::BUSY) => {}
             answer => return answer.map(|()| (device, path)),
@@ -64,15 +63,19 @@ pub(crate) fn attach(file: BorrowedFd<'_>) -> Result<(OwnedFd, String), Errno> {
     Err(Errno::BUSY)
 }
 
-fn configure(device: &OwnedFd, file: BorrowedFd<'_>) -> Result<(), Errno> {
+fn configure(
+    device: &OwnedFd,
+    file: BorrowedFd<'_>,
+    (offset, size_limit): (u64, u64),
+) -> Result<(), Errno> {
     let config = LoopConfig {
         file: file.as_raw_fd().cast_unsigned(),
         block_size: 0,
         device: 0,
         inode: 0,
         rdevice: 0,
-        offset: 0,
-        size_limit: 0,
+        offset,
+        size_limit,
         number: 0,
         encrypt_type: 0,
         encrypt_key_size: 0,
@@ -88,4 +91,9 @@ fn configure(device: &OwnedFd, file: BorrowedFd<'_>) -> Result<(), Errno> {
     } else {
         Err(last_errno())
     }
+}
+
+/// The calling thread's errno.
+fn last_errno() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

@@ -1,0 +1,120 @@
+//! Where disks are mounted: a directory for each, by the file's device and number.
+//!
+//! The kernel has all that there is to know of a mounted disk: nothing is recorded. A loop device shows the stretch of
+//! the file that is the disk; it goes with the last mount of it. It keeps the open file, and with that the lock of the
+//! file, so no virtual machine gets the same disk meanwhile. A process that is killed leaves at most an empty
+//! directory, which the next call removes.
+
+use std::{
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use hcs_wire::{environment::is_root, trust::Trusted};
+use rustix::{
+    fs::{
+        AtFlags, Dir, FlockOperation, Mode, OFlags, Stat, StatxAttributes, StatxFlags, flock,
+        mkdirat, openat, statx, unlinkat,
+    },
+    io::Errno,
+    mount::{
+        FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+        fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+    },
+};
+
+use super::step::{Failed, Stretch};
+use crate::{Refusal, sys::loop_device};
+
+/// The directory of all of them, which only root may enter.
+const PLACES: &str = "/run/hcs-volumes";
+/// How a place is looked at.
+const PLACE: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// Has one caller at a time work in the directory of the places.
+pub(super) struct Places {
+    directory: OwnedFd,
+}
+
+impl Places {
+    /// Waits for the turn of the caller, and removes what an earlier one has left.
+    pub(super) fn take() -> Result<Self, Failed> {
+        if !is_root() {
+            return Err(Errno::PERM.into());
+        }
+        let directory = Trusted::of_process().directory(Path::new(PLACES), Some(0o700));
+        let directory = directory.map_err(|untrusted| match untrusted.reason {
+            hcs_wire::trust::Reason::Io(errno) => Failed::from(errno),
+            _ => Errno::PERM.into(),
+        })?;
+        // Of its own, since it is read from its start.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = openat(&directory, ".", flags, Mode::empty())?;
+        flock(&directory, FlockOperation::LockExclusive)?;
+        for entry in Dir::read_from(&directory)? {
+            // What is mounted is busy, and what is something else is not a directory.
+            let _kept = unlinkat(&directory, entry?.file_name(), AtFlags::REMOVEDIR);
+        }
+        Ok(Self { directory })
+    }
+
+    /// Where the disk in the file `stat` is mounted, whether it is or not.
+    pub(super) fn path(stat: &Stat) -> PathBuf {
+        Path::new(PLACES).join(name(stat))
+    }
+
+    /// Whether it is mounted there.
+    pub(super) fn has(&self, stat: &Stat) -> Result<bool, Failed> {
+        let place = match openat(&self.directory, name(stat), PLACE, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(false),
+            place => place?,
+        };
+        let flags = AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+        let found = statx(&place, c"", flags, StatxFlags::MNT_ID)?;
+        Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    }
+
+    /// Mounts it there.
+    pub(super) fn add(&self, stat: &Stat, mounted: &OwnedFd) -> Result<(), Failed> {
+        mkdirat(&self.directory, name(stat), Mode::RWXU)?;
+        let place = openat(&self.directory, name(stat), PLACE, Mode::empty())?;
+        let flags =
+            MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+        move_mount(mounted.as_fd(), "", place.as_fd(), "", flags)?;
+        Ok(())
+    }
+
+    /// Unmounts it there.
+    pub(super) fn remove(&self, stat: &Stat) -> Result<(), Failed> {
+        unmount(Self::path(stat), UnmountFlags::NOFOLLOW)?;
+        unlinkat(&self.directory, name(stat), AtFlags::REMOVEDIR)?;
+        Ok(())
+    }
+}
+
+/// Mounts the file system of a disk; the mount is attached nowhere. Set-user-ID programs and device nodes have no
+/// effect in it, and a fault in it makes it read-only, whatever it asks for itself.
+pub(super) fn mounted(image: BorrowedFd<'_>, disk: Stretch) -> Result<OwnedFd, Failed> {
+    let device = loop_device::attach(image, disk.offset, disk.length);
+    let (_open_until_mounted, device) = device.map_err(|errno| match errno {
+        Errno::NOENT | Errno::NXIO | Errno::NODEV => Failed::from(Refusal::NoLoopDevices),
+        errno => errno.into(),
+    })?;
+    let context = fsopen("ext4", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", &*device)?;
+    fsconfig_set_string(context.as_fd(), "errors", "remount-ro")?;
+    fsconfig_create(context.as_fd())?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    Ok(fsmount(
+        context.as_fd(),
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        attributes,
+    )?)
+}
+
+fn name(stat: &Stat) -> String {
+    format!("{:x}-{}", stat.st_dev, stat.st_ino)
+}
