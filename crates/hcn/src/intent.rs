@@ -93,6 +93,9 @@ impl EndpointIntent {
     }
 }
 
+/// What the names of all bridges begin with, of whichever service of the host.
+pub const BRIDGES: &str = "hcb";
+
 fn spelled(id: Guid) -> String {
     const LETTERS: [char; 1 << BITS] = [
         '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h',
@@ -110,7 +113,7 @@ fn spelled(id: Guid) -> String {
 /// The name of a network's bridge.
 #[must_use]
 pub fn bridge_name(id: Guid) -> String {
-    format!("hcb{}", spelled(id))
+    format!("{BRIDGES}{}", spelled(id))
 }
 
 /// The name of an endpoint's link on the bridge.

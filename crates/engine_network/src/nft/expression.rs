@@ -137,6 +137,12 @@ impl Expressions<'_> {
         self.meta(meta::OUT, REGISTER).look_up(set, contained)
     }
 
+    /// The name of the interface it leaves by begins with something else.
+    pub(super) fn leaves_elsewhere_than(&mut self, beginning: &str) -> &mut Self {
+        self.meta(meta::OUT, REGISTER)
+            .compare(DIFFERENT, beginning.as_bytes())
+    }
+
     /// The interfaces that it came in by and leaves by are a pair of the set.
     pub(super) fn stays_in(&mut self, set: &str) -> &mut Self {
         self.meta(meta::IN, REGISTER)

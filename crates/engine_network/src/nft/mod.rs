@@ -26,7 +26,7 @@ use std::{
 use hcn::{Mac, Mapping, Prefix, intent::Intent};
 
 pub(crate) use access::{keep as keep_access, set as set_access};
-pub(crate) use contents::are_there;
+pub(crate) use contents::{are_there, guarded_by_others};
 pub(crate) use tables::{remove, write};
 
 /// What the rules are about.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use hcn::address::{address_of, number};
+use hcn::{
+    address::{address_of, number},
+    intent::BRIDGES,
+};
 
 use super::{
     Rules,
@@ -452,7 +455,12 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
     });
     table.rule(chain, |rule| rule.came_in("ours", true).drop());
     table.rule(chain, |rule| rule.leaves("ours", true).drop());
-    table.rule(chain, |rule| rule.came_in("guarded", true).drop());
+    // What is for the networks of another service is for the rules of that one to decide.
+    table.rule(chain, |rule| {
+        rule.came_in("guarded", true)
+            .leaves_elsewhere_than(BRIDGES)
+            .drop()
+    });
 }
 
 /// The table where each port is held to its own addresses, whatever the container behind it sends.

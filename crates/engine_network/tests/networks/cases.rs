@@ -434,7 +434,7 @@ fn a_host_that_did_not_forward_does_not_become_a_router() {
             .run(|| std::fs::read_to_string("/proc/sys/net/ipv4/conf/up0/forwarding").unwrap())
     };
     assert_eq!(forwards(&world), "1\n");
-    world.host.run(|| Forwarding::undo(&world.former)).unwrap();
+    world.undo_forwarding();
     assert_eq!(forwards(&world), "0\n");
     // A host that forwards anyway goes on doing so, for others, too.
     let mut world = World::new();
@@ -561,7 +561,7 @@ fn making_something_twice_changes_nothing_and_undoing_leaves_nothing() {
         write_rules(&mut host, &nothing, &Rules::default()).unwrap();
         let empty = survey(&mut host, &world.state.intent()).unwrap();
         assert!(!empty.rules, "no table is left");
-        Forwarding::undo(&world.former).unwrap();
+        Forwarding::undo(&mut host, &world.former).unwrap();
     });
     assert_eq!(world.host.links(), before);
     assert_eq!(one.space.links(), [""; 0]);

@@ -9,6 +9,7 @@ mod access;
 mod cards;
 mod cases;
 mod loopback;
+mod repairs;
 mod traffic;
 mod upkeep;
 mod world;

@@ -360,6 +360,79 @@ fn a_service_that_is_killed_leaves_its_networks_to_the_next() {
     assert_eq!(host.ours(), Vec::<String>::new());
 }
 
+#[test]
+fn what_another_program_changes_of_a_network_is_as_it_was_soon() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = json!({ "Endpoints": [endpoint(&network, 8080)] });
+    let one = started(&service, &mut client, 1, &own);
+    let server = one.listen(80);
+    outside.talk((UPLINK, 8080), &server);
+    let of = |prefix: &str| {
+        host.ours()
+            .into_iter()
+            .find(|name| name.starts_with(prefix))
+    };
+    let (bridge, port) = (of("hcb").unwrap(), of("hce").unwrap());
+    let forwards = || host.program("sysctl -n net.ipv4.conf.up0.forwarding") == "1\n";
+
+    host.program(&format!("ip link delete {bridge}"));
+    host.program("sysctl -qw net.ipv4.conf.up0.forwarding=0");
+    await_that("the bridge is there, and forwards", || {
+        of("hcb").is_some() && forwards()
+    });
+    await_that("its port is one of it", || {
+        host.program(&format!("ip -o link show {port}"))
+            .contains(&bridge)
+    });
+    outside.talk((UPLINK, 8080), &server);
+
+    host.program(&format!("ip link delete {port}"));
+    await_that("the link is there", || of("hce").is_some());
+    outside.talk((UPLINK, 8080), &server);
+    client.terminate(1);
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+    assert!(!forwards());
+}
+
+#[test]
+fn a_service_that_goes_leaves_the_way_out_to_another() {
+    let (host, outside) = world();
+    let forwards = || host.program("sysctl -n net.ipv4.conf.up0.forwarding") == "1\n";
+    let services = [(); 2].map(|()| host.run(Service::new));
+    let mut clients = services.each_ref().map(Service::client);
+    let networks = clients.each_mut().map(|client| {
+        let call = create(ObjectKind::Network, "", json!({ "Name": "nat" }));
+        made(client, &call)
+    });
+    let mut servers = Vec::new();
+    for (at, port) in [(0, 8081), (1, 8082)] {
+        let own = json!({ "Endpoints": [endpoint(&networks[at], port)] });
+        let space = started(&services[at], &mut clients[at], 1, &own);
+        servers.push(space.listen(80));
+        outside.talk((UPLINK, port), &servers[at]);
+    }
+    outside.talk((UPLINK, 8081), &servers[0]);
+    clients[0].terminate(1);
+    clients[0]
+        .call(&delete(ObjectKind::Network, &networks[0]))
+        .ok();
+    assert!(forwards(), "the other one needs it");
+    outside.talk((UPLINK, 8082), &servers[1]);
+    clients[1].terminate(1);
+    clients[1]
+        .call(&delete(ObjectKind::Network, &networks[1]))
+        .ok();
+    assert!(!forwards(), "as before the first");
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
 /// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes.
 #[test]
 fn kills_at_any_moment_leave_nothing() {
