@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, clear_access, detach,
-    forget, make_network, remove_network, survey, sweep, write_rules,
+    forget, forget_misled, make_network, remove_network, survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -54,6 +54,7 @@ impl Change {
             }
         }
         self.write_rules(&mut host)?;
+        forget_misled(&mut host, &self.before, &self.after)?;
         for endpoint in &self.after.endpoints {
             // What is attached as it was stays as it is; of what has changed the settings are made anew.
             let is_made =
@@ -252,6 +253,7 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         }
     }
     change.write_rules(&mut host)?;
+    forget_misled(&mut host, &Intent::default(), &change.after)?;
     for (namespace, _) in &change.machines {
         change.clear_access(&host, *namespace);
     }
@@ -326,6 +328,8 @@ pub(super) fn keep(mut change: Change) -> Result<Option<Kept>, Failure> {
     }
     if !forwards || !found.rules {
         change.write_rules(&mut host)?;
+        // Meanwhile ports may have led nowhere.
+        forget_misled(&mut host, &Intent::default(), &change.after)?;
     }
     for endpoint in &change.after.endpoints {
         // Of a container that has just ended nothing is made again.

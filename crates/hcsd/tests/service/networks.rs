@@ -433,6 +433,46 @@ fn a_service_that_goes_leaves_the_way_out_to_another() {
     assert_eq!(host.ours(), Vec::<String>::new());
 }
 
+#[test]
+fn a_peer_that_sends_before_a_port_is_published_reaches_it_afterwards() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let bind = |space: &Space, port: u16| {
+        space.run(|| {
+            let socket = std::net::UdpSocket::bind(("0.0.0.0", port)).unwrap();
+            let limit = std::time::Duration::from_secs(30);
+            socket.set_read_timeout(Some(limit)).unwrap();
+            socket
+        })
+    };
+    let peer = bind(&outside, 0);
+    let mut bytes = [0; 4];
+    {
+        let here = bind(&host, 8080);
+        peer.send_to(b"ping", (UPLINK, 8080)).unwrap();
+        here.recv(&mut bytes).unwrap();
+    }
+    let mut published = endpoint(&network, 8080);
+    published["Policies"][0]["Settings"]["Protocol"] = json!(17);
+    let one = started(
+        &service,
+        &mut client,
+        1,
+        &json!({ "Endpoints": [published] }),
+    );
+    let server = bind(&one, 80);
+    peer.send_to(b"pong", (UPLINK, 8080)).unwrap();
+    server.recv(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"pong");
+    client.terminate(1);
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+}
+
 /// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes.
 #[test]
 fn kills_at_any_moment_leave_nothing() {
