@@ -7,6 +7,7 @@ pub(crate) mod inherited;
 pub(crate) mod loop_device;
 pub(crate) mod loopback;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod peer;
 pub(crate) mod pidfd;
 pub(crate) mod process;
