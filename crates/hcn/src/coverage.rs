@@ -31,6 +31,8 @@ const LATER: &str = "it is not built yet";
 const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
 const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
+const MACHINES: &str =
+    "the network of a virtual machine is that of NetworkAdapters in its document";
 const OVERLAY: &str = "overlay networks are not built yet";
 
 /// An object's entries: those that all objects have, and its own.
@@ -149,11 +151,8 @@ const NAMESPACE: Documents = &[
                 "HostDefault",
                 Refused("the host's own network is not handed out"),
             ),
-            ("Guest", Refused("networks of machines are not built yet")),
-            (
-                "GuestDefault",
-                Refused("networks of machines are not built yet"),
-            ),
+            ("Guest", Refused(MACHINES)),
+            ("GuestDefault", Refused(MACHINES)),
         ],
     ),
     (
@@ -300,7 +299,8 @@ const REQUESTS: Documents = &[
             (
                 "Port",
                 Refused(
-                    "endpoints go to containers by their namespaces; those of machines are not built yet",
+                    "endpoints go to containers by their namespaces, and to virtual machines by NetworkAdapters of their \
+                     documents",
                 ),
             ),
             ("Policy", Supported),
@@ -340,8 +340,8 @@ const SHARED: Documents = &[
         "Dns",
         &[
             ("Domain", KEPT),
-            ("Search", KEPT),
-            ("ServerList", KEPT),
+            ("Search", Supported),
+            ("ServerList", Supported),
             ("Options", KEPT),
         ],
     ),
@@ -374,7 +374,7 @@ pub(crate) const NETWORK_FLAGS: &[(u32, &str, &str)] = &[
     (
         256,
         "EnableFirewall",
-        "rules for endpoints are not built yet",
+        "rules are those of the policy ACL, and no firewall of the host's own stands before them",
     ),
     (2048, "WeakHostReceive", LATER),
     (4096, "WeakHostSend", LATER),

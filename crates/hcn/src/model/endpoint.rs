@@ -22,7 +22,7 @@ use crate::{
     },
     guid::Guid,
     plan::Pool,
-    reading::{check, check_flags, is_version_1, read, refused},
+    reading::{check, check_flags, check_texts, is_version_1, read, refused},
     version1,
 };
 
@@ -203,6 +203,7 @@ impl State {
         mut document: HostComputeEndpoint,
     ) -> Result<Changes, Failure> {
         check(&document)?;
+        check_texts(document.name.as_ref(), document.owner.as_ref())?;
         let network = self.network(network_id)?;
         self.has_room(network_id)?;
         check_flags(document.flags, ENDPOINT_FLAGS_KNOWN, ENDPOINT_FLAGS)?;

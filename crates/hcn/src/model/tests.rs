@@ -128,17 +128,32 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
         ),
         (
             json!({"Type": "Overlay"}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_NETWORK_TYPE,
             "/Type",
         ),
         (
             json!({"Type": 5}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_NETWORK_TYPE,
             "/Type",
         ),
         (json!({"Type": "Nat"}), HResult::HCN_E_INVALID_JSON, "/Type"),
         (json!({"Type": 11}), HResult::HCN_E_INVALID_JSON, "/Type"),
         (json!({"ID": "{1}"}), HResult::HCN_E_INVALID_JSON, "/ID"),
+        (
+            json!({"Type": "Overlay", "Policies": [{"Type": "VxlanPort", "Settings": {}}]}),
+            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            "/Policies/0/Type",
+        ),
+        (
+            json!({"Name": "n".repeat(257)}),
+            HResult::E_INVALIDARG,
+            "/Name",
+        ),
+        (
+            json!({"Owner": "o".repeat(257)}),
+            HResult::E_INVALIDARG,
+            "/Owner",
+        ),
         (
             json!({"Flags": 16}),
             HResult::HCN_E_REQUEST_UNSUPPORTED,
@@ -169,7 +184,7 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
         ),
         (
             json!({"Policies": [{"Type": "AutomaticDNS", "Settings": {}}, {"Type": "VxlanPort", "Settings": {}}]}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_POLICY_TYPE,
             "/Policies/1/Type",
         ),
         (
@@ -298,7 +313,7 @@ fn bad_endpoints() -> Vec<(Value, HResult, &'static str)> {
         ),
         (
             json!({"Policies": [{"Type": "VLAN", "Settings": {}}]}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_POLICY_TYPE,
             "/Policies/0/Type",
         ),
         (
@@ -677,7 +692,7 @@ fn policies_of_an_endpoint_come_and_go() {
     );
     refuses(
         &state,
-        HResult::HCN_E_REQUEST_UNSUPPORTED,
+        HResult::HCN_E_INVALID_POLICY_TYPE,
         "/Settings/Policies/0/Type",
         |state| {
             state.modify_endpoint(
