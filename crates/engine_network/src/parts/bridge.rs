@@ -82,10 +82,8 @@ impl Bridge<'_> {
     }
 
     fn keep_to_itself(&self, host: &Host) -> Result<(), Failure> {
-        let heard = self.heard(host)?.into_iter();
-        heard
-            .map(|setting| settings::write(Family::V6, &self.0.link, setting, "0"))
-            .collect()
+        let mut heard = self.heard(host)?.into_iter();
+        heard.try_for_each(|setting| settings::write(Family::V6, &self.0.link, setting, "0"))
     }
 
     /// What of its addresses has to come and go: the host's own on this link, against those that are wanted.

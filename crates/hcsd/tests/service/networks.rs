@@ -374,9 +374,9 @@ fn what_another_program_changes_of_a_network_is_as_it_was_soon() {
     let server = one.listen(80);
     outside.talk((UPLINK, 8080), &server);
     let of = |prefix: &str| {
-        host.ours()
-            .into_iter()
-            .find(|name| name.starts_with(prefix))
+        let ours = host.ours().into_iter();
+        let mut names = ours.map(|name| name.split('@').next().unwrap_or_default().to_owned());
+        names.find(|name| name.starts_with(prefix))
     };
     let (bridge, port) = (of("hcb").unwrap(), of("hce").unwrap());
     let forwards = || host.program("sysctl -n net.ipv4.conf.up0.forwarding") == "1\n";
