@@ -166,14 +166,39 @@ const NAMESPACE: Documents = &[
     ("NamespaceResourceData", &[("Id", Supported)]),
 ];
 
-const LOAD_BALANCER: Documents = &[object!("HostComputeLoadBalancer":
-    ("HostComputeNetwork", Supported),
-    ("HostComputeEndpoints", Refused("load balancers are not built yet")),
-    ("SourceVIP", Refused("load balancers are not built yet")),
-    ("FrontendVIPs", Refused("load balancers are not built yet")),
-    ("PortMappings", Refused("load balancers are not built yet")),
-    ("Flags", Refused("load balancers are not built yet")),
-)];
+const LOAD_BALANCER: Documents = &[
+    object!("HostComputeLoadBalancer":
+        ("HostComputeNetwork", Supported),
+        ("HostComputeEndpoints", Supported),
+        ("SourceVIP", Supported),
+        ("FrontendVIPs", Supported),
+        ("PortMappings", Supported),
+        ("Flags", Supported),
+    ),
+    (
+        "LoadBalancerPortMapping",
+        &[
+            ("Protocol", Supported),
+            ("InternalPort", Supported),
+            ("ExternalPort", Supported),
+            ("DistributionType", Supported),
+            (
+                "Flags",
+                WithoutEffect(
+                    "endpoints answer on the host's behalf in any case, and see their clients' addresses",
+                ),
+            ),
+        ],
+    ),
+    (
+        "DistributionType",
+        &[
+            ("None", Supported),
+            ("SourceIPProtocol", Supported),
+            ("SourceIP", Supported),
+        ],
+    ),
+];
 
 const POLICIES: Documents = &[
     (

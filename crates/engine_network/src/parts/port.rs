@@ -88,7 +88,7 @@ pub(crate) fn is_sound(endpoint: &EndpointIntent, link: &Link, bridge: u32) -> b
 
 /// An endpoint that uses a port of the host which leads to itself gets its own frames back.
 fn is_hairpin(endpoint: &EndpointIntent) -> bool {
-    !endpoint.mappings.is_empty()
+    !endpoint.mappings.is_empty() || endpoint.balanced
 }
 
 /// The largest packet that its links take, in bytes.

@@ -473,6 +473,47 @@ fn a_peer_that_sends_before_a_port_is_published_reaches_it_afterwards() {
     client.call(&delete(ObjectKind::Network, &network)).ok();
 }
 
+#[test]
+fn a_load_balancer_leads_to_containers_as_long_as_they_live_and_outlives_the_service() {
+    let (host, outside) = world();
+    let mut service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = json!({ "HostComputeNetwork": network, "SchemaVersion": { "Major": 2, "Minor": 0 } });
+    let own = json!({ "Endpoints": [own] });
+    let one = started(&service, &mut client, 1, &own);
+    let endpoints = listed(&mut client, ObjectKind::Endpoint);
+    let port = json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": 8080 });
+    let balancer = json!({ "HostComputeEndpoints": endpoints, "PortMappings": [port] });
+    let balancer = create(ObjectKind::LoadBalancer, "", balancer);
+    let balancer = made(&mut client, &balancer);
+    let server = one.listen(80);
+    outside.talk((UPLINK, 8080), &server);
+    service.kill();
+    host.run(|| service.run());
+    let mut client = service.client();
+    outside.talk((UPLINK, 8080), &server);
+    let told = queried(&mut client, ObjectKind::LoadBalancer, &balancer);
+    assert_eq!(told["HostComputeEndpoints"], json!(endpoints));
+    client
+        .call(&crate::common::client::open_system(1, "net-1", None))
+        .ok();
+    drop((server, one));
+    client.terminate(1);
+    assert!(outside.is_refused((UPLINK, 8080)));
+    let told = queried(&mut client, ObjectKind::LoadBalancer, &balancer);
+    assert_eq!(told["HostComputeEndpoints"], json!([]));
+    gone(&host, "hce");
+    client
+        .call(&delete(ObjectKind::LoadBalancer, &balancer))
+        .ok();
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
 /// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes.
 #[test]
 fn kills_at_any_moment_leave_nothing() {
