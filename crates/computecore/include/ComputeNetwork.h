@@ -390,8 +390,8 @@ HRESULT HCS_API HcnEnumerateLoadBalancers(_In_opt_ HCN_PCWSTR Query, _Outptr_ HC
                                        _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
 /**
- * Creates a load balancer from its document. Connections to its FrontendVIPs, or where there are none to all addresses of
- * the host, are led to one of its endpoints, of networks of type NAT and ICS.
+ * Creates a load balancer from its document. Connections to its FrontendVIPs, or where there are none to all addresses
+ * of the host, are led to one of its endpoints, of networks of type NAT and ICS.
  *
  * @param LoadBalancer Receives a handle, to be closed with HcnCloseLoadBalancer.
  */
