@@ -46,6 +46,8 @@ pub enum Kind {
     Endpoint = 5,
     /// `HCN_NAMESPACE`.
     Namespace = 6,
+    /// `HCN_LOADBALANCER`.
+    LoadBalancer = 7,
 }
 
 /// All handles of one kind.

@@ -385,34 +385,35 @@ HRESULT HCS_API HcnCloseNamespace(_In_ HCN_NAMESPACE Namespace);
 
 /* ---- LoadBalancers ----------------------------------------------------------------------------------------------- */
 
-/** Not implemented: tells the ids of load balancers that a HostComputeQuery lets through, as a JSON array. */
+/** Tells the ids of load balancers that a HostComputeQuery lets through, as a JSON array. */
 HRESULT HCS_API HcnEnumerateLoadBalancers(_In_opt_ HCN_PCWSTR Query, _Outptr_ HCN_PWSTR *Ids,
                                        _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
 /**
- * Not implemented: creates a load balancer from its document; answers E_NOTIMPL.
+ * Creates a load balancer from its document. Connections to its FrontendVIPs, or where there are none to all addresses
+ * of the host, are led to one of its endpoints, of networks of type NAT and ICS.
  *
  * @param LoadBalancer Receives a handle, to be closed with HcnCloseLoadBalancer.
  */
 HRESULT HCS_API HcnCreateLoadBalancer(_In_ REFGUID Id, _In_ HCN_PCWSTR Settings, _Out_ HCN_LOADBALANCER *LoadBalancer,
                                   _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
-/** Not implemented: opens a load balancer that is there; the handle is closed with HcnCloseLoadBalancer. */
+/** Opens a load balancer that is there; the handle is closed with HcnCloseLoadBalancer. */
 HRESULT HCS_API HcnOpenLoadBalancer(_In_ REFGUID Id, _Out_ HCN_LOADBALANCER *LoadBalancer,
                                     _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
-/** Not implemented: changes a load balancer by a request. */
+/** Replaces a load balancer by that of a document. */
 HRESULT HCS_API HcnModifyLoadBalancer(_In_ HCN_LOADBALANCER LoadBalancer, _In_ HCN_PCWSTR Settings,
                                   _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
-/** Not implemented: tells the document of a load balancer, of the version that the query names. */
+/** Tells the document of a load balancer. */
 HRESULT HCS_API HcnQueryLoadBalancerProperties(_In_ HCN_LOADBALANCER LoadBalancer, _In_opt_ HCN_PCWSTR Query,
                                       _Outptr_ HCN_PWSTR *Properties, _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
-/** Not implemented: deletes a load balancer, whichever program made it. */
+/** Deletes a load balancer, whichever program made it. */
 HRESULT HCS_API HcnDeleteLoadBalancer(_In_ REFGUID Id, _Outptr_opt_ HCN_PWSTR *ErrorRecord);
 
-/** Not implemented: closes a handle; the load balancer stays. */
+/** Closes a handle; the load balancer stays. */
 HRESULT HCS_API HcnCloseLoadBalancer(_In_ HCN_LOADBALANCER LoadBalancer);
 
 /* ---- SdnRoutes --------------------------------------------------------------------------------------------------- */

@@ -116,7 +116,10 @@ pub(crate) fn check(
             privileges,
         },
         stop_signal: container.stop_signal.map(Signal::number),
-        network: network::check(networking.and_then(|network| network.namespace.as_deref()))?,
+        network: network::check(
+            networking.and_then(|network| network.namespace.as_deref()),
+            request.user,
+        )?,
         limits: limits_of(container, config)?,
         devices: DeviceRule::merged(rules),
         preferred,

@@ -120,9 +120,12 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         true => nft::remove(&mut host.filter, &owner),
         false => nft::write(&mut host.filter, &owner, rules),
     };
-    let needs = match rules.limited.is_empty() {
-        true => "nf_tables with nat, masquerade, fib and the family bridge",
-        false => "nf_tables with nat, masquerade, fib, limit and the family bridge",
+    let needs = match (rules.limited.is_empty(), rules.balancers.is_empty()) {
+        (true, true) => "nf_tables with nat, masquerade, fib and the family bridge",
+        (false, true) => "nf_tables with nat, masquerade, fib, limit and the family bridge",
+        (_, false) => {
+            "nf_tables with nat, masquerade, fib, limit, numgen, hash and the family bridge"
+        }
     };
     done.map_err(|error| failed("writing the rules of the networks", needs, &error))
 }

@@ -1,18 +1,25 @@
 //! Connections that the kernel remembers. Those of an address that is given back are forgotten: a datagram of a peer
-//! that goes on would be led to the former endpoint by what is remembered, whatever the rules say now.
+//! that goes on would be led to the former endpoint by what is remembered, whatever the rules say now. So are datagrams
+//! to a port of the host that leads elsewhere from now on, or did not lead anywhere before.
 
-use std::net::IpAddr;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
+use hcn::{Protocol, intent::Intent};
 use hcs_schema::Failure;
 use rustix::io::Errno;
 
 use crate::{
     failure::failed,
     host::Host,
+    link,
     netlink::{
         Batch, NetlinkError, Socket, flag,
         parse::{Attributes, Message},
     },
+    nft::Rules,
 };
 
 const SUBSYSTEM: u16 = 1 << 8;
@@ -28,6 +35,13 @@ const SOURCE_4: u16 = 1;
 const DESTINATION_4: u16 = 2;
 const SOURCE_6: u16 = 3;
 const DESTINATION_6: u16 = 4;
+const PROTOCOL: u16 = 2;
+const PROTOCOL_NUMBER: u16 = 1;
+const SOURCE_PORT: u16 = 2;
+const DESTINATION_PORT: u16 = 3;
+
+const DOING: &str = "forgetting connections of an endpoint";
+const NEEDS: &str = "nf_conntrack with netlink (nf_conntrack_netlink)";
 
 /// What names a connection to the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +51,8 @@ pub(crate) struct Connection {
     zone: Option<Vec<u8>>,
     /// All addresses of both directions.
     addresses: Vec<IpAddr>,
+    /// Of datagrams of UDP: where they were sent to, and where answers come from.
+    datagrams: Option<[(IpAddr, u16); 2]>,
 }
 
 /// Forgets the connections from and to `addresses`. Called when they are given back, before they are given again.
@@ -44,8 +60,6 @@ pub(crate) struct Connection {
 /// # Errors
 /// The kernel does not tell its connections, or keeps one.
 pub fn forget(host: &mut Host, addresses: &[IpAddr]) -> Result<(), Failure> {
-    let doing = "forgetting connections of an endpoint";
-    let needs = "nf_conntrack with netlink (nf_conntrack_netlink)";
     connections(&mut host.filter)
         .and_then(|all| {
             let of_theirs = all.into_iter().filter(|one| {
@@ -55,7 +69,75 @@ pub fn forget(host: &mut Host, addresses: &[IpAddr]) -> Result<(), Failure> {
             });
             delete(&mut host.filter, &of_theirs.collect::<Vec<_>>())
         })
-        .map_err(|error| failed(doing, needs, &error))
+        .map_err(|error| failed(DOING, NEEDS, &error))
+}
+
+/// Forgets where datagrams to ports of the host went, where these lead elsewhere with `after` than with `before`.
+/// Called when the rules of `after` are written.
+///
+/// # Errors
+/// The kernel does not tell its connections or addresses, or keeps a connection.
+pub fn forget_misled(host: &mut Host, before: &Intent, after: &Intent) -> Result<(), Failure> {
+    let changed = Changed::of(before, after);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let forgotten = link::addresses(&mut host.route).and_then(|addresses| {
+        let own: BTreeSet<IpAddr> = addresses.into_iter().map(|one| one.address).collect();
+        let all = connections(&mut host.filter)?.into_iter();
+        let misled = all.filter(|one| one.datagrams.is_some_and(|ways| changed.misled(&own, ways)));
+        delete(&mut host.filter, &misled.collect::<Vec<_>>())
+    });
+    forgotten.map_err(|error| failed(DOING, NEEDS, &error))
+}
+
+/// Ports of UDP that lead elsewhere than before: of one address of the host, or of all.
+struct Changed {
+    after: Rules,
+    at: BTreeSet<(Ipv4Addr, u16)>,
+    everywhere: BTreeSet<u16>,
+}
+
+impl Changed {
+    fn of(before: &Intent, after: &Intent) -> Self {
+        const UDP: u8 = Protocol::Udp.number();
+        let [before, after] = [before, after].map(|intent| Rules::of(intent, BTreeSet::default()));
+        let all = before.published.keys().chain(after.published.keys());
+        let differs = |key: &&(u8, u16)| before.published.get(key) != after.published.get(key);
+        let everywhere = all.filter(differs).filter(|(protocol, _)| *protocol == UDP);
+        let everywhere = everywhere.map(|(_, port)| *port).collect();
+        let all = before.published_at.keys().chain(after.published_at.keys());
+        let differs = |key: &&(Ipv4Addr, u8, u16)| {
+            before.published_at.get(key) != after.published_at.get(key)
+        };
+        let at = all
+            .filter(differs)
+            .filter(|(_, protocol, _)| *protocol == UDP);
+        let at = at.map(|(address, _, port)| (*address, *port)).collect();
+        Self {
+            after,
+            at,
+            everywhere,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.at.is_empty() && self.everywhere.is_empty()
+    }
+
+    /// Whether datagrams to one of the host's `own` addresses go another way than they are to.
+    fn misled(&self, own: &BTreeSet<IpAddr>, [to, from]: [(IpAddr, u16); 2]) -> bool {
+        const UDP: u8 = Protocol::Udp.number();
+        let (IpAddr::V4(address), port) = to else {
+            return false;
+        };
+        let is_own = own.contains(&to.0) || address.is_loopback();
+        let has_changed = self.everywhere.contains(&port) || self.at.contains(&(address, port));
+        let leads = (self.after.published_at.get(&(address, UDP, port)))
+            .or_else(|| self.after.published.get(&(UDP, port)));
+        let leads = leads.map_or(to, |(address, port)| (IpAddr::V4(*address), *port));
+        is_own && has_changed && leads != from
+    }
 }
 
 fn connections(socket: &mut Socket) -> Result<Vec<Connection>, NetlinkError> {
@@ -100,12 +182,33 @@ pub(crate) fn read_connection(message: &Message<'_>) -> Option<Connection> {
             .into_iter()
             .filter_map(move |kind| address(addresses.find(kind)?))
     });
+    let datagrams = || {
+        let sent = way(original, [DESTINATION_4, DESTINATION_6], DESTINATION_PORT)?;
+        let answered = way(attributes.find(REPLY)?, [SOURCE_4, SOURCE_6], SOURCE_PORT)?;
+        Some([sent, answered])
+    };
     Some(Connection {
         family: *message.body.first()?,
         original: original.to_vec(),
         zone: attributes.find(ZONE).map(<[u8]>::to_vec),
         addresses: addresses.collect(),
+        datagrams: datagrams(),
     })
+}
+
+/// An address and a port of one direction of datagrams of UDP.
+fn way(tuple: &[u8], addresses: [u16; 2], port: u16) -> Option<(IpAddr, u16)> {
+    let tuple = Attributes::of(tuple);
+    let protocol = Attributes::of(tuple.find(PROTOCOL)?);
+    if protocol.find(PROTOCOL_NUMBER)? != [Protocol::Udp.number()] {
+        return None;
+    }
+    let inner = Attributes::of(tuple.find(ADDRESSES)?);
+    let mut found = addresses
+        .into_iter()
+        .filter_map(|kind| address(inner.find(kind)?));
+    let port: [u8; 2] = protocol.find(port)?.try_into().ok()?;
+    Some((found.next()?, u16::from_be_bytes(port)))
 }
 
 fn address(value: &[u8]) -> Option<IpAddr> {

@@ -77,6 +77,10 @@ pub struct Link {
     pub up: bool,
     /// Whether other isolated ports of its bridge are kept away.
     pub isolated: bool,
+    /// Whether frames may go out by it where they came in.
+    pub hairpin: bool,
+    /// Whether it answers questions of ARP.
+    pub arp: bool,
 }
 
 fn link_header(family: u8, index: u32, flags: u32, change: u32) -> [u8; 16] {
@@ -398,6 +402,10 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
     let attributes = Attributes::behind(message.body, 16).ok()?;
     let info = Attributes::of(attributes.find(attribute::LINKINFO).unwrap_or_default());
     let port = Attributes::of(info.find(attribute::INFO_SLAVE_DATA).unwrap_or_default());
+    let is_on = |kind| {
+        let value = port.find(kind);
+        value.is_some_and(|value| value.first() == Some(&1))
+    };
     Some(Link {
         index: number(message.body, 4)?,
         name: attributes.find(attribute::NAME).map(text)?,
@@ -419,9 +427,9 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
             .unwrap_or(0),
         queue: attributes.find(attribute::QUEUE).map(text),
         up: flags & UP != 0,
-        isolated: port
-            .find(attribute::ISOLATED)
-            .is_some_and(|value| value.first() == Some(&1)),
+        isolated: is_on(attribute::ISOLATED),
+        hairpin: is_on(attribute::HAIRPIN),
+        arp: flags & NO_ARP == 0,
     })
 }
 

@@ -13,15 +13,16 @@ use crate::{
     link::{self, Link},
     netlink::Batch,
     nft,
-    parts::port,
+    parts::{Bridge, port},
 };
 
 /// The difference between what is there and an intent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Networks whose bridge is missing or not up.
+    /// Networks whose bridge is missing, not up, or lacks an address.
     pub networks: Vec<Guid>,
-    /// Endpoints whose link is missing, not up, or no port of their bridge. Their namespace may have ended.
+    /// Endpoints whose link is missing, not up, or not such a port of their bridge as they ask for. Their namespace may
+    /// have ended.
     pub endpoints: Vec<Guid>,
     /// Links of this service that nothing asks for.
     pub strays: Vec<Stray>,
@@ -38,7 +39,7 @@ pub struct Stray {
     pub link: Link,
 }
 
-/// Compares what is there with an intent. Lists links once.
+/// Compares what is there with an intent. Lists links and addresses once.
 ///
 /// # Errors
 /// The kernel does not tell what is there.
@@ -53,18 +54,16 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
             .find(|(object, link)| *object == id && link.name == name)
             .map(|(_, link)| *link)
     };
-    let networks = intent
-        .networks
-        .iter()
-        .filter(|network| of(network.id, &network.link).is_none_or(|link| !link.up));
+    let addresses = link::addresses(&mut host.route)
+        .map_err(|error| failed("listing addresses", "rtnetlink", &error))?;
+    let networks = intent.networks.iter().filter(|network| {
+        let sound = |link: &Link| Bridge(network).is_sound(host, link, &addresses);
+        !of(network.id, &network.link).is_some_and(sound)
+    });
     let endpoints = intent.endpoints.iter().filter(|endpoint| {
         let bridge = of(endpoint.network, &endpoint.bridge).map(|bridge| bridge.index);
-        let sound = |link: &Link| {
-            link.up
-                && bridge.is_some()
-                && link.master == bridge
-                && link.isolated == endpoint.isolated
-        };
+        let sound =
+            |link: &Link| bridge.is_some_and(|bridge| port::is_sound(endpoint, link, bridge));
         !of(endpoint.id, &endpoint.link).is_some_and(sound)
     });
     let wanted = |id: &Guid| {

@@ -31,6 +31,8 @@ const LATER: &str = "it is not built yet";
 const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
 const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
+const MACHINES: &str =
+    "the network of a virtual machine is that of NetworkAdapters in its document";
 const OVERLAY: &str = "overlay networks are not built yet";
 
 /// An object's entries: those that all objects have, and its own.
@@ -149,11 +151,8 @@ const NAMESPACE: Documents = &[
                 "HostDefault",
                 Refused("the host's own network is not handed out"),
             ),
-            ("Guest", Refused("networks of machines are not built yet")),
-            (
-                "GuestDefault",
-                Refused("networks of machines are not built yet"),
-            ),
+            ("Guest", Refused(MACHINES)),
+            ("GuestDefault", Refused(MACHINES)),
         ],
     ),
     (
@@ -167,14 +166,39 @@ const NAMESPACE: Documents = &[
     ("NamespaceResourceData", &[("Id", Supported)]),
 ];
 
-const LOAD_BALANCER: Documents = &[object!("HostComputeLoadBalancer":
-    ("HostComputeNetwork", Supported),
-    ("HostComputeEndpoints", Refused("load balancers are not built yet")),
-    ("SourceVIP", Refused("load balancers are not built yet")),
-    ("FrontendVIPs", Refused("load balancers are not built yet")),
-    ("PortMappings", Refused("load balancers are not built yet")),
-    ("Flags", Refused("load balancers are not built yet")),
-)];
+const LOAD_BALANCER: Documents = &[
+    object!("HostComputeLoadBalancer":
+        ("HostComputeNetwork", Supported),
+        ("HostComputeEndpoints", Supported),
+        ("SourceVIP", Supported),
+        ("FrontendVIPs", Supported),
+        ("PortMappings", Supported),
+        ("Flags", Supported),
+    ),
+    (
+        "LoadBalancerPortMapping",
+        &[
+            ("Protocol", Supported),
+            ("InternalPort", Supported),
+            ("ExternalPort", Supported),
+            ("DistributionType", Supported),
+            (
+                "Flags",
+                WithoutEffect(
+                    "endpoints answer on the host's behalf in any case, and see their clients' addresses",
+                ),
+            ),
+        ],
+    ),
+    (
+        "DistributionType",
+        &[
+            ("None", Supported),
+            ("SourceIPProtocol", Supported),
+            ("SourceIP", Supported),
+        ],
+    ),
+];
 
 const POLICIES: Documents = &[
     (
@@ -300,7 +324,8 @@ const REQUESTS: Documents = &[
             (
                 "Port",
                 Refused(
-                    "endpoints go to containers by their namespaces; those of machines are not built yet",
+                    "endpoints go to containers by their namespaces, and to virtual machines by NetworkAdapters of their \
+                     documents",
                 ),
             ),
             ("Policy", Supported),
@@ -340,8 +365,8 @@ const SHARED: Documents = &[
         "Dns",
         &[
             ("Domain", KEPT),
-            ("Search", KEPT),
-            ("ServerList", KEPT),
+            ("Search", Supported),
+            ("ServerList", Supported),
             ("Options", KEPT),
         ],
     ),
@@ -374,7 +399,7 @@ pub(crate) const NETWORK_FLAGS: &[(u32, &str, &str)] = &[
     (
         256,
         "EnableFirewall",
-        "rules for endpoints are not built yet",
+        "rules are those of the policy ACL, and no firewall of the host's own stands before them",
     ),
     (2048, "WeakHostReceive", LATER),
     (4096, "WeakHostSend", LATER),

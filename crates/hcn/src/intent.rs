@@ -3,13 +3,16 @@
 //! An engine compares this with what it finds and makes the difference. Nothing here says how: rules are given as what
 //! they are to achieve, and an engine writes the table as a whole.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use crate::{
     access::AccessRule,
     address::{Mac, Prefix},
     guid::Guid,
-    model::{Endpoint, MOST_OBJECTS, Mapping, Network, State},
+    model::{BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, State},
 };
 
 /// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
@@ -33,6 +36,21 @@ pub struct Intent {
     pub networks: Vec<NetworkIntent>,
     /// The endpoints that are in a namespace, by id.
     pub endpoints: Vec<EndpointIntent>,
+    /// The load balancers, by id.
+    pub balancers: Vec<BalancerIntent>,
+}
+
+/// What is wanted for a load balancer: connections to its ports are spread over its targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BalancerIntent {
+    /// Its id.
+    pub id: Guid,
+    /// Its addresses and ports.
+    pub ports: Vec<BalancedPort>,
+    /// The source address that endpoints see, in the place of the client's.
+    pub source: Option<Ipv4Addr>,
+    /// The addresses of its endpoints that are in a namespace.
+    pub targets: Vec<Ipv4Addr>,
 }
 
 /// What is wanted for a network: a bridge.
@@ -82,6 +100,8 @@ pub struct EndpointIntent {
     pub access: Vec<AccessRule>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
+    /// Whether a load balancer leads to it.
+    pub balanced: bool,
 }
 
 impl EndpointIntent {
@@ -92,6 +112,9 @@ impl EndpointIntent {
         addresses.into_iter().find(IpAddr::is_ipv4)
     }
 }
+
+/// What the names of all bridges begin with, of whichever service of the host.
+pub const BRIDGES: &str = "hcb";
 
 fn spelled(id: Guid) -> String {
     const LETTERS: [char; 1 << BITS] = [
@@ -110,7 +133,7 @@ fn spelled(id: Guid) -> String {
 /// The name of a network's bridge.
 #[must_use]
 pub fn bridge_name(id: Guid) -> String {
-    format!("hcb{}", spelled(id))
+    format!("{BRIDGES}{}", spelled(id))
 }
 
 /// The name of an endpoint's link on the bridge.
@@ -145,7 +168,26 @@ impl State {
             endpoints: endpoints
                 .filter_map(|id| self.endpoint_intent(*id))
                 .collect(),
+            balancers: self.balancer_intents(),
         }
+    }
+
+    fn balancer_intents(&self) -> Vec<BalancerIntent> {
+        let address = |endpoint: &Guid| {
+            let endpoint = self.endpoints.get(endpoint)?;
+            let leases = endpoint.namespace.map(|_| &endpoint.leases)?;
+            leases.iter().find_map(|lease| match lease.address {
+                IpAddr::V4(address) => Some(address),
+                IpAddr::V6(_) => None,
+            })
+        };
+        let of = |(id, one): (&Guid, &LoadBalancer)| BalancerIntent {
+            id: *id,
+            ports: one.ports.clone(),
+            source: one.source,
+            targets: one.endpoints.iter().filter_map(address).collect(),
+        };
+        self.load_balancers.iter().map(of).collect()
     }
 
     /// What is wanted for a network; `None` when it is gone.
@@ -163,7 +205,11 @@ impl State {
         let namespace_id = endpoint.namespace?;
         let namespace = self.namespaces.get(&namespace_id)?;
         let place = namespace.place(id)?;
-        Some(endpoint_intent(id, endpoint, namespace_id, place))
+        let mut balancers = self.load_balancers.values();
+        Some(EndpointIntent {
+            balanced: balancers.any(|one| one.endpoints.contains(&id)),
+            ..endpoint_intent(id, endpoint, namespace_id, place)
+        })
     }
 
     /// What is wanted for a namespace: its endpoints in their order.
@@ -254,6 +300,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         bandwidth: terms.bandwidth,
         access: terms.access.clone(),
         mappings: terms.mappings.clone(),
+        balanced: false,
     }
 }
 

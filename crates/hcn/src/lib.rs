@@ -43,6 +43,7 @@ pub use address::{Mac, Prefix};
 pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
-    Changes, DEFAULT_SWITCH, Endpoint, Lease, LoadBalancer, Mapping, Namespace, Network,
-    Notification, NotificationType, Object, Protocol, Record, State, Surroundings, Terms,
+    BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Lease, LoadBalancer, Mapping, Namespace,
+    Network, Notification, NotificationType, Object, Protocol, Record, Spread, State, Surroundings,
+    Terms,
 };

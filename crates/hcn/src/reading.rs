@@ -3,32 +3,73 @@
 use hcs_schema::{Document, Failure, HResult, parse, parse_optional};
 use serde_json::Value;
 
-use crate::coverage::TABLE;
+use crate::{coverage::TABLE, documents::HostComputeNetwork};
 
 /// Reads a document and refuses what has no effect here.
 pub(crate) fn read<T: Document>(text: &str) -> Result<T, Failure> {
-    let document = parse(text).map_err(of_hcn)?;
+    let document = parse(text).map_err(of_hcn::<T>)?;
     check(&document)?;
     Ok(document)
 }
 
 /// As [`read`], for a document that may be left out.
 pub(crate) fn read_optional<T: Document>(text: &str) -> Result<T, Failure> {
-    let document = parse_optional(Some(text)).map_err(of_hcn)?;
+    let document = parse_optional(Some(text)).map_err(of_hcn::<T>)?;
     check(&document)?;
     Ok(document)
 }
 
 /// Refuses what has no effect here.
 pub(crate) fn check<T: Document>(document: &T) -> Result<(), Failure> {
-    TABLE.check(document).map_err(of_hcn)
+    TABLE.check(document).map_err(of_hcn::<T>)
+}
+
+/// The most bytes of a name, and of what a client calls itself.
+const MOST_TEXT: usize = 256;
+
+/// Refuses texts of a new object that no list could show.
+pub(crate) fn check_texts(name: Option<&String>, owner: Option<&String>) -> Result<(), Failure> {
+    for (pointer, text) in [("/Name", name), ("/Owner", owner)] {
+        let length = text.map_or(0, String::len);
+        if length > MOST_TEXT {
+            let what = format!("{length} bytes are too many; expected at most {MOST_TEXT}");
+            return Err(refused(HResult::E_INVALIDARG, pointer, what));
+        }
+    }
+    Ok(())
+}
+
+/// The code for a type that this service has not, where a refusal is about nothing else.
+fn of_types<T: Document>(failure: &Failure) -> Option<HResult> {
+    let is_network = T::shape().name == HostComputeNetwork::shape().name;
+    let code = |pointer: &str| {
+        let mut steps = pointer.rsplit('/');
+        let place = [(); 4].map(|()| steps.next());
+        match place {
+            [Some("Type"), Some(_), Some("Policies"), _] => {
+                Some(HResult::HCN_E_INVALID_POLICY_TYPE)
+            }
+            [Some("Type"), Some(""), None, None] if is_network => {
+                Some(HResult::HCN_E_INVALID_NETWORK_TYPE)
+            }
+            _ => None,
+        }
+    };
+    let mut codes = failure
+        .causes
+        .iter()
+        .map(|cause| code(cause.pointer.as_deref()?));
+    let first = codes.next()??;
+    codes.all(|code| code == Some(first)).then_some(first)
 }
 
 /// The same failure with HCN's code.
-fn of_hcn(mut failure: Failure) -> Failure {
+fn of_hcn<T: Document>(mut failure: Failure) -> Failure {
     failure.hresult = match failure.hresult {
         HResult::HCS_E_INVALID_JSON => HResult::HCN_E_INVALID_JSON,
-        HResult::NOT_SUPPORTED => HResult::HCN_E_REQUEST_UNSUPPORTED,
+        HResult::NOT_SUPPORTED => {
+            of_types::<T>(&failure).unwrap_or(HResult::HCN_E_REQUEST_UNSUPPORTED)
+        }
         other => other,
     };
     failure

@@ -1,7 +1,8 @@
-//! Networks, their endpoints, and the namespaces that these are in: the functions of `ComputeNetwork.h`.
+//! Networks, their endpoints, the namespaces that these are in, and load balancers: the functions of
+//! `ComputeNetwork.h`.
 //!
 //! Objects are named by their ids, and described by documents of the Host Compute Network service as text
-//! (`HostComputeNetwork`, `HostComputeEndpoint`, `HostComputeNamespace`). Only a service of root has networks: another
+//! (`HostComputeNetwork`, `HostComputeEndpoint`, and so on). Only a service of root has networks: another
 //! one answers `E_NOTIMPL`, with a sentence.
 //!
 //! ```no_run
@@ -39,7 +40,8 @@ pub fn enumerate(kind: ObjectKind, query: &str) -> Operation<Vec<String>> {
     call_of(call, |document| read("list of ids", document.as_deref()))
 }
 
-/// Makes a network or a namespace, and tells its id. With "" for `id`, its document chooses that, or else the service.
+/// Makes a network, a namespace or a load balancer, and tells its id. With "" for `id`, its document chooses that, or
+/// else the service.
 ///
 /// Fails with `HCN_E_NETWORK_ALREADY_EXISTS` for a network whose id or name is taken.
 pub fn create(kind: ObjectKind, id: &str, settings: &str) -> Operation<String> {
@@ -72,7 +74,8 @@ pub fn open(kind: ObjectKind, id: &str) -> Operation<String> {
     })
 }
 
-/// Changes an object by a request, such as `ModifyNetworkSettingRequest`.
+/// Changes an object by a request, such as `ModifyNetworkSettingRequest`. A load balancer is replaced by that of a
+/// document.
 pub fn modify(kind: ObjectKind, id: &str, settings: &str) -> Operation<()> {
     let call = NetworkCall::Modify {
         kind,

@@ -9,7 +9,7 @@ use hcs::{
 use hcs_schema::{documents::ComputeSystem, rules::names::is_host_name};
 use serde_json::{Value, json};
 
-use crate::options::network::{NAT, NetworkOptions};
+use crate::options::network::{Choice, NAT, NetworkOptions};
 
 /// How long a call about networks may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -104,24 +104,41 @@ pub(crate) fn furnish(
         None => &mut document.container.get_or_insert_default().networking,
     };
     options.name(networking);
-    let Some(name) = options.network() else {
-        return match options.only_in_network() {
-            None => Ok(()),
-            Some(option) => {
-                let what = if is_machine {
-                    "virtual machine"
-                } else {
-                    "container"
-                };
-                let message =
-                    format!("{option} is for a {what} that is in a network: --network nat");
-                Err(Failure::new(HResult::E_INVALIDARG, message))
+    let refused = |message| Failure::new(HResult::E_INVALIDARG, message);
+    let choice = options.choice().map_err(refused)?;
+    let Choice::Named(names) = choice else {
+        if let Some(option) = options.only_in_network() {
+            let what = if is_machine {
+                "virtual machine"
+            } else {
+                "container"
+            };
+            let message = format!("{option} is for a {what} that is in a network: --network nat");
+            return Err(refused(message));
+        }
+        return match choice {
+            Choice::Namespace(_) if is_machine => Err(refused(
+                "a virtual machine has a network of its own: --network host and --network ns:PATH are for containers; \
+                 expected the name of a network, as --network nat"
+                    .to_owned(),
+            )),
+            Choice::Namespace(path) => {
+                networking.get_or_insert_default().namespace = Some(path);
+                Ok(())
             }
+            _ => Ok(()),
         };
     };
-    let endpoint = options.endpoint(&find_or_make(name)?);
+    let mut endpoints = Vec::new();
+    for name in names {
+        let network = find_or_make(name)?;
+        endpoints.push(match endpoints.is_empty() {
+            true => options.endpoint(&network),
+            false => NetworkOptions::further_endpoint(&network),
+        });
+    }
     let networking = networking.get_or_insert_default();
-    networking.endpoints = Some(vec![endpoint]);
+    networking.endpoints = Some(endpoints);
     if let Some(name) = host_name.filter(|name| is_machine && is_host_name(name)) {
         let aliases = networking.aliases.get_or_insert_default();
         aliases.push(name.to_owned());

@@ -1,4 +1,4 @@
-//! The calls of `ComputeNetwork.h`: networks, endpoints and namespaces.
+//! The calls of `ComputeNetwork.h`: networks, endpoints, namespaces and load balancers.
 //!
 //! An object is named by its id in each call, so the service keeps no handles for them: a client that closes one has
 //! nothing to tell. Ids are GUIDs in any spelling, and come back in upper case without braces. Documents and queries
@@ -16,6 +16,8 @@ pub enum ObjectKind {
     Endpoint,
     /// `HCN_NAMESPACE`.
     Namespace,
+    /// `HCN_LOADBALANCER`.
+    LoadBalancer,
 }
 
 impl ObjectKind {
@@ -26,6 +28,7 @@ impl ObjectKind {
             Self::Network => "network",
             Self::Endpoint => "endpoint",
             Self::Namespace => "namespace",
+            Self::LoadBalancer => "load balancer",
         }
     }
 }

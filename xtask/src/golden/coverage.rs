@@ -40,6 +40,8 @@ const NETWORKS: &str = "
 A service of root has the networks of the Host Compute Network service; that of an ordinary user answers `E_NOTIMPL`. The
 functions are those of `libcomputenetwork.so`, and in Rust `hcs::network`; `HNSCall` is not there. A namespace has the
 network of its container, so it takes one container at a time. The network `Default Switch` is not made by itself.
+Load balancers lead connections of IPv4 to endpoints of networks of type NAT and ICS; what is sent to their addresses has to
+be routed to this host. An endpoint that ends with its container leaves them.
 `Container.Networking` names a namespace, endpoints (`NetworkAdapters`), or documents of endpoints that end with the
 container (`Endpoints`, ours).
 

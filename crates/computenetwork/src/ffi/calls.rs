@@ -1,4 +1,4 @@
-//! Networks, endpoints and namespaces.
+//! Networks, endpoints, namespaces and load balancers.
 
 use std::ptr;
 
@@ -13,7 +13,7 @@ use hcs_schema::Failure;
 use super::{
     answer::{answer, missing},
     guid,
-    objects::{ENDPOINTS, NAMESPACES, NETWORKS, close, give, id_of, place},
+    objects::{ENDPOINTS, LOAD_BALANCERS, NAMESPACES, NETWORKS, close, give, id_of, place},
 };
 use crate::abi::GUID;
 
@@ -167,13 +167,19 @@ objects! {
     HcnCloseNamespace
 }
 
+objects! {
+    LoadBalancer, LOAD_BALANCERS, "LoadBalancer";
+    HcnEnumerateLoadBalancers, HcnOpenLoadBalancer, HcnModifyLoadBalancer, HcnQueryLoadBalancerProperties,
+    HcnDeleteLoadBalancer, HcnCloseLoadBalancer
+}
+
 /// A JSON array of ids, which need no escapes.
 fn list(ids: &[String]) -> String {
     let quoted: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
     format!("[{}]", quoted.join(","))
 }
 
-/// Creates a network or a namespace.
+/// Creates a network, a namespace or a load balancer.
 ///
 /// # Safety
 /// As the exports that call it.
@@ -192,6 +198,7 @@ unsafe fn create(
         ObjectKind::Network => &NETWORKS,
         ObjectKind::Endpoint => &ENDPOINTS,
         ObjectKind::Namespace => &NAMESPACES,
+        ObjectKind::LoadBalancer => &LOAD_BALANCERS,
     };
     kept(kind, give(table, made.clone(), out), &made)
 }
@@ -234,6 +241,24 @@ pub(crate) unsafe extern "C" fn HcnCreateNamespace(
         let out = unsafe { place(handle, "Namespace") }?;
         // SAFETY: the caller passes NULL or what the function wants.
         unsafe { create(ObjectKind::Namespace, id, settings, &out) }
+    };
+    // SAFETY: the caller passes NULL or a place for a pointer.
+    unsafe { answer(record, call) }
+}
+
+/// See `ComputeNetwork.h`.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn HcnCreateLoadBalancer(
+    id: *const GUID,
+    settings: PCWSTR,
+    handle: *mut Handle,
+    record: *mut PWSTR,
+) -> HRESULT {
+    let call = || {
+        // SAFETY: the caller passes NULL or a place for a handle.
+        let out = unsafe { place(handle, "LoadBalancer") }?;
+        // SAFETY: the caller passes NULL or what the function wants.
+        unsafe { create(ObjectKind::LoadBalancer, id, settings, &out) }
     };
     // SAFETY: the caller passes NULL or a place for a pointer.
     unsafe { answer(record, call) }

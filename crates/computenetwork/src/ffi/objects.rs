@@ -16,6 +16,8 @@ pub(super) static NETWORKS: Table<String> = Table::new(Kind::Network);
 pub(super) static ENDPOINTS: Table<String> = Table::new(Kind::Endpoint);
 /// Handles of type `HCN_NAMESPACE`.
 pub(super) static NAMESPACES: Table<String> = Table::new(Kind::Namespace);
+/// Handles of type `HCN_LOADBALANCER`.
+pub(super) static LOAD_BALANCERS: Table<String> = Table::new(Kind::LoadBalancer);
 
 /// A parameter that receives a handle.
 ///

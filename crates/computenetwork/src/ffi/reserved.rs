@@ -1,19 +1,7 @@
-//! What is not implemented: load balancers, routes of software networks, callbacks, the guest network
-//! service and its ports.
+//! What is not implemented: routes of software networks, callbacks, the guest network service and its ports.
 
 use super::absent::absent;
 use crate::abi::HCN_PORT_RANGE_ENTRY;
-
-absent! {
-    "load balancers are not built yet";
-    fn HcnEnumerateLoadBalancers(query: text, load_balancers: text_out), record;
-    fn HcnCreateLoadBalancer(id: id, settings: text, load_balancer: handle_out), record;
-    fn HcnOpenLoadBalancer(id: id, load_balancer: handle_out), record;
-    fn HcnModifyLoadBalancer(load_balancer: handle, settings: text), record;
-    fn HcnQueryLoadBalancerProperties(load_balancer: handle, query: text, properties: text_out), record;
-    fn HcnDeleteLoadBalancer(id: id), record;
-    fn HcnCloseLoadBalancer(load_balancer: handle);
-}
 
 absent! {
     "routes of software networks are not built yet";

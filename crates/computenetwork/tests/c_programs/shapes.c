@@ -42,10 +42,10 @@ static void not_implemented(void)
     HCN_PORT_RANGE_RESERVATION range = {1, 2};
     HCN_PORT_RANGE_ENTRY *entries = NULL;
     uint32_t count = 7;
-    ANSWERS(NOT_IMPLEMENTED, HcnEnumerateLoadBalancers(NULL, &text, &record));
-    ANSWERS(NOT_IMPLEMENTED, HcnCreateLoadBalancer(&SOME, NOTHING, &handle, &record));
+    ANSWERS(NOT_IMPLEMENTED, HcnEnumerateSdnRoutes(NULL, &text, &record));
+    ANSWERS(NOT_IMPLEMENTED, HcnCreateSdnRoute(&SOME, NOTHING, &handle, &record));
     CHECK(handle == NULL);
-    ANSWERS(INVALID, HcnCreateLoadBalancer(&SOME, NOTHING, NULL, &record));
+    ANSWERS(INVALID, HcnCreateSdnRoute(&SOME, NOTHING, NULL, &record));
     ANSWERS(NOT_IMPLEMENTED, HcnDeleteSdnRoute(&SOME, &record));
     ANSWERS(INVALID, HcnQueryEndpointStats((HCN_ENDPOINT)8, NULL, NULL, &record));
     ANSWERS(NOT_IMPLEMENTED, HcnQueryEndpointAddresses((HCN_ENDPOINT)8, NULL, &text, &record));

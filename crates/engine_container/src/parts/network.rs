@@ -11,7 +11,7 @@ use rustix::{
 
 use crate::{
     failure::{Attempt, StepError},
-    sys::loopback,
+    sys::{loopback, namespace},
 };
 
 /// JSON pointer of the property.
@@ -23,16 +23,23 @@ const NAMES: &str = "/run/netns";
 /// The type of the file system that namespaces are files of (`linux/magic.h`).
 const NSFS_MAGIC: i64 = 0x6e73_6673;
 
-/// Opens the namespace that the document names: below `/run/netns`, or by its absolute path. `None` for an isolated
-/// one.
+/// Opens the namespace that the document of `user` names: below `/run/netns`, or by its absolute path. `None` for an
+/// isolated one.
 ///
 /// # Errors
-/// It cannot be opened.
-pub(crate) fn check(name: Option<&str>) -> Result<Option<OwnedFd>, Failure> {
+/// It cannot be opened, is none, or the user may not join it.
+pub(crate) fn check(name: Option<&str>, user: u32) -> Result<Option<OwnedFd>, Failure> {
     let Some(name) = name.filter(|name| !name.is_empty()) else {
         return Ok(None);
     };
-    open_named(name).map(Some).map_err(|error| {
+    let opened = open_named(name).and_then(|opened| {
+        // The names are those that the host's administrator gave.
+        if name.starts_with('/') {
+            may_join(&opened, name, user)?;
+        }
+        Ok(opened)
+    });
+    opened.map(Some).map_err(|error| {
         error
             .asked_by(POINTER)
             .into_failure(format!("the network namespace {name:?} cannot be used"))
@@ -61,8 +68,33 @@ fn open_named(name: &str) -> Result<OwnedFd, StepError> {
         return Err(StepError::new("finding a namespace at", Errno::INVAL).at(path));
     }
     let same = format!("/proc/self/fd/{}", looked_at.as_raw_fd());
-    open(same, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).step_at(step, path)
+    let opened =
+        open(same, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).step_at(step, &*path)?;
+    match namespace::is_of_network(opened.as_fd()) {
+        Ok(true) => Ok(opened),
+        Ok(false) => Err(StepError::new(NOT_OF_NETWORK, Errno::INVAL).at(path)),
+        Err(errno) => Err(StepError::new(step, errno).at(path)),
+    }
 }
+
+/// What the kernel would let the user do: join a namespace that is owned by a user namespace of that user. The service
+/// may join all of them, that of the host among them.
+fn may_join(namespace: &OwnedFd, path: &str, user: u32) -> Result<(), StepError> {
+    const ROOT: u32 = 0;
+    if user == ROOT {
+        return Ok(());
+    }
+    let owner = namespace::owner(namespace.as_fd()).step_at("looking at the owner of", path)?;
+    match owner == user {
+        true => Ok(()),
+        false => Err(StepError::new(OF_ANOTHER, Errno::PERM).at(path)),
+    }
+}
+
+/// The step that finds another kind of namespace.
+const NOT_OF_NETWORK: &str = "finding a network namespace, and no other kind, at";
+/// The step that finds a namespace which the caller could not join by other means.
+const OF_ANOTHER: &str = "joining the network namespace of another user at";
 
 /// Joins a named namespace.
 pub(crate) fn join(named: &OwnedFd) -> Result<(), StepError> {
@@ -111,14 +143,18 @@ fn highest_group(proc: BorrowedFd<'_>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use hcs_schema::HResult;
+
     use super::*;
 
     #[test]
     fn only_namespaces_are_opened_and_names_stay_in_their_directory() {
+        let check = |name| check(name, 0);
         assert!(check(None).unwrap().is_none() && check(Some("")).unwrap().is_none());
         assert!(check(Some("/proc/self/ns/net")).unwrap().is_some());
         for name in [
             "../../proc/self/ns/net",
+            "/proc/self/ns/mnt",
             "/dev/null",
             "/etc",
             "no-such",
@@ -128,5 +164,13 @@ mod tests {
             let pointer = failure.causes[0].pointer.as_deref();
             assert_eq!(pointer, Some(POINTER), "{name:?}: {failure:?}");
         }
+    }
+
+    #[test]
+    fn a_user_names_no_namespace_that_is_not_the_users_own() {
+        let owner = namespace::owner(open_named("/proc/self/ns/net").unwrap().as_fd()).unwrap();
+        let failure = check(Some("/proc/self/ns/net"), owner + 1).unwrap_err();
+        assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:?}");
+        assert!(check(Some("/proc/self/ns/net"), owner).unwrap().is_some());
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod descriptors;
 pub(crate) mod inherited;
 pub(crate) mod loopback;
 pub(crate) mod mount;
+pub(crate) mod namespace;
 pub(crate) mod peer;
 pub(crate) mod pidfd;
 pub(crate) mod process;

@@ -228,6 +228,34 @@ pub(super) fn tables(
     )
 }
 
+/// Interfaces that forward only because of other services' networks: their tables guard them.
+pub(crate) fn guarded_by_others(
+    socket: &mut Socket,
+    own: &str,
+) -> Result<BTreeSet<String>, NetlinkError> {
+    // As the names of services begin.
+    const SERVICES: &str = "hcs";
+    let mut guarded = BTreeSet::new();
+    for table in tables(socket, INET, SERVICES)? {
+        if table == own {
+            continue;
+        }
+        match elements(socket, INET, &table, b"guarded") {
+            Ok(found) => guarded.extend(found.iter().map(|element| interface_of(&element.key))),
+            // A table of single endpoints has no such set, and one may go meanwhile.
+            Err(error) if error.errno() == Some(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(guarded)
+}
+
+/// The name that a key of an interface is.
+fn interface_of(key: &[u8]) -> String {
+    let name = key.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
+}
+
 /// Whether a table of this name is there, with whatever in it.
 pub(super) fn has_table(
     socket: &mut Socket,

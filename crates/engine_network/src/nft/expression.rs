@@ -3,6 +3,10 @@
 //! A rule is a list of expressions over registers: each loads something, compares, looks something up or ends the rule.
 //! An expression that does not hold ends its rule without a verdict.
 
+use std::net::Ipv4Addr;
+
+use hcn::Spread;
+
 use super::tables::interface;
 use crate::netlink::Batch;
 
@@ -135,6 +139,12 @@ impl Expressions<'_> {
     /// The interface it leaves by is in the set, or is not.
     pub(super) fn leaves(&mut self, set: &str, contained: bool) -> &mut Self {
         self.meta(meta::OUT, REGISTER).look_up(set, contained)
+    }
+
+    /// The name of the interface it leaves by begins with something else.
+    pub(super) fn leaves_elsewhere_than(&mut self, beginning: &str) -> &mut Self {
+        self.meta(meta::OUT, REGISTER)
+            .compare(DIFFERENT, beginning.as_bytes())
     }
 
     /// The interfaces that it came in by and leaves by are a pair of the set.
@@ -338,6 +348,93 @@ impl Expressions<'_> {
         self.load(TRANSPORT, offset, 2, REGISTER)
             .compare(AT_LEAST, &first.to_be_bytes())
             .compare(AT_MOST, &last.to_be_bytes())
+    }
+
+    /// Which of `count` places a connection gets, as a number behind the first register.
+    pub(super) fn choose(&mut self, spread: Spread, count: u32, seed: u32) -> &mut Self {
+        const RANDOM: u32 = 1;
+        const JENKINS: u32 = 0;
+        const SOURCE: u32 = REGISTER + 4;
+        let length = match spread {
+            Spread::Connection => {
+                return self.add("numgen", |batch| {
+                    batch.big(1, REGISTER + 1).big(2, count).big(3, RANDOM);
+                });
+            }
+            Spread::Source => 4,
+            Spread::SourceAndProtocol => 8,
+        };
+        self.load(NETWORK, 12, 4, SOURCE);
+        if spread == Spread::SourceAndProtocol {
+            self.meta(meta::PROTOCOL, SOURCE + 1);
+        }
+        self.add("hash", |batch| {
+            batch
+                .big(1, SOURCE)
+                .big(2, REGISTER + 1)
+                .big(3, length)
+                .big(4, count)
+                .big(5, seed)
+                .big(7, JENKINS);
+        })
+    }
+
+    /// What the map has for `number` and the place that was chosen becomes its destination, with this port.
+    pub(super) fn lead_by(&mut self, map: &str, number: u32, port: u16) -> Ended {
+        const DESTINATION: u32 = 1;
+        const IPV4: u32 = 2;
+        self.put(&number.to_ne_bytes(), REGISTER)
+            .add("lookup", |batch| {
+                batch.text(1, map).big(2, REGISTER).big(3, REGISTER);
+            })
+            .put(&port.to_be_bytes(), REGISTER + 1)
+            .add("nat", |batch| {
+                batch
+                    .big(1, DESTINATION)
+                    .big(2, IPV4)
+                    .big(3, REGISTER)
+                    .big(5, REGISTER + 1);
+            });
+        Ended
+    }
+
+    /// Its connection was begun to this port, and to this address if there is one.
+    pub(super) fn was_sent_to(&mut self, address: Option<Ipv4Addr>, port: u16) -> &mut Self {
+        const PORT: u32 = 12;
+        const ADDRESS: u32 = 20;
+        if let Some(address) = address {
+            self.original(ADDRESS).compare(EQUAL, &address.octets());
+        }
+        self.original(PORT).compare(EQUAL, &port.to_be_bytes())
+    }
+
+    fn original(&mut self, key: u32) -> &mut Self {
+        const DIRECTION: u16 = 3;
+        const ORIGINAL: u8 = 0;
+        self.add("ct", |batch| {
+            batch
+                .big(1, REGISTER)
+                .big(2, key)
+                .bytes(DIRECTION, &[ORIGINAL]);
+        })
+    }
+
+    /// This address becomes its source.
+    pub(super) fn come_from(&mut self, address: Ipv4Addr) -> Ended {
+        const SOURCE: u32 = 0;
+        const IPV4: u32 = 2;
+        self.put(&address.octets(), REGISTER).add("nat", |batch| {
+            batch.big(1, SOURCE).big(2, IPV4).big(3, REGISTER);
+        });
+        Ended
+    }
+
+    fn put(&mut self, bytes: &[u8], register: u32) -> &mut Self {
+        self.add("immediate", |batch| {
+            batch.big(1, register).nest(2, |batch| {
+                batch.bytes(1, bytes);
+            });
+        })
     }
 
     /// It passes.

@@ -3,7 +3,7 @@
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
-//!    their namespaces.
+//!    their namespaces, `balancers` those of load balancers.
 //!
 //! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
 //! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent
@@ -14,6 +14,7 @@
 //! kernels have it, rules that others flushed come back with the next change or check.
 
 mod access;
+mod balancers;
 mod contents;
 mod expression;
 mod tables;
@@ -23,10 +24,13 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use hcn::{Mac, Mapping, Prefix, intent::Intent};
+use hcn::{
+    Mac, Mapping, Prefix,
+    intent::{BalancerIntent, Intent},
+};
 
 pub(crate) use access::{keep as keep_access, set as set_access};
-pub(crate) use contents::are_there;
+pub(crate) use contents::{are_there, guarded_by_others};
 pub(crate) use tables::{remove, write};
 
 /// What the rules are about.
@@ -44,6 +48,8 @@ pub struct Rules {
     pub(crate) published: BTreeMap<(u8, u16), (Ipv4Addr, u16)>,
     /// Published ports of one address of the host, and where they lead.
     pub(crate) published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
+    /// Load balancers that have somewhere to lead.
+    pub(crate) balancers: Vec<BalancerIntent>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
     /// Bytes a second that may come in by a port of a bridge. A kernel without `nft_limit` refuses all rules for one.
@@ -56,8 +62,11 @@ impl Rules {
     /// The rules of an intent. `guarded` are interfaces that forward only because of us.
     #[must_use]
     pub fn of(intent: &Intent, guarded: BTreeSet<String>) -> Self {
+        let balancers = intent.balancers.iter();
+        let balancers = balancers.filter(|balancer| !balancer.targets.is_empty());
         let mut rules = Self {
             guarded,
+            balancers: balancers.cloned().collect(),
             ..Self::default()
         };
         for network in &intent.networks {

@@ -2,10 +2,13 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use hcn::address::{address_of, number};
+use hcn::{
+    address::{address_of, number},
+    intent::BRIDGES,
+};
 
 use super::{
-    Rules,
+    Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
 };
@@ -26,11 +29,12 @@ pub(super) const INET: u8 = 1;
 pub(super) const BRIDGE: u8 = 7;
 
 /// Types of keys, for programs that show them.
-const ADDRESS: u32 = 7;
+pub(super) const ADDRESS: u32 = 7;
 const ADDRESS_6: u32 = 8;
 const CARD: u32 = 9;
 const PROTOCOL: u32 = 12;
 const PORT: u32 = 13;
+pub(super) const MARK: u32 = 19;
 const INTERFACE: u32 = 41;
 
 /// Kinds of frames.
@@ -198,7 +202,7 @@ impl<'b> Table<'b> {
     }
 
     /// A set of keys; `kinds` are the types of the parts of a key.
-    fn set(
+    pub(super) fn set(
         &mut self,
         set: &str,
         kinds: &[u32],
@@ -229,7 +233,7 @@ impl<'b> Table<'b> {
     }
 
     /// Elements of a set, as many messages as they take.
-    fn elements(&mut self, set: &str, elements: &[Element]) {
+    pub(super) fn elements(&mut self, set: &str, elements: &[Element]) {
         for element in elements {
             self.contents
                 .element(set, &element.key, &element.data, element.is_end);
@@ -255,7 +259,7 @@ impl<'b> Table<'b> {
 
 /// An element of a set.
 #[derive(Default)]
-struct Element {
+pub(super) struct Element {
     key: Vec<u8>,
     data: Vec<u8>,
     /// The first key that an interval does not hold.
@@ -263,10 +267,18 @@ struct Element {
 }
 
 impl Element {
-    fn key(parts: &[&[u8]]) -> Self {
+    pub(super) fn key(parts: &[&[u8]]) -> Self {
         Self {
             key: padded(parts),
             ..Self::default()
+        }
+    }
+
+    /// With what the map has for it.
+    pub(super) fn with(self, data: &[u8]) -> Self {
+        Self {
+            data: data.to_vec(),
+            ..self
         }
     }
 
@@ -342,8 +354,10 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
                 .destination_is_local()
                 .translate_by("ports", false)
         });
+        balancers::destinations(table, chain, &rules.balancers);
     }
     table.chain("leaving", &nat(4, 100));
+    balancers::sources(table, "leaving", &rules.balancers);
     table.rule("leaving", |rule| {
         rule.is_ipv4()
             .source_is_loopback()
@@ -427,6 +441,7 @@ fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
             ..Element::key(&[&at.octets(), &[*protocol], &port.to_be_bytes()])
         });
     table.elements("ports_at", &published.collect::<Vec<_>>());
+    balancers::targets(table, &rules.balancers);
 }
 
 /// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
@@ -452,7 +467,12 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
     });
     table.rule(chain, |rule| rule.came_in("ours", true).drop());
     table.rule(chain, |rule| rule.leaves("ours", true).drop());
-    table.rule(chain, |rule| rule.came_in("guarded", true).drop());
+    // What is for the networks of another service is for the rules of that one to decide.
+    table.rule(chain, |rule| {
+        rule.came_in("guarded", true)
+            .leaves_elsewhere_than(BRIDGES)
+            .drop()
+    });
 }
 
 /// The table where each port is held to its own addresses, whatever the container behind it sends.

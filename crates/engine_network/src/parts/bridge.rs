@@ -12,7 +12,7 @@ use super::Part;
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
-    link::{self, Link},
+    link::{self, Address, Link},
     netlink::Batch,
     settings::{self, Family},
 };
@@ -58,16 +58,32 @@ impl Bridge<'_> {
         Mac([0x02, a, b, c, d, e])
     }
 
-    /// What endpoints say of routes does not count on the host.
-    fn keep_to_itself(&self, host: &Host) -> Result<(), Failure> {
+    /// Whether the bridge `link` is up, has its addresses, of `all` that there are, and keeps to itself.
+    pub(crate) fn is_sound(&self, host: &Host, link: &Link, all: &[Address]) -> bool {
+        let has = |(address, length): &(IpAddr, u8)| {
+            let mut there = all.iter().filter(|one| one.index == link.index);
+            there.any(|one| one.address == *address && one.length == *length)
+        };
+        link.up
+            && self.0.addresses.iter().all(has)
+            && self.heard(host).is_ok_and(|on| on.is_empty())
+    }
+
+    /// What endpoints say of routes does not count on the host: the settings that let it.
+    fn heard(&self, host: &Host) -> Result<Vec<&'static str>, Failure> {
         const HEARD: [&str; 2] = ["accept_ra", "accept_redirects"];
-        let heard = HEARD.iter().filter(|_| host.ipv6);
-        heard
-            .map(|setting| (setting, settings::read(Family::V6, &self.0.link, setting)))
-            .try_for_each(|(setting, now)| match now?.as_str() {
-                "0" => Ok(()),
-                _ => settings::write(Family::V6, &self.0.link, setting, "0"),
-            })
+        let mut on = Vec::new();
+        for setting in HEARD.into_iter().filter(|_| host.ipv6) {
+            if settings::read(Family::V6, &self.0.link, setting)? != "0" {
+                on.push(setting);
+            }
+        }
+        Ok(on)
+    }
+
+    fn keep_to_itself(&self, host: &Host) -> Result<(), Failure> {
+        let mut heard = self.heard(host)?.into_iter();
+        heard.try_for_each(|setting| settings::write(Family::V6, &self.0.link, setting, "0"))
     }
 
     /// What of its addresses has to come and go: the host's own on this link, against those that are wanted.

@@ -6,20 +6,27 @@
 //!
 //! Another program may have the host forward as a whole afterwards (`net.ipv4.ip_forward`). From then on all interfaces
 //! forward because of it: none is guarded any more, and none is put back.
+//!
+//! Several services may have networks behind one interface. Each guards it with its own rules, which is how the others
+//! know: one that comes later records the same former setting, and only the last one that goes puts it back.
 
 use std::collections::BTreeSet;
 
-use hcn::intent::Intent;
+use hcn::intent::{BRIDGES, Intent};
 use hcs_schema::Failure;
 
 use crate::{
+    failure::failed,
     host::Host,
+    nft,
     settings::{self, ALL, Family},
 };
 
 const FORWARDING: &str = "forwarding";
 /// What is needed.
 const ON: &str = "1";
+/// What it was before, where another service needs it, too.
+const OFF: &str = "0";
 
 /// A setting as it was before. It belongs into a record: nothing else knows it. That of the interface `all` is not
 /// changed by us; it tells whether the host forwarded as a whole.
@@ -40,13 +47,15 @@ pub struct Forwarding {
     pub bridges: BTreeSet<String>,
     /// Interfaces of default routes.
     pub uplinks: BTreeSet<String>,
+    /// Those of them that forward already, but only because of another service's networks.
+    pub shared: BTreeSet<String>,
 }
 
 impl Forwarding {
     /// What an intent needs on this host.
     ///
     /// # Errors
-    /// The kernel does not tell its routes.
+    /// The kernel does not tell its routes, or its rules.
     pub fn of(host: &mut Host, intent: &Intent) -> Result<Self, Failure> {
         let translated = intent.networks.iter().filter(|network| network.translated);
         let bridges: BTreeSet<String> = translated.map(|network| network.link.clone()).collect();
@@ -60,8 +69,16 @@ impl Forwarding {
             .filter(|route| route.to.is_wide() && route.to.is_ipv4());
         let uplinks =
             routes.filter_map(|route| links.iter().find(|link| Some(link.index) == route.link));
-        let uplinks = uplinks.map(|link| link.name.clone()).collect();
-        Ok(Self { bridges, uplinks })
+        let uplinks: BTreeSet<String> = uplinks.map(|link| link.name.clone()).collect();
+        let shared = match settings::forwards_as_a_whole() {
+            true => BTreeSet::new(),
+            false => &guarded_by_others(host)? & &uplinks,
+        };
+        Ok(Self {
+            bridges,
+            uplinks,
+            shared,
+        })
     }
 
     /// The settings, each with the value that is needed.
@@ -81,7 +98,10 @@ impl Forwarding {
     pub fn check(&self) -> Result<Vec<Former>, Failure> {
         let mut former = Vec::new();
         for (link, setting) in self.wanted() {
-            let value = settings::read(Family::V4, link, setting)?;
+            let mut value = settings::read(Family::V4, link, setting)?;
+            if value == ON && self.shared.contains(link) {
+                OFF.clone_into(&mut value);
+            }
             if value != ON {
                 former.push(Former {
                     interface: link.clone(),
@@ -114,16 +134,38 @@ impl Forwarding {
         Ok(())
     }
 
-    /// Puts settings back to what they were. An interface that is gone took its settings along; one that is set to
-    /// something else than we set it to, or that forwards because of another program by now, is left as it is.
+    /// Whether all of it holds, and what another service shares is in the record.
     ///
     /// # Errors
-    /// The first that could not be put back; the others were tried.
-    pub fn undo(former: &[Former]) -> Result<(), Failure> {
+    /// A setting cannot be read.
+    pub fn holds(&self, former: &[Former]) -> Result<bool, Failure> {
+        let is_recorded = |link: &String| {
+            let mut recorded = former.iter();
+            recorded.any(|one| one.interface == *link && one.setting == FORWARDING)
+        };
+        if !self.shared.iter().all(is_recorded) {
+            return Ok(false);
+        }
+        for (link, setting) in self.wanted() {
+            if settings::read(Family::V4, link, setting)? != ON {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Puts settings back to what they were. An interface that is gone took its settings along; one that is set to
+    /// something else than we set it to, or that forwards because of another program or service by now, is left as it
+    /// is.
+    ///
+    /// # Errors
+    /// The kernel does not tell its rules, or the first that could not be put back; the others were tried.
+    pub fn undo(host: &mut Host, former: &[Former]) -> Result<(), Failure> {
         let of_others = is_of_others(former);
+        let guarded = guarded_by_others(host)?;
         let mut result = Ok(());
         for one in former.iter().filter(|one| one.interface != ALL) {
-            let kept = of_others && one.setting == FORWARDING;
+            let kept = one.setting == FORWARDING && (of_others || guarded.contains(&one.interface));
             if kept || !settings::exists(Family::V4, &one.interface, &one.setting) {
                 continue;
             }
@@ -147,9 +189,15 @@ impl Forwarding {
         }
         let changed = former.iter().filter(|one| one.setting == FORWARDING);
         let uplinks =
-            changed.filter(|one| !one.interface.starts_with("hcb") && one.interface != ALL);
+            changed.filter(|one| !one.interface.starts_with(BRIDGES) && one.interface != ALL);
         uplinks.map(|one| one.interface.clone()).collect()
     }
+}
+
+fn guarded_by_others(host: &mut Host) -> Result<BTreeSet<String>, Failure> {
+    let owner = host.owner.clone();
+    nft::guarded_by_others(&mut host.filter, &owner)
+        .map_err(|error| failed("listing rules of other services", "nf_tables", &error))
 }
 
 /// Whether the host forwards as a whole, and did not when its settings were recorded last.

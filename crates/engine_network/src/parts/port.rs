@@ -76,6 +76,21 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
     }
 }
 
+/// Whether the link is a port of the bridge with this number, set up as the endpoint says.
+pub(crate) fn is_sound(endpoint: &EndpointIntent, link: &Link, bridge: u32) -> bool {
+    link.up
+        && !link.arp
+        && link.master == Some(bridge)
+        && link.mtu == wanted_mtu(endpoint)
+        && link.isolated == endpoint.isolated
+        && link.hairpin == is_hairpin(endpoint)
+}
+
+/// An endpoint that uses a port of the host which leads to itself gets its own frames back.
+fn is_hairpin(endpoint: &EndpointIntent) -> bool {
+    !endpoint.mappings.is_empty() || endpoint.balanced
+}
+
 /// The largest packet that its links take, in bytes.
 pub(super) fn wanted_mtu(endpoint: &EndpointIntent) -> u32 {
     const USUAL: u32 = 1500;
@@ -121,13 +136,12 @@ pub(super) fn set_up(
     if found.mtu != mtu {
         link::set_mtu(&mut batch, &found.name, found.index, mtu);
     }
-    let hairpin = !endpoint.mappings.is_empty();
     link::set_port(
         &mut batch,
         &found.name,
         found.index,
         endpoint.isolated,
-        hairpin,
+        is_hairpin(endpoint),
     );
     link::set_port_up(&mut batch, &found.name);
     host.run(&doing, NEEDS, batch)

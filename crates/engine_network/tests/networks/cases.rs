@@ -3,10 +3,10 @@
 use std::os::fd::AsFd;
 
 use engine_network::{
-    Forwarding, Host, Rules, detach, forget, make_network, remove_network, survey, sweep,
-    write_rules,
+    Forwarding, Host, Rules, detach, forget, forget_misled, make_network, remove_network, survey,
+    sweep, write_rules,
 };
-use hcn::Guid;
+use hcn::{Guid, intent::Intent};
 use serde_json::{Value, json};
 
 use crate::{
@@ -134,6 +134,45 @@ fn a_peer_of_a_former_endpoint_reaches_the_new_one() {
         .run(|| forget(&mut Host::open("hcs").unwrap(), &addresses))
         .unwrap();
     reaches(&server);
+}
+
+/// A peer that sent before a port was published reaches the endpoint, and the host itself when it is published no more.
+#[test]
+fn a_peer_that_goes_on_sending_follows_a_port_that_comes_and_goes() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    // So that the kernel remembers connections at all.
+    let network = world.network(1, json!({}));
+    let client = bind(&world.outside, 0);
+    let other = bind(&world.outside, 0);
+    let here = bind(&world.host, 8081);
+    let mut bytes = [0; 16];
+    let mut reaches = |server: &std::net::UdpSocket, client: &std::net::UdpSocket| {
+        client.send_to(b"ping", (UPLINK, 8081)).unwrap();
+        let (length, from) = server.recv_from(&mut bytes).unwrap();
+        server.send_to(&bytes[..length], from).unwrap();
+        client.recv(&mut bytes).unwrap();
+    };
+    reaches(&here, &client);
+    let change = |world: &World, before: &Intent| {
+        let after = world.state.intent();
+        let forget = || forget_misled(&mut Host::open("hcs").unwrap(), before, &after);
+        world.host.run(forget).unwrap();
+        after
+    };
+    let before = world.state.intent();
+    let one = world.container(network, 2, json!({"Policies": [mapping(17, 8081)]}));
+    let published = change(&world, &before);
+    let server = bind(&one.space, 80);
+    reaches(&server, &client);
+    reaches(&server, &other);
+    world.state.delete_endpoint(one.endpoint).unwrap();
+    world.rules();
+    change(&world, &published);
+    reaches(&here, &client);
+    reaches(&here, &other);
 }
 
 /// The host goes on with what it knows of an address for some seconds, which belongs to a link that is gone.
@@ -434,7 +473,7 @@ fn a_host_that_did_not_forward_does_not_become_a_router() {
             .run(|| std::fs::read_to_string("/proc/sys/net/ipv4/conf/up0/forwarding").unwrap())
     };
     assert_eq!(forwards(&world), "1\n");
-    world.host.run(|| Forwarding::undo(&world.former)).unwrap();
+    world.undo_forwarding();
     assert_eq!(forwards(&world), "0\n");
     // A host that forwards anyway goes on doing so, for others, too.
     let mut world = World::new();
@@ -556,12 +595,12 @@ fn making_something_twice_changes_nothing_and_undoing_leaves_nothing() {
         detach(&mut host, &intent).unwrap();
         remove_network(&mut host, &bridge).unwrap();
         remove_network(&mut host, &bridge).unwrap();
-        let nothing = hcn::intent::Intent::default();
+        let nothing = Intent::default();
         write_rules(&mut host, &nothing, &Rules::default()).unwrap();
         write_rules(&mut host, &nothing, &Rules::default()).unwrap();
         let empty = survey(&mut host, &world.state.intent()).unwrap();
         assert!(!empty.rules, "no table is left");
-        Forwarding::undo(&world.former).unwrap();
+        Forwarding::undo(&mut host, &world.former).unwrap();
     });
     assert_eq!(world.host.links(), before);
     assert_eq!(one.space.links(), [""; 0]);
@@ -634,7 +673,7 @@ fn rules_that_others_flushed_come_back() {
     };
     assert!(there(&world));
     world.host.run(|| {
-        let nothing = hcn::intent::Intent::default();
+        let nothing = Intent::default();
         write_rules(&mut Host::open("hcs").unwrap(), &nothing, &Rules::default()).unwrap();
     });
     assert!(!there(&world));

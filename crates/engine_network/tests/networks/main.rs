@@ -6,9 +6,11 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod balancers;
 mod cards;
 mod cases;
 mod loopback;
+mod repairs;
 mod traffic;
 mod upkeep;
 mod world;

@@ -6,7 +6,7 @@ use std::{
     os::fd::AsFd,
 };
 
-use engine_network::{Forwarding, Host, Rules, attach, detach, make_network, survey, write_rules};
+use engine_network::{Host, Rules, attach, detach, make_network, survey, write_rules};
 use hcn::{Guid, Mac, Mapping, Protocol, intent::Intent};
 use serde_json::{Value, json};
 
@@ -162,7 +162,7 @@ fn a_host_that_another_program_has_forward_goes_on_forwarding() {
     assert!(rules_are_there(&world));
     talk(&world.outside, ("192.0.2.2", 80), &server);
     assert!(pings(&one.space, OUTSIDE));
-    world.host.run(|| Forwarding::undo(&world.former)).unwrap();
+    world.undo_forwarding();
     assert_eq!(forwards(&world, "up0"), "1\n", "it is not ours to undo");
     talk(&world.outside, ("192.0.2.2", 80), &server);
 
@@ -173,7 +173,7 @@ fn a_host_that_another_program_has_forward_goes_on_forwarding() {
     world.rules();
     assert!(pings(&one.space, OUTSIDE));
     assert!(!connects(&world.outside, ("192.0.2.2", 80)));
-    world.host.run(|| Forwarding::undo(&world.former)).unwrap();
+    world.undo_forwarding();
     assert_eq!(forwards(&world, "up0"), "0\n");
 }
 

@@ -2,8 +2,11 @@
 
 use std::{fs::File, os::fd::AsFd, process::Command, thread};
 
-use engine_network::{Former, Forwarding, Host, Rules, attach, make_network, write_rules};
-use hcn::{Guid, State, Surroundings};
+use engine_network::{
+    Former, Forwarding, Host, Rules, Survey, attach, make_network, remove_network, survey,
+    write_rules,
+};
+use hcn::{Guid, State, Surroundings, intent::Intent};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::{Value, json};
 
@@ -82,6 +85,8 @@ pub(crate) struct World {
     pub(crate) outside: Space,
     pub(crate) state: State,
     pub(crate) former: Vec<Former>,
+    /// The name of the service.
+    owner: &'static str,
 }
 
 impl World {
@@ -108,6 +113,19 @@ impl World {
             outside,
             state: State::default(),
             former: Vec::new(),
+            owner: "hcs",
+        }
+    }
+
+    /// The same world, as another service of its host knows it.
+    pub(crate) fn of_another_service(&self) -> Self {
+        let space = |one: &Space| Space(one.0.try_clone().unwrap());
+        Self {
+            host: space(&self.host),
+            outside: space(&self.outside),
+            state: State::default(),
+            former: Vec::new(),
+            owner: "hcs-other",
         }
     }
 
@@ -116,7 +134,7 @@ impl World {
         document["SchemaVersion"] = json!({"Major": 2});
         let routes = self
             .host
-            .run(|| Host::open("hcs").unwrap().foreign_routes().unwrap());
+            .run(|| Host::open(self.owner).unwrap().foreign_routes().unwrap());
         let surroundings = Surroundings { routes };
         let made = self
             .state
@@ -124,7 +142,7 @@ impl World {
             .unwrap();
         let intent = self.state.network_intent(made.id).unwrap();
         self.host
-            .run(|| make_network(&mut Host::open("hcs").unwrap(), &intent))
+            .run(|| make_network(&mut Host::open(self.owner).unwrap(), &intent))
             .unwrap();
         self.rules();
         made.id
@@ -163,22 +181,70 @@ impl World {
         let intent = self.state.endpoint_intent(endpoint).unwrap();
         self.rules();
         self.host
-            .run(|| attach(&mut Host::open("hcs").unwrap(), &intent, space.0.as_fd()))
+            .run(|| {
+                attach(
+                    &mut Host::open(self.owner).unwrap(),
+                    &intent,
+                    space.0.as_fd(),
+                )
+            })
             .unwrap();
     }
 
     /// Settings and rules of the host as the state asks for them.
     pub(crate) fn rules(&mut self) {
         let intent = self.state.intent();
-        let former = &mut self.former;
+        let (former, owner) = (&mut self.former, self.owner);
         self.host.run(|| {
-            let mut host = Host::open("hcs").unwrap();
+            let mut host = Host::open(owner).unwrap();
             let forwarding = Forwarding::of(&mut host, &intent).unwrap();
             former.extend(forwarding.check().unwrap());
             forwarding.apply().unwrap();
             let rules = Rules::of(&intent, forwarding.guarded(former));
             write_rules(&mut host, &intent, &rules).unwrap();
         });
+    }
+}
+
+impl World {
+    /// Removes what the service has on the host, as it does with its last network.
+    pub(crate) fn remove_all(&mut self) {
+        let before = self.state.intent();
+        self.undo_forwarding();
+        self.host.run(|| {
+            let mut host = Host::open(self.owner).unwrap();
+            for network in &before.networks {
+                remove_network(&mut host, network).unwrap();
+            }
+            write_rules(&mut host, &Intent::default(), &Rules::default()).unwrap();
+        });
+        self.state = State::default();
+        self.former.clear();
+    }
+
+    /// Puts settings back.
+    pub(crate) fn undo_forwarding(&self) {
+        self.host.run(|| {
+            let mut host = Host::open(self.owner).unwrap();
+            Forwarding::undo(&mut host, &self.former).unwrap();
+        });
+    }
+
+    /// Whether the host forwards as the service needs it.
+    pub(crate) fn forwarding_holds(&self) -> bool {
+        let intent = self.state.intent();
+        self.host.run(|| {
+            let mut host = Host::open(self.owner).unwrap();
+            let forwarding = Forwarding::of(&mut host, &intent).unwrap();
+            forwarding.holds(&self.former).unwrap()
+        })
+    }
+
+    /// What differs from what the service wants.
+    pub(crate) fn survey(&self) -> Survey {
+        let intent = self.state.intent();
+        self.host
+            .run(|| survey(&mut Host::open(self.owner).unwrap(), &intent).unwrap())
     }
 }
 

@@ -20,7 +20,7 @@ pub mod version1;
 
 pub use base::{Dns, ExtraHealth, Health, Route, Telemetry};
 pub use endpoint::{HostComputeEndpoint, IpConfiguration};
-pub use load_balancer::{HostComputeLoadBalancer, LoadBalancerPortMapping};
+pub use load_balancer::{DistributionType, HostComputeLoadBalancer, LoadBalancerPortMapping};
 pub use namespace::{
     HostComputeNamespace, NamespaceResource, NamespaceResourceData, NamespaceResourceType,
     NamespaceType,

@@ -1,17 +1,71 @@
-//! Load balancers: kept, found and deleted. What they are to do is refused by pointer until an engine does it, so one
-//! that was created leads nowhere and was not asked to.
+//! Load balancers: addresses and ports whose connections are spread over endpoints.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
-use hcs_schema::{Failure, HResult, documents::Version};
+use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
+use serde_json::Value;
 
-use super::{Changes, Object, State, chosen, room_for};
+use super::{Changes, Mapping, Object, Protocol, State, chosen};
 use crate::{
-    documents::HostComputeLoadBalancer,
+    documents::{DistributionType, HostComputeLoadBalancer, LoadBalancerPortMapping},
     guid::Guid,
-    reading::{read, refused},
+    reading::{check_texts, read, refused},
     version1,
 };
+
+/// The most load balancers, endpoints of one, and ports of one and of all, each counted once for each of its addresses:
+/// the first packet of each connection to the host is compared with all of them.
+const MOST_BALANCERS: usize = 256;
+const MOST_TARGETS: usize = 256;
+const MOST_PORTS: usize = 64;
+const MOST_PORTS_OF_ALL: usize = 1024;
+
+/// Flags of a load balancer.
+const DIRECT_RETURN: u32 = 1;
+const IPV6: u32 = 2;
+/// All flags of one of its ports.
+const PORT_FLAGS: u32 = 0x1f;
+
+/// An address and a port that a load balancer answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BalancedPort {
+    /// The address; all of the host where there is none.
+    pub address: Option<Ipv4Addr>,
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The port that clients use.
+    pub external: u16,
+    /// The port of the endpoints.
+    pub internal: u16,
+    /// How connections are spread.
+    pub spread: Spread,
+}
+
+/// How connections are spread over endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Each on its own.
+    Connection,
+    /// Those of one source and protocol go to the same endpoint.
+    SourceAndProtocol,
+    /// Those of one source go to the same endpoint.
+    Source,
+}
+
+impl BalancedPort {
+    /// Whether the same packet could be meant by both.
+    fn collides(&self, other: &Self) -> bool {
+        (self.address, self.protocol, self.external)
+            == (other.address, other.protocol, other.external)
+    }
+
+    /// Whether the same packet could be meant by a port that leads to one endpoint.
+    pub(super) fn collides_with(&self, mapping: &Mapping) -> bool {
+        let same_port = (self.protocol, self.external) == (mapping.protocol, mapping.external);
+        let (own, other) = (self.address.map(Into::into), mapping.address);
+        same_port && (own.is_none() || own == other)
+    }
+}
 
 /// A load balancer.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +73,9 @@ pub struct LoadBalancer {
     pub(crate) document: HostComputeLoadBalancer,
     pub(crate) network: Option<Guid>,
     pub(crate) endpoints: BTreeSet<Guid>,
+    pub(crate) ports: Vec<BalancedPort>,
+    /// The source address that endpoints see, in the place of the client's.
+    pub(crate) source: Option<Ipv4Addr>,
 }
 
 impl LoadBalancer {
@@ -40,7 +97,14 @@ impl State {
         settings: &str,
     ) -> Result<Changes, Failure> {
         let document: HostComputeLoadBalancer = read(settings)?;
-        room_for(self.load_balancers.len(), "load balancers")?;
+        check_texts(document.name.as_ref(), document.owner.as_ref())?;
+        let there = self.load_balancers.len();
+        if there >= MOST_BALANCERS {
+            let message =
+                format!("there are {there} load balancers, and no more are made; delete some");
+            let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+            return Err(Failure::new(code, message));
+        }
         let id = chosen(given, document.id.as_ref())?;
         if self.load_balancers.contains_key(&id) {
             let message = format!("there is a load balancer with the id {id} already");
@@ -72,6 +136,21 @@ impl State {
         if let Some(network) = network {
             self.network(network)?;
         }
+        let flags = document.flags.unwrap_or(0);
+        if flags & !(DIRECT_RETURN | IPV6) != 0 {
+            let what = format!("{flags} has bits that no flag has; expected 0 or DSR (1)");
+            return Err(refused(HResult::HCN_E_INVALID_JSON, "/Flags", what));
+        }
+        if flags & IPV6 != 0 {
+            let what = "the flag IPv6 (2) is not supported: connections of IPv4 are spread only";
+            return Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, "/Flags", what));
+        }
+        let ports = ports(&document)?;
+        self.are_free(id, &ports)?;
+        let source = match document.source_vip.as_deref() {
+            None | Some("") => None,
+            Some(text) => Some(address(text, "/SourceVIP")?),
+        };
         let mut endpoints = BTreeSet::new();
         for (at, text) in document.host_compute_endpoints.iter().flatten().enumerate() {
             let endpoint = text.parse().unwrap_or_default();
@@ -80,7 +159,16 @@ impl State {
                 let what = format!("there is no endpoint with the id {endpoint}");
                 return Err(refused(HResult::HCN_E_ENDPOINT_NOT_FOUND, pointer, what));
             }
+            self.can_be_led_to(endpoint, at)?;
             endpoints.insert(endpoint);
+        }
+        if endpoints.len() > MOST_TARGETS {
+            let what = format!(
+                "{} endpoints are too many; a load balancer has up to {MOST_TARGETS}",
+                endpoints.len()
+            );
+            let pointer = "/HostComputeEndpoints";
+            return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
         }
         document.id = Some(id.to_string());
         document.schema_version = Some(Version {
@@ -91,7 +179,74 @@ impl State {
             document,
             network,
             endpoints,
+            ports,
+            source,
         })
+    }
+
+    /// Whether the host can lead connections to this endpoint.
+    fn can_be_led_to(&self, id: Guid, at: usize) -> Result<(), Failure> {
+        let endpoint = self.endpoint(id)?;
+        let translated = self.network(endpoint.network)?.is_translated();
+        if translated && endpoint.leases.iter().any(|lease| lease.address.is_ipv4()) {
+            return Ok(());
+        }
+        let what = format!(
+            "connections are led to endpoints of networks of type NAT and ICS with an IPv4 address only, and {id} is not such"
+        );
+        let pointer = format!("/HostComputeEndpoints/{at}");
+        Err(refused(HResult::HCN_E_MAPPING_NOT_SUPPORTED, pointer, what))
+    }
+
+    /// Whether no other load balancer, and no port of an endpoint, is meant by the same packets.
+    fn are_free(&self, id: Guid, ports: &[BalancedPort]) -> Result<(), Failure> {
+        let others = self
+            .load_balancers
+            .iter()
+            .filter(|(other, _)| **other != id);
+        let others: Vec<&BalancedPort> = others.flat_map(|(_, one)| &one.ports).collect();
+        let taken = |at: usize, port: &BalancedPort| {
+            let mappings = self.endpoints.values().flat_map(|one| &one.terms.mappings);
+            ports.iter().take(at).any(|other| other.collides(port))
+                || others.iter().any(|other| other.collides(port))
+                || mappings
+                    .into_iter()
+                    .any(|mapping| port.collides_with(mapping))
+        };
+        if let Some((_, port)) = (ports.iter().enumerate()).find(|(at, port)| taken(*at, port)) {
+            let what = format!("the port {} leads elsewhere already", port.external);
+            return Err(refused(
+                HResult::HCN_E_PORT_ALREADY_EXISTS,
+                "/PortMappings",
+                what,
+            ));
+        }
+        if ports.len() > MOST_PORTS || others.len() + ports.len() > MOST_PORTS_OF_ALL {
+            let what = format!(
+                "there are {} ports of this load balancer and {} of others, each counted for each of its addresses: up to \
+                 {MOST_PORTS} are made of one and {MOST_PORTS_OF_ALL} in all",
+                ports.len(),
+                others.len()
+            );
+            return Err(refused(
+                HResult::HCN_E_INVALID_POLICY,
+                "/PortMappings",
+                what,
+            ));
+        }
+        Ok(())
+    }
+
+    /// Takes an endpoint that goes out of all load balancers.
+    pub(super) fn balance_without(&mut self, endpoint: Guid, changes: &mut Changes) {
+        for (id, one) in &mut self.load_balancers {
+            if !one.endpoints.remove(&endpoint) {
+                continue;
+            }
+            let named = one.document.host_compute_endpoints.get_or_insert_default();
+            named.retain(|text| text.parse() != Ok(endpoint));
+            changes.written.push(Object::LoadBalancer(*id));
+        }
     }
 
     /// Deletes a load balancer.
@@ -107,4 +262,89 @@ impl State {
             ..Changes::default()
         })
     }
+}
+
+/// The addresses and ports that a document names.
+fn ports(document: &HostComputeLoadBalancer) -> Result<Vec<BalancedPort>, Failure> {
+    let mut addresses = Vec::new();
+    for (at, text) in document.frontend_vips.iter().flatten().enumerate() {
+        addresses.push(match text.as_str() {
+            "" | "0.0.0.0" => None,
+            text => Some(address(text, &format!("/FrontendVIPs/{at}"))?),
+        });
+    }
+    if addresses.is_empty() {
+        addresses.push(None);
+    }
+    let mut ports = Vec::new();
+    for (at, mapping) in document.port_mappings.iter().flatten().enumerate() {
+        for address in &addresses {
+            ports.push(port(mapping, *address, &format!("/PortMappings/{at}"))?);
+        }
+    }
+    Ok(ports)
+}
+
+fn port(
+    mapping: &LoadBalancerPortMapping,
+    address: Option<Ipv4Addr>,
+    pointer: &str,
+) -> Result<BalancedPort, Failure> {
+    let wrong = |name: &str, found: Option<Value>, expected: &str| {
+        let found = found.map_or("nothing".to_owned(), |value| value.to_string());
+        let what = format!("found {found}; expected {expected}");
+        refused(
+            HResult::HCN_E_INVALID_POLICY,
+            format!("{pointer}/{name}"),
+            what,
+        )
+    };
+    let protocol = match mapping.protocol {
+        Some(6) => Protocol::Tcp,
+        Some(17) => Protocol::Udp,
+        other => {
+            let found = other.map(Value::from);
+            return Err(wrong("Protocol", found, "6 for TCP or 17 for UDP"));
+        }
+    };
+    let number = |number: Option<u16>, name: &str| {
+        let fine = number.filter(|number| *number > 0);
+        fine.ok_or_else(|| wrong(name, number.map(Value::from), "a port from 1 to 65535"))
+    };
+    let flags = mapping.flags.unwrap_or(0);
+    if flags & !PORT_FLAGS != 0 {
+        return Err(wrong(
+            "Flags",
+            Some(flags.into()),
+            "a sum of 1, 2, 4, 8 and 16",
+        ));
+    }
+    Ok(BalancedPort {
+        address,
+        protocol,
+        external: number(mapping.external_port, "ExternalPort")?,
+        internal: number(mapping.internal_port, "InternalPort")?,
+        spread: match mapping.distribution_type {
+            None | Some(DistributionType::None) => Spread::Connection,
+            Some(DistributionType::SourceIpProtocol) => Spread::SourceAndProtocol,
+            Some(DistributionType::SourceIp) => Spread::Source,
+        },
+    })
+}
+
+fn address(text: &str, pointer: &str) -> Result<Ipv4Addr, Failure> {
+    let parsed: Option<Ipv4Addr> = text.parse().ok();
+    let is_plain = |address: &Ipv4Addr| {
+        !address.is_loopback()
+            && !address.is_multicast()
+            && !address.is_broadcast()
+            && !address.is_unspecified()
+    };
+    parsed.filter(is_plain).ok_or_else(|| {
+        let what = format!(
+            "{} is no address of IPv4 that connections can have",
+            quote(text)
+        );
+        refused(HResult::HCN_E_INVALID_IP, pointer, what)
+    })
 }

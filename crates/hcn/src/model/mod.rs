@@ -19,6 +19,7 @@ mod namespace;
 mod network;
 mod query;
 mod record;
+mod terms;
 
 use std::collections::BTreeMap;
 
@@ -27,7 +28,7 @@ use hcs_schema::{Failure, HResult, win32};
 use crate::{address::Prefix, guid::Guid, reading::refused};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
-pub use load_balancer::LoadBalancer;
+pub use load_balancer::{BalancedPort, LoadBalancer, Spread};
 pub use namespace::Namespace;
 pub use network::{DEFAULT_SWITCH, Network};
 pub use record::Record;
@@ -259,6 +260,8 @@ fn chosen(given: Guid, named: Option<&String>) -> Result<Guid, Failure> {
     }
 }
 
+#[cfg(test)]
+mod balancer_tests;
 #[cfg(test)]
 mod bounds_tests;
 #[cfg(test)]

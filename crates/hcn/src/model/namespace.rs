@@ -8,7 +8,7 @@ use crate::{
         HostComputeNamespace, NamespaceResource, NamespaceResourceData, NamespaceResourceType,
     },
     guid::Guid,
-    reading::{read_optional, refused},
+    reading::{check_texts, read_optional, refused},
 };
 
 /// The number of the host's own namespace; others have higher ones.
@@ -92,6 +92,7 @@ impl State {
     /// A refusal by pointer; `HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS)` for an id that is taken.
     pub fn create_namespace(&mut self, given: Guid, settings: &str) -> Result<Changes, Failure> {
         let mut document: HostComputeNamespace = read_optional(settings)?;
+        check_texts(document.name.as_ref(), document.owner.as_ref())?;
         room_for(self.namespaces.len(), "namespaces")?;
         let id = chosen(given, document.id.as_ref())?;
         if self.namespaces.contains_key(&id) {

@@ -13,7 +13,7 @@ use crate::{
     documents::{HostComputeNetwork, Ipam, NetworkType, Route, Subnet},
     guid::Guid,
     plan::{MacPlan, Pool, free_subnet},
-    reading::{check, check_flags, is_version_1, read, refused},
+    reading::{check, check_flags, check_texts, is_version_1, read, refused},
     version1,
 };
 
@@ -127,6 +127,7 @@ impl State {
         surroundings: &Surroundings,
     ) -> Result<Changes, Failure> {
         check(&document)?;
+        check_texts(document.name.as_ref(), document.owner.as_ref())?;
         room_for(self.networks.len(), "networks")?;
         check_flags(document.flags, NETWORK_FLAGS_KNOWN, NETWORK_FLAGS)?;
         let id = chosen(given, document.id.as_ref())?;

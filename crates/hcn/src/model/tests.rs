@@ -15,7 +15,7 @@ pub(super) fn network(state: &mut State, id: u128, document: Value) -> Result<Ch
     state.create_network(Guid(id), &v2(document), &Surroundings::default())
 }
 
-fn asked(answer: Result<String, Failure>) -> Value {
+pub(super) fn asked(answer: Result<String, Failure>) -> Value {
     serde_json::from_str(&answer.unwrap()).unwrap()
 }
 
@@ -28,7 +28,7 @@ pub(super) fn with_network() -> State {
 }
 
 /// The call is refused with this code at this pointer, and changes nothing.
-fn refuses(
+pub(super) fn refuses(
     state: &State,
     code: HResult,
     pointer: &str,
@@ -128,12 +128,12 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
         ),
         (
             json!({"Type": "Overlay"}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_NETWORK_TYPE,
             "/Type",
         ),
         (
             json!({"Type": 5}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_NETWORK_TYPE,
             "/Type",
         ),
         (json!({"Type": "Nat"}), HResult::HCN_E_INVALID_JSON, "/Type"),
@@ -169,7 +169,7 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
         ),
         (
             json!({"Policies": [{"Type": "AutomaticDNS", "Settings": {}}, {"Type": "VxlanPort", "Settings": {}}]}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_POLICY_TYPE,
             "/Policies/1/Type",
         ),
         (
@@ -191,6 +191,33 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
     refuses(&state, code, "/Subnets/0/GatewayAddress", |state| {
         state.create_network(Guid(2), old, &Surroundings::default())
     });
+}
+
+#[test]
+fn long_names_and_two_types_that_are_not_there_are_refused() {
+    let state = with_network();
+    for (document, code, pointer) in [
+        (
+            json!({"Type": "Overlay", "Policies": [{"Type": "VxlanPort", "Settings": {}}]}),
+            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            "/Policies/0/Type",
+        ),
+        (
+            json!({"Name": "n".repeat(257)}),
+            HResult::E_INVALIDARG,
+            "/Name",
+        ),
+        (
+            json!({"Owner": "o".repeat(257)}),
+            HResult::E_INVALIDARG,
+            "/Owner",
+        ),
+    ] {
+        let given = v2(document);
+        refuses(&state, code, pointer, |state| {
+            state.create_network(Guid(2), &given, &Surroundings::default())
+        });
+    }
 }
 
 #[test]
@@ -244,7 +271,7 @@ fn an_endpoint_gets_what_it_leaves_open_and_its_addresses_come_back() {
 }
 
 /// A port of the host that leads to port 80.
-fn mapping(external: u16) -> Value {
+pub(super) fn mapping(external: u16) -> Value {
     let settings = json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": external});
     json!([{"Type": "PortMapping", "Settings": settings}])
 }
@@ -298,7 +325,7 @@ fn bad_endpoints() -> Vec<(Value, HResult, &'static str)> {
         ),
         (
             json!({"Policies": [{"Type": "VLAN", "Settings": {}}]}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_POLICY_TYPE,
             "/Policies/0/Type",
         ),
         (
@@ -528,57 +555,6 @@ fn namespaces_take_endpoints_and_containers() {
 }
 
 #[test]
-fn load_balancers_are_kept_and_what_they_would_do_is_refused() {
-    let mut state = with_network();
-    state
-        .create_endpoint(Guid(1), Guid(2), &v2(json!({})))
-        .unwrap();
-    let settings = v2(json!({"Name": "lb", "HostComputeNetwork": Guid(1)}));
-    let made = state.create_load_balancer(Guid(5), &settings).unwrap();
-    assert_eq!(made.written, [Object::LoadBalancer(Guid(5))]);
-    assert_eq!(asked(state.query_load_balancer(Guid(5), V2))["Name"], "lb");
-    assert_eq!(asked(state.enumerate_load_balancers("")), json!([Guid(5)]));
-    for (document, pointer) in [
-        (
-            json!({"HostComputeEndpoints": [Guid(2)]}),
-            "/HostComputeEndpoints",
-        ),
-        (json!({"FrontendVIPs": ["10.0.0.200"]}), "/FrontendVIPs"),
-        (json!({"PortMappings": [{"Protocol": 6}]}), "/PortMappings"),
-        (json!({"Flags": 1}), "/Flags"),
-    ] {
-        refuses(
-            &state,
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
-            pointer,
-            |state| state.modify_load_balancer(Guid(5), &v2(document)),
-        );
-    }
-    let twice = |state: &mut State| state.create_load_balancer(Guid(5), &settings);
-    refuses(&state, HResult::HCN_E_POLICY_ALREADY_EXISTS, "", twice);
-    let nowhere = v2(json!({"HostComputeNetwork": Guid(9)}));
-    refuses(&state, HResult::HCN_E_NETWORK_NOT_FOUND, "", |state| {
-        state.create_load_balancer(Guid(6), &nowhere)
-    });
-    refuses(&state, HResult::HCN_E_ENTITY_HAS_REFERENCES, "", |state| {
-        state.delete_network(Guid(1))
-    });
-    state
-        .modify_load_balancer(Guid(5), &v2(json!({"Name": "other"})))
-        .unwrap();
-    assert_eq!(
-        asked(state.query_load_balancer(Guid(5), V2))["Name"],
-        "other"
-    );
-    state.delete_network(Guid(1)).unwrap();
-    state.delete_load_balancer(Guid(5)).unwrap();
-    assert_eq!(state, State::default());
-    refuses(&state, HResult::NOT_FOUND, "", |state| {
-        state.delete_load_balancer(Guid(5))
-    });
-}
-
-#[test]
 fn networks_take_servers_and_policies_for_their_new_endpoints() {
     let mut state = with_network();
     let request = |resource: &str, what: &str, settings: Value| {
@@ -677,7 +653,7 @@ fn policies_of_an_endpoint_come_and_go() {
     );
     refuses(
         &state,
-        HResult::HCN_E_REQUEST_UNSUPPORTED,
+        HResult::HCN_E_INVALID_POLICY_TYPE,
         "/Settings/Policies/0/Type",
         |state| {
             state.modify_endpoint(

@@ -49,7 +49,7 @@ pub(crate) const ARGUMENTS: [&str; 32] = [
     "no_hosts",
     "userns",
     "net_namespace",
-    "network",
+    "networks",
     "published",
     "ip",
     "mac",

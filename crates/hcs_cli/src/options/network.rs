@@ -1,6 +1,6 @@
 //! The options about the network of a container: `--network`, `--publish`, and those about addresses and names.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, path::Path};
 
 use clap::Args;
 use hcs_schema::{
@@ -15,10 +15,16 @@ pub(crate) const NAT: &str = "nat";
 /// The network of a container.
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NetworkOptions {
-    /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; none for
-    /// loopback only. Takes a service of root [default: none, or nat beside --publish, --ip, --mac and --alias]
-    #[arg(long, value_name = "NAME", conflicts_with = "net_namespace")]
-    network: Option<String>,
+    /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; repeat for more,
+    /// of which --publish, --ip and --mac are about the first. none is loopback only, host the network of the service
+    /// itself, ns:PATH the network namespace of a file such as /proc/1234/ns/net. Takes a service of root, but for
+    /// none [default: none, or nat beside --publish, --ip, --mac and --alias]
+    #[arg(
+        long = "network",
+        value_name = "NAME|none|host|ns:PATH",
+        conflicts_with = "net_namespace"
+    )]
+    networks: Vec<String>,
 
     /// Let a port of this machine lead to one of the container or virtual machine; repeat for more. Without an address
     /// at all of this machine's, but not at ::1
@@ -125,13 +131,66 @@ fn parse(text: &str) -> Result<Published, String> {
     })
 }
 
+/// The namespace of the service's own network, as the service opens it.
+const OF_SERVICE: &str = "/proc/self/ns/net";
+
+/// Words for `--network` that are no names of networks.
+const NONE: &str = "none";
+const HOST: &str = "host";
+const NAMESPACE: &str = "ns:";
+
+/// Whether `--network` takes this for something else than the name of a network.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    matches!(name, NONE | HOST) || name.starts_with(NAMESPACE)
+}
+
+/// The networks that a system is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice<'a> {
+    /// Loopback only.
+    None,
+    /// The network namespace at this path.
+    Namespace(String),
+    /// Those of these names.
+    Named(Vec<&'a str>),
+}
+
+/// The path of a namespace as the service is to open it: what is relative begins where this program is, and what is of
+/// the calling process is that of this program.
+fn namespace_path(path: &str) -> String {
+    let path = Path::new(path);
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let own = ["/proc/self", "/proc/thread-self"];
+    let rest = own.iter().find_map(|own| path.strip_prefix(own).ok());
+    match rest {
+        Some(rest) => format!("/proc/{}/{}", std::process::id(), rest.display()),
+        None => path.display().to_string(),
+    }
+}
+
 impl NetworkOptions {
-    /// The network that is named, or that other options ask for, if any is.
-    pub(crate) fn network(&self) -> Option<&str> {
-        match self.network.as_deref() {
-            Some("none") => None,
-            Some(name) => Some(name),
-            None => self.only_in_network().map(|_| NAT),
+    /// What was chosen, or other options ask for.
+    ///
+    /// # Errors
+    /// What cannot be had together, or is no path.
+    pub(crate) fn choice(&self) -> Result<Choice<'_>, String> {
+        let names: Vec<&str> = self.networks.iter().map(String::as_str).collect();
+        match names.as_slice() {
+            [] if self.only_in_network().is_some() => Ok(Choice::Named(vec![NAT])),
+            [] | [NONE] => Ok(Choice::None),
+            [HOST] => Ok(Choice::Namespace(OF_SERVICE.to_owned())),
+            [one] if one.starts_with(NAMESPACE) => match one.strip_prefix(NAMESPACE) {
+                None | Some("") => Err(format!(
+                    "--network {one} names no file: expected a path as ns:/proc/1234/ns/net"
+                )),
+                Some(path) => Ok(Choice::Namespace(namespace_path(path))),
+            },
+            names => match names.iter().find(|name| is_reserved(name)) {
+                Some(word) => Err(format!(
+                    "--network {word} goes with no other --network: name it alone, or leave it out"
+                )),
+                None => Ok(Choice::Named(names.to_vec())),
+            },
         }
     }
 
@@ -165,7 +224,15 @@ impl NetworkOptions {
         networking.dns_search_list = (!self.domains.is_empty()).then(|| self.domains.join(","));
     }
 
-    /// The document of the endpoint in the network with this id.
+    /// The document of a further endpoint, in the network with this id.
+    pub(crate) fn further_endpoint(network: &str) -> Value {
+        json!({
+            "SchemaVersion": { "Major": 2, "Minor": 0 },
+            "HostComputeNetwork": network,
+        })
+    }
+
+    /// The document of the first endpoint, in the network with this id.
     pub(crate) fn endpoint(&self, network: &str) -> Value {
         let policies = self.published.iter().map(|port| {
             let mut settings = json!({
@@ -179,10 +246,7 @@ impl NetworkOptions {
             json!({ "Type": "PortMapping", "Settings": settings })
         });
         let policies: Vec<Value> = policies.collect();
-        let mut endpoint = json!({
-            "SchemaVersion": { "Major": 2, "Minor": 0 },
-            "HostComputeNetwork": network,
-        });
+        let mut endpoint = Self::further_endpoint(network);
         if !policies.is_empty() {
             endpoint["Policies"] = policies.into();
         }
@@ -226,7 +290,7 @@ mod tests {
     #[test]
     fn what_is_published_becomes_policies() {
         let options = NetworkOptions {
-            network: Some("nat".to_owned()),
+            networks: vec!["nat".to_owned()],
             published: vec![parse("127.0.0.1:53:54/udp").unwrap()],
             ip: Some(IpAddr::from([10, 20, 0, 7])),
             mac: Some(mac("00:15:5d:0a:0b:0c").unwrap()),
@@ -239,24 +303,43 @@ mod tests {
         assert_eq!(endpoint["Policies"], json!([policy]));
         assert_eq!(endpoint["IpConfigurations"][0]["IpAddress"], "10.20.0.7");
         assert_eq!(endpoint["MacAddress"], "00-15-5D-0A-0B-0C");
-        let none = NetworkOptions {
-            network: Some("none".to_owned()),
-            ..NetworkOptions::default()
-        };
-        assert_eq!(none.network(), None);
-        assert_eq!(none.only_in_network(), None);
         assert_eq!(options.only_in_network(), Some("--publish"));
-        let silent = NetworkOptions {
-            published: vec![parse("8080:80").unwrap()],
+    }
+
+    #[test]
+    fn words_of_networks_are_read_and_stand_alone() {
+        let of = |networks: &[&str], published: &[&str]| NetworkOptions {
+            networks: networks.iter().map(|name| (*name).to_owned()).collect(),
+            published: published.iter().map(|one| parse(one).unwrap()).collect(),
             ..NetworkOptions::default()
         };
-        assert_eq!(silent.network(), Some(NAT));
-        assert_eq!(NetworkOptions::default().network(), None);
-        let refused = NetworkOptions {
-            network: Some("none".to_owned()),
-            ..silent
-        };
-        assert_eq!(refused.network(), None);
+        let namespace = |path: &str| Ok(Choice::Namespace(path.to_owned()));
+        let own = format!("/proc/{}/ns/net", std::process::id());
+        assert_eq!(of(&[], &[]).choice(), Ok(Choice::None));
+        assert_eq!(of(&["none"], &["80:80"]).choice(), Ok(Choice::None));
+        assert_eq!(of(&[], &["80:80"]).choice(), Ok(Choice::Named(vec![NAT])));
+        assert_eq!(of(&["host"], &[]).choice(), namespace(OF_SERVICE));
+        assert_eq!(of(&["ns:/run/x"], &[]).choice(), namespace("/run/x"));
+        for path in ["ns:/proc/self/ns/net", "ns:/proc/thread-self/ns/net"] {
+            assert_eq!(of(&[path], &[]).choice(), namespace(&own));
+        }
+        let here = std::env::current_dir().unwrap().join("x");
+        assert_eq!(
+            of(&["ns:x"], &[]).choice(),
+            namespace(here.to_str().unwrap())
+        );
+        let both = of(&["a", "b"], &[]);
+        assert_eq!(both.choice(), Ok(Choice::Named(vec!["a", "b"])));
+        for bad in [
+            &["a", "none"][..],
+            &["host", "a"],
+            &["ns:/x", "ns:/y"],
+            &["ns:"],
+        ] {
+            of(bad, &[]).choice().unwrap_err();
+        }
+        assert!(["none", "host", "ns:x"].into_iter().all(is_reserved));
+        assert!(!["nat", "hosts", "ns"].into_iter().any(is_reserved));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::network_check::Check;
 use crate::{
     failure::Stop,
     networks::{self, LIMIT, find},
+    options::network::is_reserved,
     output::{Format, FormatOption, JsonOption, print, print_json, printable, table},
 };
 
@@ -104,6 +105,14 @@ struct Create {
 
 impl Create {
     fn run(self) -> Result<(), Failure> {
+        if is_reserved(&self.name) {
+            let message = format!(
+                "a network cannot have the name {:?}, which --network of `hcs run` takes for something else (none, host, \
+                 ns:PATH); expected another name",
+                self.name
+            );
+            return Err(Failure::new(HResult::E_INVALIDARG, message));
+        }
         let mut settings = json!({
             "SchemaVersion": { "Major": 2, "Minor": 0 },
             "Owner": "hcs",

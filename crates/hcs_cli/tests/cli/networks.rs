@@ -38,15 +38,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let made = thread::spawn(|| {
-            #[expect(
-                deprecated,
-                reason = "the other function is not safe to call, and no descriptors are unshared here"
-            )]
-            rustix::thread::unshare(UnshareFlags::NEWNET).unwrap();
-            File::open("/proc/thread-self/ns/net").unwrap()
-        });
-        let space = made.join().unwrap();
+        let space = space();
         let folder = tempfile::Builder::new()
             .prefix("hcs-cli-")
             .tempdir()
@@ -124,6 +116,19 @@ impl World {
             thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A new network namespace. A thread makes it and ends; the descriptor keeps it.
+fn space() -> File {
+    let made = thread::spawn(|| {
+        #[expect(
+            deprecated,
+            reason = "the other function is not safe to call, and no descriptors are unshared here"
+        )]
+        rustix::thread::unshare(UnshareFlags::NEWNET).unwrap();
+        File::open("/proc/thread-self/ns/net").unwrap()
+    });
+    made.join().unwrap()
 }
 
 /// Starts a service in `space`, and waits until it serves.
@@ -254,6 +259,83 @@ fn networks_are_made_shown_and_removed_by_their_names() {
     world.words("network remove back").fine();
     let gone = world.words("network inspect back");
     assert_eq!(gone.code, Some(125), "{gone:?}");
+}
+
+#[test]
+fn a_container_is_in_several_networks_by_their_names() {
+    let world = World::new();
+    for (name, subnet) in [("front", "10.20.0.0/24"), ("back", "10.21.0.0/24")] {
+        world
+            .words(&format!("network create --subnet {subnet} {name}"))
+            .fine();
+    }
+    let both = "--network front --network back --ip 10.20.0.77 -p 8080:80";
+    let said = world
+        .script(both, "ip -o -4 addr show; ip route show default")
+        .fine();
+    assert!(said.contains("inet 10.20.0.77/24"), "{said}");
+    assert!(said.contains("eth1    inet 10.21.0."), "{said}");
+    let first = said.find("default via 10.20.0.1 dev eth0");
+    assert!(
+        first < said.find("default via 10.21.0.1 dev eth1"),
+        "{said}"
+    );
+    assert!(first.is_some(), "{said}");
+    let again = world.words("run --network front --network front -- ip -o link");
+    assert!(again.fine().contains("eth1"), "two endpoints of one");
+    let mixed = world.words("run --network front --network host -- true");
+    assert_eq!(mixed.code, Some(125), "{mixed:?}");
+    assert!(mixed.err.contains("name it alone"), "{mixed:?}");
+    for name in ["front", "back"] {
+        world.words(&format!("network remove {name}")).fine();
+    }
+}
+
+#[test]
+fn the_network_of_the_host_or_of_a_file_is_that_of_a_container() {
+    let world = World::new();
+    world.shell("ip link add up0 type dummy 2>/dev/null || ip link add up0 type bridge");
+    let links = "ls /sys/class/net";
+    let said = world.script("--network host", links).fine();
+    assert!(said.contains("up0"), "{said}");
+
+    let other = space();
+    let path = {
+        use std::os::fd::AsRawFd as _;
+        format!("/proc/{}/fd/{}", std::process::id(), other.as_raw_fd())
+    };
+    within(&other, || {
+        let made = Command::new("ip")
+            .args("link add mine0 type bridge".split(' '))
+            .status();
+        assert!(made.unwrap().success());
+    });
+    let said = world.script(&format!("--network ns:{path}"), links).fine();
+    assert!(said.contains("mine0") && !said.contains("up0"), "{said}");
+    // What the path says of the calling process is said of the one that the caller started.
+    let said = world.script("--network ns:/proc/self/ns/net", links).fine();
+    assert!(!said.contains("up0"), "the service is elsewhere: {said}");
+
+    for (network, what) in [
+        ("ns:/proc/self/ns/mnt", "no other kind"),
+        ("ns:/dev/null", "/dev/null"),
+        ("ns:/no/such", "/no/such"),
+        ("ns:", "expected a path"),
+    ] {
+        let refused = world.words(&format!("run --network {network} -- true"));
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(refused.err.contains(what), "{refused:?}");
+    }
+    for network in ["host", &format!("ns:{path}")] {
+        let refused = world.words(&format!("run --network {network} -p 80:80 -- true"));
+        assert!(refused.err.contains("--network nat"), "{refused:?}");
+    }
+    for name in ["host", "none", "ns:x"] {
+        let refused = world.words(&format!("network create {name}"));
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(refused.err.contains("expected another name"), "{refused:?}");
+    }
+    assert_eq!(world.shell("nft list tables"), "");
 }
 
 #[test]
@@ -543,6 +625,9 @@ fn an_ordinary_user_is_told_that_networks_are_roots() {
     let user = User::new(NETLESS);
     let mut lines = vec![vec!["network", "list"]];
     lines.push(vec!["run", "--network", "nat", "--", "true"]);
+    let of_host = user.hcs(&["run", "--network", "host", "--", "true"]);
+    assert_eq!(of_host.code, Some(125), "{of_host:?}");
+    assert!(of_host.err.contains("network namespace"), "{of_host:?}");
     for line in lines {
         let said = user.hcs(&line);
         assert_eq!((said.code, said.out.as_str()), (Some(125), ""), "{said:?}");

@@ -48,6 +48,7 @@ impl Networks {
                     ObjectKind::Network => state.query_network(id, query),
                     ObjectKind::Endpoint => state.query_endpoint(id, query),
                     ObjectKind::Namespace => state.query_namespace(id, query),
+                    ObjectKind::LoadBalancer => state.query_load_balancer(id, query),
                 };
                 told.map(Some)
             }
@@ -141,6 +142,7 @@ impl Networks {
             ObjectKind::Network => state.enumerate_networks(query),
             ObjectKind::Endpoint => state.enumerate_endpoints(query),
             ObjectKind::Namespace => state.enumerate_namespaces(query),
+            ObjectKind::LoadBalancer => state.enumerate_load_balancers(query),
         }
     }
 
@@ -186,6 +188,7 @@ impl Networks {
                 ObjectKind::Network => state.create_network(chosen, &settings, &surroundings),
                 ObjectKind::Endpoint => state.create_endpoint(network, chosen, &settings),
                 ObjectKind::Namespace => state.create_namespace(chosen, &settings),
+                ObjectKind::LoadBalancer => state.create_load_balancer(chosen, &settings),
             }?;
             let id = made.id;
             join(changes, made);
@@ -213,6 +216,7 @@ impl Networks {
                 ObjectKind::Network => state.modify_network(id, &settings),
                 ObjectKind::Endpoint => state.modify_endpoint(id, &settings),
                 ObjectKind::Namespace => state.modify_namespace(id, &settings),
+                ObjectKind::LoadBalancer => state.modify_load_balancer(id, &settings),
             }?;
             join(changes, made);
             Ok(())
@@ -253,7 +257,8 @@ impl Named {
         calls.find_map(|(object, _)| match (kind, object) {
             (ObjectKind::Network, Object::Network(id))
             | (ObjectKind::Endpoint, Object::Endpoint(id))
-            | (ObjectKind::Namespace, Object::Namespace(id)) => Some(*id),
+            | (ObjectKind::Namespace, Object::Namespace(id))
+            | (ObjectKind::LoadBalancer, Object::LoadBalancer(id)) => Some(*id),
             _ => None,
         })
     }
@@ -293,6 +298,7 @@ pub(super) fn delete(state: &mut State, kind: ObjectKind, id: Guid) -> Result<Ch
         ObjectKind::Network => state.delete_network(id),
         ObjectKind::Endpoint => state.delete_endpoint(id),
         ObjectKind::Namespace => state.delete_namespace(id),
+        ObjectKind::LoadBalancer => state.delete_load_balancer(id),
     }
 }
 
@@ -313,6 +319,7 @@ fn find(state: &State, kind: ObjectKind, id: Guid) -> Result<(), Failure> {
         ObjectKind::Network => state.network(id).map(drop),
         ObjectKind::Endpoint => state.endpoint(id).map(drop),
         ObjectKind::Namespace => state.namespace(id).map(drop),
+        ObjectKind::LoadBalancer => state.load_balancer(id).map(drop),
     }
 }
 

@@ -437,7 +437,8 @@ pub(super) fn end(held: &mut Held, runtime_id: &str, changes: &mut Changes) {
     made.sort_by_key(|object| matches!(object, Object::Namespace(_)));
     for object in made {
         let deleted = match object {
-            Object::Endpoint(id) => calls::delete(&mut held.state, ObjectKind::Endpoint, id),
+            // A load balancer that leads to it leads to the others from now on.
+            Object::Endpoint(id) => held.state.end_endpoint(id),
             Object::Namespace(id) => calls::delete(&mut held.state, ObjectKind::Namespace, id),
             Object::Network(_) | Object::LoadBalancer(_) => continue,
         };

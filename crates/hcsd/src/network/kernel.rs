@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, clear_access, detach,
-    forget, make_network, remove_network, survey, sweep, write_rules,
+    forget, forget_misled, make_network, remove_network, survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -54,6 +54,7 @@ impl Change {
             }
         }
         self.write_rules(&mut host)?;
+        forget_misled(&mut host, &self.before, &self.after)?;
         for endpoint in &self.after.endpoints {
             // What is attached as it was stays as it is; of what has changed the settings are made anew.
             let is_made =
@@ -177,7 +178,7 @@ impl Change {
         }
         // At no moment is there forwarding that rules do not guard: it goes before them, and comes after them.
         if forwarding.bridges.is_empty() && !self.former.is_empty() {
-            Forwarding::undo(&self.former)?;
+            Forwarding::undo(host, &self.former)?;
             self.former.clear();
             self.store.write_former(&self.former)?;
         }
@@ -252,6 +253,7 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         }
     }
     change.write_rules(&mut host)?;
+    forget_misled(&mut host, &Intent::default(), &change.after)?;
     for (namespace, _) in &change.machines {
         change.clear_access(&host, *namespace);
     }
@@ -285,18 +287,67 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     })
 }
 
-/// Writes the rules of networks again, where another program has changed them. Returns former settings of the host
-/// then.
+/// What another program had changed, and what came of it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    /// What is as it was again.
+    pub(super) repaired: Vec<String>,
+    pub(super) former: Vec<Former>,
+    /// What concerns one network or one endpoint only.
+    pub(super) faults: Vec<Failure>,
+}
+
+/// Makes bridges, ports, settings and rules of networks again, where another program has changed them. `None` where
+/// all is as it was.
 ///
 /// # Errors
 /// What the host refused.
-pub(super) fn keep(mut change: Change) -> Result<Option<Vec<Former>>, Failure> {
+pub(super) fn keep(mut change: Change) -> Result<Option<Kept>, Failure> {
     let mut host = Host::open(&change.owner)?;
-    if survey(&mut host, &change.after)?.rules {
-        return Ok(None);
+    let found = survey(&mut host, &change.after)?;
+    let (mut repaired, mut faults) = (Vec::new(), Vec::new());
+    let mut note = |done: Result<(), Failure>, what: String| match done {
+        Ok(()) => repaired.push(what),
+        Err(failure) => faults.push(failure),
+    };
+    for network in &change.after.networks {
+        if found.networks.contains(&network.id) {
+            note(
+                make_network(&mut host, network),
+                format!("the bridge {}", network.link),
+            );
+        }
     }
-    change.write_rules(&mut host)?;
-    Ok(Some(change.former))
+    // A bridge that is made again has settings of its own.
+    let forwards = Forwarding::of(&mut host, &change.after)?.holds(&change.former)?;
+    if !forwards {
+        note(Ok(()), "which interfaces forward".to_owned());
+    }
+    if !found.rules {
+        note(Ok(()), "the rules of networks".to_owned());
+    }
+    if !forwards || !found.rules {
+        change.write_rules(&mut host)?;
+        // Meanwhile ports may have led nowhere.
+        forget_misled(&mut host, &Intent::default(), &change.after)?;
+    }
+    for endpoint in &change.after.endpoints {
+        // Of a container that has just ended nothing is made again.
+        let is_there =
+            change.attached.contains(&endpoint.id) && change.machine_of(endpoint).is_some();
+        if is_there && found.endpoints.contains(&endpoint.id) {
+            note(
+                change.attach(&mut host, endpoint),
+                format!("the link {}", endpoint.link),
+            );
+        }
+    }
+    let is_sound = repaired.is_empty() && faults.is_empty();
+    Ok((!is_sound).then_some(Kept {
+        repaired,
+        former: change.former,
+        faults,
+    }))
 }
 
 /// What went through the link of an endpoint; nothing where the link is gone by now.

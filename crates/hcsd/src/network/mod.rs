@@ -61,7 +61,7 @@ pub(crate) use names::{AgentNetworks, NameReader};
 /// How long the host's routes may take to be listed.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// How often the rules of the kernel are looked at.
+/// How often bridges, links, settings and rules of the kernel are looked at.
 const CHECK: Duration = Duration::from_secs(15);
 
 /// See the module. Belongs to the service's thread.
@@ -240,7 +240,8 @@ impl Networks {
         drop(turn);
     }
 
-    /// Looks after the rules from now on, for as long as there are networks: another program may flush them. What
+    /// Looks after networks from now on, for as long as there are any: another program may flush their rules, or remove
+    /// a bridge. What
     /// containers that ended had is given back, where that has failed.
     pub(crate) fn look_after(self: &Rc<Self>) {
         let networks = Rc::downgrade(self);
@@ -267,15 +268,20 @@ impl Networks {
         let change = self.change(&held, &held);
         match blocking(|| kernel::keep(change)).await {
             Ok(None) => {}
-            Ok(Some(former)) => {
-                warn!("another program changed the rules of networks; they are written again");
-                self.held.borrow_mut().former = former;
+            Ok(Some(kept)) => {
+                if !kept.repaired.is_empty() {
+                    warn!(
+                        "another program changed {}; it is as it was again",
+                        kept.repaired.join(", ")
+                    );
+                }
+                for failure in kept.faults {
+                    warn!("a network is not as it was: {}", failure.log_line());
+                }
+                self.held.borrow_mut().former = kept.former;
             }
             Err(failure) => {
-                warn!(
-                    "the rules of networks are not as they were: {}",
-                    failure.log_line()
-                );
+                warn!("networks are not as they were: {}", failure.log_line());
                 self.held.borrow_mut().former = self.store.read_former();
             }
         }

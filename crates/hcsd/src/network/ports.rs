@@ -22,9 +22,9 @@ use rustix::{
 /// # Errors
 /// `HCN_E_PORT_ALREADY_EXISTS` for one that a program of the host has.
 pub(super) fn check(before: &Intent, after: &Intent) -> Result<(), Failure> {
-    let mappings = |intent| published(intent).map(place);
-    let had: Vec<_> = mappings(before).collect();
-    let mut new = mappings(after).filter(|place| !had.contains(place));
+    let all = |intent| published(intent).map(place).chain(balanced(intent));
+    let had: Vec<_> = all(before).collect();
+    let mut new = all(after).filter(|place| !had.contains(place));
     new.try_for_each(try_bind)
 }
 
@@ -32,6 +32,12 @@ type Place = (Protocol, u16, Option<IpAddr>);
 
 fn published(intent: &Intent) -> impl Iterator<Item = &Mapping> {
     (intent.endpoints.iter()).flat_map(|endpoint| &endpoint.mappings)
+}
+
+/// Those of load balancers. An address of one is no program's but the host's.
+fn balanced(intent: &Intent) -> impl Iterator<Item = Place> {
+    let ports = intent.balancers.iter().flat_map(|balancer| &balancer.ports);
+    ports.map(|port| (port.protocol, port.external, port.address.map(IpAddr::V4)))
 }
 
 const fn place(mapping: &Mapping) -> Place {

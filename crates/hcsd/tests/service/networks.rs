@@ -360,6 +360,160 @@ fn a_service_that_is_killed_leaves_its_networks_to_the_next() {
     assert_eq!(host.ours(), Vec::<String>::new());
 }
 
+#[test]
+fn what_another_program_changes_of_a_network_is_as_it_was_soon() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = json!({ "Endpoints": [endpoint(&network, 8080)] });
+    let one = started(&service, &mut client, 1, &own);
+    let server = one.listen(80);
+    outside.talk((UPLINK, 8080), &server);
+    let of = |prefix: &str| {
+        let ours = host.ours().into_iter();
+        let mut names = ours.map(|name| name.split('@').next().unwrap_or_default().to_owned());
+        names.find(|name| name.starts_with(prefix))
+    };
+    let (bridge, port) = (of("hcb").unwrap(), of("hce").unwrap());
+    let forwards = || host.program("sysctl -n net.ipv4.conf.up0.forwarding") == "1\n";
+
+    host.program(&format!("ip link delete {bridge}"));
+    host.program("sysctl -qw net.ipv4.conf.up0.forwarding=0");
+    await_that("the bridge is there, and forwards", || {
+        of("hcb").is_some() && forwards()
+    });
+    await_that("its port is one of it", || {
+        host.program(&format!("ip -o link show {port}"))
+            .contains(&bridge)
+    });
+    outside.talk((UPLINK, 8080), &server);
+
+    host.program(&format!("ip link delete {port}"));
+    await_that("the link is there", || of("hce").is_some());
+    outside.talk((UPLINK, 8080), &server);
+    client.terminate(1);
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+    assert!(!forwards());
+}
+
+#[test]
+fn a_service_that_goes_leaves_the_way_out_to_another() {
+    let (host, outside) = world();
+    let forwards = || host.program("sysctl -n net.ipv4.conf.up0.forwarding") == "1\n";
+    let services = [(); 2].map(|()| host.run(Service::new));
+    let mut clients = services.each_ref().map(Service::client);
+    let networks = clients.each_mut().map(|client| {
+        let call = create(ObjectKind::Network, "", json!({ "Name": "nat" }));
+        made(client, &call)
+    });
+    let mut servers = Vec::new();
+    for (at, port) in [(0, 8081), (1, 8082)] {
+        let own = json!({ "Endpoints": [endpoint(&networks[at], port)] });
+        let space = started(&services[at], &mut clients[at], 1, &own);
+        servers.push(space.listen(80));
+        outside.talk((UPLINK, port), &servers[at]);
+    }
+    outside.talk((UPLINK, 8081), &servers[0]);
+    clients[0].terminate(1);
+    clients[0]
+        .call(&delete(ObjectKind::Network, &networks[0]))
+        .ok();
+    assert!(forwards(), "the other one needs it");
+    outside.talk((UPLINK, 8082), &servers[1]);
+    clients[1].terminate(1);
+    clients[1]
+        .call(&delete(ObjectKind::Network, &networks[1]))
+        .ok();
+    assert!(!forwards(), "as before the first");
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
+#[test]
+fn a_peer_that_sends_before_a_port_is_published_reaches_it_afterwards() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let bind = |space: &Space, port: u16| {
+        space.run(|| {
+            let socket = std::net::UdpSocket::bind(("0.0.0.0", port)).unwrap();
+            let limit = std::time::Duration::from_secs(30);
+            socket.set_read_timeout(Some(limit)).unwrap();
+            socket
+        })
+    };
+    let peer = bind(&outside, 0);
+    let mut bytes = [0; 4];
+    {
+        let here = bind(&host, 8080);
+        peer.send_to(b"ping", (UPLINK, 8080)).unwrap();
+        here.recv(&mut bytes).unwrap();
+    }
+    let mut published = endpoint(&network, 8080);
+    published["Policies"][0]["Settings"]["Protocol"] = json!(17);
+    let one = started(
+        &service,
+        &mut client,
+        1,
+        &json!({ "Endpoints": [published] }),
+    );
+    let server = bind(&one, 80);
+    peer.send_to(b"pong", (UPLINK, 8080)).unwrap();
+    server.recv(&mut bytes).unwrap();
+    assert_eq!(&bytes, b"pong");
+    client.terminate(1);
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+}
+
+#[test]
+fn a_load_balancer_leads_to_containers_as_long_as_they_live_and_outlives_the_service() {
+    let (host, outside) = world();
+    let mut service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(
+        &mut client,
+        &create(ObjectKind::Network, "", json!({ "Name": "nat" })),
+    );
+    let own = json!({ "HostComputeNetwork": network, "SchemaVersion": { "Major": 2, "Minor": 0 } });
+    let own = json!({ "Endpoints": [own] });
+    let one = started(&service, &mut client, 1, &own);
+    let endpoints = listed(&mut client, ObjectKind::Endpoint);
+    let port = json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": 8080 });
+    let balancer = json!({ "HostComputeEndpoints": endpoints, "PortMappings": [port] });
+    let balancer = create(ObjectKind::LoadBalancer, "", balancer);
+    let balancer = made(&mut client, &balancer);
+    let server = one.listen(80);
+    outside.talk((UPLINK, 8080), &server);
+    service.kill();
+    host.run(|| service.run());
+    let mut client = service.client();
+    outside.talk((UPLINK, 8080), &server);
+    let told = queried(&mut client, ObjectKind::LoadBalancer, &balancer);
+    assert_eq!(told["HostComputeEndpoints"], json!(endpoints));
+    client
+        .call(&crate::common::client::open_system(1, "net-1", None))
+        .ok();
+    drop((server, one));
+    client.terminate(1);
+    assert!(outside.is_refused((UPLINK, 8080)));
+    let told = queried(&mut client, ObjectKind::LoadBalancer, &balancer);
+    assert_eq!(told["HostComputeEndpoints"], json!([]));
+    gone(&host, "hce");
+    client
+        .call(&delete(ObjectKind::LoadBalancer, &balancer))
+        .ok();
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
 /// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes.
 #[test]
 fn kills_at_any_moment_leave_nothing() {

@@ -10,8 +10,8 @@ use std::{
 };
 
 use hcn::documents::{
-    HostComputeEndpoint, HostComputeNamespace, HostComputeNetwork, HostComputeQuery,
-    ModifyEndpointRequest, ModifyNamespaceRequest, ModifyNetworkRequest,
+    HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
+    HostComputeQuery, ModifyEndpointRequest, ModifyNamespaceRequest, ModifyNetworkRequest,
 };
 use hcs_schema::{
     Document as _, HResult,
@@ -140,7 +140,7 @@ fn calls(document: &str, handle: u64, text: &str) -> Vec<Call> {
 
 /// The same of networks: of an object that is not there, where one is needed.
 fn network_calls(document: &str, text: &str) -> Vec<NetworkCall> {
-    use ObjectKind::{Endpoint, Namespace, Network};
+    use ObjectKind::{Endpoint, LoadBalancer, Namespace, Network};
     let text = || text.to_owned();
     let none = || "5F1F0B0E-1A2B-4C3D-8E9F-000000000001".to_owned();
     let create = |kind| NetworkCall::Create {
@@ -162,10 +162,11 @@ fn network_calls(document: &str, text: &str) -> Vec<NetworkCall> {
         "HostComputeNetwork" => vec![create(Network)],
         "HostComputeEndpoint" => vec![create(Endpoint)],
         "HostComputeNamespace" => vec![create(Namespace)],
+        "HostComputeLoadBalancer" => vec![create(LoadBalancer), modify(LoadBalancer)],
         "ModifyNetworkRequest" => vec![modify(Network)],
         "ModifyEndpointRequest" => vec![modify(Endpoint)],
         "ModifyNamespaceRequest" => vec![modify(Namespace)],
-        "HostComputeQuery" => [Network, Endpoint, Namespace]
+        "HostComputeQuery" => [Network, Endpoint, Namespace, LoadBalancer]
             .into_iter()
             .flat_map(|kind| {
                 let (id, query) = (none(), text());
@@ -235,11 +236,14 @@ const fn network_document_of(call: &NetworkCall) -> Option<&'static str> {
             ObjectKind::Network => "HostComputeNetwork",
             ObjectKind::Endpoint => "HostComputeEndpoint",
             ObjectKind::Namespace => "HostComputeNamespace",
+            ObjectKind::LoadBalancer => "HostComputeLoadBalancer",
         },
         NetworkCall::Modify { kind, .. } => match kind {
             ObjectKind::Network => "ModifyNetworkRequest",
             ObjectKind::Endpoint => "ModifyEndpointRequest",
             ObjectKind::Namespace => "ModifyNamespaceRequest",
+            // It is replaced as a whole.
+            ObjectKind::LoadBalancer => "HostComputeLoadBalancer",
         },
         NetworkCall::Query { .. }
         | NetworkCall::Enumerate { .. }
@@ -291,6 +295,7 @@ fn shapes() -> Vec<(&'static str, &'static Shape)> {
         HostComputeNetwork::shape(),
         HostComputeEndpoint::shape(),
         HostComputeNamespace::shape(),
+        HostComputeLoadBalancer::shape(),
         ModifyNetworkRequest::shape(),
         ModifyEndpointRequest::shape(),
         ModifyNamespaceRequest::shape(),

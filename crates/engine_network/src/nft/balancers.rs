@@ -1,0 +1,68 @@
+//! Rules of load balancers: connections to their addresses and ports are led to one of their endpoints.
+//!
+//! The number of a balancer and that of a place make the key of one map, whose value is an address. Which place it is
+//! says the kernel, at random for each connection, or by what a connection comes from.
+
+use hcn::intent::BalancerIntent;
+use hcs_schema::fnv;
+
+use super::tables::{ADDRESS, Element, MARK, Table};
+
+/// The map of all targets.
+const TARGETS: &str = "targets";
+
+/// Writes the map.
+pub(super) fn targets(table: &mut Table<'_>, balancers: &[BalancerIntent]) {
+    if balancers.is_empty() {
+        return;
+    }
+    table.set(TARGETS, &[MARK, MARK], 8, 0, Some((&[ADDRESS], 4)));
+    let elements = (0_u32..).zip(balancers).flat_map(|(number, balancer)| {
+        let places = (0_u32..).zip(&balancer.targets);
+        places.map(move |(place, address)| {
+            Element::key(&[&number.to_ne_bytes(), &place.to_ne_bytes()]).with(&address.octets())
+        })
+    });
+    table.elements(TARGETS, &elements.collect::<Vec<_>>());
+}
+
+/// Leads connections to endpoints.
+pub(super) fn destinations(table: &mut Table<'_>, chain: &str, balancers: &[BalancerIntent]) {
+    for (number, balancer) in (0_u32..).zip(balancers) {
+        let count = u32::try_from(balancer.targets.len()).unwrap_or(u32::MAX);
+        // The same after each change of rules, so that sources stay where they were.
+        let [.., a, b, c, d] = fnv::hash(fnv::BASIS, &balancer.id.0.to_be_bytes()).to_be_bytes();
+        let seed = u32::from_be_bytes([a, b, c, d]);
+        for port in &balancer.ports {
+            table.rule(chain, |rule| {
+                let rule = rule.is_ipv4();
+                match port.address {
+                    Some(address) => rule.address_in(&address.octets(), &[u8::MAX; 4], true),
+                    None => rule.destination_is_local(),
+                }
+                .is_protocol(port.protocol.number())
+                .port_in((port.external, port.external), true)
+                .choose(port.spread, count, seed)
+                .lead_by(TARGETS, number, port.internal)
+            });
+        }
+    }
+}
+
+/// Gives connections the source address that a balancer has.
+pub(super) fn sources(table: &mut Table<'_>, chain: &str, balancers: &[BalancerIntent]) {
+    for balancer in balancers {
+        let Some(source) = balancer.source else {
+            continue;
+        };
+        for port in &balancer.ports {
+            table.rule(chain, |rule| {
+                rule.is_ipv4()
+                    .is_protocol(port.protocol.number())
+                    .was_translated()
+                    .was_sent_to(port.address, port.external)
+                    .come_from(source)
+            });
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Load balancers: what is kept, what is refused.
+
+use serde_json::json;
+
+use super::{
+    tests::{V2, asked, mapping, network, refuses, v2, with_network},
+    *,
+};
+
+#[test]
+fn load_balancers_are_kept_and_lead_to_endpoints_that_are_there() {
+    let mut state = with_network();
+    state
+        .create_endpoint(Guid(1), Guid(2), &v2(json!({})))
+        .unwrap();
+    let port = json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": 8080, "DistributionType": "SourceIP"});
+    let settings = v2(json!({
+        "Name": "lb", "HostComputeNetwork": Guid(1), "HostComputeEndpoints": [Guid(2)],
+        "FrontendVIPs": ["192.0.2.1"], "PortMappings": [port], "Flags": 1, "SourceVIP": "",
+    }));
+    let made = state.create_load_balancer(Guid(5), &settings).unwrap();
+    assert_eq!(made.written, [Object::LoadBalancer(Guid(5))]);
+    assert_eq!(asked(state.query_load_balancer(Guid(5), V2))["Name"], "lb");
+    assert_eq!(asked(state.enumerate_load_balancers("")), json!([Guid(5)]));
+    // An endpoint in no namespace is no target.
+    assert_eq!(state.intent().balancers[0].targets.len(), 0);
+    attach_in(&mut state, 20, 2);
+    let intent = state.intent();
+    assert_eq!(intent.balancers[0].targets.len(), 1);
+    assert!(intent.endpoints[0].balanced);
+    assert_eq!(State::restore(records(&state)).0, state);
+
+    let twice = |state: &mut State| state.create_load_balancer(Guid(5), &settings);
+    refuses(&state, HResult::HCN_E_POLICY_ALREADY_EXISTS, "", twice);
+    let nowhere = v2(json!({"HostComputeNetwork": Guid(9)}));
+    refuses(&state, HResult::HCN_E_NETWORK_NOT_FOUND, "", |state| {
+        state.create_load_balancer(Guid(6), &nowhere)
+    });
+    refuses(&state, HResult::HCN_E_ENTITY_HAS_REFERENCES, "", |state| {
+        state.delete_network(Guid(1))
+    });
+    refuses(&state, HResult::HCN_E_ENTITY_HAS_REFERENCES, "", |state| {
+        state.delete_endpoint(Guid(2))
+    });
+    // One that goes with its container leaves the others.
+    let ended = state.end_endpoint(Guid(2)).unwrap();
+    assert!(ended.written.contains(&Object::LoadBalancer(Guid(5))));
+    assert_eq!(state.intent().balancers[0].targets.len(), 0);
+    let told = asked(state.query_load_balancer(Guid(5), V2));
+    assert_eq!(told["HostComputeEndpoints"], json!([]));
+    state
+        .modify_load_balancer(Guid(5), &v2(json!({"Name": "other"})))
+        .unwrap();
+    assert_eq!(
+        asked(state.query_load_balancer(Guid(5), V2))["Name"],
+        "other"
+    );
+    state.delete_namespace(Guid(20)).unwrap();
+    state.delete_network(Guid(1)).unwrap();
+    state.delete_load_balancer(Guid(5)).unwrap();
+    assert_eq!(state, State::default());
+    refuses(&state, HResult::NOT_FOUND, "", |state| {
+        state.delete_load_balancer(Guid(5))
+    });
+}
+
+fn attach_in(state: &mut State, namespace: u128, endpoint: u128) {
+    let resources = json!([{"Type": "Endpoint", "Data": {"Id": Guid(endpoint)}}]);
+    let settings = json!({ "Resources": resources }).to_string();
+    state.create_namespace(Guid(namespace), &settings).unwrap();
+}
+
+fn records(state: &State) -> Vec<Record> {
+    let objects = state.objects().into_iter();
+    objects.filter_map(|object| state.record(object)).collect()
+}
+
+#[test]
+fn load_balancers_that_cannot_be_are_refused_by_pointer() {
+    let mut state = with_network();
+    network(&mut state, 3, json!({"Type": "Internal"})).unwrap();
+    state
+        .create_endpoint(Guid(1), Guid(2), &v2(json!({"Policies": mapping(9090)})))
+        .unwrap();
+    state
+        .create_endpoint(Guid(3), Guid(4), &v2(json!({})))
+        .unwrap();
+    let port = |external: u16| json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": external});
+    let there = v2(json!({"FrontendVIPs": ["192.0.2.1"], "PortMappings": [port(80)]}));
+    state.create_load_balancer(Guid(5), &there).unwrap();
+    for (document, code, pointer) in [
+        (
+            json!({"HostComputeEndpoints": [Guid(9)]}),
+            HResult::HCN_E_ENDPOINT_NOT_FOUND,
+            "/HostComputeEndpoints/0",
+        ),
+        (
+            json!({"HostComputeEndpoints": [Guid(2), Guid(4)]}),
+            HResult::HCN_E_MAPPING_NOT_SUPPORTED,
+            "/HostComputeEndpoints/1",
+        ),
+        (
+            json!({"FrontendVIPs": ["192.0.2.1"], "PortMappings": [port(80)]}),
+            HResult::HCN_E_PORT_ALREADY_EXISTS,
+            "/PortMappings",
+        ),
+        (
+            json!({"PortMappings": [port(9090)]}),
+            HResult::HCN_E_PORT_ALREADY_EXISTS,
+            "/PortMappings",
+        ),
+        (
+            json!({"PortMappings": [port(81), port(81)]}),
+            HResult::HCN_E_PORT_ALREADY_EXISTS,
+            "/PortMappings",
+        ),
+    ] {
+        refuses(&state, code, pointer, |state| {
+            state.create_load_balancer(Guid(6), &v2(document))
+        });
+    }
+    // Nor does a port come to an endpoint that a load balancer has.
+    let balanced = v2(json!({"PortMappings": [port(7070)]}));
+    state.create_load_balancer(Guid(6), &balanced).unwrap();
+    let pointer = "/Policies/0/Settings/ExternalPort";
+    refuses(
+        &state,
+        HResult::HCN_E_PORT_ALREADY_EXISTS,
+        pointer,
+        |state| {
+            let document = v2(json!({"Policies": mapping(7070)}));
+            state.create_endpoint(Guid(1), Guid(7), &document)
+        },
+    );
+}
+
+#[test]
+fn values_that_no_load_balancer_has_are_refused_by_pointer() {
+    let state = with_network();
+    let port = |external: u16| json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": external});
+    for (document, code, pointer) in [
+        (
+            json!({"FrontendVIPs": ["::1"]}),
+            HResult::HCN_E_INVALID_IP,
+            "/FrontendVIPs/0",
+        ),
+        (
+            json!({"FrontendVIPs": ["127.0.0.1"]}),
+            HResult::HCN_E_INVALID_IP,
+            "/FrontendVIPs/0",
+        ),
+        (
+            json!({"SourceVIP": "x"}),
+            HResult::HCN_E_INVALID_IP,
+            "/SourceVIP",
+        ),
+        (
+            json!({"PortMappings": [port(0)]}),
+            HResult::HCN_E_INVALID_POLICY,
+            "/PortMappings/0/ExternalPort",
+        ),
+        (
+            json!({"PortMappings": [{"Protocol": 1}]}),
+            HResult::HCN_E_INVALID_POLICY,
+            "/PortMappings/0/Protocol",
+        ),
+        (
+            json!({"Flags": 2}),
+            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            "/Flags",
+        ),
+        (json!({"Flags": 4}), HResult::HCN_E_INVALID_JSON, "/Flags"),
+    ] {
+        refuses(&state, code, pointer, |state| {
+            state.create_load_balancer(Guid(6), &v2(document))
+        });
+    }
+}
