@@ -8,7 +8,7 @@ use std::{
 use hcs_schema::{Failure, HResult, win32};
 use hcs_storage::{
     Refusal, StorageError,
-    image::{Hold, Image, Name, Store},
+    image::{Broken, Hold, Image, Name, Store},
     layer::{Omitted, Options},
 };
 use rustix::io::Errno;
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use crate::{
     complain,
     options::{container::ContainerOptions, image::ChosenImage, pull::Pull},
+    output::printable,
     pulling,
 };
 
@@ -41,6 +42,22 @@ pub(crate) fn name(text: &str) -> Result<Name, String> {
 pub(crate) fn tell_left_out(omitted: Omitted) {
     if let Some(text) = left_out(omitted) {
         complain(&format!("hcs: left out: {text}\n"));
+    }
+}
+
+/// Tells on standard error of what is damaged in the store, and `then` what follows of that.
+pub(crate) fn tell_broken(broken: &[Broken], then: &str) {
+    for one in broken {
+        let (name, why) = (printable(one.called()), printable(&one.why));
+        let name = if name.is_empty() {
+            "an entry without a name"
+        } else {
+            &name
+        };
+        complain(&format!(
+            "hcs: {name} is damaged in the store: {why}; `hcs image pull` or `hcs image load` gets an image again, \
+             `hcs image remove {name}` removes it{then}\n"
+        ));
     }
 }
 

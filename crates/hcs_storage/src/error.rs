@@ -198,6 +198,14 @@ pub enum Refusal {
     /// An image that is not there.
     #[error("there is no such image in the store")]
     NoImage,
+    /// An image that is there and damaged.
+    #[error(
+        "it is damaged in the store: {why}; `hcs image pull` or `hcs image load` gets it again, `hcs image remove` removes it"
+    )]
+    Broken {
+        /// What is wrong with it.
+        why: String,
+    },
     /// First digits of an id, and too few of them.
     #[error(
         "it is the start of an image's id; expected a name, or at least {least} digits of an id"

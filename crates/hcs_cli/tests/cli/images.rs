@@ -172,3 +172,32 @@ fn a_folder_is_imported_as_an_archive_is() {
     let short = image(path, &format!("inspect {}", &id[7..12]));
     assert!(short.err.contains("at least 6 digits"), "{short:?}");
 }
+
+#[test]
+fn a_damaged_image_is_named_and_can_be_removed() {
+    let place = made();
+    let path = place.path();
+    image(path, "import root good").fine();
+    let about: Value = serde_json::from_str(&image(path, "inspect tools").fine()).unwrap();
+    let manifest = about["Manifest"].as_str().unwrap().replace("sha256:", "");
+    image(path, "tag tools other").fine();
+    // Both are one image; a further one is not.
+    let script = "echo more > root/more && $HCS image import --store store root more";
+    ended(shell(script).current_dir(path)).fine();
+    fs::remove_file(path.join("store/oci/blobs/sha256").join(&manifest)).unwrap();
+    for action in ["list -q", "prune"] {
+        let said = image(path, action);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(said.err.contains("is damaged in the store"), "{said:?}");
+        assert!(said.err.contains("hcs image remove"), "{said:?}");
+    }
+    assert_eq!(image(path, "list -q").out, "more:latest\n");
+    let said = ended(hcs(["run", "--store", "store", "tools", "true"]).current_dir(path));
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(said.err.contains(&manifest), "{said:?}");
+    let removed = image(path, "remove tools good other").fine();
+    assert_eq!(removed, "tools:latest\ngood:latest\nother:latest\n");
+    assert_eq!(image(path, "list").err, "");
+    let layers = fs::read_dir(path.join("store/layers")).unwrap();
+    assert_eq!(layers.count(), 1);
+}

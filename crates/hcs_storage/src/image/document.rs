@@ -18,6 +18,12 @@ const MOST_LAYERS: usize = 500;
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media type of a configuration that is written here.
 pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Media types of configurations; old registries know of none.
+const CONFIGS: [&str; 3] = [
+    CONFIG,
+    "application/vnd.docker.container.image.v1+json",
+    "application/octet-stream",
+];
 /// Media types of manifests and of lists of them, as a registry is asked for them.
 pub const MANIFESTS: [&str; 4] = [MANIFEST, DOCKER_MANIFEST, INDEX, DOCKER_INDEX];
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -66,15 +72,64 @@ pub struct Platform {
 
 /// A list of images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "WrittenIndex", into = "WrittenIndex")]
 pub struct Index {
     /// Always 2.
     pub schema_version: u32,
     /// The images.
     pub manifests: Vec<Descriptor>,
+    /// Entries that cannot be read here, as those with digests of another kind; they hide no other entry.
+    pub odd: Vec<Value>,
     /// What other programs put there.
-    #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// A list of images as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenIndex {
+    schema_version: u32,
+    manifests: Vec<Entry>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+/// An entry of a list.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Read(Descriptor),
+    Odd(Value),
+}
+
+impl From<WrittenIndex> for Index {
+    fn from(written: WrittenIndex) -> Self {
+        let (mut manifests, mut odd) = (Vec::new(), Vec::new());
+        for entry in written.manifests {
+            match entry {
+                Entry::Read(descriptor) => manifests.push(descriptor),
+                Entry::Odd(value) => odd.push(value),
+            }
+        }
+        Self {
+            schema_version: written.schema_version,
+            manifests,
+            odd,
+            other: written.other,
+        }
+    }
+}
+
+impl From<Index> for WrittenIndex {
+    fn from(index: Index) -> Self {
+        let read = index.manifests.into_iter().map(Entry::Read);
+        let odd = index.odd.into_iter().map(Entry::Odd);
+        Self {
+            schema_version: index.schema_version,
+            manifests: read.chain(odd).collect(),
+            other: index.other,
+        }
+    }
 }
 
 /// An image: its configuration and layers, the lowest first.
@@ -229,6 +284,23 @@ impl Descriptor {
     }
 }
 
+impl Manifest {
+    /// What it is of, where that is no image: signatures and artifacts have the same form. None for an image.
+    #[must_use]
+    pub fn other_kind(&self) -> Option<&str> {
+        let kind = &*self.config.media_type;
+        if !CONFIGS.contains(&kind) {
+            return Some(kind);
+        }
+        let first = self.layers.first()?;
+        let is_other = self
+            .layers
+            .iter()
+            .all(|layer| compression_of(layer).is_err());
+        is_other.then_some(&*first.media_type)
+    }
+}
+
 fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, MANIFEST | DOCKER_MANIFEST)
 }
@@ -239,6 +311,7 @@ impl Index {
         Self {
             schema_version: 2,
             manifests: Vec::new(),
+            odd: Vec::new(),
             other: Map::new(),
         }
     }

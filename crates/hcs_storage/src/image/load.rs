@@ -3,16 +3,15 @@
 //! 1. [`Store::load_folder`], [`Store::load_archive`]: an OCI image layout, or what `docker save` writes.
 //! 2. [`Store::import`]: an image of one layer, out of a tar stream of a root file system.
 //!
-//! Contents are copied and checked, then layers are unpacked from the copies, and the index is written last. What fails
-//! on the way is removed again, unless another process uses the store: the next one that has it alone does it then.
+//! A stream is read to its end first, before the store is in use. Then contents are copied and checked, layers are
+//! unpacked from the copies, and the index is written last. What fails on the way is removed again, unless another
+//! process uses the store: the next one that has it alone does it then.
 
 use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read},
     path::Path,
-    process,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use rustix::io::Errno;
@@ -20,6 +19,7 @@ use serde::Deserialize;
 
 use super::{
     Hold, Image, Store,
+    blobs::Blobs,
     document::{
         self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
         parse,
@@ -30,7 +30,8 @@ use super::{
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    layer::{self, Expected, Marks, Omitted, Rights, export, import_within},
+    error::shown,
+    layer::{Expected, Marks, Omitted, Rights, export, import_within},
     limits::{Budget, Deadline},
     measure::{Content, Measured},
 };
@@ -53,6 +54,8 @@ pub struct Loaded {
     pub id: Digest,
     /// What its layers do not have of the archives, as far as they were unpacked for it.
     pub omitted: Omitted,
+    /// What else the archive had that is no image, as signatures; told with its first image.
+    pub passed_over: Vec<String>,
 }
 
 /// An image of which all contents are in the store, and none is in the index yet.
@@ -63,6 +66,8 @@ pub(super) struct Taken {
     /// count.
     pub(super) lists: Vec<Digest>,
     pub(super) omitted: Omitted,
+    /// What was beside it and is no image.
+    pub(super) passed_over: Vec<String>,
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -97,21 +102,15 @@ impl Store {
         stream: impl Read,
         name: Option<&Name>,
     ) -> Result<Vec<Loaded>, StorageError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let place = self.incoming().join(format!("{}-{number}", process::id()));
-        self.or_clean(|| {
-            // A killed process with the same number may have left it.
-            layer::remove(&place)?;
-            let expected = Expected::default();
-            let limits = &self.options.limits;
-            let mut budget = Budget::of(limits);
-            import_within(stream, &place, Rights::Content, &expected, &mut budget)?;
-            // What is unpacked of it is another sum, in the same time.
-            let loaded = self.load(&place, name, &mut Budget::until(limits, budget.deadline));
-            layer::remove(&place)?;
-            loaded
-        })
+        let limits = &self.options.limits;
+        let mut budget = Budget::of(limits);
+        let spool = self.spool()?;
+        let place = spool.contents().join("archive");
+        let expected = Expected::default();
+        import_within(stream, &place, Rights::Content, &expected, &mut budget)?;
+        // What is unpacked of it is another sum, in the same time.
+        let mut rest = Budget::until(limits, budget.deadline);
+        self.or_clean(|| self.load(&place, name, &mut rest))
     }
 
     fn load(
@@ -140,10 +139,12 @@ impl Store {
     /// # Errors
     /// The stream cannot be read, or is refused. No image is added then.
     pub fn import(&self, stream: impl Read, name: &Name) -> Result<Loaded, StorageError> {
+        let mut budget = Budget::of(&self.options.limits);
+        let spool = self.spool()?;
+        let spooled = Blobs::new(spool.contents());
+        let content = spooled.keep(stream, budget.limits.bytes, budget.deadline, None)?;
         self.or_clean(|| {
-            let mut budget = Budget::of(&self.options.limits);
-            let limit = budget.limits.bytes;
-            let content = self.blobs.keep(stream, limit, budget.deadline, None)?;
+            self.blobs.take_over(&spooled, content.digest)?;
             self.of_root(content, name, &mut budget)
         })
     }
@@ -247,31 +248,48 @@ impl Store {
         let index: Index = parse(&text, "index.json")?;
         let mut images: Vec<Taken> = Vec::new();
         let mut lists = Lists::new(source, budget.deadline);
+        let odd = index.odd.len();
+        lists
+            .others
+            .extend((0..odd).map(|_| "an entry that cannot be read".to_owned()));
         for listed in index.manifests.iter().filter(|listed| listed.fits()) {
             let Some(found) = lists.resolve(listed, 0)? else {
                 continue;
             };
             let name = listed.annotations.get("io.containerd.image.name");
             let name = name.map(String::as_str).or_else(|| listed.name());
-            let name = name.map(named).transpose()?;
             let same = |taken: &&mut Taken| taken.image.digest == found.digest;
             if let Some(taken) = images.iter_mut().find(same) {
-                taken.names.extend(name);
+                taken.names.extend(name.map(named).transpose()?);
+                continue;
+            }
+            let text = source.described(&found)?;
+            let manifest: Manifest = parse(&text, &found.digest.to_string())?;
+            if let Some(kind) = manifest.other_kind() {
+                lists.pass_over(&found, kind);
                 continue;
             }
             images.push(Taken {
-                omitted: self.copy(source, &found, budget)?,
+                names: name.map(named).transpose()?.into_iter().collect(),
+                omitted: self.copy(source, &text, &manifest, budget)?,
                 image: found,
-                names: name.into_iter().collect(),
                 lists: Vec::new(),
+                passed_over: Vec::new(),
             });
             if images.len() > MOST_IMAGES {
                 return Err(refused("index.json", Refusal::ManyImages));
             }
         }
-        if images.is_empty() {
-            let architecture = document::architecture();
-            return Err(refused("index.json", Refusal::NoPlatform { architecture }));
+        match (images.first_mut(), &*lists.others) {
+            (Some(first), _) => first.passed_over = lists.others,
+            (None, []) => {
+                let architecture = document::architecture();
+                return Err(refused("index.json", Refusal::NoPlatform { architecture }));
+            }
+            (None, others) => {
+                let what = format!("it has no image, but {}", others.join(", "));
+                return Err(refused("index.json", Refusal::BadDocument(what)));
+            }
         }
         Ok(images)
     }
@@ -280,15 +298,14 @@ impl Store {
     fn copy(
         &self,
         source: &Source,
-        image: &Descriptor,
+        text: &[u8],
+        manifest: &Manifest,
         budget: &mut Budget,
     ) -> Result<Omitted, StorageError> {
-        let what = image.digest.to_string();
-        let text = source.described(image)?;
-        let manifest: Manifest = parse(&text, &what)?;
+        let what = Digest::of(text).to_string();
         let config_text = source.described(&manifest.config)?;
         let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
-        document::check(&manifest, &config).map_err(|refusal| refused(&what, refusal))?;
+        document::check(manifest, &config).map_err(|refusal| refused(&what, refusal))?;
         for layer in &manifest.layers {
             let stored = budget.store(layer.size);
             stored.map_err(|refusal| refused(&what, refusal))?;
@@ -301,8 +318,8 @@ impl Store {
             self.blobs.keep(file, limit, deadline, Some(expected))?;
         }
         self.blobs.keep_document(&config_text)?;
-        self.blobs.keep_document(&text)?;
-        self.unpack(&manifest, &config, budget)
+        self.blobs.keep_document(text)?;
+        self.unpack(manifest, &config, budget)
     }
 
     /// The images of `docker save`, with their names. Their contents are in the store then.
@@ -375,6 +392,7 @@ impl Store {
             names: Vec::new(),
             lists: Vec::new(),
             omitted,
+            passed_over: Vec::new(),
         })
     }
 
@@ -399,6 +417,10 @@ impl Store {
             }
             let what = layer.digest.to_string();
             let failed = |refusal| refused(&what, refusal);
+            if !self.blobs.path(layer.digest).exists() {
+                let why = "this layer is missing".to_owned();
+                return Err(failed(Refusal::Broken { why }));
+            }
             let found = self.compression(layer.digest)?;
             if document::compression_of(layer).map_err(failed)? != found {
                 let kind = layer.media_type.clone();
@@ -414,7 +436,11 @@ impl Store {
                 Ok(imported) => omitted += imported.omitted,
                 // Another process was first.
                 Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What is damaged here is had again then, rather than taken for what is there already.
+                    self.blobs.drop_damaged(layer.digest);
+                    return Err(error);
+                }
             }
         }
         Ok(omitted)
@@ -427,6 +453,7 @@ impl Store {
             names,
             lists,
             omitted,
+            passed_over,
         } = taken;
         self.add(&image, &names, &lists)?;
         let text = self.blobs.document(image.digest)?;
@@ -436,6 +463,7 @@ impl Store {
             manifest: image.digest,
             id: manifest.config.digest,
             omitted,
+            passed_over,
         })
     }
 
@@ -469,15 +497,28 @@ struct Lists<'a> {
     deadline: Deadline,
     /// What the lists lead to that were read, by digest and size.
     read: HashMap<(Digest, u64), Option<Descriptor>>,
+    /// What is neither an image nor a list of images, as signatures are: each with its kind.
+    others: Vec<String>,
 }
+
+/// Contents that are no images, as they are told, at most.
+const SHOWN_OTHERS: usize = 20;
 
 impl<'a> Lists<'a> {
     fn new(source: &'a Source, deadline: Deadline) -> Self {
-        let read = HashMap::new();
         Self {
             source,
             deadline,
-            read,
+            read: HashMap::new(),
+            others: Vec::new(),
+        }
+    }
+
+    /// Notes what is no image.
+    fn pass_over(&mut self, content: &Descriptor, kind: &str) {
+        if self.others.len() < SHOWN_OTHERS {
+            let kind = shown(kind.as_bytes());
+            self.others.push(format!("{} ({kind})", content.digest));
         }
     }
 
@@ -491,10 +532,12 @@ impl<'a> Lists<'a> {
             return Ok(Some(listed.clone()));
         }
         let what = listed.digest.to_string();
-        if !listed.is_index() || depth >= DEEPEST {
-            let kind = &listed.media_type;
-            let text =
-                format!("mediaType {kind:?} is neither that of an image nor of a list of images");
+        if !listed.is_index() {
+            self.pass_over(listed, &listed.media_type);
+            return Ok(None);
+        }
+        if depth >= DEEPEST {
+            let text = format!("there are more than {DEEPEST} lists in lists");
             return Err(refused(&what, Refusal::BadDocument(text)));
         }
         let key = (listed.digest, listed.size);

@@ -112,6 +112,7 @@ impl Incoming<'_> {
             names: names.to_vec(),
             lists: lists.to_vec(),
             omitted,
+            passed_over: Vec::new(),
         })?;
         // Nothing is to be cleaned.
         self.hold = None;

@@ -13,7 +13,10 @@ use hcs_storage::image::{Format, Loaded, Name};
 use super::{
     CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out, whole::to_file,
 };
-use crate::output::{cannot_write, print, print_json, printable};
+use crate::{
+    complain,
+    output::{cannot_write, print, print_json, printable},
+};
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
 ///
@@ -196,6 +199,10 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
 pub(super) fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
     for image in loaded {
         tell_left_out(image.omitted);
+        if !image.passed_over.is_empty() {
+            let what = printable(&image.passed_over.join(", "));
+            complain(&format!("hcs: left out, as it is no image: {what}\n"));
+        }
     }
     if json {
         return print_json(&loaded.iter().map(json_of).collect::<Vec<_>>());
