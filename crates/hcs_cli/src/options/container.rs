@@ -11,6 +11,8 @@ use hcs_schema::{
     },
 };
 
+use hcs_storage::image::document::Platform;
+
 use super::{
     Surroundings,
     device::{self, Device},
@@ -28,11 +30,12 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 32] = [
+pub(crate) const ARGUMENTS: [&str; 33] = [
     "layers",
     "image",
     "store",
     "pull",
+    "platform",
     "mounts",
     "devices",
     "scratch",
@@ -85,6 +88,11 @@ pub(crate) struct ContainerOptions {
     /// When the image is got from its registry, as hcs image pull does [default: missing]
     #[arg(long, value_name = "WHEN", value_enum, conflicts_with = "layers")]
     pub pull: Option<Pull>,
+
+    /// The kind of machine whose image is taken, as linux/arm64 or linux/arm/v7, and run though it is not this one
+    /// [default: this machine]
+    #[arg(long, value_name = "OS/ARCH", value_parser = super::image::platform, conflicts_with = "layers")]
+    pub platform: Option<Platform>,
 
     /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written
     /// \:, or all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be read;
@@ -217,6 +225,7 @@ impl ContainerOptions {
             ("--layer", !self.layers.is_empty()),
             ("--image", self.image.is_some()),
             ("--store", self.store.is_some()),
+            ("--platform", self.platform.is_some()),
             ("--mount", !self.mounts.is_empty()),
             ("--device", !self.devices.is_empty()),
             ("--scratch", self.scratch.is_some()),

@@ -14,7 +14,7 @@ use std::{
 use hcs_registry::{Access, CredentialFiles, RegistryError, Settings, pull};
 use hcs_storage::{
     Digest, Limits,
-    image::{Loaded, Store, document::architecture},
+    image::{Loaded, Store, document::Platform},
     layer::{Options, Rights},
     tar::{Entry, EntryPath, Kind, TarWriter, Timestamp},
 };
@@ -26,6 +26,10 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+fn architecture() -> String {
+    Platform::host().architecture
+}
 
 /// An image with one file.
 struct Sample {
@@ -104,6 +108,7 @@ fn access() -> Access {
         insecure: false,
         stall: Duration::from_secs(20),
         parallel: 3,
+        platform: None,
     }
 }
 
@@ -132,6 +137,41 @@ fn pulled(store: &Store, server: &Server, image: &str, access: &Access) -> Resul
         }
         text
     })
+}
+
+#[test]
+fn the_machine_that_is_asked_for_is_taken_and_no_other_is_fetched() {
+    let sample = Arc::new(Sample::new(b"text"));
+    let asked = Arc::clone(&sample);
+    let server = Server::new(move |request| asked.answer(request));
+    let place = tempfile::tempdir().unwrap();
+    let fetch = |version: &str, machine: Option<&str>| {
+        let platform = machine.map(|text| text.parse::<Platform>().unwrap());
+        let store = store(place.path()).for_platform(platform.clone());
+        let reference = format!("{}/a:{version}", server.address).parse().unwrap();
+        let access = Access {
+            platform,
+            ..access()
+        };
+        pull(&|| Ok(store.clone()), &reference, &access, &|_| {})
+    };
+    let told = |loaded: Result<Loaded, RegistryError>| {
+        let error = loaded.unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    };
+    let list = told(fetch("list", Some("linux/s390x")));
+    assert!(
+        list.contains("no image for linux/s390x, but for linux/"),
+        "{list}"
+    );
+    // What is in no list says in its configuration what it is for.
+    let plain = told(fetch("latest", Some("linux/s390x")));
+    assert!(plain.contains("no image for linux/s390x"), "{plain}");
+    assert!(server.asked().iter().all(|asked| !sample.is_layer(asked)));
+    let host = format!("linux/{}", architecture());
+    fetch("list", Some(&host)).unwrap();
+    fetch("latest", None).unwrap();
 }
 
 #[test]

@@ -65,6 +65,9 @@ pub struct Platform {
     pub architecture: String,
     /// `linux`, ...
     pub os: String,
+    /// The level of the architecture, as `v8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// What other programs put there.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -157,6 +160,9 @@ pub struct Config {
     pub architecture: String,
     /// `linux`, ...
     pub os: String,
+    /// The level of the architecture, as `v8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// How its program runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Execution>,
@@ -234,14 +240,6 @@ impl Descriptor {
             annotations: BTreeMap::new(),
             other: Map::new(),
         }
-    }
-
-    /// Whether it is for this machine, as far as a list of images says.
-    #[must_use]
-    pub fn fits(&self) -> bool {
-        self.platform.as_ref().is_none_or(|platform| {
-            platform.os == "linux" && platform.architecture == architecture()
-        })
     }
 
     /// Whether it is a list of images.
@@ -428,16 +426,6 @@ pub(super) const fn layer_type(compression: Compression) -> &'static str {
         Compression::None => "application/vnd.oci.image.layer.v1.tar",
         Compression::Gzip => "application/vnd.oci.image.layer.v1.tar+gzip",
         Compression::Zstd => "application/vnd.oci.image.layer.v1.tar+zstd",
-    }
-}
-
-/// What images call the architecture of this machine.
-#[must_use]
-pub fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
     }
 }
 

@@ -21,10 +21,11 @@ use super::{
     Hold, Image, Store,
     blobs::Blobs,
     document::{
-        self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
-        parse,
+        self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, Platform, RootFs,
+        chain_ids, parse,
     },
     name::Name,
+    platform::machines,
     source::{Source, blob},
 };
 use crate::{
@@ -68,6 +69,14 @@ pub(super) struct Taken {
     pub(super) omitted: Omitted,
     /// What was beside it and is no image.
     pub(super) passed_over: Vec<String>,
+}
+
+/// The documents of one image.
+struct Parts {
+    text: Vec<u8>,
+    manifest: Manifest,
+    config_text: Vec<u8>,
+    config: Config,
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -180,10 +189,12 @@ impl Store {
         budget: &mut Budget,
     ) -> Result<Loaded, StorageError> {
         let layer = self.layer_descriptor(content)?;
+        let machine = self.machine();
         let config = Config {
             created: None,
-            architecture: document::architecture().to_owned(),
-            os: "linux".to_owned(),
+            architecture: machine.architecture,
+            os: machine.os,
+            variant: None,
             config: None,
             rootfs: RootFs {
                 kind: "layers".to_owned(),
@@ -247,13 +258,17 @@ impl Store {
         let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
         let index: Index = parse(&text, "index.json")?;
         let mut images: Vec<Taken> = Vec::new();
-        let mut lists = Lists::new(source, budget.deadline);
+        let machine = self.machine();
+        let mut lists = Lists::new(source, budget.deadline, &machine);
         let odd = index.odd.len();
         lists
             .others
             .extend((0..odd).map(|_| "an entry that cannot be read".to_owned()));
-        for listed in index.manifests.iter().filter(|listed| listed.fits()) {
-            let Some(found) = lists.resolve(listed, 0)? else {
+        for listed in &index.manifests {
+            let fits = listed.rank(&machine).is_some();
+            lists.machines.extend((!fits).then(|| listed.clone()));
+            let found = fits.then(|| lists.resolve(listed, 0)).transpose()?;
+            let Some((_, found)) = found.flatten() else {
                 continue;
             };
             let name = listed.annotations.get("io.containerd.image.name");
@@ -269,9 +284,24 @@ impl Store {
                 lists.pass_over(&found, kind);
                 continue;
             }
+            let config_text = source.described(&manifest.config)?;
+            let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
+            if self.check_platform(&config).is_err() {
+                lists.machines.push(Descriptor {
+                    platform: Some(config.platform()),
+                    ..found
+                });
+                continue;
+            }
+            let parts = Parts {
+                text,
+                manifest,
+                config_text,
+                config,
+            };
             images.push(Taken {
                 names: name.map(named).transpose()?.into_iter().collect(),
-                omitted: self.copy(source, &text, &manifest, budget)?,
+                omitted: self.copy(source, &parts, budget)?,
                 image: found,
                 lists: Vec::new(),
                 passed_over: Vec::new(),
@@ -282,9 +312,12 @@ impl Store {
         }
         match (images.first_mut(), &*lists.others) {
             (Some(first), _) => first.passed_over = lists.others,
-            (None, []) => {
-                let architecture = document::architecture();
-                return Err(refused("index.json", Refusal::NoPlatform { architecture }));
+            (None, others) if others.is_empty() || !lists.machines.is_empty() => {
+                let refusal = Refusal::NoPlatform {
+                    wanted: machine.to_string(),
+                    found: machines(&lists.machines),
+                };
+                return Err(refused("index.json", refusal));
             }
             (None, others) => {
                 let what = format!("it has no image, but {}", others.join(", "));
@@ -298,14 +331,17 @@ impl Store {
     fn copy(
         &self,
         source: &Source,
-        text: &[u8],
-        manifest: &Manifest,
+        parts: &Parts,
         budget: &mut Budget,
     ) -> Result<Omitted, StorageError> {
+        let Parts {
+            text,
+            manifest,
+            config_text,
+            config,
+        } = parts;
         let what = Digest::of(text).to_string();
-        let config_text = source.described(&manifest.config)?;
-        let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
-        document::check(manifest, &config).map_err(|refusal| refused(&what, refusal))?;
+        document::check(manifest, config).map_err(|refusal| refused(&what, refusal))?;
         for layer in &manifest.layers {
             let stored = budget.store(layer.size);
             stored.map_err(|refusal| refused(&what, refusal))?;
@@ -317,9 +353,9 @@ impl Store {
             let (limit, deadline) = (budget.limits.bytes, budget.deadline);
             self.blobs.keep(file, limit, deadline, Some(expected))?;
         }
-        self.blobs.keep_document(&config_text)?;
+        self.blobs.keep_document(config_text)?;
         self.blobs.keep_document(text)?;
-        self.unpack(manifest, &config, budget)
+        self.unpack(manifest, config, budget)
     }
 
     /// The images of `docker save`, with their names. Their contents are in the store then.
@@ -351,6 +387,8 @@ impl Store {
         let text = source.document(&saved.config)?;
         let text = text.ok_or_else(|| refused(&saved.config, Refusal::Missing))?;
         let config: Config = parse(&text, &saved.config)?;
+        let fits = self.check_platform(&config);
+        fits.map_err(|refusal| refused(&saved.config, refusal))?;
         if saved.layers.len() != config.rootfs.diff_ids.len() {
             let what = "the number of layers is not that of the configuration".to_owned();
             return Err(refused("manifest.json", Refusal::BadDocument(what)));
@@ -495,8 +533,11 @@ impl Store {
 struct Lists<'a> {
     source: &'a Source,
     deadline: Deadline,
-    /// What the lists lead to that were read, by digest and size.
-    read: HashMap<(Digest, u64), Option<Descriptor>>,
+    machine: &'a Platform,
+    /// What the lists lead to that were read, by digest and size, with how well it fits.
+    read: HashMap<(Digest, u64), Option<(u32, Descriptor)>>,
+    /// What is for other machines, to be told.
+    machines: Vec<Descriptor>,
     /// What is neither an image nor a list of images, as signatures are: each with its kind.
     others: Vec<String>,
 }
@@ -505,11 +546,13 @@ struct Lists<'a> {
 const SHOWN_OTHERS: usize = 20;
 
 impl<'a> Lists<'a> {
-    fn new(source: &'a Source, deadline: Deadline) -> Self {
+    fn new(source: &'a Source, deadline: Deadline, machine: &'a Platform) -> Self {
         Self {
             source,
             deadline,
+            machine,
             read: HashMap::new(),
+            machines: Vec::new(),
             others: Vec::new(),
         }
     }
@@ -522,14 +565,15 @@ impl<'a> Lists<'a> {
         }
     }
 
-    /// The image that `listed` leads to; none where no list on the way has one for this machine.
+    /// The image that `listed` leads to and that fits the machine best; none where no list on the way has one for it.
     fn resolve(
         &mut self,
         listed: &Descriptor,
         depth: usize,
-    ) -> Result<Option<Descriptor>, StorageError> {
+    ) -> Result<Option<(u32, Descriptor)>, StorageError> {
         if listed.is_manifest() {
-            return Ok(Some(listed.clone()));
+            let rank = listed.rank(self.machine);
+            return Ok(rank.map(|rank| (rank, listed.clone())));
         }
         let what = listed.digest.to_string();
         if !listed.is_index() {
@@ -553,13 +597,21 @@ impl<'a> Lists<'a> {
         // It leads to none until it is read: no list can be in itself, as its digest is of all that it names.
         self.read.insert(key, None);
         let index: Index = parse(&self.source.described(listed)?, &what)?;
-        for next in index.manifests.iter().filter(|next| next.fits()) {
-            if let Some(found) = self.resolve(next, depth + 1)? {
-                self.read.insert(key, Some(found.clone()));
-                return Ok(Some(found));
+        let mut best: Option<(u32, Descriptor)> = None;
+        for next in &index.manifests {
+            if next.rank(self.machine).is_none() {
+                if self.machines.len() < MOST_IMAGES {
+                    self.machines.push(next.clone());
+                }
+                continue;
             }
+            let better = self.resolve(next, depth + 1)?;
+            let better =
+                better.filter(|(rank, _)| best.as_ref().is_none_or(|(least, _)| rank < least));
+            best = better.or(best);
         }
-        Ok(None)
+        self.read.insert(key, best.clone());
+        Ok(best)
     }
 }
 

@@ -7,7 +7,7 @@
 //! 8. [`commit`]: an image out of another one and a scratch.
 //! 9. [`receive`]: an image content by content, as from a registry.
 //! 10. [`lease`]: what containers use. 11. [`prune`]: removal of what no image and no container needs.
-//! 12. [`broken`]: entries that are damaged, or cannot be read here. 13. [`spool`]: streams, read before the store is
+//! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here. 14. [`spool`]: streams, read before the store is
 //!     in use.
 
 mod blobs;
@@ -19,6 +19,7 @@ pub(crate) mod fuzzing;
 mod lease;
 mod load;
 mod name;
+pub mod platform;
 mod prune;
 mod receive;
 mod save;

@@ -69,7 +69,8 @@ impl Incoming<'_> {
         checked.map_err(|refusal| StorageError::refused(b"the manifest", refusal))
     }
 
-    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux; layers that belong
+    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux, and for the machine
+    /// that was asked for; layers that belong
     /// to none need not be fetched.
     ///
     /// # Errors
@@ -83,6 +84,7 @@ impl Incoming<'_> {
         let text = self.store.blobs.document(manifest.config.digest)?;
         let config = parse(&text, what)?;
         let checked = document::check(manifest, &config);
+        let checked = checked.and_then(|()| self.store.check_platform(&config));
         checked.map_err(|refusal| StorageError::refused(what.as_bytes(), refusal))?;
         Ok(config)
     }

@@ -35,7 +35,7 @@ use rustix::{
 use super::{
     blobs::{Blobs, Partial, failed, sync_folder},
     broken::{Broken, Found, Unread, take_names},
-    document::{Config, Descriptor, Index, Manifest, REF_NAME, chain_ids, parse, text},
+    document::{Config, Descriptor, Index, Manifest, Platform, REF_NAME, chain_ids, parse, text},
     name::Name,
 };
 use crate::{Digest, Refusal, StorageError, layer::Options};
@@ -54,6 +54,8 @@ pub struct Store {
     root: PathBuf,
     pub(super) blobs: Blobs,
     pub(super) options: Options,
+    /// The machine that images which come in are to be for; none for any, and of lists for this one.
+    pub(super) platform: Option<Platform>,
 }
 
 /// Keeps everything in a store for as long as it lives: what is chosen meanwhile is there when it is used.
@@ -112,6 +114,7 @@ impl Store {
             root: root.to_owned(),
             blobs: Blobs::new(root.join("oci/blobs/sha256")),
             options,
+            platform: None,
         };
         own(root)?;
         for folder in [
@@ -144,6 +147,7 @@ impl Store {
             root: root.to_owned(),
             blobs: Blobs::new(root.join("oci/blobs/sha256")),
             options,
+            platform: None,
         };
         let layout = store.oci().join("oci-layout");
         match layout.try_exists() {
@@ -153,6 +157,28 @@ impl Store {
         }
         own(root)?;
         Ok(Some(store))
+    }
+
+    /// The same store, into which images for this kind of machine come only; with none, all.
+    #[must_use]
+    pub fn for_platform(self, platform: Option<Platform>) -> Self {
+        Self { platform, ..self }
+    }
+
+    /// The kind of machine that is taken from lists of images.
+    pub(super) fn machine(&self) -> Platform {
+        self.platform.clone().unwrap_or_else(Platform::host)
+    }
+
+    /// Refuses an image that is not for the machine that was asked for.
+    pub(super) fn check_platform(&self, config: &Config) -> Result<(), Refusal> {
+        match &self.platform {
+            Some(wanted) if !wanted.fits(&config.platform()) => Err(Refusal::NoPlatform {
+                wanted: wanted.to_string(),
+                found: config.platform().to_string(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps other processes from removing anything for as long as the answer lives.

@@ -3,9 +3,13 @@
 use clap::Args;
 use hcs_registry::Reference;
 use hcs_schema::Failure;
+use hcs_storage::image::document::Platform;
 
 use super::{CostOptions, PrivilegedOption, StoreOption, ways::told};
-use crate::pulling::{self, reference};
+use crate::{
+    options::image::platform,
+    pulling::{self, Asked, reference},
+};
 
 /// Get an image of a registry
 ///
@@ -24,11 +28,16 @@ Examples:
   hcs image pull debian:12
   hcs image pull registry.example:5000/team/tool
   hcs image pull debian@sha256:0123...                 that manifest and no other
+  hcs image pull --platform linux/arm64 debian:12
   hcs image pull --insecure localhost:5000/tool")]
 pub(super) struct Pull {
     /// The image: [HOST/]NAME[:TAG][@DIGEST]
     #[arg(value_parser = reference, value_name = "IMAGE")]
     image: Reference,
+
+    /// The kind of machine whose image is taken, as linux/arm64 or linux/arm/v7 [default: this machine]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
 
     /// Allow a registry with a certificate that is not known, or without TLS
     #[arg(long)]
@@ -55,7 +64,12 @@ pub(super) struct Pull {
 impl Pull {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (place, options) = self.store.place_for(self.privileged, self.cost)?;
-        let loaded = pulling::pull(&place, options, &self.image, self.insecure, self.quiet)?;
+        let asked = Asked {
+            platform: self.platform,
+            insecure: self.insecure,
+            quiet: self.quiet,
+        };
+        let loaded = pulling::pull(&place, options, &self.image, &asked)?;
         told(&[loaded], self.json)
     }
 }

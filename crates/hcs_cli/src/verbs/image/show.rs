@@ -14,7 +14,7 @@ use crate::{
 /// Digits of an id that are shown in tables.
 const SHORT: usize = 12;
 
-/// List the images: name, id, size, when they were made
+/// List the images: name, id, the kind of machine, size, when they were made
 ///
 /// What is damaged in the store is named on standard error, with what to do.
 #[derive(Args, Debug)]
@@ -133,7 +133,7 @@ fn names(image: &Image) -> Vec<String> {
 }
 
 fn text(images: &[Image]) -> String {
-    let mut rows: Vec<[String; 4]> = Vec::new();
+    let mut rows: Vec<[String; 5]> = Vec::new();
     for image in images {
         let names = match &*image.names {
             [] => vec!["-"],
@@ -143,6 +143,7 @@ fn text(images: &[Image]) -> String {
             rows.push([
                 name.to_owned(),
                 image.id().hex()[..SHORT].to_owned(),
+                image.config.platform().to_string(),
                 size(image.size()),
                 image
                     .config
@@ -152,7 +153,7 @@ fn text(images: &[Image]) -> String {
             ]);
         }
     }
-    table(["NAME", "ID", "SIZE", "CREATED"], &rows)
+    table(["NAME", "ID", "PLATFORM", "SIZE", "CREATED"], &rows)
 }
 
 fn history(steps: &[Step]) -> String {
@@ -198,6 +199,7 @@ fn json_of(store: &Store, image: &Image) -> Value {
         "Manifest": image.descriptor.digest.to_string(),
         "Created": image.config.created,
         "Architecture": image.config.architecture,
+        "Variant": image.config.variant,
         "Os": image.config.os,
         "Size": image.size(),
         "Config": image.config.config,

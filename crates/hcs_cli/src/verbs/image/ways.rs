@@ -8,13 +8,14 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult};
-use hcs_storage::image::{Format, Loaded, Name};
+use hcs_storage::image::{Format, Loaded, Name, document::Platform};
 
 use super::{
     CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out, whole::to_file,
 };
 use crate::{
     complain,
+    options::image::platform,
     output::{cannot_write, print, print_json, printable},
 };
 
@@ -38,6 +39,11 @@ pub(super) struct Load {
     #[arg(long, short, value_parser = name)]
     name: Option<Name>,
 
+    /// The kind of machine whose images are taken, as linux/arm64 or linux/arm/v7 [default: of lists this machine's, else
+    /// all]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
+
     /// Print what was loaded as JSON
     #[arg(long)]
     json: bool,
@@ -55,6 +61,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn run(self) -> Result<(), Failure> {
         let store = self.store.open_for(self.privileged, self.cost)?;
+        let store = store.for_platform(self.platform);
         let name = self.name.as_ref();
         let loaded = if self.file.is_dir() {
             store.load_folder(&self.file, name)
