@@ -112,6 +112,12 @@ impl Line {
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         let text = match progress {
             Progress::Unpacking => "unpacking".to_owned(),
+            Progress::Waiting(time) => {
+                format!(
+                    "the registry is busy: asked again in {} s",
+                    time.as_secs().max(1)
+                )
+            }
             Progress::Receiving { received, total } => {
                 if written.is_some_and(|last| last.elapsed() < OFTEN) {
                     return;

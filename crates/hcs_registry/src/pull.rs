@@ -25,6 +25,7 @@ use crate::{
     connection::{RegistryRequest, document},
     credentials::CredentialFiles,
     error::{RegistryError, shown},
+    patience::Patience,
     reference::Reference,
     session::Session,
     settings::{Place, Settings},
@@ -46,6 +47,8 @@ pub struct Access {
     pub insecure: bool,
     /// How long a registry may say nothing.
     pub stall: Duration,
+    /// How long is waited in all where a registry is busy, or asks to be left alone for some time.
+    pub patience: Duration,
     /// Contents that are fetched at the same time, at least one.
     pub parallel: usize,
     /// The machine whose image is taken from lists; none for this one. The store says which images it takes at all.
@@ -62,6 +65,8 @@ pub enum Progress {
         /// All bytes that are not there yet.
         total: u64,
     },
+    /// The registry is busy, and is asked again after so long.
+    Waiting(Duration),
     /// All are there, and are unpacked.
     Unpacking,
 }
@@ -77,6 +82,7 @@ impl Access {
             credentials: CredentialFiles::of_caller(),
             insecure: false,
             stall: Duration::from_secs(30),
+            patience: Duration::from_secs(120),
             parallel: 4,
             platform: None,
         })
@@ -135,7 +141,9 @@ fn pull_from(
     place: &Place,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Loaded, RegistryError> {
-    let session = Session::open(place, &access.credentials, access.stall)?;
+    let waits = |time| progress(Progress::Waiting(time));
+    let patience = Patience::new(access.patience, &waits);
+    let session = Session::open(place, &access.credentials, access.stall, patience)?;
     let machine = access.platform.clone().unwrap_or_else(Platform::host);
     let mut way = Way {
         machine: &machine,

@@ -5,13 +5,13 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use hcs_registry::{Access, CredentialFiles, RegistryError, Settings, pull};
+use hcs_registry::{Access, CredentialFiles, Progress, RegistryError, Settings, pull};
 use hcs_storage::{
     Digest, Limits,
     image::{Loaded, Store, document::Platform},
@@ -107,6 +107,7 @@ fn access() -> Access {
         credentials: CredentialFiles::default(),
         insecure: false,
         stall: Duration::from_secs(20),
+        patience: Duration::ZERO,
         parallel: 3,
         platform: None,
     }
@@ -137,6 +138,64 @@ fn pulled(store: &Store, server: &Server, image: &str, access: &Access) -> Resul
         }
         text
     })
+}
+
+#[test]
+fn a_busy_registry_is_asked_again_within_a_limit() {
+    let sample = Sample::new(b"text");
+    let asked = Mutex::new(BTreeMap::new());
+    let server = Server::new(move |request| {
+        let mut asked = asked.lock().unwrap();
+        let times: &mut u32 = asked.entry(request.path.clone()).or_default();
+        *times += 1;
+        match *times {
+            1 => ServerAnswer::with(429, b"slowly").header("Retry-After", "0"),
+            2 if sample.is_layer(request) => ServerAnswer::with(503, b"busy"),
+            _ => sample.answer(request),
+        }
+    });
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let patience = Duration::from_secs(60);
+    let access = |patience| Access {
+        patience,
+        ..access()
+    };
+    let waits = Mutex::new(Vec::new());
+    let reference = format!("{}/tool", server.address).parse().unwrap();
+    let fetched = pull(
+        &|| Ok(store.clone()),
+        &reference,
+        &access(patience),
+        &|progress| {
+            if let Progress::Waiting(time) = progress {
+                waits.lock().unwrap().push(time);
+            }
+        },
+    );
+    fetched.unwrap();
+    // The first page, the manifest, the configuration, and the layer twice.
+    let waits = waits.into_inner().unwrap();
+    assert_eq!(waits.len(), 5, "{waits:?}");
+    assert_eq!(waits.iter().filter(|time| !time.is_zero()).count(), 1);
+    // More than it may ask for, or without end.
+    for (after, times) in [("3600", 1), ("0", 5)] {
+        let busy = Server::new(move |asked| match &*asked.path {
+            "/v2/" => ServerAnswer::ok(b"{}"),
+            _ => ServerAnswer::with(429, b"no").header("Retry-After", after),
+        });
+        let told = pulled(&store, &busy, "tool", &access(patience)).unwrap_err();
+        assert!(told.contains("status 429"), "{told}");
+        assert!(
+            told.contains(&format!("left alone for {after} seconds")),
+            "{told}"
+        );
+        let manifests = busy
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.path.contains("manifests"));
+        assert_eq!(manifests.count(), times);
+    }
 }
 
 #[test]
