@@ -103,9 +103,15 @@ pub(crate) fn of(
     let odd = |message: &'static str| Err(Failure::new(HResult::E_INVALIDARG, message));
     let Some(image) = &container.image else {
         return match (store, container.pull, &container.platform) {
-            (None, None, None) => Ok(None),
             (Some(_), _, _) => odd("--store names where an image is, and no image is named"),
             (_, Some(_), _) => odd("--pull says when an image is pulled, and no image is named"),
+            (_, _, None) if container.unpacking.given().is_some() => {
+                let name = container.unpacking.given().unwrap_or_default();
+                let message =
+                    format!("{name} says how an image is unpacked, and no image is named");
+                Err(Failure::new(HResult::E_INVALIDARG, message))
+            }
+            (None, None, None) => Ok(None),
             _ => odd("--platform says which image of several is taken, and no image is named"),
         };
     };
@@ -114,6 +120,7 @@ pub(crate) fn of(
         store,
         typed,
         platform: container.platform.as_ref(),
+        options: container.unpacking.options(),
     };
     choice.make(container.pull.unwrap_or_default()).map(Some)
 }
@@ -128,6 +135,8 @@ struct Choice<'a> {
     typed: bool,
     /// The machine that it is to be for, where one was named.
     platform: Option<&'a Platform>,
+    /// How it is unpacked.
+    options: Options,
 }
 
 impl Choice<'_> {
@@ -142,7 +151,7 @@ impl Choice<'_> {
         if pull == Pull::Always {
             return self.pulled(&place)?.make_from(&place);
         }
-        let store = Store::existing(&place, Options::of_caller()).map_err(&failed)?;
+        let store = Store::existing(&place, self.options).map_err(&failed)?;
         let found = store.as_ref().map(|store| held(store, wanted)).transpose();
         if let (Some(store), Some((image, hold))) = (&store, found.map_err(&failed)?.flatten()) {
             let fits = check_platform(&image, wanted, self.platform);
@@ -153,7 +162,7 @@ impl Choice<'_> {
                 return self.pulled(&place)?.make_from(&place);
             }
             fits?;
-            store.ready(&image).map_err(&failed)?;
+            tell_left_out(store.ready(&image).map_err(&failed)?);
             return Ok((chosen(store, image, wanted)?, hold));
         }
         let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
@@ -177,7 +186,7 @@ impl Choice<'_> {
 
     /// Gets it from its registry.
     fn pulled(self, place: &Path) -> Result<Pulled<Self>, Failure> {
-        let name = pull_into(place, self.wanted, self.platform)?;
+        let name = pull_into(place, self.options, self.wanted, self.platform)?;
         Ok(Pulled { choice: self, name })
     }
 }
@@ -240,7 +249,12 @@ fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageErr
 
 /// Gets the image called `wanted` from its registry; answers what it is called in the store. The digest in a name may
 /// be that of a list, which the store does not have.
-fn pull_into(place: &Path, wanted: &str, platform: Option<&Platform>) -> Result<String, Failure> {
+fn pull_into(
+    place: &Path,
+    options: Options,
+    wanted: &str,
+    platform: Option<&Platform>,
+) -> Result<String, Failure> {
     let bad = |message: String| Failure::new(HResult::E_INVALIDARG, message);
     if is_id(wanted) {
         return Err(bad(format!(
@@ -253,7 +267,7 @@ fn pull_into(place: &Path, wanted: &str, platform: Option<&Platform>) -> Result<
         platform: Some(platform.cloned().unwrap_or_else(Platform::host)),
         ..Asked::default()
     };
-    let loaded = pulling::pull(place, Options::of_caller(), &reference, &asked)?;
+    let loaded = pulling::pull(place, options, &reference, &asked)?;
     tell_left_out(loaded.omitted);
     Ok(match wanted.split_once('@') {
         Some((name, _)) => format!("{name}@{}", loaded.manifest),
@@ -381,7 +395,7 @@ mod tests {
         let whole = format!("sha256:{}", "a".repeat(64));
         for id in ["0123abcd", &whole[..20], &whole] {
             assert!(is_id(id), "{id}");
-            let told = pull_into(Path::new("/none"), id, None).unwrap_err();
+            let told = pull_into(Path::new("/none"), Options::of_caller(), id, None).unwrap_err();
             assert_eq!(told.hresult, HResult::E_INVALIDARG, "{id}");
         }
         for name in ["abcdef", "0123abcd:1", "debian", "tool/0123abcd"] {

@@ -24,18 +24,24 @@ use super::{
     processors::{self, Processors},
     pull::Pull,
     temporary,
+    unpacking::UnpackingOptions,
 };
 
 /// The owner that our documents name.
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 33] = [
+pub(crate) const ARGUMENTS: [&str; 38] = [
     "layers",
     "image",
     "store",
     "pull",
     "platform",
+    "max_size",
+    "max_files",
+    "max_depth",
+    "max_time",
+    "omit_privileged",
     "mounts",
     "devices",
     "scratch",
@@ -93,6 +99,9 @@ pub(crate) struct ContainerOptions {
     /// [default: this machine]
     #[arg(long, value_name = "OS/ARCH", value_parser = super::image::platform, conflicts_with = "layers")]
     pub platform: Option<Platform>,
+
+    #[command(flatten)]
+    pub unpacking: UnpackingOptions,
 
     /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written
     /// \:, or all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be read;
@@ -247,9 +256,10 @@ impl ContainerOptions {
             ),
             ("--ulimit", privileges.limits().is_some()),
         ];
+        let given = given.into_iter().find(|(_, given)| *given);
         given
-            .into_iter()
-            .find_map(|(name, given)| given.then_some(name))
+            .map(|(name, _)| name)
+            .or_else(|| self.unpacking.given())
     }
 
     /// Whether it has the default view of the host's files, which leaves some out.

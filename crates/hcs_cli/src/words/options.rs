@@ -85,8 +85,8 @@ pub(super) const ROWS: &[Row] = &[
         "the first process of each container reaps the others already",
     ),
     (
-        &["--platform", "--arch", "--os", "--variant"],
-        "of an image for several kinds of machines the one for this machine is taken: `hcs run debian:12 sh`",
+        &["--arch", "--os", "--variant"],
+        "the kind of machine of an image is named as one: `hcs run --platform linux/arm64 debian:12 sh`",
     ),
     (
         &[

@@ -513,3 +513,25 @@ fn an_image_for_another_machine_runs_only_where_it_is_asked_for() {
     let odd = shop.line(&["run", "--platform", "linux/arm64", "--", "true"]);
     assert!(odd.err.contains("no image is named"), "{odd:?}");
 }
+
+#[test]
+fn an_image_that_costs_too_much_is_not_unpacked_to_run() {
+    let shop = Shop::new();
+    // They are unpacked again, as those of an image that another program has put there.
+    shop.script("rm -r store/layers/*");
+    for (option, text) in [
+        ("--max-files 3", "more than 3 entries"),
+        ("--max-depth 1", "more than 1 names"),
+        ("--max-time 0.000000001", "longer than 1ns"),
+    ] {
+        let told = shop.hcs(&format!("run --store store {option} tools true"));
+        assert_eq!(told.code, Some(125), "{told:?}");
+        assert!(told.err.contains(text), "{told:?}");
+        let layers = fs::read_dir(shop.store().join("layers")).unwrap();
+        assert_eq!(layers.count(), 0);
+    }
+    let run = shop.hcs("run --store store --max-size 100M --max-depth 9 tools cat /srv/app/file");
+    assert_eq!(run.fine(), "image\n");
+    let odd = shop.line(&["run", "--max-files", "3", "--", "true"]);
+    assert!(odd.err.contains("--max-files says how an image"), "{odd:?}");
+}

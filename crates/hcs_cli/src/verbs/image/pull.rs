@@ -51,7 +51,7 @@ pub(super) struct Pull {
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     cost: CostOptions,
 
     #[command(flatten)]

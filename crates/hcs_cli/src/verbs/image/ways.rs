@@ -48,7 +48,7 @@ pub(super) struct Load {
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     cost: CostOptions,
 
     #[command(flatten)]
@@ -162,7 +162,7 @@ pub(super) struct Import {
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     cost: CostOptions,
 
     #[command(flatten)]
@@ -185,13 +185,13 @@ impl Import {
 }
 
 /// Opens an archive; `-` is standard input.
-fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
     if path.as_os_str() == "-" {
         if io::stdin().is_terminal() {
             let message = "an archive is not read from a terminal; name a file, or pipe one in";
             return Err(Failure::new(HResult::E_INVALIDARG, message));
         }
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(io::stdin()));
     }
     match File::open(path) {
         Ok(file) => Ok(Box::new(file)),
