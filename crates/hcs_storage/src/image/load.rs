@@ -32,6 +32,7 @@ use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
     error::shown,
+    few::with_few,
     layer::{Expected, Marks, Omitted, Rights, export, import_within},
     limits::{Budget, Deadline},
     measure::{Content, Measured},
@@ -108,7 +109,7 @@ impl Store {
     /// As of [`Store::load_folder`].
     pub fn load_archive(
         &self,
-        stream: impl Read,
+        stream: impl Read + Send,
         name: Option<&Name>,
     ) -> Result<Vec<Loaded>, StorageError> {
         let limits = &self.options.limits;
@@ -116,7 +117,10 @@ impl Store {
         let spool = self.spool()?;
         let place = spool.contents().join("archive");
         let expected = Expected::default();
-        import_within(stream, &place, Rights::Content, &expected, &mut budget)?;
+        let rights = Rights::Content;
+        with_few(rights, || {
+            import_within(stream, &place, rights, &expected, &mut budget)
+        })?;
         // What is unpacked of it is another sum, in the same time.
         let mut rest = Budget::until(limits, budget.deadline);
         self.or_clean(|| self.load(&place, name, &mut rest))
@@ -470,7 +474,11 @@ impl Store {
                 diff_id: Some(*diff_id),
             };
             let content = self.blobs.open(layer.digest)?;
-            match import_within(content, &target, self.options.rights, &expected, budget) {
+            let rights = self.options.rights;
+            let unpacked = with_few(rights, || {
+                import_within(content, &target, rights, &expected, budget)
+            });
+            match unpacked {
                 Ok(imported) => omitted += imported.omitted,
                 // Another process was first.
                 Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}

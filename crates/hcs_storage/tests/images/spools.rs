@@ -75,6 +75,44 @@ fn a_sender_that_says_nothing_keeps_no_process_from_removing() {
     assert_eq!(held(place.path()), [3, 1, 0]);
 }
 
+/// Its status is read while its archive is.
+struct Watched {
+    bytes: io::Cursor<Vec<u8>>,
+    status: Sender<String>,
+}
+
+impl Read for Watched {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let status = fs::read_to_string("/proc/thread-self/status")?;
+        self.status.send(status).unwrap();
+        self.bytes.read(buffer)
+    }
+}
+
+#[test]
+fn an_archive_is_read_with_few_rights() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let (status, all) = channel();
+    let bytes = io::Cursor::new(docker("a:1", &[&tar(&[("file", b"text")])]));
+    store.load_archive(Watched { bytes, status }, None).unwrap();
+    // CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER and FSETID are the first five.
+    const FILES: u64 = 0b1_1111;
+    for status in all {
+        let value = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        for set in ["CapEff:", "CapPrm:", "CapInh:"] {
+            let found = u64::from_str_radix(&value(set), 16).unwrap();
+            assert_eq!(found & !FILES, 0, "{set} {found:x}");
+        }
+        assert_eq!(value("NoNewPrivs:"), "1");
+    }
+    let own = fs::read_to_string("/proc/thread-self/status").unwrap();
+    assert!(own.contains("NoNewPrivs:\t0"), "{own}");
+}
+
 /// This test again, as the first process of a namespace.
 fn first_of_namespace(place: &Path) -> Child {
     Command::new("unshare")
