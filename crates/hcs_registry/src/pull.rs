@@ -158,13 +158,15 @@ fn pull_from(
     )?;
     let store = store().map_err(RegistryError::Store)?;
     let incoming = store.receive().map_err(RegistryError::Store)?;
-    receive(
-        &session,
-        &incoming,
-        &found.manifest,
-        access.parallel,
-        progress,
-    )?;
+    let manifest = &found.manifest;
+    let received = receive(&session, &incoming, manifest, access.parallel, progress);
+    if received
+        .as_ref()
+        .is_err_and(RegistryError::is_of_connection)
+    {
+        incoming.leave_for_later(manifest);
+    }
+    received?;
     progress(Progress::Unpacking);
     let names: Vec<_> = reference.name().cloned().into_iter().collect();
     let loaded = incoming.finish(&found.media_type, &found.text, &names, &way.lists);

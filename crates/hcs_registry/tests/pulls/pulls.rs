@@ -140,6 +140,67 @@ fn pulled(store: &Store, server: &Server, image: &str, access: &Access) -> Resul
     })
 }
 
+/// An image of two layers, of which the registry can be made to break off the second.
+fn of_two_layers() -> (Sample, [Vec<u8>; 2]) {
+    let layers = [Sample::new(b"first").layer, Sample::new(&[7; 9000]).layer];
+    let digests = layers.each_ref().map(|layer| Digest::of(layer));
+    let mut sample = Sample::new(b"first");
+    let mut config: serde_json::Value = serde_json::from_slice(&sample.config).unwrap();
+    config["rootfs"]["diff_ids"] = json!(digests);
+    sample.config = config.to_string().into_bytes();
+    let part = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len()});
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": part(CONFIG, &sample.config),
+        "layers": layers.each_ref().map(|layer| part(LAYER, layer)),
+    });
+    sample.manifest = manifest.to_string().into_bytes();
+    (sample, layers)
+}
+
+#[test]
+fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let (sample, layers) = of_two_layers();
+    let second = format!("/{}", Digest::of(&layers[1]));
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let breaks = Arc::clone(&is_broken);
+    let server = Server::new(move |asked| match asked.path.ends_with(&second) {
+        true if breaks.load(Ordering::Relaxed) => ServerAnswer::with(503, b"later"),
+        true => ServerAnswer::ok(&layers[1]),
+        false => sample.answer(asked),
+    });
+    let access = Access {
+        parallel: 1,
+        ..access()
+    };
+    let fetched = || {
+        let asked = server.asked();
+        asked
+            .iter()
+            .filter(|asked| asked.path.contains("/blobs/"))
+            .count()
+    };
+    for blobs in [3, 5] {
+        let told = pulled(&store, &server, "tool", &access).unwrap_err();
+        assert!(told.contains("503"), "{told}");
+        // The configuration comes again, the first layer does not.
+        assert_eq!((fetched(), held(&store)), (blobs, 1));
+    }
+    // No other work in the store removes it; a prune does.
+    drop(Store::open(store.root(), Options::of_caller()).unwrap());
+    assert_eq!(held(&store), 1);
+    store.prune().unwrap();
+    assert_eq!(held(&store), 0);
+    pulled(&store, &server, "tool", &access).unwrap_err();
+    assert_eq!((fetched(), held(&store)), (8, 1));
+    is_broken.store(false, Ordering::Relaxed);
+    pulled(&store, &server, "tool", &access).unwrap();
+    assert_eq!(fetched(), 10);
+    let notes = fs::read_dir(store.root().join("unfinished")).unwrap();
+    assert_eq!(notes.count(), 0);
+}
+
 #[test]
 fn a_busy_registry_is_asked_again_within_a_limit() {
     let sample = Sample::new(b"text");

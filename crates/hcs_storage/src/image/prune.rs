@@ -68,7 +68,8 @@ impl Needed {
 }
 
 impl Store {
-    /// Removes images without a name, and all that no image needs, but nothing that a container uses.
+    /// Removes images without a name, and all that no image needs, layers of broken pulls among them, but nothing that a
+    /// container uses.
     ///
     /// # Errors
     /// Another process uses the store, or something cannot be removed. Then nothing else is changed.
@@ -89,6 +90,7 @@ impl Store {
             });
             index.odd.retain(|entry| name_in(entry).is_some());
         })?;
+        self.unfinished(true)?;
         let pruned = self.clean_alone(&leases, &dead)?;
         Ok(Pruned { images, ..pruned })
     }
@@ -130,6 +132,8 @@ impl Store {
             needed.blobs.extend(of_lease.blobs);
             needed.layers.extend(of_lease.layers);
         }
+        let unfinished = self.unfinished(false)?;
+        needed.blobs.extend(unfinished.iter().map(Digest::hex));
         for path in dead {
             layer::remove(path)?;
         }

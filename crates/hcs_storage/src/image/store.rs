@@ -4,6 +4,7 @@
 //! oci/               an OCI image layout, which other programs read: oci-layout, index.json, blobs/sha256/
 //! layers/CHAIN_ID/   each layer unpacked once, whatever number of images and containers use it
 //! incoming/          archives that are being read, see [`super::spool`]
+//! unfinished/        notes of layers that a broken pull has brought, see [`super::unfinished`]
 //! leases/            what containers use, see [`super::lease`]
 //! use.lock           shared by all that add or read contents; alone for all that remove some
 //! index.lock         alone for a change of the index and of what is beside it, which takes no longer than writing a
