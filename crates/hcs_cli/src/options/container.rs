@@ -31,7 +31,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 38] = [
+pub(crate) const ARGUMENTS: [&str; 39] = [
     "layers",
     "image",
     "store",
@@ -54,6 +54,7 @@ pub(crate) const ARGUMENTS: [&str; 38] = [
     "cpus",
     "pids_limit",
     "stop_signal",
+    "labels",
     "hostname",
     "no_hosts",
     "userns",
@@ -160,6 +161,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "SIGNAL", value_parser = super::signal)]
     stop_signal: Option<Signal>,
 
+    /// A note of the container, for programs that look for it and for people: hcs inspect shows all; repeat for more
+    #[arg(long = "label", short = 'l', value_name = "NAME[=TEXT]", value_parser = label)]
+    labels: Vec<(String, String)>,
+
     /// Host name inside
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
@@ -184,6 +189,17 @@ pub(crate) struct ContainerOptions {
 
     #[command(flatten)]
     privileges: PrivilegeOptions,
+}
+
+/// Reads a label; one without a text has an empty one.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    match name.is_empty() {
+        true => Err(format!(
+            "expected NAME or NAME=TEXT, as tier=web, found {text:?}"
+        )),
+        false => Ok((name.to_owned(), value.to_owned())),
+    }
 }
 
 /// Reads the name of a network namespace, which is that of a file in one directory.
@@ -245,6 +261,7 @@ impl ContainerOptions {
             ("--shm-size", self.shm_size.is_some()),
             ("--pids-limit", self.pids_limit.is_some()),
             ("--stop-signal", self.stop_signal.is_some()),
+            ("--label", !self.labels.is_empty()),
             ("--no-hosts", self.no_hosts),
             ("--userns", self.userns.is_some()),
             ("--net-namespace", self.net_namespace.is_some()),
@@ -335,6 +352,7 @@ impl ContainerOptions {
             shared_memory_in_mb: self.shm_size,
             volumes: self.volumes(image)?,
             process_defaults: image.map(ChosenImage::defaults).transpose()?.flatten(),
+            labels: (!self.labels.is_empty()).then(|| self.labels.iter().cloned().collect()),
             stop_signal: match self.stop_signal {
                 Some(signal) => Some(signal),
                 None => image.map(ChosenImage::stop_signal).transpose()?.flatten(),
@@ -477,6 +495,10 @@ mod tests {
             "64",
             "--stop-signal",
             "int",
+            "--label",
+            "tier=web=1",
+            "-l",
+            "plain",
             "--hostname",
             "box",
             "--net-namespace",
@@ -503,6 +525,7 @@ mod tests {
             "Processor": {"Maximum": 1250},
             "ProcessLimit": 64,
             "StopSignal": 2,
+            "Labels": {"tier": "web=1", "plain": ""},
             "Networking": {"Namespace": "blue"},
             "UserNamespace": true,
             "AddCapabilities": ["CAP_NET_RAW"],

@@ -153,8 +153,8 @@ pub(super) const ROWS: &[Row] = &[
         "where the control groups are is set for all containers, as cgroup_root in the service's configuration",
     ),
     (
-        &["-l", "--label", "--annotation"],
-        "there are no labels; a name is given as `--id box`, an owner in a document: `hcs create --document system.json`",
+        &["--annotation", "--label-file"],
+        "a note of a container is a label: `--label tier=web`; an owner is named in a document: `hcs create --document system.json`",
     ),
     (
         &["--log-driver", "--log-opt"],

@@ -535,3 +535,21 @@ fn an_image_that_costs_too_much_is_not_unpacked_to_run() {
     let odd = shop.line(&["run", "--max-files", "3", "--", "true"]);
     assert!(odd.err.contains("--max-files says how an image"), "{odd:?}");
 }
+
+#[test]
+fn labels_of_the_line_and_of_the_image_are_shown() {
+    let shop = Shop::new();
+    let labels = json!({"Labels": {"org.example": "image"}});
+    shop.configured("app", &labels).fine();
+    let id = unique("labels");
+    let line = format!("create --store store --image app -l tier=web --label plain --id {id}");
+    shop.hcs(&line).fine();
+    let about: Value = serde_json::from_str(&shop.hcs(&format!("inspect {id}")).fine()).unwrap();
+    let container = &about["Document"]["Container"];
+    assert_eq!(container["Labels"], json!({"tier": "web", "plain": ""}));
+    let image = &container["Storage"]["Image"];
+    assert_eq!(image["Labels"], json!({"org.example": "image"}));
+    shop.hcs(&format!("terminate {id}")).fine();
+    let odd = shop.line(&["run", "--label", "=web", "--", "true"]);
+    assert!(odd.err.contains("expected NAME or NAME=TEXT"), "{odd:?}");
+}
