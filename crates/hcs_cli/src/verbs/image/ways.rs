@@ -29,6 +29,8 @@ Examples:
   hcs image load debian.tar
   docker save debian:12 | hcs image load
   hcs image load --max-size 2G --max-files 100000 untrusted.tar
+  buildah push tools oci-archive:tools.tar:tools && hcs image load tools.tar
+  hcs image load --platform linux/arm64 several.tar
   hcs image load --name tools:1 ./layout")]
 pub(super) struct Load {
     /// An archive, or a directory with an image layout; - is standard input
