@@ -68,12 +68,11 @@ impl Store {
             let path = entry
                 .map_err(|error| failed("reading", &folder, &error))?
                 .path();
-            match read(&path).filter(|note| !all && note.holds(now())) {
-                Some(note) => layers.extend(note.layers),
-                None => {
-                    fs::remove_file(&path).map_err(|error| failed("removing", &path, &error))?
-                }
+            if let Some(note) = read(&path).filter(|note| !all && note.holds(now())) {
+                layers.extend(note.layers);
+                continue;
             }
+            fs::remove_file(&path).map_err(|error| failed("removing", &path, &error))?;
         }
         Ok(layers)
     }
