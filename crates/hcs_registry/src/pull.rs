@@ -92,8 +92,8 @@ impl Access {
 /// Opens the store that an image goes to.
 pub type Open<'a> = dyn Fn() -> Result<Store, StorageError> + 'a;
 
-/// Gets the image of `reference` for the machine of `access` into the store, from the first place that has it. `store` is opened
-/// once one has answered with a manifest. `progress` is told often, by several threads.
+/// Gets the image of `reference` for the machine of `access` into the store, from the first place that has it. `store`
+/// is opened once one has answered with a manifest. `progress` is told often, by several threads.
 ///
 /// # Errors
 /// No place has it, or what it has is refused; the failure is that of the last place, with those before it. What fails

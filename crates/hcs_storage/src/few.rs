@@ -1,8 +1,8 @@
 //! Work on what others have made, on a thread with no more rights than it needs.
 //!
 //! Whatever a layer makes a mistake here do, it cannot trace processes, load modules, change users, networks or the
-//! clock, nor reach memory and devices by number. `CAP_SYS_ADMIN` stays for layers of root alone: the kernel asks for it
-//! where an attribute `trusted.*` is set, which marks an opaque directory.
+//! clock, nor reach memory and devices by number. `CAP_SYS_ADMIN` stays for layers of root alone: the kernel asks for
+//! it where an attribute `trusted.*` is set, which marks an opaque directory.
 
 use std::{panic, thread};
 

@@ -54,8 +54,8 @@ impl CostOptions {
 /// What an ordinary user gets of what only root may have.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub(crate) struct PrivilegedOption {
-    /// As an ordinary user, leave out device nodes, set-user-ID and set-group-ID bits and file capabilities of an image;
-    /// one that has them is refused otherwise
+    /// As an ordinary user, leave out device nodes, set-user-ID and set-group-ID bits and file capabilities of an
+    /// image; one that has them is refused otherwise
     #[arg(long)]
     omit_privileged: bool,
 }

@@ -51,8 +51,8 @@ impl Blobs {
         File::open(&path).map_err(|error| failed("opening", &path, &error))
     }
 
-    /// Whether a content is there. One no longer than a document may be is read to be sure: a damaged one is replaced by
-    /// a load or pull. A longer one is read when it is unpacked.
+    /// Whether a content is there. One no longer than a document may be is read to be sure: a damaged one is replaced
+    /// by a load or pull. A longer one is read when it is unpacked.
     pub(super) fn has(&self, content: Content) -> bool {
         let there = fs::metadata(self.path(content.digest));
         let is_there = there.is_ok_and(|there| there.len() == content.size);

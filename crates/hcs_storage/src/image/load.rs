@@ -264,15 +264,14 @@ impl Store {
         let mut images: Vec<Taken> = Vec::new();
         let machine = self.machine();
         let mut lists = Lists::new(source, budget.deadline, &machine);
-        let odd = index.odd.len();
-        lists
-            .others
-            .extend((0..odd).map(|_| "an entry that cannot be read".to_owned()));
+        if !index.odd.is_empty() {
+            let odd = index.odd.len();
+            lists
+                .others
+                .push(format!("entries that cannot be read: {odd}"));
+        }
         for listed in &index.manifests {
-            let fits = listed.rank(&machine).is_some();
-            lists.machines.extend((!fits).then(|| listed.clone()));
-            let found = fits.then(|| lists.resolve(listed, 0)).transpose()?;
-            let Some((_, found)) = found.flatten() else {
+            let Some((_, found)) = lists.resolve_fitting(listed, 0)? else {
                 continue;
             };
             let name = listed.annotations.get("io.containerd.image.name");
@@ -282,26 +281,8 @@ impl Store {
                 taken.names.extend(name.map(named).transpose()?);
                 continue;
             }
-            let text = source.described(&found)?;
-            let manifest: Manifest = parse(&text, &found.digest.to_string())?;
-            if let Some(kind) = manifest.other_kind() {
-                lists.pass_over(&found, kind);
+            let Some(parts) = self.parts(source, &found, &mut lists)? else {
                 continue;
-            }
-            let config_text = source.described(&manifest.config)?;
-            let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
-            if self.check_platform(&config).is_err() {
-                lists.machines.push(Descriptor {
-                    platform: Some(config.platform()),
-                    ..found
-                });
-                continue;
-            }
-            let parts = Parts {
-                text,
-                manifest,
-                config_text,
-                config,
             };
             images.push(Taken {
                 names: name.map(named).transpose()?.into_iter().collect(),
@@ -314,21 +295,41 @@ impl Store {
                 return Err(refused("index.json", Refusal::ManyImages));
             }
         }
-        match (images.first_mut(), &*lists.others) {
-            (Some(first), _) => first.passed_over = lists.others,
-            (None, others) if others.is_empty() || !lists.machines.is_empty() => {
-                let refusal = Refusal::NoPlatform {
-                    wanted: machine.to_string(),
-                    found: machines(&lists.machines),
-                };
-                return Err(refused("index.json", refusal));
-            }
-            (None, others) => {
-                let what = format!("it has no image, but {}", others.join(", "));
-                return Err(refused("index.json", Refusal::BadDocument(what)));
-            }
+        match images.first_mut() {
+            Some(first) => first.passed_over = lists.others,
+            None => return Err(refused("index.json", lists.no_image())),
         }
         Ok(images)
+    }
+
+    /// The documents of the image `found`; none where it is no image, or for another machine than was asked for.
+    fn parts(
+        &self,
+        source: &Source,
+        found: &Descriptor,
+        lists: &mut Lists<'_>,
+    ) -> Result<Option<Parts>, StorageError> {
+        let text = source.described(found)?;
+        let manifest: Manifest = parse(&text, &found.digest.to_string())?;
+        if let Some(kind) = manifest.other_kind() {
+            lists.pass_over(found, kind);
+            return Ok(None);
+        }
+        let config_text = source.described(&manifest.config)?;
+        let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
+        if self.check_platform(&config).is_err() {
+            lists.other_machine(&Descriptor {
+                platform: Some(config.platform()),
+                ..found.clone()
+            });
+            return Ok(None);
+        }
+        Ok(Some(Parts {
+            text,
+            manifest,
+            config_text,
+            config,
+        }))
     }
 
     /// Copies the contents of one image.
@@ -573,6 +574,38 @@ impl<'a> Lists<'a> {
         }
     }
 
+    /// Notes what is for another machine.
+    fn other_machine(&mut self, content: &Descriptor) {
+        if self.machines.len() < MOST_IMAGES {
+            self.machines.push(content.clone());
+        }
+    }
+
+    /// Why there is no image.
+    fn no_image(&self) -> Refusal {
+        if self.others.is_empty() || !self.machines.is_empty() {
+            return Refusal::NoPlatform {
+                wanted: self.machine.to_string(),
+                found: machines(&self.machines),
+            };
+        }
+        let others = self.others.join(", ");
+        Refusal::BadDocument(format!("it has no image, but {others}"))
+    }
+
+    /// As [`Lists::resolve`]; none where the entry itself is for another machine.
+    fn resolve_fitting(
+        &mut self,
+        listed: &Descriptor,
+        depth: usize,
+    ) -> Result<Option<(u32, Descriptor)>, StorageError> {
+        if listed.rank(self.machine).is_some() {
+            return self.resolve(listed, depth);
+        }
+        self.other_machine(listed);
+        Ok(None)
+    }
+
     /// The image that `listed` leads to and that fits the machine best; none where no list on the way has one for it.
     fn resolve(
         &mut self,
@@ -607,13 +640,7 @@ impl<'a> Lists<'a> {
         let index: Index = parse(&self.source.described(listed)?, &what)?;
         let mut best: Option<(u32, Descriptor)> = None;
         for next in &index.manifests {
-            if next.rank(self.machine).is_none() {
-                if self.machines.len() < MOST_IMAGES {
-                    self.machines.push(next.clone());
-                }
-                continue;
-            }
-            let better = self.resolve(next, depth + 1)?;
+            let better = self.resolve_fitting(next, depth + 1)?;
             let better =
                 better.filter(|(rank, _)| best.as_ref().is_none_or(|(least, _)| rank < least));
             best = better.or(best);

@@ -7,8 +7,8 @@
 //! 8. [`commit`]: an image out of another one and a scratch.
 //! 9. [`receive`]: an image content by content, as from a registry.
 //! 10. [`lease`]: what containers use. 11. [`prune`]: removal of what no image and no container needs.
-//! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here. 14. [`spool`]: streams, read before the store is
-//!     in use. 15. [`unfinished`]: layers of pulls that broke off.
+//! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here.
+//! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
 
 mod blobs;
 mod broken;

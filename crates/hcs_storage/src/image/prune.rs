@@ -68,8 +68,8 @@ impl Needed {
 }
 
 impl Store {
-    /// Removes images without a name, and all that no image needs, layers of broken pulls among them, but nothing that a
-    /// container uses.
+    /// Removes images without a name, and all that no image needs, layers of broken pulls among them, but nothing that
+    /// a container uses.
     ///
     /// # Errors
     /// Another process uses the store, or something cannot be removed. Then nothing else is changed.

@@ -214,7 +214,8 @@ impl Store {
         data.map(|data| data.join("hcs/storage"))
     }
 
-    /// All images, in the order of their names; those without one come last. [`Store::survey`] has what is damaged, too.
+    /// All images, in the order of their names; those without one come last. [`Store::survey`] has what is damaged,
+    /// too.
     ///
     /// # Errors
     /// The store cannot be read.

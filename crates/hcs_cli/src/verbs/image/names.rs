@@ -41,7 +41,8 @@ impl Tag {
 /// Remove names of images; an image goes with its last name, or by its id
 ///
 /// Layers go when no image and no container needs them. The last name of an image that a container uses stays;
-/// `hcs list` shows which. An image that is damaged in the store is removed in the same way. A container that was made with --layer of them is not known here, and has to be ended first.
+/// `hcs list` shows which. An image that is damaged in the store is removed in the same way. A container that was made
+/// with --layer of them is not known here, and has to be ended first.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "rm",
@@ -77,7 +78,8 @@ impl Remove {
 /// Remove images without a name, and what no image needs
 ///
 /// What containers use stays, whether they run or not. A container that was made with --layer of an image without a
-/// name has to be ended first: it is not known here. While an image is damaged in the store, all stays that it may need.
+/// name has to be ended first: it is not known here. While an image is damaged in the store, all stays that it may
+/// need.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -16,8 +16,8 @@ use crate::{
 /// A name without a registry is one of docker.io: debian:12 is docker.io/library/debian:12. Of an image for several
 /// kinds of machines the one for this machine is taken. Digests and sizes are checked while contents come; an image
 /// that is refused leaves nothing. What a killed pull has left is removed by the next `hcs image pull`, `load`,
-/// `import`, `remove` or `prune`, or `hcs commit`, that finds no other process in the store. Whole layers of a pull whose
-/// connection broke are kept for a day, so that the next one goes on there; `hcs image prune` removes them.
+/// `import`, `remove` or `prune`, or `hcs commit`, that finds no other process in the store. Whole layers of a pull
+/// whose connection broke are kept for a day, so that the next one goes on there; `hcs image prune` removes them.
 ///
 /// Credentials are those of docker and podman: auth.json and config.json, with their credential helpers. Mirrors, and
 /// registries without TLS, are those of /etc/containers/registries.conf or ~/.config/containers/registries.conf;

@@ -41,8 +41,8 @@ pub(super) struct Load {
     #[arg(long, short, value_parser = name)]
     name: Option<Name>,
 
-    /// The kind of machine whose images are taken, as linux/arm64 or linux/arm/v7 [default: of lists this machine's, else
-    /// all]
+    /// The kind of machine whose images are taken, as linux/arm64 or linux/arm/v7 [default: of lists this machine's,
+    /// else all]
     #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
     platform: Option<Platform>,
 

@@ -73,7 +73,8 @@ document! {
         /// without it. `SIGCONT` follows it, so that a stopped process hears it.
         stop_signal: Signal = "StopSignal", "extension";
         /// What clients note of the container, for people and for programs that look for containers by it (our
-        /// extension): names with texts. Those of its image are in `Storage.Image`, and hold where none here has the name.
+        /// extension): names with texts. Those of its image are in `Storage.Image`, and hold where none here has the
+        /// name.
         labels: BTreeMap<String, String> = "Labels", "extension";
     }
 }
