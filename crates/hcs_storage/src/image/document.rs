@@ -111,7 +111,11 @@ impl From<WrittenIndex> for Index {
         for entry in written.manifests {
             match entry {
                 Entry::Read(descriptor) => manifests.push(descriptor),
-                Entry::Odd(value) => odd.push(value),
+                // A property that comes twice is read as its last one, as it would be once it is written again.
+                Entry::Odd(value) => match Descriptor::deserialize(&value) {
+                    Ok(descriptor) => manifests.push(descriptor),
+                    Err(_) => odd.push(value),
+                },
             }
         }
         Self {
@@ -498,6 +502,30 @@ mod tests {
                 parse::<Descriptor>(text.as_bytes(), "test").is_err(),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_list_is_the_same_once_it_is_written() {
+        let entry = format!(
+            r#"{{"mediaType":"x","digest":"{}","size":1,"size":2}}"#,
+            Digest::of(b"")
+        );
+        for (entry, odd) in [
+            (&*entry, 0),
+            (r#"{"digest":"sha512:0"}"#, 1),
+            ("[null]", 1),
+            ("7", 1),
+        ] {
+            let text = format!(r#"{{"schemaVersion":2,"manifests":[{entry}],"x":"y"}}"#);
+            let index: Index = parse(text.as_bytes(), "test").unwrap();
+            assert_eq!(
+                (index.odd.len(), index.manifests.len()),
+                (odd, 1 - odd),
+                "{text}"
+            );
+            let again: Index = parse(&super::text(&index).unwrap(), "test").unwrap();
+            assert_eq!(again, index);
         }
     }
 
