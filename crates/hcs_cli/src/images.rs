@@ -8,7 +8,7 @@ use std::{
 use hcs_schema::{Failure, HResult, win32};
 use hcs_storage::{
     Refusal, StorageError,
-    image::{Hold, Image, Name, Store},
+    image::{Broken, Hold, Image, Name, Store, document::Platform},
     layer::{Omitted, Options},
 };
 use rustix::io::Errno;
@@ -16,7 +16,8 @@ use rustix::io::Errno;
 use crate::{
     complain,
     options::{container::ContainerOptions, image::ChosenImage, pull::Pull},
-    pulling,
+    output::printable,
+    pulling::{self, Asked},
 };
 
 /// What to do where an image is not there.
@@ -41,6 +42,22 @@ pub(crate) fn name(text: &str) -> Result<Name, String> {
 pub(crate) fn tell_left_out(omitted: Omitted) {
     if let Some(text) = left_out(omitted) {
         complain(&format!("hcs: left out: {text}\n"));
+    }
+}
+
+/// Tells on standard error of what is damaged in the store, and `then` what follows of that.
+pub(crate) fn tell_broken(broken: &[Broken], then: &str) {
+    for one in broken {
+        let (name, why) = (printable(one.called()), printable(&one.why));
+        let name = if name.is_empty() {
+            "an entry without a name"
+        } else {
+            &name
+        };
+        complain(&format!(
+            "hcs: {name} is damaged in the store: {why}; `hcs image pull` or `hcs image load` gets an image again, \
+             `hcs image remove {name}` removes it{then}\n"
+        ));
     }
 }
 
@@ -84,56 +101,134 @@ pub(crate) fn of(
 ) -> Result<Option<(ChosenImage, Hold)>, Failure> {
     let store = container.store.as_deref();
     let odd = |message: &'static str| Err(Failure::new(HResult::E_INVALIDARG, message));
-    match (&container.image, store, container.pull) {
-        (Some(image), store, pull) => {
-            choose(image, store, typed, pull.unwrap_or_default()).map(Some)
+    let Some(image) = &container.image else {
+        return match (store, container.pull, &container.platform) {
+            (Some(_), _, _) => odd("--store names where an image is, and no image is named"),
+            (_, Some(_), _) => odd("--pull says when an image is pulled, and no image is named"),
+            (_, _, None) if container.unpacking.given().is_some() => {
+                let name = container.unpacking.given().unwrap_or_default();
+                let message =
+                    format!("{name} says how an image is unpacked, and no image is named");
+                Err(Failure::new(HResult::E_INVALIDARG, message))
+            }
+            (None, None, None) => Ok(None),
+            _ => odd("--platform says which image of several is taken, and no image is named"),
+        };
+    };
+    let choice = Choice {
+        wanted: image,
+        store,
+        typed,
+        platform: container.platform.as_ref(),
+        options: container.unpacking.options(),
+    };
+    choice.make(container.pull.unwrap_or_default()).map(Some)
+}
+
+/// Which image is wanted.
+#[derive(Clone, Copy)]
+struct Choice<'a> {
+    wanted: &'a str,
+    /// The store, where one was named.
+    store: Option<&'a Path>,
+    /// Whether the word could have been meant as a command of this machine.
+    typed: bool,
+    /// The machine that it is to be for, where one was named.
+    platform: Option<&'a Platform>,
+    /// How it is unpacked.
+    options: Options,
+}
+
+impl Choice<'_> {
+    /// Finds it, with all its layers unpacked. While the answered hold lives, no process removes any of it.
+    ///
+    /// # Errors
+    /// There is no such image, it is for another machine, or it cannot be unpacked.
+    fn make(self, pull: Pull) -> Result<(ChosenImage, Hold), Failure> {
+        let place = place(self.store)?;
+        let wanted = self.wanted;
+        let failed = failed("the image cannot be used");
+        if pull == Pull::Always {
+            return self.pulled(&place)?.make_from(&place);
         }
-        (None, None, None) => Ok(None),
-        (None, Some(_), _) => odd("--store names where an image is, and no image is named"),
-        (None, None, Some(_)) => odd("--pull says when an image is pulled, and no image is named"),
+        let store = Store::existing(&place, self.options).map_err(&failed)?;
+        let found = store.as_ref().map(|store| held(store, wanted)).transpose();
+        if let (Some(store), Some((image, hold))) = (&store, found.map_err(&failed)?.flatten()) {
+            let fits = check_platform(&image, wanted, self.platform);
+            // Of a name there may be one for the machine that was asked for.
+            let may_be_had = self.platform.is_some() && pull == Pull::Missing && !is_id(wanted);
+            if fits.is_err() && may_be_had {
+                drop(hold);
+                return self.pulled(&place)?.make_from(&place);
+            }
+            fits?;
+            tell_left_out(store.ready(&image).map_err(&failed)?);
+            return Ok((chosen(store, image, wanted)?, hold));
+        }
+        let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
+        let images = images.map_err(&failed)?;
+        let names = images.iter().flat_map(|image| &image.names);
+        let names: Vec<&str> = names.map(Name::as_str).collect();
+        let unknown = unknown(wanted, &place, &names, self.typed);
+        if pull != Pull::Missing || is_id(wanted) {
+            return Err(unknown);
+        }
+        let pulled = self.pulled(&place).map_err(|failure| {
+            // What was tried comes after what is known.
+            let causes = failure.causes.iter().map(|cause| cause.message.to_string());
+            let tried = std::iter::once(failure.message.to_string()).chain(causes);
+            let hresult = failure.hresult;
+            let unknown = unknown.cause(tried.collect::<Vec<_>>().join(": "));
+            Failure { hresult, ..unknown }
+        })?;
+        pulled.make_from(&place)
+    }
+
+    /// Gets it from its registry.
+    fn pulled(self, place: &Path) -> Result<Pulled<Self>, Failure> {
+        let name = pull_into(place, self.options, self.wanted, self.platform)?;
+        Ok(Pulled { choice: self, name })
     }
 }
 
-/// Finds `wanted`, with all its layers unpacked. While the answered hold lives, no process removes any of it. `typed`
-/// says that the word could have been meant as a command of this machine.
-///
-/// # Errors
-/// There is no such image, or it cannot be unpacked.
-fn choose(
-    wanted: &str,
-    asked: Option<&Path>,
-    typed: bool,
-    pull: Pull,
-) -> Result<(ChosenImage, Hold), Failure> {
-    let place = place(asked)?;
-    let failed = failed("the image cannot be used");
-    if pull == Pull::Always {
-        let pulled = pull_into(&place, wanted)?;
-        return choose(&pulled, asked, typed, Pull::Never);
+/// What was pulled, and what it is called in the store.
+struct Pulled<C> {
+    choice: C,
+    name: String,
+}
+
+impl Pulled<Choice<'_>> {
+    fn make_from(&self, place: &Path) -> Result<(ChosenImage, Hold), Failure> {
+        let choice = Choice {
+            wanted: &self.name,
+            store: Some(place),
+            ..self.choice
+        };
+        choice.make(Pull::Never)
     }
-    let store = Store::existing(&place, Options::of_caller()).map_err(&failed)?;
-    let found = store.as_ref().map(|store| held(store, wanted)).transpose();
-    if let (Some(store), Some((image, hold))) = (&store, found.map_err(&failed)?.flatten()) {
-        store.ready(&image).map_err(&failed)?;
-        return Ok((chosen(store, image, wanted)?, hold));
+}
+
+/// Refuses an image for another machine than was asked for, or than this one.
+fn check_platform(image: &Image, wanted: &str, asked: Option<&Platform>) -> Result<(), Failure> {
+    let found = image.config.platform();
+    let host = Platform::host();
+    if asked.unwrap_or(&host).fits(&found) {
+        return Ok(());
     }
-    let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
-    let images = images.map_err(&failed)?;
-    let names = images.iter().flat_map(|image| &image.names);
-    let names: Vec<&str> = names.map(Name::as_str).collect();
-    let unknown = unknown(wanted, &place, &names, typed);
-    if pull != Pull::Missing || is_id(wanted) {
-        return Err(unknown);
-    }
-    let pulled = pull_into(&place, wanted).map_err(|failure| {
-        // What was tried comes after what is known.
-        let causes = failure.causes.iter().map(|cause| cause.message.to_string());
-        let tried = std::iter::once(failure.message.to_string()).chain(causes);
-        let hresult = failure.hresult;
-        let unknown = unknown.cause(tried.collect::<Vec<_>>().join(": "));
-        Failure { hresult, ..unknown }
-    })?;
-    choose(&pulled, asked, typed, Pull::Never)
+    let wanted = printable(wanted);
+    let message = match asked {
+        Some(asked) => format!("the image {wanted} is for {found}, and {asked} was asked for"),
+        None => format!("the image {wanted} is for {found}, and this machine is {host}"),
+    };
+    let failure = Failure::new(HResult::NOT_SUPPORTED, message);
+    let always = "--pull always gets the image for it, if its registry has one";
+    Err(match asked {
+        Some(_) => failure.cause(always),
+        None => failure.cause(always).cause(format!(
+            "--platform {found} runs it nevertheless, if the kernel has an emulator for its programs (binfmt_misc, as Debian's \
+             qemu-user-static sets up)"
+        )),
+    })
 }
 
 /// Whether `wanted` can be meant as the first digits of an id only: no registry is asked for what those are.
@@ -154,7 +249,12 @@ fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageErr
 
 /// Gets the image called `wanted` from its registry; returns what it is called in the store. The digest in a name may
 /// be that of a list, which the store does not have.
-fn pull_into(place: &Path, wanted: &str) -> Result<String, Failure> {
+fn pull_into(
+    place: &Path,
+    options: Options,
+    wanted: &str,
+    platform: Option<&Platform>,
+) -> Result<String, Failure> {
     let bad = |message: String| Failure::new(HResult::E_INVALIDARG, message);
     if is_id(wanted) {
         return Err(bad(format!(
@@ -162,7 +262,12 @@ fn pull_into(place: &Path, wanted: &str) -> Result<String, Failure> {
         )));
     }
     let reference = pulling::reference(wanted).map_err(bad)?;
-    let loaded = pulling::pull(place, Options::of_caller(), &reference, false, false)?;
+    let asked = Asked {
+        // What does not run here is not fetched, unless it was asked for.
+        platform: Some(platform.cloned().unwrap_or_else(Platform::host)),
+        ..Asked::default()
+    };
+    let loaded = pulling::pull(place, options, &reference, &asked)?;
     tell_left_out(loaded.omitted);
     Ok(match wanted.split_once('@') {
         Some((name, _)) => format!("{name}@{}", loaded.manifest),
@@ -293,7 +398,7 @@ mod tests {
         let whole = format!("sha256:{}", "a".repeat(64));
         for id in ["0123abcd", &whole[..20], &whole] {
             assert!(is_id(id), "{id}");
-            let told = pull_into(Path::new("/none"), id).unwrap_err();
+            let told = pull_into(Path::new("/none"), Options::of_caller(), id, None).unwrap_err();
             assert_eq!(told.hresult, HResult::E_INVALIDARG, "{id}");
         }
         for name in ["abcdef", "0123abcd:1", "debian", "tool/0123abcd"] {

@@ -10,7 +10,7 @@ use std::{
 use hcs_registry::{Access, Progress, Reference, RegistryError, pull as fetch};
 use hcs_schema::{Failure, HResult};
 use hcs_storage::{
-    image::{Loaded, Store},
+    image::{Loaded, Store, document::Platform},
     layer::Options,
 };
 
@@ -28,6 +28,17 @@ pub(crate) fn reference(text: &str) -> Result<Reference, String> {
         .map_err(|error: RegistryError| error.to_string())
 }
 
+/// What is asked for of a registry.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// The machine that the image has to be for.
+    pub(crate) platform: Option<Platform>,
+    /// Whether the registry may be without TLS.
+    pub(crate) insecure: bool,
+    /// Whether no progress is shown.
+    pub(crate) quiet: bool,
+}
+
 /// Gets an image into the store at `place`, which is made where the image can be had.
 ///
 /// # Errors
@@ -36,12 +47,18 @@ pub(crate) fn pull(
     place: &Path,
     options: Options,
     reference: &Reference,
-    insecure: bool,
-    quiet: bool,
+    asked: &Asked,
 ) -> Result<Loaded, Failure> {
-    let access = Access::of_caller().map(|access| Access { insecure, ..access });
-    let store = || Store::open(place, options);
-    let line = Line::new(!quiet && stderr().is_terminal());
+    let access = Access::of_caller().map(|access| Access {
+        insecure: asked.insecure,
+        platform: asked.platform.clone(),
+        ..access
+    });
+    let store = || {
+        let store = Store::open(place, options)?;
+        Ok(store.for_platform(asked.platform.clone()))
+    };
+    let line = Line::new(!asked.quiet && stderr().is_terminal());
     let pulled = access
         .and_then(|access| fetch(&store, reference, &access, &|progress| line.show(progress)));
     line.clear();
@@ -95,6 +112,12 @@ impl Line {
         let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
         let text = match progress {
             Progress::Unpacking => "unpacking".to_owned(),
+            Progress::Waiting(time) => {
+                format!(
+                    "the registry is busy: asked again in {} s",
+                    time.as_secs().max(1)
+                )
+            }
             Progress::Receiving { received, total } => {
                 if written.is_some_and(|last| last.elapsed() < OFTEN) {
                     return;

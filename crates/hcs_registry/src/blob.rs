@@ -81,7 +81,7 @@ impl<'a> Blob<'a> {
         stop: &'a AtomicBool,
         came: &'a (dyn Fn(u64) + Sync),
     ) -> Result<Self, RegistryError> {
-        let answer = ask(session, content, 0)?;
+        let answer = ask(session, content, 0, stop)?;
         Ok(Self {
             session,
             content,
@@ -97,8 +97,8 @@ impl<'a> Blob<'a> {
     /// Goes on with another answer, after `failure`; none stands for an end that came too early.
     fn resume(&mut self, failure: Option<io::Error>) -> io::Result<()> {
         self.breaks += 1;
-        let tried =
-            (self.breaks <= MOST_BREAKS).then(|| ask(self.session, self.content, self.position));
+        let tried = (self.breaks <= MOST_BREAKS)
+            .then(|| ask(self.session, self.content, self.position, self.stop));
         match (tried, failure) {
             (Some(Ok(answer)), _) => {
                 self.body = answer.into_body().into_reader();
@@ -116,11 +116,13 @@ fn ask(
     session: &Session<'_>,
     content: Content,
     from: u64,
+    stop: &AtomicBool,
 ) -> Result<Response<Body>, RegistryError> {
     let path = format!("blobs/{}", content.digest);
     let request = RegistryRequest {
         from,
         is_content: true,
+        stop: Some(stop),
         ..RegistryRequest::default()
     };
     let answer = session.get(&path, &request)?;

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -15,7 +15,10 @@ use ureq::{
     tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem},
 };
 
-use crate::error::{RegistryError, shown};
+use crate::{
+    error::{RegistryError, shown},
+    patience::{self, Patience},
+};
 
 /// Redirects that a request follows, at most.
 const MOST_REDIRECTS: usize = 5;
@@ -58,6 +61,10 @@ pub(crate) struct RegistryRequest<'a> {
     pub(crate) from: u64,
     /// Whether it is a content, which may take as long as it comes.
     pub(crate) is_content: bool,
+    /// What says whether it is made again where the registry is busy; it is not without.
+    pub(crate) patience: Option<&'a Patience<'a>>,
+    /// Set when its answer is not wanted any more.
+    pub(crate) stop: Option<&'a AtomicBool>,
 }
 
 impl Connection {
@@ -104,8 +111,12 @@ impl Connection {
     ///
     /// # Errors
     /// There is no answer.
-    pub(crate) fn greet(&self) -> Result<u16, RegistryError> {
-        let answer = self.ask(&self.home, &RegistryRequest::default())?;
+    pub(crate) fn greet(&self, patience: &Patience<'_>) -> Result<u16, RegistryError> {
+        let request = RegistryRequest {
+            patience: Some(patience),
+            ..RegistryRequest::default()
+        };
+        let answer = self.ask(&self.home, &request)?;
         Ok(answer.status().as_u16())
     }
 
@@ -162,8 +173,24 @@ impl Connection {
         Err(RegistryError::refused(address, why))
     }
 
-    /// Asks for `address`, and for nothing that it leads to.
+    /// Asks for `address`, and for nothing that it leads to; again where the registry is busy.
     fn ask(
+        &self,
+        address: &Uri,
+        request: &RegistryRequest<'_>,
+    ) -> Result<Response<Body>, RegistryError> {
+        let mut tries = 0;
+        loop {
+            let answer = self.ask_once(address, request)?;
+            let again = |patience: &Patience<'_>| patience.wait(&answer, tries, request.stop);
+            if !request.patience.is_some_and(again) {
+                return Ok(answer);
+            }
+            tries += 1;
+        }
+    }
+
+    fn ask_once(
         &self,
         address: &Uri,
         request: &RegistryRequest<'_>,
@@ -381,12 +408,17 @@ pub(crate) fn document(
 /// The failure of an answer that is no success.
 pub(crate) fn unsuccessful(answer: Response<Body>, what: &str) -> RegistryError {
     let status = answer.status().as_u16();
+    let asked = patience::seconds(&answer);
     let told = document(answer, TOLD, what).unwrap_or_default();
     let told = String::from_utf8_lossy(&told);
+    let mut told = shown(told.trim());
+    if let Some(seconds) = asked {
+        told.push_str(&format!("; it asks to be left alone for {seconds} seconds"));
+    }
     RegistryError::Status {
         what: shown(what),
         status,
-        told: shown(told.trim()),
+        told,
     }
 }
 

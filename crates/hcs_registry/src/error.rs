@@ -126,6 +126,19 @@ impl RegistryError {
         }
     }
 
+    /// Whether the way to the registry failed, or the registry for the time being: what came before was right.
+    pub(crate) fn is_of_connection(&self) -> bool {
+        match self {
+            Self::Request { .. } | Self::Status { .. } => true,
+            // What was refused of a content has its own name.
+            Self::Storage {
+                source: StorageError::Stream { .. },
+                ..
+            } => !self.is_local(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn refused(what: &str, why: impl Into<String>) -> Self {
         Self::Refused {
             what: shown(what),

@@ -11,7 +11,7 @@
 //! 5. [`connection`]: requests of one host, with limits and redirects. 6. [`session`]: those of one registry, with a
 //!    token.
 //! 7. [`blob`]: a content as a stream, which goes on where it broke off. 8. [`mod@pull`]: all of it for one image.
-//! 9. [`error`]: what can go wrong.
+//! 9. [`patience`]: answers after which a request is made again. 10. [`error`]: what can go wrong.
 //!
 //! Functions here block, and may be called on any thread. The crate `oci-client` is not used: it needs a runtime,
 //! follows redirects by itself, and reads a manifest of any size into memory.
@@ -21,6 +21,7 @@ mod challenge;
 mod connection;
 mod credentials;
 mod error;
+mod patience;
 mod pull;
 mod reference;
 mod session;

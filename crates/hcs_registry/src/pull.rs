@@ -14,7 +14,8 @@ use hcs_storage::{
     Content, Digest, Refusal, StorageError,
     image::{
         Incoming, Loaded, Store, check_document,
-        document::{Descriptor, Index, MANIFESTS, Manifest, architecture},
+        document::{Descriptor, Index, MANIFESTS, Manifest, Platform},
+        platform::machines,
     },
 };
 use ureq::http::header;
@@ -24,6 +25,7 @@ use crate::{
     connection::{RegistryRequest, document},
     credentials::CredentialFiles,
     error::{RegistryError, shown},
+    patience::Patience,
     reference::Reference,
     session::Session,
     settings::{Place, Settings},
@@ -45,8 +47,12 @@ pub struct Access {
     pub insecure: bool,
     /// How long a registry may say nothing.
     pub stall: Duration,
+    /// How long is waited in all where a registry is busy, or asks to be left alone for some time.
+    pub patience: Duration,
     /// Contents that are fetched at the same time, at least one.
     pub parallel: usize,
+    /// The machine whose image is taken from lists; none for this one. The store says which images it takes at all.
+    pub platform: Option<Platform>,
 }
 
 /// How far a pull is.
@@ -59,6 +65,8 @@ pub enum Progress {
         /// All bytes that are not there yet.
         total: u64,
     },
+    /// The registry is busy, and is asked again after so long.
+    Waiting(Duration),
     /// All are there, and are unpacked.
     Unpacking,
 }
@@ -74,7 +82,9 @@ impl Access {
             credentials: CredentialFiles::of_caller(),
             insecure: false,
             stall: Duration::from_secs(30),
+            patience: Duration::from_secs(120),
             parallel: 4,
+            platform: None,
         })
     }
 }
@@ -82,8 +92,8 @@ impl Access {
 /// Opens the store that an image goes to.
 pub type Open<'a> = dyn Fn() -> Result<Store, StorageError> + 'a;
 
-/// Gets the image of `reference` for this machine into the store, from the first place that has it. `store` is opened
-/// once one has answered with a manifest. `progress` is told often, by several threads.
+/// Gets the image of `reference` for the machine of `access` into the store, from the first place that has it. `store`
+/// is opened once one has answered with a manifest. `progress` is told often, by several threads.
 ///
 /// # Errors
 /// No place has it, or what it has is refused; the failure is that of the last place, with those before it. What fails
@@ -131,39 +141,58 @@ fn pull_from(
     place: &Place,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<Loaded, RegistryError> {
-    let session = Session::open(place, &access.credentials, access.stall)?;
-    let mut lists = Vec::new();
+    let waits = |time| progress(Progress::Waiting(time));
+    let patience = Patience::new(access.patience, &waits);
+    let session = Session::open(place, &access.credentials, access.stall, patience)?;
+    let machine = access.platform.clone().unwrap_or_else(Platform::host);
+    let mut way = Way {
+        machine: &machine,
+        lists: Vec::new(),
+    };
     let found = manifest(
         &session,
         &reference.version(),
         reference.digest,
         None,
-        &mut lists,
+        &mut way,
     )?;
     let store = store().map_err(RegistryError::Store)?;
     let incoming = store.receive().map_err(RegistryError::Store)?;
-    receive(
-        &session,
-        &incoming,
-        &found.manifest,
-        access.parallel,
-        progress,
-    )?;
+    let manifest = &found.manifest;
+    let received = receive(&session, &incoming, manifest, access.parallel, progress);
+    if received
+        .as_ref()
+        .is_err_and(RegistryError::is_of_connection)
+    {
+        incoming.leave_for_later(manifest);
+    }
+    received?;
     progress(Progress::Unpacking);
     let names: Vec<_> = reference.name().cloned().into_iter().collect();
-    let loaded = incoming.finish(&found.media_type, &found.text, &names, &lists);
+    let loaded = incoming.finish(&found.media_type, &found.text, &names, &way.lists);
     loaded.map_err(|source| RegistryError::Unpack {
         host: session.host().to_owned(),
         source,
     })
 }
 
-/// What a list has for this machine.
-fn fitting(index: &Index) -> Result<&Descriptor, Refusal> {
-    let fits = |one: &&Descriptor| one.fits() && (one.is_manifest() || one.is_index());
-    let architecture = architecture();
-    let found = index.manifests.iter().find(fits);
-    found.ok_or(Refusal::NoPlatform { architecture })
+/// How a manifest is found.
+struct Way<'a> {
+    machine: &'a Platform,
+    /// Digests of the lists on the way.
+    lists: Vec<Digest>,
+}
+
+/// What a list has for `machine`, the best of all.
+fn fitting<'a>(index: &'a Index, machine: &Platform) -> Result<&'a Descriptor, Refusal> {
+    let images = index.manifests.iter();
+    let images = images.filter(|one| one.is_manifest() || one.is_index());
+    let ranked = images.filter_map(|one| Some((one.rank(machine)?, one)));
+    let best = ranked.min_by_key(|(rank, _)| *rank);
+    best.map(|(_, one)| one).ok_or_else(|| Refusal::NoPlatform {
+        wanted: machine.to_string(),
+        found: machines(&index.manifests),
+    })
 }
 
 /// Refuses content that is not what named it says.
@@ -183,14 +212,14 @@ fn check_expected(
     Ok(())
 }
 
-/// The manifest for this machine that `version` leads to, which may be in a list; the digests of those on the way are
-/// added to `lists`.
+/// The manifest for the machine that `version` leads to, which may be in a list; the digests of those on the way are
+/// added to `way`.
 fn manifest(
     session: &Session<'_>,
     version: &str,
     digest: Option<Digest>,
     size: Option<u64>,
-    lists: &mut Vec<Digest>,
+    way: &mut Way<'_>,
 ) -> Result<Found, RegistryError> {
     let path = format!("manifests/{version}");
     let refused = |refusal: Refusal| {
@@ -227,7 +256,7 @@ fn manifest(
             manifest,
         });
     }
-    if !listed.is_index() || lists.len() >= DEEPEST {
+    if !listed.is_index() || way.lists.len() >= DEEPEST {
         let what = format!(
             "mediaType {:?} is neither that of an image nor of a list of images",
             shown(&kind)
@@ -235,10 +264,10 @@ fn manifest(
         return Err(refused(Refusal::BadDocument(what)));
     }
     let index: Index = serde_json::from_slice(&text).map_err(bad)?;
-    let next = fitting(&index).map_err(refused)?;
+    let next = fitting(&index, way.machine).map_err(refused)?;
     let version = next.digest.to_string();
-    lists.push(found.digest);
-    manifest(session, &version, Some(next.digest), Some(next.size), lists)
+    way.lists.push(found.digest);
+    manifest(session, &version, Some(next.digest), Some(next.size), way)
 }
 
 /// What a document is: as it says itself, else as the registry says.

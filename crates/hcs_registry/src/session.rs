@@ -17,6 +17,7 @@ use crate::{
     connection::{Connection, RegistryRequest, document, is_loopback, unsuccessful},
     credentials::{CredentialFiles, Login},
     error::RegistryError,
+    patience::Patience,
     settings::Place,
 };
 
@@ -30,6 +31,7 @@ pub(crate) struct Session<'a> {
     place: &'a Place,
     credentials: &'a CredentialFiles,
     stall: Duration,
+    patience: Patience<'a>,
     /// The header that it has accepted, or is to accept.
     authorization: Mutex<Option<Header>>,
 }
@@ -60,28 +62,29 @@ impl<'a> Session<'a> {
         place: &'a Place,
         credentials: &'a CredentialFiles,
         stall: Duration,
+        patience: Patience<'a>,
     ) -> Result<Self, RegistryError> {
         let host = &place.host;
-        let session = |scheme| -> Result<_, RegistryError> {
-            Ok(Session {
-                connection: Connection::new(scheme, host, place.insecure, stall)?,
-                place,
-                credentials,
-                stall,
-                authorization: Mutex::new(None),
-            })
+        let connection = |scheme| Connection::new(scheme, host, place.insecure, stall);
+        let session = |connection, patience| Session {
+            connection,
+            place,
+            credentials,
+            stall,
+            patience,
+            authorization: Mutex::new(None),
         };
-        let secure = session("https")?;
-        let failure = match secure.connection.greet() {
-            Ok(_) => return Ok(secure),
+        let secure = connection("https")?;
+        let failure = match secure.greet(&patience) {
+            Ok(_) => return Ok(session(secure, patience)),
             Err(failure) => failure,
         };
         if !(place.insecure || is_loopback(host)) {
             return Err(failure);
         }
-        let plain = session("http")?;
-        match plain.connection.greet() {
-            Ok(200 | 301..=308 | 401 | 403) => Ok(plain),
+        let plain = connection("http")?;
+        match plain.greet(&patience) {
+            Ok(200 | 301..=308 | 401 | 403) => Ok(session(plain, patience)),
             // A registry with TLS answers so, and what was wrong with that says more.
             Ok(_) | Err(_) => Err(failure),
         }
@@ -115,6 +118,7 @@ impl<'a> Session<'a> {
             let authorization = known.as_ref().map(|header| header.0.as_str());
             let request = RegistryRequest {
                 authorization,
+                patience: Some(&self.patience),
                 ..*request
             };
             let answer = self.connection.get(&address, &request)?;
@@ -239,6 +243,7 @@ impl<'a> Session<'a> {
                 };
                 let request = RegistryRequest {
                     authorization: header.as_ref().map(|header| header.0.as_str()),
+                    patience: Some(&self.patience),
                     ..RegistryRequest::default()
                 };
                 let answer = place.get(&format!("{realm}{separator}{query}"), &request)?;

@@ -184,10 +184,20 @@ pub enum Refusal {
         kind: String,
     },
     /// Only images for other machines.
-    #[error("it has no image for linux/{architecture}")]
+    #[error("it has no image for {wanted}, but for {found}")]
     NoPlatform {
-        /// The architecture of this machine.
-        architecture: &'static str,
+        /// The machine that was asked for.
+        wanted: String,
+        /// Those that there are images for.
+        found: String,
+    },
+    /// A text that is no kind of machine.
+    #[error(
+        "{text:?} is no kind of machine; expected linux/ARCH or linux/ARCH/VARIANT, as linux/arm64 or linux/arm/v7"
+    )]
+    BadPlatform {
+        /// The text, as [`shown`].
+        text: String,
     },
     /// A text that is no name of an image.
     #[error("{name:?} is no name of an image; expected NAME[:TAG] of letters, digits and `._-/`")]
@@ -198,6 +208,14 @@ pub enum Refusal {
     /// An image that is not there.
     #[error("there is no such image in the store")]
     NoImage,
+    /// An image that is there and damaged.
+    #[error(
+        "it is damaged in the store: {why}; `hcs image pull` or `hcs image load` gets it again, `hcs image remove` removes it"
+    )]
+    Broken {
+        /// What is wrong with it.
+        why: String,
+    },
     /// First digits of an id, and too few of them.
     #[error(
         "it is the start of an image's id; expected a name, or at least {least} digits of an id"

@@ -10,7 +10,7 @@
 //! 4. [`compression`]: plain streams out of gzip and zstd.
 //! 5. [`tar`]: entries from and to tar streams. The crate `tar` is not used: it reads extended headers of any size into
 //!    memory, and none of the sparse formats of POSIX archives.
-//! 6. [`layer`]: import and export.
+//! 6. [`layer`]: import and export. `few` has the rights that unpacking images keeps.
 //! 7. [`image`]: a store of images, which other programs can read, and their ways in and out.
 //! 8. [`disk`]: virtual disks as writable layers.
 //!
@@ -20,6 +20,7 @@ pub mod compression;
 pub mod digest;
 pub mod disk;
 pub mod error;
+mod few;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod image;

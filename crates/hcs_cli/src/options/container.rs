@@ -11,6 +11,8 @@ use hcs_schema::{
     },
 };
 
+use hcs_storage::image::document::Platform;
+
 use super::{
     Surroundings,
     device::{self, Device},
@@ -22,17 +24,24 @@ use super::{
     processors::{self, Processors},
     pull::Pull,
     temporary,
+    unpacking::UnpackingOptions,
 };
 
 /// The owner that our documents name.
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 32] = [
+pub(crate) const ARGUMENTS: [&str; 39] = [
     "layers",
     "image",
     "store",
     "pull",
+    "platform",
+    "max_size",
+    "max_files",
+    "max_depth",
+    "max_time",
+    "omit_privileged",
     "mounts",
     "devices",
     "scratch",
@@ -45,6 +54,7 @@ pub(crate) const ARGUMENTS: [&str; 32] = [
     "cpus",
     "pids_limit",
     "stop_signal",
+    "labels",
     "hostname",
     "no_hosts",
     "userns",
@@ -85,6 +95,14 @@ pub(crate) struct ContainerOptions {
     /// When the image is got from its registry, as hcs image pull does [default: missing]
     #[arg(long, value_name = "WHEN", value_enum, conflicts_with = "layers")]
     pub pull: Option<Pull>,
+
+    /// The kind of machine whose image is taken, as linux/arm64 or linux/arm/v7, and run though it is not this one
+    /// [default: this machine]
+    #[arg(long, value_name = "OS/ARCH", value_parser = super::image::platform, conflicts_with = "layers")]
+    pub platform: Option<Platform>,
+
+    #[command(flatten)]
+    pub unpacking: UnpackingOptions,
 
     /// Let a directory, file, socket or FIFO of the host appear inside; repeat for more. A colon in a path is written
     /// \:, or all of it as src=HOST,dst=GUEST,OPTION,... Options, with commas between them: ro, it can only be read;
@@ -143,6 +161,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "SIGNAL", value_parser = super::signal)]
     stop_signal: Option<Signal>,
 
+    /// A note of the container, for programs that look for it and for people: hcs inspect shows all; repeat for more
+    #[arg(long = "label", short = 'l', value_name = "NAME[=TEXT]", value_parser = label)]
+    labels: Vec<(String, String)>,
+
     /// Host name inside
     #[arg(long, value_name = "NAME")]
     hostname: Option<String>,
@@ -167,6 +189,17 @@ pub(crate) struct ContainerOptions {
 
     #[command(flatten)]
     privileges: PrivilegeOptions,
+}
+
+/// Reads a label; one without a text has an empty one.
+fn label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    match name.is_empty() {
+        true => Err(format!(
+            "expected NAME or NAME=TEXT, as tier=web, found {text:?}"
+        )),
+        false => Ok((name.to_owned(), value.to_owned())),
+    }
 }
 
 /// Reads the name of a network namespace, which is that of a file in one directory.
@@ -217,6 +250,7 @@ impl ContainerOptions {
             ("--layer", !self.layers.is_empty()),
             ("--image", self.image.is_some()),
             ("--store", self.store.is_some()),
+            ("--platform", self.platform.is_some()),
             ("--mount", !self.mounts.is_empty()),
             ("--device", !self.devices.is_empty()),
             ("--scratch", self.scratch.is_some()),
@@ -227,6 +261,7 @@ impl ContainerOptions {
             ("--shm-size", self.shm_size.is_some()),
             ("--pids-limit", self.pids_limit.is_some()),
             ("--stop-signal", self.stop_signal.is_some()),
+            ("--label", !self.labels.is_empty()),
             ("--no-hosts", self.no_hosts),
             ("--userns", self.userns.is_some()),
             ("--net-namespace", self.net_namespace.is_some()),
@@ -238,9 +273,10 @@ impl ContainerOptions {
             ),
             ("--ulimit", privileges.limits().is_some()),
         ];
+        let given = given.into_iter().find(|(_, given)| *given);
         given
-            .into_iter()
-            .find_map(|(name, given)| given.then_some(name))
+            .map(|(name, _)| name)
+            .or_else(|| self.unpacking.given())
     }
 
     /// Whether it has the default view of the host's files, which leaves some out.
@@ -316,6 +352,7 @@ impl ContainerOptions {
             shared_memory_in_mb: self.shm_size,
             volumes: self.volumes(image)?,
             process_defaults: image.map(ChosenImage::defaults).transpose()?.flatten(),
+            labels: (!self.labels.is_empty()).then(|| self.labels.iter().cloned().collect()),
             stop_signal: match self.stop_signal {
                 Some(signal) => Some(signal),
                 None => image.map(ChosenImage::stop_signal).transpose()?.flatten(),
@@ -458,6 +495,10 @@ mod tests {
             "64",
             "--stop-signal",
             "int",
+            "--label",
+            "tier=web=1",
+            "-l",
+            "plain",
             "--hostname",
             "box",
             "--net-namespace",
@@ -484,6 +525,7 @@ mod tests {
             "Processor": {"Maximum": 1250},
             "ProcessLimit": 64,
             "StopSignal": 2,
+            "Labels": {"tier": "web=1", "plain": ""},
             "Networking": {"Namespace": "blue"},
             "UserNamespace": true,
             "AddCapabilities": ["CAP_NET_RAW"],

@@ -6,8 +6,19 @@ use hcs_schema::{
     Failure, HResult,
     documents::{ContainerImage, ProcessDefaults, Signal},
 };
-use hcs_storage::image::document::Execution;
+use hcs_storage::{
+    Refusal,
+    image::document::{Execution, Platform},
+};
 use serde::de::IgnoredAny;
+
+/// Reads a kind of machine.
+///
+/// # Errors
+/// It is none.
+pub(crate) fn platform(text: &str) -> Result<Platform, String> {
+    text.parse().map_err(|refusal: Refusal| refusal.to_string())
+}
 
 /// An image that a container is made from.
 #[derive(Clone, Debug, Default)]

@@ -21,6 +21,7 @@ pub(crate) mod share;
 pub(crate) mod since;
 pub(crate) mod systems;
 pub(crate) mod temporary;
+pub(crate) mod unpacking;
 pub(crate) mod variable;
 
 use std::{

@@ -13,9 +13,8 @@ use crate::{
     client,
     failure::Stop,
     images::{failed, name, tell_left_out},
-    options::limit::Limit,
+    options::{limit::Limit, unpacking::CostOptions},
     output::{print, printable},
-    verbs::image::CostOptions,
 };
 
 /// Make an image of a container of an image, with what it has written since as one more layer
@@ -37,7 +36,7 @@ pub(crate) struct Commit {
     #[arg(value_parser = name)]
     name: Name,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     cost: CostOptions,
 
     #[command(flatten)]

@@ -29,6 +29,7 @@ use crate::{
 Examples:
   hcs create --id box --layer ./rootfs
   hcs create --id box --image debian:12 && hcs start box && hcs exec box -- id
+  hcs create --id web --image debian:12 --label tier=web
   hcs create --isolation vm --memory 1G --disk ./data.qcow2 --id box
   hcs create --document system.json --json
   printf '{\"Container\": {}}' | hcs create --id box --document -")]

@@ -75,6 +75,8 @@ const KILLED: u8 = 137;
 Examples:
   hcs run debian:12 cat /etc/os-release
   hcs run -it --entrypoint sh -u 0 tools:1
+  hcs run --platform linux/arm64 debian:12 uname -m
+  hcs run -d -l tier=web tools:1                     hcs inspect shows labels
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv

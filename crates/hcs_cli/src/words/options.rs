@@ -85,8 +85,8 @@ pub(super) const ROWS: &[Row] = &[
         "the first process of each container reaps the others already",
     ),
     (
-        &["--platform", "--arch", "--os", "--variant"],
-        "of an image for several kinds of machines the one for this machine is taken: `hcs run debian:12 sh`",
+        &["--arch", "--os", "--variant"],
+        "the kind of machine of an image is named as one: `hcs run --platform linux/arm64 debian:12 sh`",
     ),
     (
         &[
@@ -153,8 +153,8 @@ pub(super) const ROWS: &[Row] = &[
         "where the control groups are is set for all containers, as cgroup_root in the service's configuration",
     ),
     (
-        &["-l", "--label", "--annotation"],
-        "there are no labels; a name is given as `--id box`, an owner in a document: `hcs create --document system.json`",
+        &["--annotation", "--label-file"],
+        "a note of a container is a label: `--label tier=web`; an owner is named in a document: `hcs create --document system.json`",
     ),
     (
         &["--log-driver", "--log-opt"],

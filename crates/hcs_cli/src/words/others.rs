@@ -269,8 +269,8 @@ pub(super) const OPTIONS: &[Table] = &[
         &["image pull"],
         &[
             (
-                &["--platform", "--arch", "--os", "--variant"],
-                "of an image for several kinds of machines the one for this machine is taken: `hcs image pull debian:12`",
+                &["--arch", "--os", "--variant"],
+                "the kind of machine of an image is named as one: `hcs image pull --platform linux/arm64 debian:12`",
             ),
             (
                 &["--creds", "--authfile", "-u", "--username"],

@@ -261,6 +261,27 @@ fn a_registry_with_a_certificate_and_a_password_is_used_as_docker_does() {
 }
 
 #[test]
+fn a_registry_of_another_machine_is_reached_by_the_proxy_unless_it_is_excepted() {
+    let shop = Shop::new();
+    let proxy = Server::new(|_| ServerAnswer::with(403, b"not here"));
+    let pull = |except: &str| {
+        let mut pull = command(&shop, &["image", "pull", "registry.invalid/team/tool"]);
+        for name in ["ALL_PROXY", "all_proxy", "https_proxy", "no_proxy"] {
+            pull.env_remove(name);
+        }
+        pull.env("HTTPS_PROXY", format!("http://{}", proxy.address));
+        let told = ended(pull.env("NO_PROXY", except));
+        assert_eq!(told.code, Some(125), "{told:?}");
+        assert!(told.err.contains("registry.invalid"), "{told:?}");
+    };
+    pull("other.invalid");
+    let asked: Vec<_> = proxy.asked().into_iter().map(|asked| asked.path).collect();
+    assert_eq!(asked, ["registry.invalid:443"]);
+    pull("other.invalid,registry.invalid");
+    assert_eq!(proxy.asked().len(), 1);
+}
+
+#[test]
 fn a_pull_that_is_killed_leaves_nothing_that_the_next_one_does_not_remove() {
     let shop = Shop::new();
     let registry = Registry::new(shop.path(), false);

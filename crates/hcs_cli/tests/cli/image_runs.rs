@@ -472,3 +472,84 @@ fn volumes_of_an_image_are_mounts_with_its_files_that_go_with_the_container() {
         "{refused:?}"
     );
 }
+
+#[test]
+fn an_image_for_another_machine_runs_only_where_it_is_asked_for() {
+    let shop = Shop::new();
+    let script = "mkdir other && $HCS image save --store store --format docker tools | tar -C other -x && cd other && \
+                  config=$(ls | grep json$ | grep -v manifest) && \
+                  sed -i 's/\"architecture\":\"[^\"]*\"/\"architecture\":\"s390x\"/' $config";
+    shop.script(script);
+    let told = shop.hcs("image load --store store --name far --platform linux/arm64 other");
+    assert!(
+        told.err.contains("no image for linux/arm64") && told.err.contains("linux/s390x"),
+        "{told:?}"
+    );
+    shop.hcs("image load --store store --name far other").fine();
+    let list = shop.hcs("image list --store store").fine();
+    assert!(list.contains("linux/s390x"), "{list}");
+    let about = shop.hcs("image inspect --store store far").fine();
+    let about: Value = serde_json::from_str(&about).unwrap();
+    assert_eq!(about["Architecture"], "s390x");
+    for verb in ["run --store store", "create --store store --image"] {
+        let told = shop.hcs(&format!("{verb} far"));
+        assert_eq!(told.code, Some(125), "{told:?}");
+        for part in [
+            "the image far is for linux/s390x",
+            "this machine is linux/",
+            "binfmt_misc",
+            "--pull always",
+        ] {
+            assert!(told.err.contains(part), "{part}: {told:?}");
+        }
+    }
+    // Its program is one of this machine's, whatever it says.
+    let run = shop.hcs("run --store store --platform linux/s390x far cat /srv/app/file");
+    assert_eq!(run.fine(), "image\n");
+    let told = shop.hcs("run --store store --pull never --platform linux/arm64 tools true");
+    assert!(told.err.contains("linux/arm64 was asked for"), "{told:?}");
+    let odd = shop.hcs("run --store store --platform windows/amd64 tools true");
+    assert!(odd.err.contains("expected linux/ARCH"), "{odd:?}");
+    let odd = shop.line(&["run", "--platform", "linux/arm64", "--", "true"]);
+    assert!(odd.err.contains("no image is named"), "{odd:?}");
+}
+
+#[test]
+fn an_image_that_costs_too_much_is_not_unpacked_to_run() {
+    let shop = Shop::new();
+    // They are unpacked again, as those of an image that another program has put there.
+    shop.script("rm -r store/layers/*");
+    for (option, text) in [
+        ("--max-files 3", "more than 3 entries"),
+        ("--max-depth 1", "more than 1 names"),
+        ("--max-time 0.000000001", "longer than 1ns"),
+    ] {
+        let told = shop.hcs(&format!("run --store store {option} tools true"));
+        assert_eq!(told.code, Some(125), "{told:?}");
+        assert!(told.err.contains(text), "{told:?}");
+        let layers = fs::read_dir(shop.store().join("layers")).unwrap();
+        assert_eq!(layers.count(), 0);
+    }
+    let run = shop.hcs("run --store store --max-size 100M --max-depth 9 tools cat /srv/app/file");
+    assert_eq!(run.fine(), "image\n");
+    let odd = shop.line(&["run", "--max-files", "3", "--", "true"]);
+    assert!(odd.err.contains("--max-files says how an image"), "{odd:?}");
+}
+
+#[test]
+fn labels_of_the_line_and_of_the_image_are_shown() {
+    let shop = Shop::new();
+    let labels = json!({"Labels": {"org.example": "image"}});
+    shop.configured("app", &labels).fine();
+    let id = unique("labels");
+    let line = format!("create --store store --image app -l tier=web --label plain --id {id}");
+    shop.hcs(&line).fine();
+    let about: Value = serde_json::from_str(&shop.hcs(&format!("inspect {id}")).fine()).unwrap();
+    let container = &about["Document"]["Container"];
+    assert_eq!(container["Labels"], json!({"tier": "web", "plain": ""}));
+    let image = &container["Storage"]["Image"];
+    assert_eq!(image["Labels"], json!({"org.example": "image"}));
+    shop.hcs(&format!("terminate {id}")).fine();
+    let odd = shop.line(&["run", "--label", "=web", "--", "true"]);
+    assert!(odd.err.contains("expected NAME or NAME=TEXT"), "{odd:?}");
+}

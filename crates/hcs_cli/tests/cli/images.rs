@@ -51,7 +51,10 @@ fn an_image_is_saved_loaded_named_and_removed() {
     assert_eq!(removed, "a:1\nb:1\nc:1\nd:latest\ntools:latest\n");
     assert!(!layer.exists());
     assert_eq!(image(path, "prune").fine(), "0 images, 0 layers\n");
-    assert_eq!(image(path, "list").fine(), "NAME  ID  SIZE  CREATED\n");
+    assert_eq!(
+        image(path, "list").fine(),
+        "NAME  ID  PLATFORM  SIZE  CREATED\n"
+    );
 }
 
 #[test]
@@ -171,4 +174,32 @@ fn a_folder_is_imported_as_an_archive_is() {
     let id = about["Id"].as_str().unwrap();
     let short = image(path, &format!("inspect {}", &id[7..12]));
     assert!(short.err.contains("at least 6 digits"), "{short:?}");
+}
+
+#[test]
+fn a_damaged_image_is_named_and_can_be_removed() {
+    let place = made();
+    let path = place.path();
+    image(path, "import root good").fine();
+    let about: Value = serde_json::from_str(&image(path, "inspect tools").fine()).unwrap();
+    let manifest = about["Manifest"].as_str().unwrap().replace("sha256:", "");
+    image(path, "tag tools other").fine();
+    let script = "echo more > root/more && $HCS image import --store store root more";
+    ended(shell(script).current_dir(path)).fine();
+    fs::remove_file(path.join("store/oci/blobs/sha256").join(&manifest)).unwrap();
+    for action in ["list -q", "prune"] {
+        let said = image(path, action);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert!(said.err.contains("is damaged in the store"), "{said:?}");
+        assert!(said.err.contains("hcs image remove"), "{said:?}");
+    }
+    assert_eq!(image(path, "list -q").out, "good:latest\nmore:latest\n");
+    let said = ended(hcs(["run", "--store", "store", "tools", "true"]).current_dir(path));
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(said.err.contains(&manifest), "{said:?}");
+    let removed = image(path, "remove tools other").fine();
+    assert_eq!(removed, "tools:latest\nother:latest\n");
+    assert_eq!(image(path, "list").err, "");
+    let layers = fs::read_dir(path.join("store/layers")).unwrap();
+    assert_eq!(layers.count(), 2);
 }

@@ -535,3 +535,25 @@ fn an_ordinary_user_runs_images_of_its_own_store() {
     let said = user.hcs(&["run", "tols", "sh"]);
     assert!(said.err.contains("there is tools:latest"), "{said:?}");
 }
+
+#[test]
+fn an_ordinary_user_runs_an_image_without_what_only_root_may_have() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(WITH_IMAGES);
+    let hcs = user.place.path().join("hcs");
+    // The layers are unpacked again when the image runs, as those of an image that another program has put there.
+    let script = "cd && mkdir -p root/bin && cp /bin/busybox root/bin && ln -s busybox root/bin/sh && touch root/bin/su && \
+                  chmod 4755 root/bin/su && tar -C root -c . | \"$0\" image import --omit-privileged - tools && \
+                  rm -r .local/share/hcs/storage/layers/*";
+    let said = ended(&mut user.command(&["sh", "-ec", script, hcs.to_str().unwrap()]));
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let command = ["tools", "sh", "-c", "busybox stat -c %a /bin/su"];
+    let said = user.hcs(&[&["run"][..], &command].concat());
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(said.err.contains("--omit-privileged"), "{said:?}");
+    let said = user.hcs(&[&["run", "--omit-privileged"][..], &command].concat());
+    assert_eq!((said.code, &*said.out), (Some(0), "755\n"), "{said:?}");
+    assert!(said.err.contains("left out:"), "{said:?}");
+}

@@ -5,16 +5,16 @@ use std::{
     fs,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use hcs_registry::{Access, CredentialFiles, RegistryError, Settings, pull};
+use hcs_registry::{Access, CredentialFiles, Progress, RegistryError, Settings, pull};
 use hcs_storage::{
     Digest, Limits,
-    image::{Loaded, Store, document::architecture},
+    image::{Loaded, Store, document::Platform},
     layer::{Options, Rights},
     tar::{Entry, EntryPath, Kind, TarWriter, Timestamp},
 };
@@ -26,6 +26,10 @@ const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+fn architecture() -> String {
+    Platform::host().architecture
+}
 
 /// An image with one file.
 struct Sample {
@@ -103,7 +107,9 @@ fn access() -> Access {
         credentials: CredentialFiles::default(),
         insecure: false,
         stall: Duration::from_secs(20),
+        patience: Duration::ZERO,
         parallel: 3,
+        platform: None,
     }
 }
 
@@ -132,6 +138,160 @@ fn pulled(store: &Store, server: &Server, image: &str, access: &Access) -> Resul
         }
         text
     })
+}
+
+/// An image of two layers, of which the registry can be made to break off the second.
+fn of_two_layers() -> (Sample, [Vec<u8>; 2]) {
+    let layers = [Sample::new(b"first").layer, Sample::new(&[7; 9000]).layer];
+    let digests = layers.each_ref().map(|layer| Digest::of(layer));
+    let mut sample = Sample::new(b"first");
+    let mut config: serde_json::Value = serde_json::from_slice(&sample.config).unwrap();
+    config["rootfs"]["diff_ids"] = json!(digests);
+    sample.config = config.to_string().into_bytes();
+    let part = |kind: &str, bytes: &[u8]| json!({"mediaType": kind, "digest": Digest::of(bytes), "size": bytes.len()});
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": MANIFEST, "config": part(CONFIG, &sample.config),
+        "layers": layers.each_ref().map(|layer| part(LAYER, layer)),
+    });
+    sample.manifest = manifest.to_string().into_bytes();
+    (sample, layers)
+}
+
+#[test]
+fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let (sample, layers) = of_two_layers();
+    let second = format!("/{}", Digest::of(&layers[1]));
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let breaks = Arc::clone(&is_broken);
+    let server = Server::new(move |asked| match asked.path.ends_with(&second) {
+        true if breaks.load(Ordering::Relaxed) => ServerAnswer::with(503, b"later"),
+        true => ServerAnswer::ok(&layers[1]),
+        false => sample.answer(asked),
+    });
+    let access = Access {
+        parallel: 1,
+        ..access()
+    };
+    let fetched = || {
+        let asked = server.asked();
+        asked
+            .iter()
+            .filter(|asked| asked.path.contains("/blobs/"))
+            .count()
+    };
+    for blobs in [3, 5] {
+        let told = pulled(&store, &server, "tool", &access).unwrap_err();
+        assert!(told.contains("503"), "{told}");
+        // The configuration comes again, the first layer does not.
+        assert_eq!((fetched(), held(&store)), (blobs, 1));
+    }
+    // No other work in the store removes it; a prune does.
+    drop(Store::open(store.root(), Options::of_caller()).unwrap());
+    assert_eq!(held(&store), 1);
+    store.prune().unwrap();
+    assert_eq!(held(&store), 0);
+    pulled(&store, &server, "tool", &access).unwrap_err();
+    assert_eq!((fetched(), held(&store)), (8, 1));
+    is_broken.store(false, Ordering::Relaxed);
+    pulled(&store, &server, "tool", &access).unwrap();
+    assert_eq!(fetched(), 10);
+    let notes = fs::read_dir(store.root().join("unfinished")).unwrap();
+    assert_eq!(notes.count(), 0);
+}
+
+#[test]
+fn a_busy_registry_is_asked_again_within_a_limit() {
+    let sample = Sample::new(b"text");
+    let asked = Mutex::new(BTreeMap::new());
+    let server = Server::new(move |request| {
+        let mut asked = asked.lock().unwrap();
+        let times: &mut u32 = asked.entry(request.path.clone()).or_default();
+        *times += 1;
+        match *times {
+            1 => ServerAnswer::with(429, b"slowly").header("Retry-After", "0"),
+            2 if sample.is_layer(request) => ServerAnswer::with(503, b"busy"),
+            _ => sample.answer(request),
+        }
+    });
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let patience = Duration::from_secs(60);
+    let access = |patience| Access {
+        patience,
+        ..access()
+    };
+    let waits = Mutex::new(Vec::new());
+    let reference = format!("{}/tool", server.address).parse().unwrap();
+    let fetched = pull(
+        &|| Ok(store.clone()),
+        &reference,
+        &access(patience),
+        &|progress| {
+            if let Progress::Waiting(time) = progress {
+                waits.lock().unwrap().push(time);
+            }
+        },
+    );
+    fetched.unwrap();
+    // The first page, the manifest, the configuration, and the layer twice.
+    let waits = waits.into_inner().unwrap();
+    assert_eq!(waits.len(), 5, "{waits:?}");
+    assert_eq!(waits.iter().filter(|time| !time.is_zero()).count(), 1);
+    // More than it may ask for, or without end.
+    for (after, times) in [("3600", 1), ("0", 5)] {
+        let busy = Server::new(move |asked| match &*asked.path {
+            "/v2/" => ServerAnswer::ok(b"{}"),
+            _ => ServerAnswer::with(429, b"no").header("Retry-After", after),
+        });
+        let told = pulled(&store, &busy, "tool", &access(patience)).unwrap_err();
+        assert!(told.contains("status 429"), "{told}");
+        assert!(
+            told.contains(&format!("left alone for {after} seconds")),
+            "{told}"
+        );
+        let manifests = busy
+            .asked()
+            .into_iter()
+            .filter(|asked| asked.path.contains("manifests"));
+        assert_eq!(manifests.count(), times);
+    }
+}
+
+#[test]
+fn the_machine_that_is_asked_for_is_taken_and_no_other_is_fetched() {
+    let sample = Arc::new(Sample::new(b"text"));
+    let asked = Arc::clone(&sample);
+    let server = Server::new(move |request| asked.answer(request));
+    let place = tempfile::tempdir().unwrap();
+    let fetch = |version: &str, machine: Option<&str>| {
+        let platform = machine.map(|text| text.parse::<Platform>().unwrap());
+        let store = store(place.path()).for_platform(platform.clone());
+        let reference = format!("{}/a:{version}", server.address).parse().unwrap();
+        let access = Access {
+            platform,
+            ..access()
+        };
+        pull(&|| Ok(store.clone()), &reference, &access, &|_| {})
+    };
+    let told = |loaded: Result<Loaded, RegistryError>| {
+        let error = loaded.unwrap_err();
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        format!("{error}: {}", cause.unwrap_or_default())
+    };
+    let list = told(fetch("list", Some("linux/s390x")));
+    assert!(
+        list.contains("no image for linux/s390x, but for linux/"),
+        "{list}"
+    );
+    // What is in no list says in its configuration what it is for.
+    let plain = told(fetch("latest", Some("linux/s390x")));
+    assert!(plain.contains("no image for linux/s390x"), "{plain}");
+    assert!(server.asked().iter().all(|asked| !sample.is_layer(asked)));
+    let host = format!("linux/{}", architecture());
+    fetch("list", Some(&host)).unwrap();
+    fetch("latest", None).unwrap();
 }
 
 #[test]

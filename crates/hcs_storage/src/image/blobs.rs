@@ -51,10 +51,16 @@ impl Blobs {
         File::open(&path).map_err(|error| failed("opening", &path, &error))
     }
 
-    /// Whether a content is there.
+    /// Whether a content is there. One no longer than a document may be is read to be sure: a damaged one is replaced
+    /// by a load or pull. A longer one is read when it is unpacked.
     pub(super) fn has(&self, content: Content) -> bool {
         let there = fs::metadata(self.path(content.digest));
-        there.is_ok_and(|there| there.len() == content.size)
+        let is_there = there.is_ok_and(|there| there.len() == content.size);
+        let is_whole = || {
+            let text = self.document(content.digest);
+            text.is_ok_and(|text| Digest::of(&text) == content.digest)
+        };
+        is_there && (content.size > super::document::LARGEST || is_whole())
     }
 
     /// The document with that digest.
@@ -67,6 +73,27 @@ impl Blobs {
             .read_to_end(&mut text);
         read.map_err(|error| failed("reading", &path, &error))?;
         Ok(text)
+    }
+
+    /// Takes the content of `digest` from a folder of the same file system, where it was kept.
+    pub(super) fn take_over(&self, from: &Self, digest: Digest) -> Result<(), StorageError> {
+        let path = self.path(digest);
+        let moved = fs::rename(from.path(digest), &path);
+        moved.map_err(|error| failed("giving its name to", &path, &error))?;
+        sync_folder(&self.folder)
+    }
+
+    /// Removes the content of `digest` where it has other bytes than that: it is had again then.
+    pub(super) fn drop_damaged(&self, digest: Digest) {
+        let Ok(file) = self.open(digest) else {
+            return;
+        };
+        let mut measured = Measured::new(file, u64::MAX, Deadline::after(std::time::Duration::MAX));
+        let read = io::copy(&mut measured, &mut io::sink());
+        if read.is_ok() && measured.content().digest != digest {
+            // The failure that led here is what is told.
+            let _left = fs::remove_file(self.path(digest));
+        }
     }
 
     /// Keeps `text`; returns its digest.

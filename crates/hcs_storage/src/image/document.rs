@@ -18,6 +18,12 @@ const MOST_LAYERS: usize = 500;
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 /// Media type of a configuration that is written here.
 pub(super) const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+/// Media types of configurations; old registries know of none.
+const CONFIGS: [&str; 3] = [
+    CONFIG,
+    "application/vnd.docker.container.image.v1+json",
+    "application/octet-stream",
+];
 /// Media types of manifests and of lists of them, as a registry is asked for them.
 pub const MANIFESTS: [&str; 4] = [MANIFEST, DOCKER_MANIFEST, INDEX, DOCKER_INDEX];
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -59,6 +65,9 @@ pub struct Platform {
     pub architecture: String,
     /// `linux`, ...
     pub os: String,
+    /// The level of the architecture, as `v8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// What other programs put there.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -66,15 +75,68 @@ pub struct Platform {
 
 /// A list of images.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(from = "WrittenIndex", into = "WrittenIndex")]
 pub struct Index {
     /// Always 2.
     pub schema_version: u32,
     /// The images.
     pub manifests: Vec<Descriptor>,
+    /// Entries that cannot be read here, as those with digests of another kind; they hide no other entry.
+    pub odd: Vec<Value>,
     /// What other programs put there.
-    #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// A list of images as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenIndex {
+    schema_version: u32,
+    manifests: Vec<Entry>,
+    #[serde(flatten)]
+    other: Map<String, Value>,
+}
+
+/// An entry of a list.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Entry {
+    Read(Descriptor),
+    Odd(Value),
+}
+
+impl From<WrittenIndex> for Index {
+    fn from(written: WrittenIndex) -> Self {
+        let (mut manifests, mut odd) = (Vec::new(), Vec::new());
+        for entry in written.manifests {
+            match entry {
+                Entry::Read(descriptor) => manifests.push(descriptor),
+                // A property that comes twice is read as its last one, as it would be once it is written again.
+                Entry::Odd(value) => match Descriptor::deserialize(&value) {
+                    Ok(descriptor) => manifests.push(descriptor),
+                    Err(_) => odd.push(value),
+                },
+            }
+        }
+        Self {
+            schema_version: written.schema_version,
+            manifests,
+            odd,
+            other: written.other,
+        }
+    }
+}
+
+impl From<Index> for WrittenIndex {
+    fn from(index: Index) -> Self {
+        let read = index.manifests.into_iter().map(Entry::Read);
+        let odd = index.odd.into_iter().map(Entry::Odd);
+        Self {
+            schema_version: index.schema_version,
+            manifests: read.chain(odd).collect(),
+            other: index.other,
+        }
+    }
 }
 
 /// An image: its configuration and layers, the lowest first.
@@ -102,6 +164,9 @@ pub struct Config {
     pub architecture: String,
     /// `linux`, ...
     pub os: String,
+    /// The level of the architecture, as `v8`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// How its program runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Execution>,
@@ -181,14 +246,6 @@ impl Descriptor {
         }
     }
 
-    /// Whether it is for this machine, as far as a list of images says.
-    #[must_use]
-    pub fn fits(&self) -> bool {
-        self.platform.as_ref().is_none_or(|platform| {
-            platform.os == "linux" && platform.architecture == architecture()
-        })
-    }
-
     /// Whether it is a list of images.
     #[must_use]
     pub fn is_index(&self) -> bool {
@@ -229,6 +286,23 @@ impl Descriptor {
     }
 }
 
+impl Manifest {
+    /// What it is of, where that is no image: signatures and artifacts have the same form. None for an image.
+    #[must_use]
+    pub fn other_kind(&self) -> Option<&str> {
+        let kind = &*self.config.media_type;
+        if !CONFIGS.contains(&kind) {
+            return Some(kind);
+        }
+        let first = self.layers.first()?;
+        let is_other = self
+            .layers
+            .iter()
+            .all(|layer| compression_of(layer).is_err());
+        is_other.then_some(&*first.media_type)
+    }
+}
+
 fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, MANIFEST | DOCKER_MANIFEST)
 }
@@ -239,6 +313,7 @@ impl Index {
         Self {
             schema_version: 2,
             manifests: Vec::new(),
+            odd: Vec::new(),
             other: Map::new(),
         }
     }
@@ -358,16 +433,6 @@ pub(super) const fn layer_type(compression: Compression) -> &'static str {
     }
 }
 
-/// What images call the architecture of this machine.
-#[must_use]
-pub fn architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 /// Names of all that lies below: `chain(1)` is the first diff id, and each further one is of the last and the next.
 pub(super) fn chain_ids(diff_ids: &[Digest]) -> Vec<Digest> {
     let mut chain: Vec<Digest> = Vec::new();
@@ -437,6 +502,30 @@ mod tests {
                 parse::<Descriptor>(text.as_bytes(), "test").is_err(),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_list_is_the_same_once_it_is_written() {
+        let entry = format!(
+            r#"{{"mediaType":"x","digest":"{}","size":1,"size":2}}"#,
+            Digest::of(b"")
+        );
+        for (entry, odd) in [
+            (&*entry, 0),
+            (r#"{"digest":"sha512:0"}"#, 1),
+            ("[null]", 1),
+            ("7", 1),
+        ] {
+            let text = format!(r#"{{"schemaVersion":2,"manifests":[{entry}],"x":"y"}}"#);
+            let index: Index = parse(text.as_bytes(), "test").unwrap();
+            assert_eq!(
+                (index.odd.len(), index.manifests.len()),
+                (odd, 1 - odd),
+                "{text}"
+            );
+            let again: Index = parse(&super::text(&index).unwrap(), "test").unwrap();
+            assert_eq!(again, index);
         }
     }
 

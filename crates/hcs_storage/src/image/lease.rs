@@ -126,8 +126,13 @@ impl Store {
     /// # Errors
     /// The leases cannot be read.
     pub fn users(&self, image: &Image) -> Result<Vec<String>, StorageError> {
+        self.users_of(image.descriptor.digest)
+    }
+
+    /// The same of the image with that manifest.
+    pub(super) fn users_of(&self, manifest: Digest) -> Result<Vec<String>, StorageError> {
         let (living, _) = self.leases()?;
-        let of_image = |lease: &&Lease| lease.manifest == image.descriptor.digest;
+        let of_image = |lease: &&Lease| lease.manifest == manifest;
         let users = living.iter().filter(of_image);
         let mut users: Vec<String> = users.map(|lease| lease.system.clone()).collect();
         users.sort();

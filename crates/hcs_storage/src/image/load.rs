@@ -3,16 +3,15 @@
 //! 1. [`Store::load_folder`], [`Store::load_archive`]: an OCI image layout, or what `docker save` writes.
 //! 2. [`Store::import`]: an image of one layer, out of a tar stream of a root file system.
 //!
-//! Contents are copied and checked, then layers are unpacked from the copies, and the index is written last. What fails
-//! on the way is removed again, unless another process uses the store: the next one that has it alone does it then.
+//! A stream is read to its end first, before the store is in use. Then contents are copied and checked, layers are
+//! unpacked from the copies, and the index is written last. What fails on the way is removed again, unless another
+//! process uses the store: the next one that has it alone does it then.
 
 use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read},
     path::Path,
-    process,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use rustix::io::Errno;
@@ -20,17 +19,21 @@ use serde::Deserialize;
 
 use super::{
     Hold, Image, Store,
+    blobs::Blobs,
     document::{
-        self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, RootFs, chain_ids,
-        parse,
+        self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, Platform, RootFs,
+        chain_ids, parse,
     },
     name::Name,
+    platform::machines,
     source::{Source, blob},
 };
 use crate::{
     Digest, Refusal, StorageError,
     compression::{self, Compression},
-    layer::{self, Expected, Marks, Omitted, Rights, export, import_within},
+    error::shown,
+    few::with_few,
+    layer::{Expected, Marks, Omitted, Rights, export, import_within},
     limits::{Budget, Deadline},
     measure::{Content, Measured},
 };
@@ -53,6 +56,8 @@ pub struct Loaded {
     pub id: Digest,
     /// What its layers do not have of the archives, as far as they were unpacked for it.
     pub omitted: Omitted,
+    /// What else the archive had that is no image, as signatures; told with its first image.
+    pub passed_over: Vec<String>,
 }
 
 /// An image of which all contents are in the store, and none is in the index yet.
@@ -63,6 +68,16 @@ pub(super) struct Taken {
     /// count.
     pub(super) lists: Vec<Digest>,
     pub(super) omitted: Omitted,
+    /// What was beside it and is no image.
+    pub(super) passed_over: Vec<String>,
+}
+
+/// The documents of one image.
+struct Parts {
+    text: Vec<u8>,
+    manifest: Manifest,
+    config_text: Vec<u8>,
+    config: Config,
 }
 
 /// One image in `manifest.json` of `docker save`.
@@ -94,24 +109,21 @@ impl Store {
     /// As of [`Store::load_folder`].
     pub fn load_archive(
         &self,
-        stream: impl Read,
+        stream: impl Read + Send,
         name: Option<&Name>,
     ) -> Result<Vec<Loaded>, StorageError> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let place = self.incoming().join(format!("{}-{number}", process::id()));
-        self.or_clean(|| {
-            // A killed process with the same number may have left it.
-            layer::remove(&place)?;
-            let expected = Expected::default();
-            let limits = &self.options.limits;
-            let mut budget = Budget::of(limits);
-            import_within(stream, &place, Rights::Content, &expected, &mut budget)?;
-            // What is unpacked of it is another sum, in the same time.
-            let loaded = self.load(&place, name, &mut Budget::until(limits, budget.deadline));
-            layer::remove(&place)?;
-            loaded
-        })
+        let limits = &self.options.limits;
+        let mut budget = Budget::of(limits);
+        let spool = self.spool()?;
+        let place = spool.contents().join("archive");
+        let expected = Expected::default();
+        let rights = Rights::Content;
+        with_few(rights, || {
+            import_within(stream, &place, rights, &expected, &mut budget)
+        })?;
+        // What is unpacked of it is another sum, in the same time.
+        let mut rest = Budget::until(limits, budget.deadline);
+        self.or_clean(|| self.load(&place, name, &mut rest))
     }
 
     fn load(
@@ -140,10 +152,12 @@ impl Store {
     /// # Errors
     /// The stream cannot be read, or is refused. No image is added then.
     pub fn import(&self, stream: impl Read, name: &Name) -> Result<Loaded, StorageError> {
+        let mut budget = Budget::of(&self.options.limits);
+        let spool = self.spool()?;
+        let spooled = Blobs::new(spool.contents());
+        let content = spooled.keep(stream, budget.limits.bytes, budget.deadline, None)?;
         self.or_clean(|| {
-            let mut budget = Budget::of(&self.options.limits);
-            let limit = budget.limits.bytes;
-            let content = self.blobs.keep(stream, limit, budget.deadline, None)?;
+            self.blobs.take_over(&spooled, content.digest)?;
             self.of_root(content, name, &mut budget)
         })
     }
@@ -179,10 +193,12 @@ impl Store {
         budget: &mut Budget,
     ) -> Result<Loaded, StorageError> {
         let layer = self.layer_descriptor(content)?;
+        let machine = self.machine();
         let config = Config {
             created: None,
-            architecture: document::architecture().to_owned(),
-            os: "linux".to_owned(),
+            architecture: machine.architecture,
+            os: machine.os,
+            variant: None,
             config: None,
             rootfs: RootFs {
                 kind: "layers".to_owned(),
@@ -246,49 +262,91 @@ impl Store {
         let text = text.ok_or_else(|| refused("index.json", Refusal::Missing))?;
         let index: Index = parse(&text, "index.json")?;
         let mut images: Vec<Taken> = Vec::new();
-        let mut lists = Lists::new(source, budget.deadline);
-        for listed in index.manifests.iter().filter(|listed| listed.fits()) {
-            let Some(found) = lists.resolve(listed, 0)? else {
+        let machine = self.machine();
+        let mut lists = Lists::new(source, budget.deadline, &machine);
+        if !index.odd.is_empty() {
+            let odd = index.odd.len();
+            lists
+                .others
+                .push(format!("entries that cannot be read: {odd}"));
+        }
+        for listed in &index.manifests {
+            let Some((_, found)) = lists.resolve_fitting(listed, 0)? else {
                 continue;
             };
             let name = listed.annotations.get("io.containerd.image.name");
             let name = name.map(String::as_str).or_else(|| listed.name());
-            let name = name.map(named).transpose()?;
             let same = |taken: &&mut Taken| taken.image.digest == found.digest;
             if let Some(taken) = images.iter_mut().find(same) {
-                taken.names.extend(name);
+                taken.names.extend(name.map(named).transpose()?);
                 continue;
             }
+            let Some(parts) = self.parts(source, &found, &mut lists)? else {
+                continue;
+            };
             images.push(Taken {
-                omitted: self.copy(source, &found, budget)?,
+                names: name.map(named).transpose()?.into_iter().collect(),
+                omitted: self.copy(source, &parts, budget)?,
                 image: found,
-                names: name.into_iter().collect(),
                 lists: Vec::new(),
+                passed_over: Vec::new(),
             });
             if images.len() > MOST_IMAGES {
                 return Err(refused("index.json", Refusal::ManyImages));
             }
         }
-        if images.is_empty() {
-            let architecture = document::architecture();
-            return Err(refused("index.json", Refusal::NoPlatform { architecture }));
+        match images.first_mut() {
+            Some(first) => first.passed_over = lists.others,
+            None => return Err(refused("index.json", lists.no_image())),
         }
         Ok(images)
+    }
+
+    /// The documents of the image `found`; none where it is no image, or for another machine than was asked for.
+    fn parts(
+        &self,
+        source: &Source,
+        found: &Descriptor,
+        lists: &mut Lists<'_>,
+    ) -> Result<Option<Parts>, StorageError> {
+        let text = source.described(found)?;
+        let manifest: Manifest = parse(&text, &found.digest.to_string())?;
+        if let Some(kind) = manifest.other_kind() {
+            lists.pass_over(found, kind);
+            return Ok(None);
+        }
+        let config_text = source.described(&manifest.config)?;
+        let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
+        if self.check_platform(&config).is_err() {
+            lists.other_machine(&Descriptor {
+                platform: Some(config.platform()),
+                ..found.clone()
+            });
+            return Ok(None);
+        }
+        Ok(Some(Parts {
+            text,
+            manifest,
+            config_text,
+            config,
+        }))
     }
 
     /// Copies the contents of one image.
     fn copy(
         &self,
         source: &Source,
-        image: &Descriptor,
+        parts: &Parts,
         budget: &mut Budget,
     ) -> Result<Omitted, StorageError> {
-        let what = image.digest.to_string();
-        let text = source.described(image)?;
-        let manifest: Manifest = parse(&text, &what)?;
-        let config_text = source.described(&manifest.config)?;
-        let config: Config = parse(&config_text, &manifest.config.digest.to_string())?;
-        document::check(&manifest, &config).map_err(|refusal| refused(&what, refusal))?;
+        let Parts {
+            text,
+            manifest,
+            config_text,
+            config,
+        } = parts;
+        let what = Digest::of(text).to_string();
+        document::check(manifest, config).map_err(|refusal| refused(&what, refusal))?;
         for layer in &manifest.layers {
             let stored = budget.store(layer.size);
             stored.map_err(|refusal| refused(&what, refusal))?;
@@ -300,9 +358,9 @@ impl Store {
             let (limit, deadline) = (budget.limits.bytes, budget.deadline);
             self.blobs.keep(file, limit, deadline, Some(expected))?;
         }
-        self.blobs.keep_document(&config_text)?;
-        self.blobs.keep_document(&text)?;
-        self.unpack(&manifest, &config, budget)
+        self.blobs.keep_document(config_text)?;
+        self.blobs.keep_document(text)?;
+        self.unpack(manifest, config, budget)
     }
 
     /// The images of `docker save`, with their names. Their contents are in the store then.
@@ -334,6 +392,8 @@ impl Store {
         let text = source.document(&saved.config)?;
         let text = text.ok_or_else(|| refused(&saved.config, Refusal::Missing))?;
         let config: Config = parse(&text, &saved.config)?;
+        let fits = self.check_platform(&config);
+        fits.map_err(|refusal| refused(&saved.config, refusal))?;
         if saved.layers.len() != config.rootfs.diff_ids.len() {
             let what = "the number of layers is not that of the configuration".to_owned();
             return Err(refused("manifest.json", Refusal::BadDocument(what)));
@@ -375,6 +435,7 @@ impl Store {
             names: Vec::new(),
             lists: Vec::new(),
             omitted,
+            passed_over: Vec::new(),
         })
     }
 
@@ -399,6 +460,10 @@ impl Store {
             }
             let what = layer.digest.to_string();
             let failed = |refusal| refused(&what, refusal);
+            if !self.blobs.path(layer.digest).exists() {
+                let why = "this layer is missing".to_owned();
+                return Err(failed(Refusal::Broken { why }));
+            }
             let found = self.compression(layer.digest)?;
             if document::compression_of(layer).map_err(failed)? != found {
                 let kind = layer.media_type.clone();
@@ -410,11 +475,19 @@ impl Store {
                 diff_id: Some(*diff_id),
             };
             let content = self.blobs.open(layer.digest)?;
-            match import_within(content, &target, self.options.rights, &expected, budget) {
+            let rights = self.options.rights;
+            let unpacked = with_few(rights, || {
+                import_within(content, &target, rights, &expected, budget)
+            });
+            match unpacked {
                 Ok(imported) => omitted += imported.omitted,
                 // Another process was first.
                 Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    // What is damaged here is had again then, rather than taken for what is there already.
+                    self.blobs.drop_damaged(layer.digest);
+                    return Err(error);
+                }
             }
         }
         Ok(omitted)
@@ -427,6 +500,7 @@ impl Store {
             names,
             lists,
             omitted,
+            passed_over,
         } = taken;
         self.add(&image, &names, &lists)?;
         let text = self.blobs.document(image.digest)?;
@@ -436,6 +510,7 @@ impl Store {
             manifest: image.digest,
             id: manifest.config.digest,
             omitted,
+            passed_over,
         })
     }
 
@@ -467,34 +542,87 @@ impl Store {
 struct Lists<'a> {
     source: &'a Source,
     deadline: Deadline,
-    /// What the lists lead to that were read, by digest and size.
-    read: HashMap<(Digest, u64), Option<Descriptor>>,
+    machine: &'a Platform,
+    /// What the lists lead to that were read, by digest and size, with how well it fits.
+    read: HashMap<(Digest, u64), Option<(u32, Descriptor)>>,
+    /// What is for other machines, to be told.
+    machines: Vec<Descriptor>,
+    /// What is neither an image nor a list of images, as signatures are: each with its kind.
+    others: Vec<String>,
 }
 
+/// Contents that are no images, as they are told, at most.
+const SHOWN_OTHERS: usize = 20;
+
 impl<'a> Lists<'a> {
-    fn new(source: &'a Source, deadline: Deadline) -> Self {
-        let read = HashMap::new();
+    fn new(source: &'a Source, deadline: Deadline, machine: &'a Platform) -> Self {
         Self {
             source,
             deadline,
-            read,
+            machine,
+            read: HashMap::new(),
+            machines: Vec::new(),
+            others: Vec::new(),
         }
     }
 
-    /// The image that `listed` leads to; none where no list on the way has one for this machine.
+    /// Notes what is no image.
+    fn pass_over(&mut self, content: &Descriptor, kind: &str) {
+        if self.others.len() < SHOWN_OTHERS {
+            let kind = shown(kind.as_bytes());
+            self.others.push(format!("{} ({kind})", content.digest));
+        }
+    }
+
+    /// Notes what is for another machine.
+    fn other_machine(&mut self, content: &Descriptor) {
+        if self.machines.len() < MOST_IMAGES {
+            self.machines.push(content.clone());
+        }
+    }
+
+    /// Why there is no image.
+    fn no_image(&self) -> Refusal {
+        if self.others.is_empty() || !self.machines.is_empty() {
+            return Refusal::NoPlatform {
+                wanted: self.machine.to_string(),
+                found: machines(&self.machines),
+            };
+        }
+        let others = self.others.join(", ");
+        Refusal::BadDocument(format!("it has no image, but {others}"))
+    }
+
+    /// As [`Lists::resolve`]; none where the entry itself is for another machine.
+    fn resolve_fitting(
+        &mut self,
+        listed: &Descriptor,
+        depth: usize,
+    ) -> Result<Option<(u32, Descriptor)>, StorageError> {
+        if listed.rank(self.machine).is_some() {
+            return self.resolve(listed, depth);
+        }
+        self.other_machine(listed);
+        Ok(None)
+    }
+
+    /// The image that `listed` leads to and that fits the machine best; none where no list on the way has one for it.
     fn resolve(
         &mut self,
         listed: &Descriptor,
         depth: usize,
-    ) -> Result<Option<Descriptor>, StorageError> {
+    ) -> Result<Option<(u32, Descriptor)>, StorageError> {
         if listed.is_manifest() {
-            return Ok(Some(listed.clone()));
+            let rank = listed.rank(self.machine);
+            return Ok(rank.map(|rank| (rank, listed.clone())));
         }
         let what = listed.digest.to_string();
-        if !listed.is_index() || depth >= DEEPEST {
-            let kind = &listed.media_type;
-            let text =
-                format!("mediaType {kind:?} is neither that of an image nor of a list of images");
+        if !listed.is_index() {
+            self.pass_over(listed, &listed.media_type);
+            return Ok(None);
+        }
+        if depth >= DEEPEST {
+            let text = format!("there are more than {DEEPEST} lists in lists");
             return Err(refused(&what, Refusal::BadDocument(text)));
         }
         let key = (listed.digest, listed.size);
@@ -510,13 +638,15 @@ impl<'a> Lists<'a> {
         // It leads to none until it is read: no list can be in itself, as its digest is of all that it names.
         self.read.insert(key, None);
         let index: Index = parse(&self.source.described(listed)?, &what)?;
-        for next in index.manifests.iter().filter(|next| next.fits()) {
-            if let Some(found) = self.resolve(next, depth + 1)? {
-                self.read.insert(key, Some(found.clone()));
-                return Ok(Some(found));
-            }
+        let mut best: Option<(u32, Descriptor)> = None;
+        for next in &index.manifests {
+            let better = self.resolve_fitting(next, depth + 1)?;
+            let better =
+                better.filter(|(rank, _)| best.as_ref().is_none_or(|(least, _)| rank < least));
+            best = better.or(best);
         }
-        Ok(None)
+        self.read.insert(key, best.clone());
+        Ok(best)
     }
 }
 

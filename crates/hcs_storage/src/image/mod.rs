@@ -7,8 +7,11 @@
 //! 8. [`commit`]: an image out of another one and a scratch.
 //! 9. [`receive`]: an image content by content, as from a registry.
 //! 10. [`lease`]: what containers use. 11. [`prune`]: removal of what no image and no container needs.
+//! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here.
+//! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
 
 mod blobs;
+mod broken;
 mod commit;
 pub mod document;
 #[cfg(fuzzing)]
@@ -16,12 +19,16 @@ pub(crate) mod fuzzing;
 mod lease;
 mod load;
 mod name;
+pub mod platform;
 mod prune;
 mod receive;
 mod save;
 mod source;
+mod spool;
 mod store;
+mod unfinished;
 
+pub use broken::{Broken, Survey};
 pub use lease::Wanted;
 pub use load::Loaded;
 pub use name::Name;

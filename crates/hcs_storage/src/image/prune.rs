@@ -9,8 +9,10 @@ use std::{
 use super::{
     Store,
     blobs::{PARTIAL, failed},
-    document::{Config, Descriptor, Index, MANIFEST, Manifest, chain_ids, parse},
+    broken::{Broken, Unread, name_in, of_odd},
+    document::{Config, Descriptor, Index, MANIFEST, Manifest, chain_ids},
     lease::Lease,
+    spool,
 };
 use crate::{Digest, Refusal, StorageError, layer};
 
@@ -26,6 +28,9 @@ pub struct Pruned {
     pub layers: u64,
     /// Bytes of contents; what layers had besides is not counted.
     pub bytes: u64,
+    /// Entries of which it is not known what they need. So of contents or layers that no image needs, none was removed
+    /// that they may need.
+    pub broken: Vec<Broken>,
 }
 
 /// What the images of a store need.
@@ -35,10 +40,36 @@ struct Needed {
     layers: BTreeSet<String>,
     /// What was followed: by digest, depth, and as a list or not. A list may name another one as often as it likes.
     followed: BTreeSet<(Digest, usize, bool)>,
+    /// Whether something may need any content, or any layer, as it cannot be read.
+    all_blobs: bool,
+    all_layers: bool,
+    /// Why.
+    damage: Vec<String>,
+}
+
+impl Needed {
+    /// Notes that what needs further contents, or only further layers, cannot be read.
+    fn lose(&mut self, unread: Unread, blobs: bool) {
+        // What is whole and no such document needs nothing more.
+        if let Unread::Damaged(why) = unread {
+            self.all_blobs |= blobs;
+            self.all_layers = true;
+            self.damage.push(why);
+        }
+    }
+
+    fn keeps_blob(&self, name: &str) -> bool {
+        self.blobs.contains(name) || self.all_blobs && is_digest(name)
+    }
+
+    fn keeps_layer(&self, name: &str) -> bool {
+        self.layers.contains(name) || self.all_layers && is_digest(name)
+    }
 }
 
 impl Store {
-    /// Removes images without a name, and all that no image needs, but nothing that a container uses.
+    /// Removes images without a name, and all that no image needs, layers of broken pulls among them, but nothing that
+    /// a container uses.
     ///
     /// # Errors
     /// Another process uses the store, or something cannot be removed. Then nothing else is changed.
@@ -57,7 +88,9 @@ impl Store {
                 }
                 keep
             });
+            index.odd.retain(|entry| name_in(entry).is_some());
         })?;
+        self.unfinished(true)?;
         let pruned = self.clean_alone(&leases, &dead)?;
         Ok(Pruned { images, ..pruned })
     }
@@ -74,34 +107,52 @@ impl Store {
 
     /// The same, with the store locked. `leases` hold, and the files in `dead` do not.
     fn clean_alone(&self, leases: &[Lease], dead: &[PathBuf]) -> Result<Pruned, StorageError> {
-        let mut needed = Needed::default();
-        for descriptor in &self.index()?.manifests {
-            self.reach(descriptor, 0, &mut needed)?;
+        let (mut needed, mut pruned) = (Needed::default(), Pruned::default());
+        let index = self.index()?;
+        for descriptor in &index.manifests {
+            self.reach(descriptor, 0, &mut needed);
+            let names = descriptor.name().and_then(|name| name.parse().ok());
+            let broken = needed.damage.drain(..).map(|why| Broken {
+                names: names.iter().cloned().collect(),
+                digest: descriptor.digest.to_string(),
+                why,
+            });
+            pruned.broken.extend(broken);
+        }
+        for entry in &index.odd {
+            pruned.broken.push(of_odd(entry));
+            (needed.all_blobs, needed.all_layers) = (true, true);
         }
         for lease in leases {
             needed.layers.extend(lease.layers.iter().cloned());
             // The layers are what the container has. The rest goes with its name in the index, where it cannot be read.
             let image = Descriptor::new(MANIFEST, lease.manifest, 0);
-            let _unreadable = self.reach(&image, 0, &mut needed);
+            let mut of_lease = Needed::default();
+            self.reach(&image, 0, &mut of_lease);
+            needed.blobs.extend(of_lease.blobs);
+            needed.layers.extend(of_lease.layers);
         }
+        let unfinished = self.unfinished(false)?;
+        needed.blobs.extend(unfinished.iter().map(Digest::hex));
         for path in dead {
             layer::remove(path)?;
         }
-        let mut pruned = Pruned::default();
         for (path, name) in names(self.blobs.folder())? {
-            if !needed.blobs.contains(&name) {
+            if !needed.keeps_blob(&name) {
                 pruned.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
                 fs::remove_file(&path).map_err(|error| failed("removing", &path, &error))?;
             }
         }
         for (path, name) in names(&self.layers_folder())? {
-            if !needed.layers.contains(&name) {
+            if !needed.keeps_layer(&name) {
                 layer::remove(&path)?;
                 pruned.layers += 1;
             }
         }
         for (path, _) in names(&self.incoming())? {
-            layer::remove(&path)?;
+            if spool::is_free(&path) {
+                layer::remove(&path)?;
+            }
         }
         self.clean_beside_index()?;
         Ok(pruned)
@@ -122,43 +173,48 @@ impl Store {
     }
 
     /// Notes all that `descriptor` leads to, in lists of other programs as well.
-    fn reach(
-        &self,
-        descriptor: &Descriptor,
-        depth: usize,
-        needed: &mut Needed,
-    ) -> Result<(), StorageError> {
+    fn reach(&self, descriptor: &Descriptor, depth: usize, needed: &mut Needed) {
         needed.blobs.insert(descriptor.digest.hex());
         let step = (descriptor.digest, depth, descriptor.is_index());
         if !(descriptor.is_index() || descriptor.is_manifest()) || !needed.followed.insert(step) {
-            return Ok(());
+            return;
         }
-        let what = descriptor.digest.to_string();
         if descriptor.is_index() && depth < DEEPEST {
-            let index: Index = parse(&self.blobs.document(descriptor.digest)?, &what)?;
-            for next in &index.manifests {
-                // Lists may name what was never copied.
-                if self.blobs.path(next.digest).exists() {
-                    self.reach(next, depth + 1, needed)?;
+            match self.whole::<Index>("list of images", descriptor.digest) {
+                Ok(index) => {
+                    // Lists may name what was never copied.
+                    let copied = |next: &&Descriptor| self.blobs.path(next.digest).exists();
+                    for next in index.manifests.iter().filter(copied) {
+                        self.reach(next, depth + 1, needed);
+                    }
                 }
+                Err(unread) => needed.lose(unread, true),
             }
         }
         if !descriptor.is_manifest() {
-            return Ok(());
+            return;
         }
-        let manifest: Manifest = parse(&self.blobs.document(descriptor.digest)?, &what)?;
+        let manifest = match self.whole::<Manifest>("manifest", descriptor.digest) {
+            Ok(manifest) => manifest,
+            Err(unread) => return needed.lose(unread, true),
+        };
         needed.blobs.insert(manifest.config.digest.hex());
-        needed
-            .blobs
-            .extend(manifest.layers.iter().map(|layer| layer.digest.hex()));
-        // Other programs keep what is no image in the same form; it has no layers here.
-        let config = parse::<Config>(&self.blobs.document(manifest.config.digest)?, &what);
-        let diff_ids = config.map_or_else(|_| Vec::new(), |config| config.rootfs.diff_ids);
-        needed
-            .layers
-            .extend(chain_ids(&diff_ids).iter().map(|id| id.hex()));
-        Ok(())
+        let layers = manifest.layers.iter();
+        needed.blobs.extend(layers.map(|layer| layer.digest.hex()));
+        match self.whole::<Config>("configuration", manifest.config.digest) {
+            Ok(config) => {
+                let chain = chain_ids(&config.rootfs.diff_ids);
+                needed.layers.extend(chain.iter().map(Digest::hex));
+            }
+            // Other programs keep what is no image in the same form; it has no layers here.
+            Err(unread) => needed.lose(unread, false),
+        }
     }
+}
+
+/// Whether `name` is that of a whole content or layer: others are what killed processes left.
+fn is_digest(name: &str) -> bool {
+    format!("sha256:{name}").parse::<Digest>().is_ok()
 }
 
 /// What is in `folder`: paths and names.

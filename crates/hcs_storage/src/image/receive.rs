@@ -3,7 +3,10 @@
 //! Contents are checked while they are written, several at a time; the image is there when all of them are. What was
 //! received for one that does not get there is removed again.
 
-use std::io::Read;
+use std::{
+    io::Read,
+    sync::{Mutex, PoisonError},
+};
 
 use super::{
     Hold, Loaded, Name, Store,
@@ -23,6 +26,8 @@ pub struct Incoming<'a> {
     deadline: Deadline,
     /// There until the end.
     hold: Option<Hold>,
+    /// The image whose layers stay for a while, where it does not come to its end.
+    later: Mutex<Option<Manifest>>,
 }
 
 impl Store {
@@ -35,6 +40,7 @@ impl Store {
             store: self,
             deadline: Deadline::after(self.options.limits.time),
             hold: Some(self.hold()?),
+            later: Mutex::new(None),
         })
     }
 }
@@ -69,7 +75,32 @@ impl Incoming<'_> {
         checked.map_err(|refusal| StorageError::refused(b"the manifest", refusal))
     }
 
-    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux; layers that belong
+    /// Keeps for a while those layers of `manifest` that are whole, as the rest may come with the next try.
+    pub fn leave_for_later(&self, manifest: &Manifest) {
+        let mut later = self.later.lock().unwrap_or_else(PoisonError::into_inner);
+        *later = Some(manifest.clone());
+    }
+
+    /// Notes the layers that stay.
+    fn note_layers(&mut self) -> Result<(), StorageError> {
+        let later = self.later.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(manifest) = later.take() else {
+            return Ok(());
+        };
+        let layers = manifest.layers.iter().map(|layer| Content {
+            digest: layer.digest,
+            size: layer.size,
+        });
+        let whole = layers.filter(|layer| self.store.blobs.has(*layer));
+        let whole: Vec<Digest> = whole.map(|layer| layer.digest).collect();
+        match whole.is_empty() {
+            true => Ok(()),
+            false => self.store.keep_unfinished(manifest.config.digest, whole),
+        }
+    }
+
+    /// Checks that the configuration, which was kept, and the manifest are of one image for Linux, and for the machine
+    /// that was asked for; layers that belong
     /// to none need not be fetched.
     ///
     /// # Errors
@@ -83,6 +114,7 @@ impl Incoming<'_> {
         let text = self.store.blobs.document(manifest.config.digest)?;
         let config = parse(&text, what)?;
         let checked = document::check(manifest, &config);
+        let checked = checked.and_then(|()| self.store.check_platform(&config));
         checked.map_err(|refusal| StorageError::refused(what.as_bytes(), refusal))?;
         Ok(config)
     }
@@ -112,9 +144,11 @@ impl Incoming<'_> {
             names: names.to_vec(),
             lists: lists.to_vec(),
             omitted,
+            passed_over: Vec::new(),
         })?;
         // Nothing is to be cleaned.
         self.hold = None;
+        store.end_unfinished(manifest.config.digest);
         Ok(loaded)
     }
 }
@@ -136,6 +170,8 @@ pub fn check_document(what: &str, size: u64) -> Result<(), StorageError> {
 impl Drop for Incoming<'_> {
     fn drop(&mut self) {
         if let Some(hold) = self.hold.take() {
+            // Without a note they are fetched again.
+            let _unnoted = self.note_layers();
             drop(hold);
             // What is left is tried again when the store is opened.
             let _left = self.store.clean();

@@ -3,7 +3,8 @@
 //! ```text
 //! oci/               an OCI image layout, which other programs read: oci-layout, index.json, blobs/sha256/
 //! layers/CHAIN_ID/   each layer unpacked once, whatever number of images and containers use it
-//! incoming/          archives that are being read
+//! incoming/          archives that are being read, see [`super::spool`]
+//! unfinished/        notes of layers that a broken pull has brought, see [`super::unfinished`]
 //! leases/            what containers use, see [`super::lease`]
 //! use.lock           shared by all that add or read contents; alone for all that remove some
 //! index.lock         alone for a change of the index and of what is beside it, which takes no longer than writing a
@@ -34,7 +35,8 @@ use rustix::{
 
 use super::{
     blobs::{Blobs, Partial, failed, sync_folder},
-    document::{Config, Descriptor, Index, Manifest, REF_NAME, chain_ids, parse, text},
+    broken::{Broken, Found, Unread, take_names},
+    document::{Config, Descriptor, Index, Manifest, Platform, REF_NAME, chain_ids, parse, text},
     name::Name,
 };
 use crate::{Digest, Refusal, StorageError, layer::Options};
@@ -53,6 +55,8 @@ pub struct Store {
     root: PathBuf,
     pub(super) blobs: Blobs,
     pub(super) options: Options,
+    /// The machine that images which come in are to be for; none for any, and of lists for this one.
+    pub(super) platform: Option<Platform>,
 }
 
 /// Keeps everything in a store for as long as it lives: what is chosen meanwhile is there when it is used.
@@ -111,6 +115,7 @@ impl Store {
             root: root.to_owned(),
             blobs: Blobs::new(root.join("oci/blobs/sha256")),
             options,
+            platform: None,
         };
         own(root)?;
         for folder in [
@@ -143,6 +148,7 @@ impl Store {
             root: root.to_owned(),
             blobs: Blobs::new(root.join("oci/blobs/sha256")),
             options,
+            platform: None,
         };
         let layout = store.oci().join("oci-layout");
         match layout.try_exists() {
@@ -152,6 +158,28 @@ impl Store {
         }
         own(root)?;
         Ok(Some(store))
+    }
+
+    /// The same store, into which images for this kind of machine come only; with none, all.
+    #[must_use]
+    pub fn for_platform(self, platform: Option<Platform>) -> Self {
+        Self { platform, ..self }
+    }
+
+    /// The kind of machine that is taken from lists of images.
+    pub(super) fn machine(&self) -> Platform {
+        self.platform.clone().unwrap_or_else(Platform::host)
+    }
+
+    /// Refuses an image that is not for the machine that was asked for.
+    pub(super) fn check_platform(&self, config: &Config) -> Result<(), Refusal> {
+        match &self.platform {
+            Some(wanted) if !wanted.fits(&config.platform()) => Err(Refusal::NoPlatform {
+                wanted: wanted.to_string(),
+                found: config.platform().to_string(),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Keeps other processes from removing anything for as long as the answer lives.
@@ -186,33 +214,13 @@ impl Store {
         data.map(|data| data.join("hcs/storage"))
     }
 
-    /// All images, in the order of their names; those without one come last.
+    /// All images, in the order of their names; those without one come last. [`Store::survey`] has what is damaged,
+    /// too.
     ///
     /// # Errors
     /// The store cannot be read.
     pub fn images(&self) -> Result<Vec<Image>, StorageError> {
-        let _use = self.using()?;
-        let mut images: Vec<Image> = Vec::new();
-        for descriptor in self.index()?.manifests {
-            let name = descriptor.name().and_then(|name| name.parse().ok());
-            let same = |image: &&mut Image| image.descriptor.digest == descriptor.digest;
-            if let Some(image) = images.iter_mut().find(same) {
-                image.names.extend(name);
-            } else if descriptor.is_manifest() {
-                match self.read(descriptor, name) {
-                    Ok(image) => images.push(image),
-                    // Other programs keep what is no image in the same form.
-                    Err(StorageError::Refused { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        for image in &mut images {
-            image.names.sort();
-        }
-        images
-            .sort_by_cached_key(|image| (image.names.is_empty(), image.names.clone(), image.id()));
-        Ok(images)
+        Ok(self.survey()?.images)
     }
 
     /// The image called `wanted`: a name, with or without the registry where that is docker.io, or the first digits of
@@ -220,39 +228,32 @@ impl Store {
     /// that digest of a list, whatever its names are.
     ///
     /// # Errors
-    /// There is none, or more than one.
+    /// There is none, or more than one, or it is damaged.
     pub fn image(&self, wanted: &str) -> Result<Image, StorageError> {
-        let refused = |refusal| StorageError::refused(wanted.as_bytes(), refusal);
-        let images = self.images()?;
-        if let Some(digest) = digest_of(wanted) {
-            let mut images = images.into_iter();
-            let is = |image: &Image| {
-                let own = image.descriptor.digest == digest;
-                own || image.descriptor.lists().any(|list| list == digest)
-            };
-            let found = images.find(is);
-            return found.ok_or_else(|| refused(Refusal::NoImage));
-        }
-        let name = wanted.parse::<Name>();
-        if let Ok(name) = &name {
-            let plain = images.iter().find(|image| image.names.contains(name));
-            let same = |image: &&Image| image.called(name).is_some();
-            if let Some(image) = plain.or_else(|| images.iter().find(same)) {
-                return Ok(image.clone());
+        match self.find(wanted)? {
+            Found::Image(image) => Ok(*image),
+            Found::Broken(Broken { why, .. }) => {
+                let refusal = Refusal::Broken { why };
+                Err(StorageError::refused(wanted.as_bytes(), refusal))
             }
         }
-        let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
-        let hexadecimal = digits
-            .bytes()
-            .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        if !hexadecimal || digits.is_empty() {
-            return Err(refused(name.err().unwrap_or(Refusal::NoImage)));
+    }
+
+    /// What is called `wanted`; what is damaged is asked last.
+    fn find(&self, wanted: &str) -> Result<Found, StorageError> {
+        let survey = self.survey()?;
+        let refused = |refusal| StorageError::refused(wanted.as_bytes(), refusal);
+        match sound(&survey.images, wanted) {
+            Ok(image) => Ok(Found::Image(Box::new(image))),
+            Err(refusal @ (Refusal::NoImage | Refusal::BadName { .. })) => {
+                match survey.broken_called(wanted, SHORTEST_ID) {
+                    Ok(broken) => Ok(Found::Broken(broken.clone())),
+                    Err(Refusal::NoImage) => Err(refused(refusal)),
+                    Err(refusal) => Err(refused(refusal)),
+                }
+            }
+            Err(refusal) => Err(refused(refusal)),
         }
-        let is = |digest: Digest| digest.hex().starts_with(digits);
-        let found = images
-            .into_iter()
-            .filter(|image| is(image.id()) || is(image.descriptor.digest));
-        only(found.collect(), digits).map_err(refused)
     }
 
     /// The directories of the layers of `image`, topmost first, as an overlay is mounted from them.
@@ -282,7 +283,10 @@ impl Store {
     /// # Errors
     /// There is no such image, a container uses one that would have no name then, or the index cannot be written.
     pub fn remove(&self, wanted: &str) -> Result<Vec<Name>, StorageError> {
-        let image = self.image(wanted)?;
+        let image = match self.find(wanted)? {
+            Found::Image(image) => image,
+            Found::Broken(broken) => return self.remove_broken(wanted, &broken),
+        };
         let (name, pinned) = wanted
             .split_once('@')
             .map_or((wanted, false), |(name, _)| (name, true));
@@ -303,18 +307,23 @@ impl Store {
             if index.manifests.iter().any(is_of_image) {
                 return Ok(());
             }
-            // No lease is written while the index is locked, so what is not there now comes too late.
-            match &*self.users(&image)? {
-                [] => Ok(()),
-                users => {
-                    let systems = users.join(", ");
-                    let refusal = Refusal::Used { systems };
-                    Err(StorageError::refused(wanted.as_bytes(), refusal))
-                }
-            }
+            self.unused(wanted, image.descriptor.digest)
         })?;
         self.clean()?;
         Ok(removed)
+    }
+
+    /// Refuses to let the last entry of an image go that containers use. No lease is written while the index is locked,
+    /// so what is not there now comes too late.
+    pub(super) fn unused(&self, wanted: &str, manifest: Digest) -> Result<(), StorageError> {
+        match &*self.users_of(manifest)? {
+            [] => Ok(()),
+            users => {
+                let systems = users.join(", ");
+                let refusal = Refusal::Used { systems };
+                Err(StorageError::refused(wanted.as_bytes(), refusal))
+            }
+        }
     }
 
     /// Puts the image of `descriptor` into the index, with these names, which no other image has then, and with the
@@ -346,6 +355,7 @@ impl Store {
             for entry in index.manifests.iter_mut().filter(|entry| taken(entry)) {
                 entry.annotations.remove(REF_NAME);
             }
+            take_names(&mut index.odd, names);
             // A name of its own makes an entry without one needless; the last entry of an image stays.
             index
                 .manifests
@@ -387,7 +397,7 @@ impl Store {
     }
 
     /// The same, with a change that may be refused; the index is as before then.
-    fn change_index_if(
+    pub(super) fn change_index_if(
         &self,
         change: impl FnOnce(&mut Index) -> Result<(), StorageError>,
     ) -> Result<(), StorageError> {
@@ -410,10 +420,10 @@ impl Store {
         }
     }
 
-    fn read(&self, descriptor: Descriptor, name: Option<Name>) -> Result<Image, StorageError> {
-        let what = descriptor.digest.to_string();
-        let manifest: Manifest = parse(&self.blobs.document(descriptor.digest)?, &what)?;
-        let config = parse(&self.blobs.document(manifest.config.digest)?, &what)?;
+    /// The image of `descriptor`.
+    pub(super) fn read(&self, descriptor: Descriptor, name: Option<Name>) -> Result<Image, Unread> {
+        let manifest: Manifest = self.whole("manifest", descriptor.digest)?;
+        let config = self.whole("configuration", manifest.config.digest)?;
         Ok(Image {
             names: name.into_iter().collect(),
             descriptor,
@@ -516,6 +526,36 @@ fn digest_of(wanted: &str) -> Option<Digest> {
     let (name, digest) = wanted.split_once('@')?;
     let digest = digest.parse().ok()?;
     name.parse::<Name>().is_ok().then_some(digest)
+}
+
+/// The image of `images` that is called `wanted`.
+fn sound(images: &[Image], wanted: &str) -> Result<Image, Refusal> {
+    if let Some(digest) = digest_of(wanted) {
+        let is = |image: &&Image| {
+            let own = image.descriptor.digest == digest;
+            own || image.descriptor.lists().any(|list| list == digest)
+        };
+        return images.iter().find(is).cloned().ok_or(Refusal::NoImage);
+    }
+    let name = wanted.parse::<Name>();
+    if let Ok(name) = &name {
+        let plain = images.iter().find(|image| image.names.contains(name));
+        let same = |image: &&Image| image.called(name).is_some();
+        if let Some(image) = plain.or_else(|| images.iter().find(same)) {
+            return Ok(image.clone());
+        }
+    }
+    let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    let hexadecimal = digits
+        .bytes()
+        .all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    if !hexadecimal || digits.is_empty() {
+        return Err(name.err().unwrap_or(Refusal::NoImage));
+    }
+    let is = |digest: Digest| digest.hex().starts_with(digits);
+    let found = images.iter();
+    let found = found.filter(|image| is(image.id()) || is(image.descriptor.digest));
+    only(found.cloned().collect(), digits)
 }
 
 /// The one image of `found`, whose ids begin with `digits`.

@@ -4,14 +4,19 @@
 //!    refused.
 //! 4. [`names`]: tags, removal, pruning. 5. [`kills`]: processes that end early, and many at once.
 //! 6. [`leases`]: what containers use. 7. [`commits`]: images out of scratches. 8. [`tools`]: other programs.
+//! 9. [`broken`]: what is damaged. 10. [`spools`]: streams that come slowly.
+//! 11. [`platforms`]: images for several kinds of machines.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod broken;
 mod commits;
 mod hostile;
 mod kills;
 mod leases;
 mod make;
 mod names;
+mod platforms;
+mod spools;
 mod tools;
 mod ways;

@@ -9,20 +9,16 @@ mod show;
 mod ways;
 mod whole;
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hcs_schema::{Failure, HResult};
-use hcs_storage::{
-    Limits,
-    image::Store,
-    layer::{Options, Rights, Special},
-};
+use hcs_storage::{image::Store, layer::Options};
 
 use crate::{
     failure::Stop,
     images::{self, failed, name, tell_left_out},
-    options::{limit::seconds, memory::megabytes},
+    options::unpacking::{CostOptions, PrivilegedOption, UnpackingOptions},
 };
 
 /// Pull, load, save, list and remove images of containers
@@ -124,58 +120,7 @@ impl StoreOption {
         privileged: PrivilegedOption,
         cost: CostOptions,
     ) -> Result<(PathBuf, Options), Failure> {
-        let mut options = Options {
-            limits: cost.limits(),
-            ..Options::of_caller()
-        };
-        if privileged.omit_privileged {
-            options.rights = match options.rights {
-                Rights::User(_) => Rights::User(Special::Omit),
-                rights => rights,
-            };
-        }
-        Ok((images::place(self.store.as_deref())?, options))
+        let unpacking = UnpackingOptions { cost, privileged };
+        Ok((images::place(self.store.as_deref())?, unpacking.options()))
     }
-}
-
-/// What an archive may cost.
-#[derive(Args, Clone, Copy, Debug)]
-#[command(next_help_heading = "Limits")]
-pub(super) struct CostOptions {
-    /// The most bytes that an archive, or all layers in it, may have after decompression, in megabytes or as 2G
-    /// [default: 64G]
-    #[arg(long, value_name = "MB", value_parser = megabytes)]
-    max_size: Option<u64>,
-
-    /// The most files that an archive, or all layers in it, may have, directories and links included [default: 2000000]
-    #[arg(long, value_name = "N", value_parser = crate::options::count)]
-    max_files: Option<u64>,
-
-    /// The most seconds that reading it may take [default: 3600]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    max_time: Option<Duration>,
-}
-
-impl CostOptions {
-    pub(super) fn limits(self) -> Limits {
-        let usual = Limits::default();
-        let bytes = self
-            .max_size
-            .map(|megabytes| megabytes.saturating_mul(1 << 20));
-        Limits {
-            bytes: bytes.unwrap_or(usual.bytes),
-            entries: self.max_files.unwrap_or(usual.entries),
-            time: self.max_time.unwrap_or(usual.time),
-            ..usual
-        }
-    }
-}
-
-/// What an ordinary user gets of what only root may have.
-#[derive(Args, Clone, Copy, Debug)]
-struct PrivilegedOption {
-    /// As an ordinary user, leave out device nodes, set-user-ID and set-group-ID bits and file capabilities; an image
-    /// that has them is refused otherwise
-    #[arg(long)]
-    omit_privileged: bool,
 }

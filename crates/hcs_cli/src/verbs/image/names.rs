@@ -2,11 +2,14 @@
 
 use clap::Args;
 use hcs_schema::Failure;
-use hcs_storage::image::{Name, Pruned};
+use hcs_storage::image::{Broken, Name, Pruned};
 use serde_json::json;
 
 use super::{StoreOption, failed, name};
-use crate::output::{print, print_json, printable};
+use crate::{
+    images::tell_broken,
+    output::{print, print_json, printable},
+};
 
 /// Give an image another name, which is taken from the image that has it
 #[derive(Args, Debug)]
@@ -38,7 +41,8 @@ impl Tag {
 /// Remove names of images; an image goes with its last name, or by its id
 ///
 /// Layers go when no image and no container needs them. The last name of an image that a container uses stays;
-/// `hcs list` shows which. A container that was made with --layer of them is not known here, and has to be ended first.
+/// `hcs list` shows which. An image that is damaged in the store is removed in the same way. A container that was made
+/// with --layer of them is not known here, and has to be ended first.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "rm",
@@ -74,7 +78,8 @@ impl Remove {
 /// Remove images without a name, and what no image needs
 ///
 /// What containers use stays, whether they run or not. A container that was made with --layer of an image without a
-/// name has to be ended first: it is not known here.
+/// name has to be ended first: it is not known here. While an image is damaged in the store, all stays that it may
+/// need.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -98,10 +103,15 @@ impl Prune {
             images,
             layers,
             bytes,
+            broken,
         } = pruned;
+        tell_broken(&broken, "; until then all is kept that it may need");
         if self.json {
             let images: Vec<_> = images.iter().map(ToString::to_string).collect();
-            return print_json(&json!({"Images": images, "Layers": layers, "Bytes": bytes}));
+            let broken: Vec<_> = broken.iter().map(Broken::called).collect();
+            return print_json(
+                &json!({"Images": images, "Layers": layers, "Bytes": bytes, "Damaged": broken}),
+            );
         }
         print(&format!("{} images, {layers} layers\n", images.len()))
     }

@@ -2,16 +2,21 @@
 
 use clap::Args;
 use hcs_schema::Failure;
-use hcs_storage::image::{Image, Name, Store, document::History as Step};
+use hcs_storage::image::{Image, Name, Store, Survey, document::History as Step};
 use serde_json::{Value, json};
 
 use super::{StoreOption, failed};
-use crate::output::{Format, FormatOption, JsonOption, print, print_json, printable, table};
+use crate::{
+    images::tell_broken,
+    output::{Format, FormatOption, JsonOption, print, print_json, printable, table},
+};
 
 /// Digits of an id that are shown in tables.
 const SHORT: usize = 12;
 
-/// List the images: name, id, size, when they were made
+/// List the images: name, id, the kind of machine, size, when they were made
+///
+/// What is damaged in the store is named on standard error, with what to do.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "ls",
@@ -36,8 +41,9 @@ pub(super) struct List {
 impl List {
     pub(super) fn run(self) -> Result<(), Failure> {
         let store = self.store.existing()?;
-        let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
-        let images = images.map_err(failed("the images cannot be listed"))?;
+        let survey = store.as_ref().map_or(Ok(Survey::default()), Store::survey);
+        let Survey { images, broken } = survey.map_err(failed("the images cannot be listed"))?;
+        tell_broken(&broken, "");
         if self.quiet {
             return print(
                 &images
@@ -127,7 +133,7 @@ fn names(image: &Image) -> Vec<String> {
 }
 
 fn text(images: &[Image]) -> String {
-    let mut rows: Vec<[String; 4]> = Vec::new();
+    let mut rows: Vec<[String; 5]> = Vec::new();
     for image in images {
         let names = match &*image.names {
             [] => vec!["-"],
@@ -137,6 +143,7 @@ fn text(images: &[Image]) -> String {
             rows.push([
                 name.to_owned(),
                 image.id().hex()[..SHORT].to_owned(),
+                image.config.platform().to_string(),
                 size(image.size()),
                 image
                     .config
@@ -146,7 +153,7 @@ fn text(images: &[Image]) -> String {
             ]);
         }
     }
-    table(["NAME", "ID", "SIZE", "CREATED"], &rows)
+    table(["NAME", "ID", "PLATFORM", "SIZE", "CREATED"], &rows)
 }
 
 fn history(steps: &[Step]) -> String {
@@ -192,6 +199,7 @@ fn json_of(store: &Store, image: &Image) -> Value {
         "Manifest": image.descriptor.digest.to_string(),
         "Created": image.config.created,
         "Architecture": image.config.architecture,
+        "Variant": image.config.variant,
         "Os": image.config.os,
         "Size": image.size(),
         "Config": image.config.config,

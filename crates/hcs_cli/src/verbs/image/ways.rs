@@ -8,12 +8,16 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult};
-use hcs_storage::image::{Format, Loaded, Name};
+use hcs_storage::image::{Format, Loaded, Name, document::Platform};
 
 use super::{
     CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out, whole::to_file,
 };
-use crate::output::{cannot_write, print, print_json, printable};
+use crate::{
+    complain,
+    options::image::platform,
+    output::{cannot_write, print, print_json, printable},
+};
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
 ///
@@ -25,6 +29,8 @@ Examples:
   hcs image load debian.tar
   docker save debian:12 | hcs image load
   hcs image load --max-size 2G --max-files 100000 untrusted.tar
+  buildah push tools oci-archive:tools.tar:tools && hcs image load tools.tar
+  hcs image load --platform linux/arm64 several.tar
   hcs image load --name tools:1 ./layout")]
 pub(super) struct Load {
     /// An archive, or a directory with an image layout; - is standard input
@@ -35,11 +41,16 @@ pub(super) struct Load {
     #[arg(long, short, value_parser = name)]
     name: Option<Name>,
 
+    /// The kind of machine whose images are taken, as linux/arm64 or linux/arm/v7 [default: of lists this machine's,
+    /// else all]
+    #[arg(long, value_name = "OS/ARCH", value_parser = platform)]
+    platform: Option<Platform>,
+
     /// Print what was loaded as JSON
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     cost: CostOptions,
 
     #[command(flatten)]
@@ -52,6 +63,7 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn run(self) -> Result<(), Failure> {
         let store = self.store.open_for(self.privileged, self.cost)?;
+        let store = store.for_platform(self.platform);
         let name = self.name.as_ref();
         let loaded = if self.file.is_dir() {
             store.load_folder(&self.file, name)
@@ -152,7 +164,7 @@ pub(super) struct Import {
     #[arg(long)]
     json: bool,
 
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Limits")]
     cost: CostOptions,
 
     #[command(flatten)]
@@ -175,13 +187,13 @@ impl Import {
 }
 
 /// Opens an archive; `-` is standard input.
-fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
+fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
     if path.as_os_str() == "-" {
         if io::stdin().is_terminal() {
             let message = "an archive is not read from a terminal; name a file, or pipe one in";
             return Err(Failure::new(HResult::E_INVALIDARG, message));
         }
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(io::stdin()));
     }
     match File::open(path) {
         Ok(file) => Ok(Box::new(file)),
@@ -196,6 +208,10 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
 pub(super) fn told(loaded: &[Loaded], json: bool) -> Result<(), Failure> {
     for image in loaded {
         tell_left_out(image.omitted);
+        if !image.passed_over.is_empty() {
+            let what = printable(&image.passed_over.join(", "));
+            complain(&format!("hcs: left out, as it is no image: {what}\n"));
+        }
     }
     if json {
         return print_json(&loaded.iter().map(json_of).collect::<Vec<_>>());

@@ -64,6 +64,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("SharedMemoryInMB", Supported),
             ("ProcessDefaults", Supported),
             ("StopSignal", Supported),
+            ("Labels", Supported),
             (
                 "HvSocket",
                 Refused(

@@ -1,5 +1,7 @@
 //! [`Container`].
 
+use std::collections::BTreeMap;
+
 use crate::documents::{
     ContainerCredentialGuardState, ContainerHvSocket, ContainerMemory, ContainerProcessor,
     ContainersDefDevice, Device, GuestOs, MappedDevice, MappedDirectory, MappedPipe, Networking,
@@ -70,5 +72,9 @@ document! {
         /// The signal by which `HcsShutDownComputeSystem` asks the processes inside to end (our extension); `SIGTERM`
         /// without it. `SIGCONT` follows it, so that a stopped process hears it.
         stop_signal: Signal = "StopSignal", "extension";
+        /// What clients note of the container, for people and for programs that look for containers by it (our
+        /// extension): names with texts. Those of its image are in `Storage.Image`, and hold where none here has the
+        /// name.
+        labels: BTreeMap<String, String> = "Labels", "extension";
     }
 }

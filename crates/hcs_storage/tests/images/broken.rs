@@ -1,0 +1,195 @@
+//! What is damaged in a store, or cannot be read there: it is named, it hides nothing, and it goes alone.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use hcs_storage::{
+    Digest, Refusal,
+    image::{Image, Name, Store, Wanted},
+};
+use serde_json::{Value, json};
+
+use crate::make::{LAYER, Layout, config, docker, held, store, tar};
+
+fn blob(place: &Path, digest: Digest) -> PathBuf {
+    place.join("store/oci/blobs/sha256").join(digest.hex())
+}
+
+fn load(store: &Store, name: &str) -> Image {
+    let layer = tar(&[("file", name.as_bytes())]);
+    store.load_archive(&*docker(name, &[&layer]), None).unwrap();
+    store.image(name).unwrap()
+}
+
+/// Names of whole images, and of damaged ones.
+fn names(store: &Store) -> (Vec<String>, Vec<String>) {
+    let survey = store.survey().unwrap();
+    let images = survey.images.iter().flat_map(|image| &image.names);
+    let broken = survey.broken.iter().map(|one| one.called().to_owned());
+    (images.map(Name::to_string).collect(), broken.collect())
+}
+
+/// Adds an entry to the index, as another program may.
+fn add_entry(place: &Path, entry: &Value) {
+    let path = place.join("store/oci/index.json");
+    let mut index: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    index["manifests"]
+        .as_array_mut()
+        .unwrap()
+        .push(entry.clone());
+    fs::write(path, index.to_string()).unwrap();
+}
+
+#[test]
+fn a_damaged_image_hides_no_other_and_loses_nothing_that_it_may_need() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let [first, second, _] = ["a:1", "b:1", "c:1"].map(|name| load(&store, name));
+    fs::remove_file(blob(place.path(), first.descriptor.digest)).unwrap();
+    fs::write(blob(place.path(), second.id()), "{\"architecture\":").unwrap();
+    let both = || vec!["a:1".to_owned(), "b:1".to_owned()];
+    assert_eq!(names(&store), (vec!["c:1".to_owned()], both()));
+    for (name, why) in [("a:1", "is missing"), ("b:1", "is damaged")] {
+        let told = store.image(name).unwrap_err();
+        assert!(
+            matches!(told.refusal(), Some(Refusal::Broken { .. })),
+            "{told}"
+        );
+        assert!(told.to_string().contains(why), "{told}");
+    }
+    let pruned = store.prune().unwrap();
+    let told: Vec<_> = pruned.broken.iter().map(|one| one.called()).collect();
+    assert_eq!(
+        (told, pruned.layers, pruned.bytes),
+        (both().iter().map(String::as_str).collect(), 0, 0)
+    );
+    assert_eq!(held(place.path()), [8, 3, 0]);
+    // By its name, and by the first digits of its digest.
+    let digits = &second.descriptor.digest.hex()[..8];
+    assert_eq!(store.remove("a:1").unwrap(), first.names);
+    assert_eq!(store.remove(digits).unwrap(), second.names);
+    assert_eq!(held(place.path()), [3, 1, 0]);
+    assert_eq!(names(&store).1, Vec::<String>::new());
+}
+
+#[test]
+fn a_damaged_image_is_whole_again_once_it_is_loaded() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, "a:1");
+    let layer = image.manifest.layers[0].digest;
+    for digest in [image.descriptor.digest, image.id(), layer] {
+        let path = blob(place.path(), digest);
+        // As long as before, as a disk may answer.
+        let zeros = vec![0; fs::read(&path).unwrap().len()];
+        fs::write(&path, zeros).unwrap();
+        load(&store, "a:1");
+        assert_eq!(Digest::of(&fs::read(&path).unwrap()), digest);
+    }
+    assert_eq!(names(&store), (vec!["a:1".to_owned()], vec![]));
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_hides_nothing_and_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    load(&store, "a:1");
+    let other = format!("sha512:{}", "0".repeat(128));
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let named = |name: &str| json!({"org.opencontainers.image.ref.name": name});
+    let entry =
+        json!({"mediaType": kind, "digest": other, "size": 1, "annotations": named("odd:1")});
+    add_entry(place.path(), &entry);
+    add_entry(place.path(), &json!("no entry"));
+    fs::write(blob(place.path(), Digest::of(b"x")), "x").unwrap();
+    let all = (
+        vec!["a:1".to_owned()],
+        vec!["odd:1".to_owned(), String::new()],
+    );
+    assert_eq!(names(&store), all);
+    // What has no name goes, as images without one do; the rest may need anything.
+    assert_eq!(store.prune().unwrap().broken.len(), 1);
+    assert_eq!(held(place.path()), [4, 1, 0]);
+    load(&store, "b:1");
+    assert_eq!(names(&store).1, ["odd:1"]);
+    store.remove("odd:1").unwrap();
+    assert_eq!(names(&store).1, Vec::<String>::new());
+    assert_eq!(held(place.path()), [6, 2, 0]);
+    // A name that an image gets is taken from such an entry, too.
+    add_entry(place.path(), &entry);
+    load(&store, "odd:1");
+    assert_eq!(store.survey().unwrap().broken[0].names, []);
+    assert_eq!(store.prune().unwrap().broken, []);
+}
+
+#[test]
+fn a_damaged_image_that_a_container_uses_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, "a:1");
+    let record = place.path().join("box");
+    fs::create_dir(&record).unwrap();
+    let layers = store.layers(&image);
+    let wanted = Wanted {
+        system: "box",
+        runtime_id: "box",
+        record: &record,
+        manifest: image.descriptor.digest,
+        layers: &layers.iter().map(PathBuf::as_path).collect::<Vec<_>>(),
+    };
+    store.lease(&wanted).unwrap();
+    fs::write(blob(place.path(), image.descriptor.digest), "").unwrap();
+    let refused = store.remove("a:1").unwrap_err();
+    let systems = "box".to_owned();
+    assert_eq!(refused.refusal(), Some(&Refusal::Used { systems }));
+    assert_eq!(store.prune().unwrap().broken.len(), 1);
+    assert!(layers[0].is_dir());
+    fs::remove_dir(&record).unwrap();
+    store.remove("a:1").unwrap();
+    assert_eq!(held(place.path()), [0, 0, 0]);
+}
+
+#[test]
+fn what_is_no_image_in_an_archive_is_passed_over() {
+    let layout = Layout::new();
+    let layer = tar(&[("file", b"text")]);
+    let image = layout.image("a:1", &config(&[&layer]), &[layout.blob(LAYER, &layer)]);
+    let signature = layout.blob("application/vnd.dev.cosign.simplesigning.v1+json", b"{}");
+    let signature = layout.image("a:1.sig", &config(&[]), &[signature]);
+    let manifest = |config: &str| {
+        let config = layout.blob(config, b"{}");
+        let text = json!({"schemaVersion": 2, "config": config, "layers": []}).to_string();
+        layout.blob(
+            "application/vnd.oci.image.manifest.v1+json",
+            text.as_bytes(),
+        )
+    };
+    let artifact = manifest("application/vnd.oci.empty.v1+json");
+    let other = layout.blob("application/vnd.oci.artifact.manifest.v1+json", b"{}");
+    let index = json!({"schemaVersion": 2, "manifests": [other, artifact]}).to_string();
+    let list = layout.blob("application/vnd.oci.image.index.v1+json", index.as_bytes());
+    let odd = json!({"mediaType": "x", "digest": "sha512:0", "size": 1});
+    let others = [signature, artifact, other, list, odd];
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    layout.index(&[&others[..], &[image]].concat());
+    let loaded = store.load_folder(layout.folder.path(), None).unwrap();
+    assert_eq!(loaded.len(), 1);
+    let told = loaded[0].passed_over.join("\n");
+    for part in [
+        "simplesigning",
+        "oci.empty",
+        "oci.artifact",
+        "cannot be read",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(names(&store), (vec!["a:1".to_owned()], vec![]));
+    // Where there is no image at all, what is there is named.
+    layout.index(&others);
+    let refused = store.load_folder(layout.folder.path(), None).unwrap_err();
+    assert!(refused.to_string().contains("simplesigning"), "{refused}");
+    assert_eq!(held(place.path()), [3, 1, 0]);
+}
