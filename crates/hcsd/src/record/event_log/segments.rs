@@ -16,7 +16,7 @@ use std::{
 use hcs_wire::log::LogEntry;
 use serde_json::json;
 
-use super::{Kind, RecordedEnds};
+use super::RecordedEnds;
 use crate::record::files;
 
 /// How many segments the log is cut into.
@@ -215,7 +215,7 @@ impl Segments {
         paths.map(|first| path(&self.directory, *first)).collect()
     }
 
-    /// All ends that are written down.
+    /// What is written down that is not to be told again.
     ///
     /// # Errors
     /// A segment cannot be read.
@@ -223,24 +223,7 @@ impl Segments {
         let mut told = RecordedEnds::default();
         for path in self.paths() {
             let text = fs::read(path)?;
-            for entry in entries(&text) {
-                let Some(system) = entry.runtime_id else {
-                    continue;
-                };
-                match entry.process_id {
-                    None if entry.kind == Kind::SystemExited.name() => {
-                        told.ended.insert(system);
-                    }
-                    Some(pid) if entry.kind == Kind::ProcessExited.name() => {
-                        told.exited.insert((system, pid));
-                    }
-                    // A later process may have the pid of an earlier one.
-                    Some(pid) if entry.kind == Kind::ProcessCreated.name() => {
-                        told.exited.remove(&(system, pid));
-                    }
-                    _ => {}
-                }
-            }
+            entries(&text).for_each(|entry| told.add(&entry));
         }
         Ok(told)
     }
