@@ -582,6 +582,7 @@ fn submit_crash_report(routed: RoutedCall, settings: String) {
         let system = named.and_then(|id| context.registry.find(id, None).ok());
         context.log.append(LogEntry {
             system: system.map(|system| system.id.clone()),
+            user_id: Some(uid),
             operation: initiator.operation(),
             data: Some(json!({ "File": file })),
             ..event_log::event(Kind::CrashReported)

@@ -7,8 +7,9 @@
 //!   read from N ────────────────────────────┴────▶ segment files, on a thread that may wait
 //! ```
 //!
-//! 1. [`segments`]: the files, `<state root>/events/<first number>.jsonl`, one event per line. The oldest is dropped
-//!    when there are too many.
+//! 1. [`segments`]: the files, `<state root>/events/<first number>.jsonl`, one event per line. Old events go when there
+//!    are too many.
+//!    [`thinning`]: what goes first is of the user who has most.
 //! 2. [`reading`]: a reader's cursor against what there is.
 //!
 //! **What is promised.** An event is in the kernel's hands before any client is told of what it says, so the end of the
@@ -19,6 +20,7 @@
 
 mod reading;
 mod segments;
+mod thinning;
 
 use std::{
     cell::{Cell, RefCell},
@@ -76,6 +78,8 @@ pub(crate) enum Kind {
     OperationFailed,
     /// Something became of what a call made that its time line has to tell; with that time line.
     OperationNoted,
+    /// Here were events of the user who had most in the log, which had to go for others; with their number.
+    EventsLeftOut,
 }
 
 impl Kind {
@@ -98,6 +102,7 @@ impl Kind {
             Self::CrashReported => "CrashReported",
             Self::OperationFailed => "OperationFailed",
             Self::OperationNoted => "OperationNoted",
+            Self::EventsLeftOut => "EventsLeftOut",
         }
     }
 }

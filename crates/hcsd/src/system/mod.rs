@@ -641,6 +641,7 @@ impl System {
                 system: Some(self.id.clone()),
                 runtime_id: Some(self.runtime_id.clone()),
                 process_id: pid,
+                user_id: Some(self.uid),
                 operation: initiator.operation(),
                 data,
                 ..event_log::event(kind)
