@@ -18,7 +18,7 @@ fn document(mut properties: Value) -> String {
 }
 
 /// A request to change an object.
-fn request(resource: &str, what: &str, settings: Value) -> String {
+fn request(resource: &str, what: &str, settings: &Value) -> String {
     json!({ "ResourceType": resource, "RequestType": what, "Settings": settings }).to_string()
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn live(thread: usize, round: usize, progress: &Progress) {
     answered(network::statistics(&endpoint, ""));
     let plug = |what: &str| {
         let settings = json!({ "EndpointId": endpoint });
-        let request = request("Endpoint", what, settings);
+        let request = request("Endpoint", what, &settings);
         answered(network::modify(ObjectKind::Namespace, &namespace, &request));
         progress.round();
     };
@@ -56,12 +56,12 @@ pub(crate) fn live(thread: usize, round: usize, progress: &Progress) {
     plug("Remove");
     let acl = json!({ "Direction": "In", "Action": "Block", "Priority": 1, "Protocols": "6" });
     let policies = json!({ "Policies": [{ "Type": "ACL", "Settings": acl }] });
-    let block = request("Policy", "Add", policies);
+    let block = request("Policy", "Add", &policies);
     answered(network::modify(ObjectKind::Endpoint, &endpoint, &block));
     progress.round();
     answered(network::delete(ObjectKind::Namespace, &namespace));
     progress.round();
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         answered(network::delete(ObjectKind::Endpoint, &endpoint));
         progress.round();
         answered(network::delete_unused_network(&network));
