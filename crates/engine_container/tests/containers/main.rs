@@ -1,7 +1,7 @@
 //! Containers for real: namespaces, mounts, control groups of this host, and an agent that tells what it sees inside.
 //!
-//! Every case runs with and without a user namespace, but for the few that say why not ([`mode`]), and as an ordinary
-//! user where that has what the case is about ([`rootless`]).
+//! Every case runs with and without a user namespace, but for the few that say why not ([`mode`]). It runs as an
+//! ordinary user, too, where that has what the case is about ([`rootless`]).
 //!
 //! The launcher is a copy of the running program, so this program has a `main` of its own which can be one. Needs
 //! root; otherwise every case is listed as ignored.

@@ -1,5 +1,5 @@
-//! Containers as the host's root and in user namespaces, made from scratch and from warm slots, and those of an ordinary
-//! user.
+//! Containers as the host's root and in user namespaces, made from scratch and from warm slots, and those of an
+//! ordinary user.
 
 use std::cell::Cell;
 

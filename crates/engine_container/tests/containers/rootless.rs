@@ -16,7 +16,8 @@ pub(crate) fn is_here() -> bool {
     env::var_os(MARK).is_some()
 }
 
-/// Modules whose cases are about what an ordinary user has not: control groups, a choice, containers that are kept ready.
+/// Modules whose cases are about what an ordinary user has not: control groups, a choice, containers that are kept
+/// ready.
 const MODULES_NOT_FOR_USERS: &[&str] = &["layouts", "preference", "slots"];
 
 /// Cases of other modules that are, by what they need: see "As an ordinary user" in THREATS.md.

@@ -1,6 +1,6 @@
 //! Calls on objects that are not there any more: those that deleted them, and those that had made or changed them
-//! before. A client that comes back for one of them is told that it was done, whoever deleted the object since, and
-//! whichever object has its id now. Pure.
+//! before. A client that comes back for one of them is told that it was done, also where another client deleted the
+//! object since, or another object has its id now. Pure.
 
 use std::collections::BTreeMap;
 

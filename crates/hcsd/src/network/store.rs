@@ -136,8 +136,8 @@ impl Store {
         self.write_file(FORMER, &settings)
     }
 
-    /// Calls on objects that are gone, whose records are removed if an earlier service was killed before that. Of a file
-    /// that cannot be used it is not known which calls it had.
+    /// Calls on objects that are gone, whose records are removed if an earlier service was killed before that. Of a
+    /// file that cannot be used it is not known which calls it had.
     pub(super) fn read_gone(&self) -> Gone {
         let file = self.directory.join(GONE);
         if !file.exists() {

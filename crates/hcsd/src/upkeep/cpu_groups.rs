@@ -374,13 +374,7 @@ async fn create(
     let place = "/Settings/OperationDetails";
     let id = asked.group_id.as_deref();
     let id = canonical(id.ok_or_else(|| missing(&format!("{place}/GroupId"), "a GroupId"))?)?;
-    let usable = host::processors().map_err(|e| {
-        Failure::new(HResult::E_FAIL, "the host's processors are not known").because(&e)
-    })?;
-    let processors = chosen(&asked, &usable).map_err(|message| {
-        Failure::new(HResult::E_INVALIDARG, message.clone())
-            .cause_at(format!("{place}/LogicalProcessors"), message)
-    })?;
+    let processors = usable(&asked, place)?;
     if kept.was_done(by)? {
         return Ok(());
     }
@@ -435,6 +429,17 @@ async fn create(
 async fn take_back(engines: &[Arc<dyn Engine>], group: String) -> Result<(), Failure> {
     let removed = on_engine(engines, move |groups| groups.remove(&group)).await;
     removed.map_or(Ok(()), |()| Err(cancelled()))
+}
+
+/// The processors that are asked for at `place`, which the host has.
+fn usable(asked: &CreateGroupOperation, place: &str) -> Result<Vec<u32>, Failure> {
+    let usable = host::processors().map_err(|e| {
+        Failure::new(HResult::E_FAIL, "the host's processors are not known").because(&e)
+    })?;
+    chosen(asked, &usable).map_err(|message| {
+        Failure::new(HResult::E_INVALIDARG, message.clone())
+            .cause_at(format!("{place}/LogicalProcessors"), message)
+    })
 }
 
 /// The processors asked for, each once and usable.

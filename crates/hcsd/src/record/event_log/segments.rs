@@ -202,8 +202,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Lets events go until the last segment may be filled: those of the user who has most of them, the oldest first. So
-    /// a user of few systems and processes keeps theirs, whatever others do.
+    /// Lets events go until the last segment may be filled: those of the user who has most of them, the oldest first.
+    /// So a user of few systems and processes keeps theirs, whatever others do.
     fn make_room(&mut self) {
         let most = self.full * (SEGMENTS as u64 - 1);
         while self.firsts.len() > 1 {

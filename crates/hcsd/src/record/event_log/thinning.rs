@@ -1,8 +1,8 @@
 //! Taking the events of one user out of a segment that has those of others. Pure.
 //!
 //! The lines of events that go become empty, but for the last: an event of the kind `EventsLeftOut` takes its place and
-//! its number, and says how many of the segment went. So the other lines keep their places, and a reader who comes to any
-//! of them misses nothing unawares.
+//! its number, and says how many of the segment went. So the other lines keep their places, and a reader who comes to
+//! any of them misses nothing unawares.
 
 use std::{collections::HashMap, io};
 
