@@ -1,9 +1,16 @@
 //! The service is killed again and again under calls of every kind: no call fails, and none is done twice.
+//!
+//! 1. Here: systems, processes, and what concerns the service. 2. [`networking`]: the calls of `ComputeNetwork.h`.
+//!    3. [`witnesses`]: what callbacks, the event log and the crash reports say of it.
+//!
+//! The test is in namespaces of its own, as its service makes networks.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod killing;
+mod networking;
 mod service;
+mod witnesses;
 
 use std::{
     fs::File,
@@ -12,17 +19,20 @@ use std::{
 };
 
 use hcs::{
-    ComputeSystem, OutputAbout, OutputQuery, OutputRecord,
-    documents::{ProcessParameters, Signal, SystemPropertyQuery, SystemQuery},
-    enumerate, raw,
+    ComputeSystem, Failure, HResult, Operation, OutputAbout, OutputQuery, OutputRecord,
+    documents::{ProcessParameters, SaveOptions, Signal, SystemPropertyQuery, SystemQuery},
+    enumerate, explain, raw,
 };
 use killing::{CONFIGURATION, End, LIMIT, Progress, answered, kill_again_and_again};
 use serde_json::json;
-use service::{container, on_its_own_with, shell};
+use service::{container, in_namespaces_of_its_own, shell};
+use witnesses::{Heard, Refusals};
 
 const THREADS: usize = 8;
 const USR1: u8 = 10;
 const ERROR_NOT_SUPPORTED: &str = "0x80070032";
+/// Processes that [`live`] makes in each system.
+const PROCESSES: usize = 4;
 
 /// Says how often it was signalled, and ends when it is told a line. A signal just before a shell reads would not
 /// interrupt the read: the trap is waited for by itself.
@@ -40,9 +50,19 @@ fn done(outcome: Result<Option<raw::Document>, raw::Error>) {
     }
 }
 
+/// The failure of a call that has to be refused.
+#[track_caller]
+fn refused<T>(mut call: Operation<T>) -> Failure {
+    match call.wait_for(LIMIT) {
+        Ok(_) => panic!("it was not refused"),
+        Err(failure) => failure,
+    }
+}
+
 /// A process from its making to its end, with all that can be asked of it.
 fn process(system: &ComputeSystem, progress: &Progress) {
     let mut process = answered(system.create_process(&shell(SCRIPT)));
+    let heard = Heard::of_process(&process);
     progress.round();
     let mut stdin = File::from(process.take_stdin().unwrap());
     let mut stdout = BufReader::new(File::from(process.take_stdout().unwrap()));
@@ -56,6 +76,7 @@ fn process(system: &ComputeSystem, progress: &Progress) {
     assert_eq!(signalled, "signalled\n");
     answered(process.properties());
     answered(system.open_process(process.id()));
+    // GetProcessInfo.
     answered(process.attach());
     progress.round();
     stdin.write_all(b"go\n").unwrap();
@@ -63,12 +84,33 @@ fn process(system: &ComputeSystem, progress: &Progress) {
     stdout.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "bye\n", "it was signalled more than once");
     assert_eq!(process.exit().wait_for(LIMIT).unwrap().code, 5);
+    heard.assert_once();
     let mut forever = answered(system.create_process(&shell("exec sleep 1000")));
     answered(forever.close_stdin());
     progress.round();
     answered(forever.terminate());
     assert_eq!(forever.exit().wait_for(LIMIT).unwrap().code, 137);
     progress.round();
+}
+
+/// A process with a terminal, whose size is changed.
+fn console(system: &ComputeSystem, progress: &Progress) {
+    let parameters = ProcessParameters {
+        emulate_console: Some(true),
+        create_std_err_pipe: None,
+        ..shell("read line; stty size; exit 6")
+    };
+    let mut process = answered(system.create_process(&parameters));
+    progress.round();
+    answered(process.resize(31, 97));
+    progress.round();
+    let mut stdin = File::from(process.take_stdin().unwrap());
+    stdin.write_all(b"go\n").unwrap();
+    let mut said = String::new();
+    let mut stdout = File::from(process.take_stdout().unwrap());
+    stdout.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "go\r\n31 97\r\n");
+    assert_eq!(process.exit().wait_for(LIMIT).unwrap().code, 6);
 }
 
 /// A detached process: its output is there once, also to a reader whose call was made again.
@@ -104,11 +146,34 @@ fn detached(system: &ComputeSystem, progress: &Progress) {
     assert_eq!(process.exit().wait_for(LIMIT).unwrap().code, 3);
 }
 
+/// What a container cannot do is refused each time in the same way, and so is a system that is not there; each failure
+/// can be explained by whichever service is there.
+fn refusals(system: &ComputeSystem, id: &str, refusals: &Refusals, progress: &Progress) {
+    let saved = refused(system.save(&SaveOptions::default()));
+    refusals.same("save", saved.hresult);
+    progress.round();
+    let operation = raw::Operation::new();
+    system.raw().crash(&operation, None).unwrap();
+    let crashed = operation.wait(Some(LIMIT)).unwrap_err();
+    refusals.same("crash", crashed.hresult);
+    progress.round();
+    let missing = refused(ComputeSystem::open(&format!("{id}-missing")));
+    assert_eq!(missing.hresult, HResult::HCS_E_SYSTEM_NOT_FOUND);
+    let report = answered(explain(missing.operation.as_deref().unwrap()));
+    assert_eq!(report.call, "OpenSystem");
+    assert_eq!(report.result, Some(missing.hresult.to_string()));
+    progress.round();
+}
+
 /// The calls that concern no system.
 fn service(thread: usize, round: usize, progress: &Progress) {
     let systems = answered(enumerate(&SystemQuery::default()));
     assert!(!systems.is_empty());
     done(raw::service_properties(None));
+    progress.round();
+    let operation = raw::Operation::new();
+    raw::reload_service(&operation).unwrap();
+    operation.wait(Some(LIMIT)).unwrap();
     progress.round();
     let report =
         json!({ "SystemId": format!("{thread}"), "CrashLog": format!("{thread}.{round}") });
@@ -128,23 +193,25 @@ fn service(thread: usize, round: usize, progress: &Progress) {
     let group = json!({ "GroupId": id });
     let deleted = raw::modify_service_settings(&change("DeleteGroup", group));
     // On a host without groups there is none.
-    assert!(deleted.is_ok() || deleted.unwrap_err().hresult == hcs::HResult::NOT_FOUND);
+    assert!(deleted.is_ok() || deleted.unwrap_err().hresult == HResult::NOT_FOUND);
     progress.round();
 }
 
 /// The lives of systems, one after the other.
-fn live(thread: usize, progress: &Progress) {
+fn live(thread: usize, refused: &Refusals, progress: &Progress) {
     let _end = End(progress);
     let mut round = 0;
     while !progress.is_over() {
         round += 1;
         let id = format!("every-{thread}-{round}");
         let system = answered(ComputeSystem::create(&id, &container()));
+        let heard = Heard::of_system(&system);
         progress.round();
         answered(system.start());
         progress.round();
         answered(system.properties(&SystemPropertyQuery::default()));
         process(&system, progress);
+        console(&system, progress);
         detached(&system, progress);
         answered(system.pause());
         progress.round();
@@ -153,7 +220,9 @@ fn live(thread: usize, progress: &Progress) {
         let memory = json!({ "ResourcePath": "Container/Memory/SizeInMB", "Settings": 512 });
         answered(system.modify(&memory));
         progress.round();
+        refusals(&system, &id, refused, progress);
         service(thread, round, progress);
+        networking::live(thread, round, progress);
         let opened = answered(ComputeSystem::open(&id));
         if round % 2 == 0 {
             answered(opened.terminate());
@@ -162,6 +231,9 @@ fn live(thread: usize, progress: &Progress) {
         }
         progress.round();
         system.exit().wait_for(LIMIT).unwrap();
+        heard.assert_once();
+        witnesses::assert_events_of(&id, PROCESSES);
+        progress.round();
     }
 }
 
@@ -171,19 +243,21 @@ mod alone {
     #[test]
     fn a_hundred_kills_under_calls_of_every_kind_fail_none_and_do_none_twice() {
         let test = "alone::a_hundred_kills_under_calls_of_every_kind_fail_none_and_do_none_twice";
-        let Some(endpoint) = on_its_own_with(test, CONFIGURATION) else {
+        let Some(endpoint) = in_namespaces_of_its_own(test, CONFIGURATION) else {
             return;
         };
-        let progress = Progress::default();
+        let (progress, refused) = (Progress::default(), Refusals::default());
         thread::scope(|scope| {
             for thread in 0..THREADS {
-                let progress = &progress;
-                scope.spawn(move || live(thread, progress));
+                let (progress, refused) = (&progress, &refused);
+                scope.spawn(move || live(thread, refused, progress));
             }
             let _end = End(&progress);
             kill_again_and_again(&endpoint, &progress);
         });
         let left = answered(enumerate(&SystemQuery::default()));
         assert!(left.is_empty(), "{left:?}");
+        networking::assert_none_is_left();
+        witnesses::assert_reports_are_single(&endpoint);
     }
 }

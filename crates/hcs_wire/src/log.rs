@@ -43,6 +43,9 @@ pub struct LogEntry {
     /// Pid inside the compute system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub process_id: Option<u32>,
+    /// The user whose system, call or crash report it is about; none for what the service does itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u32>,
     /// The operation it came of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<String>,

@@ -2,7 +2,7 @@
 //!
 //! 1. [`service`] builds and installs the release; [`isolate`] runs the bench in namespaces of its own.
 //! 2. [`groups`] hold what is measured: tables of subjects in turn ([`interleave`]), and figures. The subjects are
-//!    [`ours`], the [`peers`] and the [`floor`].
+//!    [`ours`], the [`peers`] and the [`floor`]; [`flood`] is another client beside them.
 //! 3. [`profile`] tells where the time goes, by the kernel's tracer.
 //! 4. [`report`], [`svg`] print it; [`targets`] compares it with the ratios the project means to reach.
 //!
@@ -11,6 +11,7 @@
 mod bundle;
 mod command;
 mod docs;
+mod flood;
 mod floor;
 mod groups;
 mod image;

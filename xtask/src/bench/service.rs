@@ -16,7 +16,7 @@ use super::{bundle::write, isolate::Place};
 use crate::{Repository, install, process};
 
 /// The shipped endpoint; `/run` is the bench's own.
-const ENDPOINT: &str = "/run/hcs/hcs.sock";
+pub(crate) const ENDPOINT: &str = "/run/hcs/hcs.sock";
 
 /// Builds the release and installs it below `prefix`; answers this program's release build, whose client is measured.
 ///

@@ -130,6 +130,14 @@ const FIGURES: &[(&str, Bound)] = &[
         "exec with 300 running / with 1, each beside its floor",
         AtMost(1.1),
     ),
+    (
+        "a process beside 10,000 calls of the worst kind / alone",
+        AtMost(2.0),
+    ),
+    (
+        "a small call beside 10,000 calls of the worst kind / alone",
+        AtMost(2.0),
+    ),
     ("1000 containers, each has run a process", AtLeast(1000.0)),
     (
         "HcsGetOperationResultAndProcessInfo, completed",

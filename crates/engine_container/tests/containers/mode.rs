@@ -1,6 +1,9 @@
-//! Containers as the host's root and in user namespaces, made from scratch and from warm slots.
+//! Containers as the host's root and in user namespaces, made from scratch and from warm slots, and those of an
+//! ordinary user.
 
 use std::cell::Cell;
+
+use crate::rootless;
 
 /// The user that root in the containers of a case is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub(crate) enum Mode {
     User,
     /// The same, in containers that were kept ready.
     WarmUser,
+    /// An ordinary user of the host makes them.
+    Rootless,
 }
 
 thread_local! {
@@ -44,7 +49,13 @@ const HOST_ONLY: &[&str] = &[
 ];
 
 impl Mode {
-    pub(crate) const ALL: [Self; 4] = [Self::Host, Self::Warm, Self::User, Self::WarmUser];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Host,
+        Self::Warm,
+        Self::User,
+        Self::WarmUser,
+        Self::Rootless,
+    ];
 
     /// What the names of its cases begin with.
     pub(crate) const fn prefix(self) -> &'static str {
@@ -53,6 +64,7 @@ impl Mode {
             Self::Warm => "warm::",
             Self::User => "user::",
             Self::WarmUser => "warm_user::",
+            Self::Rootless => "rootless::",
         }
     }
 
@@ -64,12 +76,13 @@ impl Mode {
             Self::User | Self::WarmUser if case.starts_with("preference::") => false,
             Self::User => !case.starts_with("slots::") && !HOST_ONLY.contains(&case),
             Self::WarmUser => !HOST_ONLY.contains(&case),
+            Self::Rootless => rootless::has(case),
         }
     }
 
     /// Whether containers have a user namespace.
     pub(crate) const fn has_user_namespace(self) -> bool {
-        matches!(self, Self::User | Self::WarmUser)
+        matches!(self, Self::User | Self::WarmUser | Self::Rootless)
     }
 
     /// Whether containers are made from warm slots.

@@ -154,10 +154,34 @@ pub(crate) fn on_its_own_with(test: &str, lines: &str) -> Option<Endpoint> {
     if let Some(place) = std::env::var_os(PLACE) {
         return Some(Endpoint::at(Path::new(&place).join("hcs.sock")));
     }
+    run_on_its_own(Command::new(std::env::current_exe().unwrap()), test, lines);
+    None
+}
+
+/// Waits for the service before it ends, as the namespace takes all its processes along.
+const FIRST: &str =
+    r#""$@"; code=$?; flock --shared "$HCS_TEST_PLACE/hcs.d/hcsd.lock" true; exit $code"#;
+
+/// [`on_its_own_with`], in a network without links and in a pid namespace, whose first process a shell is: the service
+/// joins the network of pid 1.
+pub(crate) fn in_namespaces_of_its_own(test: &str, lines: &str) -> Option<Endpoint> {
+    if let Some(place) = std::env::var_os(PLACE) {
+        return Some(Endpoint::at(Path::new(&place).join("hcs.sock")));
+    }
+    let mut command = Command::new("unshare");
+    command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command.args(["sh", "-c", FIRST, "sh"]);
+    command.arg(std::env::current_exe().unwrap());
+    run_on_its_own(command, test, lines);
+    None
+}
+
+/// Runs the program of this test for `test` alone, by `command`, and waits until its service has left, too.
+fn run_on_its_own(mut command: Command, test: &str, lines: &str) {
     let place = tempfile::tempdir().unwrap();
     let configuration = place.path().join("hcsd.toml");
     std::fs::write(&configuration, lines).unwrap();
-    let status = Command::new(std::env::current_exe().unwrap())
+    let status = command
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env(PLACE, place.path())
         .env("HCS_ENDPOINT", place.path().join("hcs.sock"))
@@ -169,7 +193,6 @@ pub(crate) fn on_its_own_with(test: &str, lines: &str) -> Option<Endpoint> {
     rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockShared).unwrap();
     assert!(status.success());
     assert_nothing_is_left(&place.path().join("hcs.d"));
-    None
 }
 
 /// Of systems that have ended, nothing may stay in the state root of a service that has left.

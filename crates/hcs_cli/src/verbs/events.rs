@@ -157,6 +157,9 @@ fn detail(event: &LogEntry) -> String {
         let limit_in_mb = data["MemoryLimitInMB"].as_u64();
         words.push(OutOfMemory { limit_in_mb }.to_string());
     }
+    if let (Some(count), Some(user)) = (data["Count"].as_u64(), data["UserId"].as_u64()) {
+        words.push(format!("{count} of user {user}"));
+    }
     for key in ["ExitType", "State", "ErrorMessage"] {
         words.extend(data[key].as_str().map(str::to_owned));
     }
@@ -231,6 +234,12 @@ mod tests {
             ..LogEntry::default()
         };
         assert!(text(&kills).ends_with("  2 killed, out of memory\n"));
+        let left_out = LogEntry {
+            kind: "EventsLeftOut".to_owned(),
+            data: Some(json!({"UserId": 7, "Count": 2100})),
+            ..LogEntry::default()
+        };
+        assert!(text(&left_out).ends_with("  2100 of user 7\n"));
         let bare = LogEntry {
             kind: "a\u{1b}b".to_owned(),
             ..LogEntry::default()

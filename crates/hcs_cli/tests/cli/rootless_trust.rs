@@ -1,5 +1,6 @@
-//! What an attacker tries who is an ordinary user, or is inside of a container of one: rows S2, S4, S6 and S11 of
-//! `containers` (`engine_container`), which has no such mode, and holes that other runtimes had.
+//! What an attacker tries who is an ordinary user, or is inside of a container of one, and holes that other runtimes
+//! had, by whole programs. The cases of `containers` (`engine_container`) run as such a user, too, where no rights of
+//! root are needed to prepare them.
 
 use std::{
     fs,

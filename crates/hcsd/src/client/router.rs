@@ -9,7 +9,7 @@ mod output;
 pub(crate) mod processes;
 pub(crate) mod systems;
 
-use std::{future::Future, rc::Rc};
+use std::{future::Future, path::Path, rc::Rc};
 
 use hcs_engine::engine::Identity;
 use hcs_schema::{Failure, HResult, check_id};
@@ -38,7 +38,7 @@ use crate::{
     thread::share::place,
     upkeep::{
         cpu_groups::{self, By},
-        crash_reports,
+        crash_reports::Submission,
     },
 };
 
@@ -563,20 +563,26 @@ async fn change_groups(
 fn submit_crash_report(routed: RoutedCall, settings: String) {
     let service = Rc::clone(&routed.connection.service);
     let (uid, initiator) = (routed.connection.peer.uid, routed.initiator());
-    let name = routed.pending.timeline.name().cloned();
+    let submission = Submission {
+        uid,
+        name: routed.pending.timeline.name().cloned(),
+        is_repeat: routed.pending.repeat.is_some(),
+    };
+    routed.pending.timeline.set_record(&service.crash_reports);
     routed.run_once(async move {
-        let configured = service.context.config().crash_report_directory.clone();
-        let directory = configured.unwrap_or_else(|| service.context.root.join("crashes"));
-        let (report, file) = crash_reports::submit(directory, settings, uid, name).await?;
-        let Some(file) = file else {
-            // Written and told before.
+        let (context, reports) = (&service.context, &service.crash_reports);
+        let directory = context.crash_reports();
+        let submitted = reports.submit(directory, settings, submission).await?;
+        let is_told = |file: &Path| submitted.was_there && context.log.tells_report(file);
+        let Some(file) = submitted.file.filter(|file| !is_told(file)) else {
             return Ok(CallAnswer::done());
         };
         // What the report says of itself is written down where it names a system.
-        let named = report.system_id.as_deref();
-        let system = named.and_then(|id| service.context.registry.find(id, None).ok());
-        service.context.log.append(LogEntry {
+        let named = submitted.report.system_id.as_deref();
+        let system = named.and_then(|id| context.registry.find(id, None).ok());
+        context.log.append(LogEntry {
             system: system.map(|system| system.id.clone()),
+            user_id: Some(uid),
             operation: initiator.operation(),
             data: Some(json!({ "File": file })),
             ..event_log::event(Kind::CrashReported)

@@ -25,6 +25,7 @@ use crate::{
     upkeep::{
         config::Config,
         cpu_groups::CpuGroups,
+        crash_reports::CrashReports,
         logging,
         reload::{self, Difference},
     },
@@ -35,6 +36,7 @@ use crate::{
 pub(crate) struct Service {
     pub(crate) context: Rc<Context>,
     pub(crate) cpu_groups: Rc<CpuGroups>,
+    pub(crate) crash_reports: Rc<CrashReports>,
     pub(crate) calls: Rc<Calls>,
     /// The users who may use it besides root and its own.
     pub(crate) entitled: Rc<Cell<Entitled>>,
@@ -65,9 +67,11 @@ impl Service {
     pub(crate) fn new(context: Rc<Context>, cpu_groups: CpuGroups, entitled: Entitled) -> Rc<Self> {
         let limits = context.config().limits;
         let calls = Calls::new(context.config().times.reconnect());
+        let crash_reports = CrashReports::open(&context.root, &context.crash_reports());
         Rc::new(Self {
             context,
             cpu_groups: Rc::new(cpu_groups),
+            crash_reports: Rc::new(crash_reports),
             calls,
             entitled: Rc::new(Cell::new(entitled)),
             permits: Permits::new(limits.connections, limits.connections_per_client),
@@ -95,6 +99,7 @@ impl Service {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(service.context.config().times.reconnect() * 2).await;
             service.cpu_groups.forget_earlier_calls();
+            service.crash_reports.forget_earlier_calls();
             service.context.ended.forget_earlier_calls();
             service.context.networks.forget_earlier_calls().await;
         });

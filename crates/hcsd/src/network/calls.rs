@@ -233,11 +233,11 @@ impl Networks {
     ) -> Result<(), Failure> {
         let repeat = named.clone();
         self.alter(turn, named.name, move |held, changes| {
-            // What has the id now may be another object.
             let is_gone = repeat.is_repeat && find(&held.state, kind, id).is_err();
             if is_gone || repeat.was_done(held) {
                 return Ok(());
             }
+            repeat.check(held)?;
             let state = &mut held.state;
             if only_unused {
                 is_unused(state, id)?;
@@ -250,9 +250,12 @@ impl Networks {
 }
 
 impl Named {
-    /// The object of this kind that the call has made before.
+    /// The object of this kind that the call has made before. It may be gone since.
     fn made(&self, held: &Held, kind: ObjectKind) -> Option<Guid> {
         let name = self.name.as_ref().filter(|_| self.is_repeat)?;
+        if let Some(id) = held.gone.object(name) {
+            return Some(id);
+        }
         let mut calls = held.calls.iter().filter(|(_, calls)| calls.contains(name));
         calls.find_map(|(object, _)| match (kind, object) {
             (ObjectKind::Network, Object::Network(id))
@@ -272,8 +275,7 @@ impl Named {
             return Err(unknown("it was done, and what it made is known no more"));
         }
         let name = self.name.as_ref().filter(|_| self.is_repeat);
-        let may_be = |name: &Rc<str>| held.calls.values().any(|calls| calls.is_forgetful(name));
-        let is_known = !name.is_some_and(may_be);
+        let is_known = !name.is_some_and(|name| held.is_forgetful(name));
         let why = "the service had to forget calls on networks";
         is_known.then_some(()).ok_or_else(|| unknown(why))
     }
@@ -281,8 +283,7 @@ impl Named {
     /// Whether the call has changed something before.
     fn was_done(&self, held: &Held) -> bool {
         let name = self.name.as_ref().filter(|_| self.is_repeat);
-        let known = |name: &Rc<str>| held.calls.values().any(|calls| calls.contains(name));
-        self.was_done || name.is_some_and(known)
+        self.was_done || name.is_some_and(|name| held.knows(name))
     }
 }
 

@@ -16,6 +16,7 @@
 
 mod calls;
 mod containers;
+mod gone;
 mod kernel;
 mod machines;
 mod names;
@@ -49,6 +50,7 @@ use crate::{
         rounds::Who,
     },
 };
+use gone::Gone;
 use kernel::{Change, Restored};
 use names::Names;
 use store::{GuestNames, Occupant, Store, Stored};
@@ -87,6 +89,8 @@ struct Held {
     state: State,
     /// Which calls made and changed an object.
     calls: BTreeMap<Object, CallNames>,
+    /// Which calls deleted an object, or had made or changed one that was deleted since.
+    gone: Gone,
     /// Objects that end with a container: its runtime id.
     made_for: BTreeMap<Object, String>,
     /// The containers of namespaces.
@@ -104,6 +108,16 @@ impl Held {
         endpoints.map(|endpoint| endpoint.id).collect()
     }
 
+    /// Whether the call `name` has changed something.
+    fn knows(&self, name: &str) -> bool {
+        self.gone.contains(name) || self.calls.values().any(|calls| calls.contains(name))
+    }
+
+    /// Whether the call `name` may have been made to an earlier service and done though it is not known.
+    fn is_forgetful(&self, name: &str) -> bool {
+        self.gone.is_forgetful(name) || self.calls.values().any(|calls| calls.is_forgetful(name))
+    }
+
     fn stored(&self, object: Object) -> Option<Stored> {
         let occupant = match object {
             Object::Namespace(id) => self.occupants.get(&id).cloned(),
@@ -117,10 +131,16 @@ impl Held {
         })
     }
 
-    /// Forgets what concerns objects that are gone.
+    /// Forgets what concerns objects that are gone, but the calls on them.
     fn settle(&mut self) {
         let there: BTreeSet<Object> = self.state.objects().into_iter().collect();
-        self.calls.retain(|object, _| there.contains(object));
+        let calls = std::mem::take(&mut self.calls).into_iter();
+        let (kept, gone): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            calls.partition(|(object, _)| there.contains(object));
+        self.calls = kept;
+        for (object, calls) in gone {
+            self.gone.absorb(object, calls);
+        }
         self.made_for.retain(|object, _| there.contains(object));
         self.occupants
             .retain(|id, _| there.contains(&Object::Namespace(*id)));
@@ -130,8 +150,7 @@ impl Held {
 impl CallKeeper for Networks {
     fn release(&self, name: &str) {
         // Many calls fail before they change anything. A change that goes on has written its name by now.
-        let held = self.held.borrow();
-        if held.calls.values().any(|calls| calls.contains(name)) {
+        if self.held.borrow().knows(name) {
             self.released.borrow_mut().push(name.to_owned());
         }
     }
@@ -141,8 +160,12 @@ impl Networks {
     /// What is written down in the state root `root`. `owner` tells the services of one host apart.
     pub(crate) fn open(root: &Path, owner: String) -> Self {
         let store = Store::new(root);
+        // First: these change what is to be read.
+        store.finish_change();
+        let gone = store.read_gone();
         let mut held = Held {
             former: store.read_former(),
+            gone,
             ..Held::default()
         };
         let mut records = Vec::new();
@@ -231,7 +254,7 @@ impl Networks {
         }
         let written = self
             .write(&after, &changes)
-            .and_then(|()| self.remove(&changes));
+            .and_then(|()| self.remove(&after, &changes));
         if let Err(failure) = written {
             error!("{}", failure.log_line());
         }
@@ -290,8 +313,12 @@ impl Networks {
     /// Forgets the calls whose clients have their answers. No change goes on meanwhile, which would bring them back.
     fn apply_released(&self) {
         let released = self.released.take();
-        for calls in self.held.borrow_mut().calls.values_mut() {
-            released.iter().for_each(|name| calls.release(name));
+        let mut held = self.held.borrow_mut();
+        for name in &released {
+            held.calls
+                .values_mut()
+                .for_each(|calls| calls.release(name));
+            held.gone.release(name);
         }
     }
 
@@ -309,6 +336,11 @@ impl Networks {
             if let Err(failure) = written {
                 warn!("{}", failure.log_line());
             }
+        }
+        if held.gone.release_earlier()
+            && let Err(failure) = self.store.write_gone(&held.gone)
+        {
+            warn!("{}", failure.log_line());
         }
     }
 
@@ -358,7 +390,12 @@ impl Networks {
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;
         if let Some(name) = name {
-            for object in &changes.written {
+            // Records are removed last: until then, the call is not done.
+            let told_by = match changes.removed.is_empty() {
+                true => &changes.written,
+                false => &changes.removed,
+            };
+            for object in told_by {
                 after.calls.entry(*object).or_default().add(&name);
             }
         }
@@ -375,7 +412,7 @@ impl Networks {
             Ok(former) => {
                 after.attached = after.wanted();
                 after.former = former;
-                if let Err(failure) = self.remove(&changes) {
+                if let Err(failure) = self.remove(&after, &changes) {
                     // It would be there again for the next service.
                     error!("{}", failure.log_line());
                 }
@@ -460,17 +497,17 @@ impl Networks {
     fn write(&self, held: &Held, changes: &Changes) -> Result<(), Failure> {
         let mut written = changes.written.clone();
         written.sort_by_key(|object| !matches!(object, Object::Namespace(_)));
-        for object in written {
-            if let Some(stored) = held.stored(object) {
-                self.store.write(object, &stored)?;
-            }
-        }
-        Ok(())
+        let stored = |object| held.stored(object).map(|stored| (object, stored));
+        let records: Vec<_> = written.into_iter().filter_map(stored).collect();
+        self.store.write_all(&records)
     }
 
-    fn remove(&self, changes: &Changes) -> Result<(), Failure> {
-        let mut removed = changes.removed.iter();
-        removed.try_for_each(|object| self.store.remove(*object))
+    /// Removes the records of a change.
+    fn remove(&self, held: &Held, changes: &Changes) -> Result<(), Failure> {
+        match &*changes.removed {
+            [] => Ok(()),
+            removed => self.store.remove_all(removed, &held.gone),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //! host.
 //!
 //! A file takes the place of another as a whole, so a service that is killed leaves each object as it was before or
-//! after a change.
+//! after a change. A change of several objects is one file first, which the next service finds: else one of them would
+//! tell that the call was done, and another one would be as before.
 
 use std::{
     collections::BTreeMap,
@@ -14,12 +15,18 @@ use engine_network::Former;
 use hcn::{Guid, Object, Record};
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tracing::{error, warn};
 
+use super::gone::Gone;
 use crate::record::{call_names::CallNames, files};
 
 /// The file of former settings.
 const FORMER: &str = "forwarding.json";
+/// The file of several records that are written as one.
+const CHANGE: &str = "change.json";
+/// The file of calls on objects that are gone.
+const GONE: &str = "gone.calls.json";
 
 /// What is written down of an object.
 #[derive(Debug, Serialize, Deserialize)]
@@ -87,7 +94,7 @@ impl Store {
         let files = entries.filter_map(Result::ok).map(|entry| entry.path());
         let is_object = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
-            name.is_some_and(|name| name != FORMER)
+            name.is_some_and(|name| ![FORMER, CHANGE, GONE].contains(&name))
                 && path
                     .extension()
                     .is_some_and(|extension| extension == "json")
@@ -127,6 +134,82 @@ impl Store {
         };
         let settings: Vec<Setting> = former.iter().map(setting).collect();
         self.write_file(FORMER, &settings)
+    }
+
+    /// Calls on objects that are gone, whose records are removed if an earlier service was killed before that. Of a
+    /// file that cannot be used it is not known which calls it had.
+    pub(super) fn read_gone(&self) -> Gone {
+        let file = self.directory.join(GONE);
+        if !file.exists() {
+            return Gone::default();
+        }
+        let mut gone: Gone = read(&file).unwrap_or_else(Gone::unknown);
+        let removing = std::mem::take(&mut gone.removing);
+        let removed = removing.iter().try_for_each(|name| self.remove_file(name));
+        let written = match removing.is_empty() {
+            true => Ok(()),
+            false => removed.and_then(|()| self.write_gone(&gone)),
+        };
+        if let Err(failure) = written {
+            error!("{}", failure.log_line());
+        }
+        gone
+    }
+
+    /// Removes the records of objects, and tells of the calls on them: both or, for the next service, neither.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub(super) fn remove_all(&self, objects: &[Object], gone: &Gone) -> Result<(), Failure> {
+        if !gone.is_empty() {
+            let names = objects.iter().map(|object| name(*object)).collect();
+            self.write_gone(&gone.while_removing(names))?;
+        }
+        objects.iter().try_for_each(|object| self.remove(*object))?;
+        self.write_gone(gone)
+    }
+
+    /// # Errors
+    /// The file system refused.
+    pub(super) fn write_gone(&self, gone: &Gone) -> Result<(), Failure> {
+        match gone.is_empty() {
+            true => self.remove_file(GONE),
+            false => self.write_file(GONE, gone),
+        }
+    }
+
+    /// Writes several records: all or, for the next service, none.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub(super) fn write_all(&self, records: &[(Object, Stored)]) -> Result<(), Failure> {
+        let write = || {
+            let mut each = records.iter();
+            each.try_for_each(|(object, stored)| self.write(*object, stored))
+        };
+        if records.len() < 2 {
+            return write();
+        }
+        let change = records
+            .iter()
+            .map(|(object, stored)| (name(*object), stored));
+        self.write_file(CHANGE, &change.collect::<Vec<_>>())?;
+        let written = write();
+        self.remove_file(CHANGE).and(written)
+    }
+
+    /// Finishes a change that an earlier service was killed in.
+    pub(super) fn finish_change(&self) {
+        let file = self.directory.join(CHANGE);
+        if !file.exists() {
+            return;
+        }
+        let records: Vec<(String, Value)> = read(&file).unwrap_or_default();
+        let mut each = records.iter();
+        let written = each.try_for_each(|(name, stored)| self.write_file(name, stored));
+        if let Err(failure) = written.and_then(|()| self.remove_file(CHANGE)) {
+            error!("{}", failure.log_line());
+        }
     }
 
     /// # Errors
@@ -191,4 +274,51 @@ fn name(object: Object) -> String {
 fn failed(path: &Path, done: &str, error: &io::Error) -> Failure {
     let message = format!("{} cannot be {done}", path.display());
     Failure::new(HResult::E_FAIL, message).because(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_of_several_records_that_was_broken_off_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        let names = [Object::Namespace(Guid(7)), Object::Endpoint(Guid(8))].map(name);
+        let change = names.clone().map(|name| (name, "a record"));
+        store.write_file(CHANGE, &change.to_vec()).unwrap();
+        store.finish_change();
+        assert!(!store.directory.join(CHANGE).exists());
+        for name in names {
+            let found: Option<String> = read(&store.directory.join(name));
+            assert_eq!(found.as_deref(), Some("a record"));
+        }
+    }
+
+    #[test]
+    fn a_removal_that_was_broken_off_is_finished() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        let object = Object::Namespace(Guid(7));
+        let mut calls = CallNames::default();
+        calls.add("7.a.1");
+        let mut gone = Gone::default();
+        gone.absorb(object, calls);
+        let record = || store.write_file(&name(object), &"a record").unwrap();
+        let is_there = || store.directory.join(name(object)).exists();
+        record();
+        store
+            .write_gone(&gone.while_removing(vec![name(object)]))
+            .unwrap();
+        let read = store.read_gone();
+        assert!(read.contains("7.a.1") && read.removing.is_empty());
+        assert!(!is_there());
+        // Another object of that id, which came later.
+        record();
+        assert_eq!(store.read_gone(), read);
+        assert!(is_there());
+        store.remove_all(&[object], &gone).unwrap();
+        assert!(!is_there());
+        assert_eq!(store.read_gone(), read);
+    }
 }

@@ -54,6 +54,11 @@ impl CallNames {
         self.names.is_empty() && self.forgot_earlier.is_empty() && self.forgot_own.is_empty()
     }
 
+    /// The calls that are remembered, the oldest first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter()
+    }
+
     /// Whether the call `name` is remembered.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.names.iter().any(|known| known == name)
@@ -71,6 +76,34 @@ impl CallNames {
         if self.contains(name) {
             return;
         }
+        self.make_room(name);
+        self.names.push_back(name.to_owned());
+    }
+
+    /// The call `name` was done by an earlier service.
+    pub(crate) fn add_earlier(&mut self, name: &str) {
+        if self.contains(name) {
+            return;
+        }
+        self.make_room(name);
+        self.names.insert(self.earlier, name.to_owned());
+        self.earlier += 1;
+    }
+
+    /// All that another list knows, and what it has forgotten.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for (place, name) in other.names.iter().enumerate() {
+            match place < other.earlier {
+                true => self.add_earlier(name),
+                false => self.add(name),
+            }
+        }
+        self.forgot_earlier.extend(other.forgot_earlier);
+        self.forgot_own.extend(other.forgot_own);
+    }
+
+    /// Forgets an older call where there is no room for the call `name`.
+    fn make_room(&mut self, name: &str) {
         let user = user_of(name);
         let is_own = |known: &String| user_of(known) == user;
         if self.names.iter().filter(|known| is_own(known)).count() >= MOST {
@@ -79,7 +112,6 @@ impl CallNames {
         if self.names.len() >= MOST_IN_ALL {
             self.forget(self.oldest_of_most());
         }
-        self.names.push_back(name.to_owned());
     }
 
     /// The place of the oldest name of the user who has most.
@@ -218,6 +250,23 @@ mod tests {
         calls.add(&name(7, "another"));
         assert!(!calls.release_earlier());
         assert!(calls.contains(&name(7, "own")) && calls.contains(&name(7, "another")));
+    }
+
+    #[test]
+    fn what_another_list_knows_is_taken_over_with_what_it_forgot() {
+        let mut other = CallNames::default();
+        other.add(&name(7, "earlier"));
+        let mut other = next(&other);
+        other.add(&name(7, "own"));
+        let mut calls = CallNames::default();
+        calls.add(&name(7, "mine"));
+        calls.absorb(other);
+        calls.absorb(CallNames::unknown());
+        assert!(calls.contains(&name(7, "earlier")) && calls.contains(&name(7, "own")));
+        assert!(calls.is_forgetful(&name(7, "never")));
+        assert!(calls.release_earlier());
+        assert!(!calls.contains(&name(7, "earlier")) && calls.contains(&name(7, "own")));
+        assert!(calls.contains(&name(7, "mine")) && !calls.is_forgetful(&name(7, "never")));
     }
 
     #[test]

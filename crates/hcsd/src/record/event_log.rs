@@ -7,8 +7,9 @@
 //!   read from N ────────────────────────────┴────▶ segment files, on a thread that may wait
 //! ```
 //!
-//! 1. [`segments`]: the files, `<state root>/events/<first number>.jsonl`, one event per line. The oldest is dropped
-//!    when there are too many.
+//! 1. [`segments`]: the files, `<state root>/events/<first number>.jsonl`, one event per line. Old events go when there
+//!    are too many.
+//!    [`thinning`]: what goes first is of the user who has most.
 //! 2. [`reading`]: a reader's cursor against what there is.
 //!
 //! **What is promised.** An event is in the kernel's hands before any client is told of what it says, so the end of the
@@ -19,12 +20,13 @@
 
 mod reading;
 mod segments;
+mod thinning;
 
 use std::{
-    cell::{Cell, OnceCell, RefCell},
+    cell::{Cell, RefCell},
     collections::{HashSet, VecDeque},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     rc::Rc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -76,6 +78,8 @@ pub(crate) enum Kind {
     OperationFailed,
     /// Something became of what a call made that its time line has to tell; with that time line.
     OperationNoted,
+    /// Here were events of the user who had most in the log, which had to go for others; with their number.
+    EventsLeftOut,
 }
 
 impl Kind {
@@ -98,6 +102,7 @@ impl Kind {
             Self::CrashReported => "CrashReported",
             Self::OperationFailed => "OperationFailed",
             Self::OperationNoted => "OperationNoted",
+            Self::EventsLeftOut => "EventsLeftOut",
         }
     }
 }
@@ -110,13 +115,46 @@ pub(crate) fn event(kind: Kind) -> LogEntry {
     }
 }
 
-/// The ends that earlier services wrote down.
+/// What earlier services wrote down that is not to be told again.
 #[derive(Debug, Default)]
 struct RecordedEnds {
     /// Systems, by runtime id.
     ended: HashSet<String>,
     /// Processes that have exited, by system and pid.
     exited: HashSet<(String, u32)>,
+    /// Files of crash reports.
+    reports: HashSet<PathBuf>,
+    /// What became of systems and processes by the operations of clients: kind, runtime id, operation.
+    by_operations: HashSet<(String, String, String)>,
+}
+
+impl RecordedEnds {
+    fn add(&mut self, entry: &LogEntry) {
+        if entry.kind == Kind::CrashReported.name() {
+            let file = entry.data.as_ref().and_then(|data| data["File"].as_str());
+            self.reports.extend(file.map(PathBuf::from));
+        }
+        let Some(system) = &entry.runtime_id else {
+            return;
+        };
+        match entry.process_id {
+            None if entry.kind == Kind::SystemExited.name() => {
+                self.ended.insert(system.clone());
+            }
+            Some(pid) if entry.kind == Kind::ProcessExited.name() => {
+                self.exited.insert((system.clone(), pid));
+            }
+            // A later process may have the pid of an earlier one.
+            Some(pid) if entry.kind == Kind::ProcessCreated.name() => {
+                self.exited.remove(&(system.clone(), pid));
+            }
+            _ => {}
+        }
+        if let Some(operation) = &entry.operation {
+            let (kind, system) = (entry.kind.clone(), system.clone());
+            self.by_operations.insert((kind, system, operation.clone()));
+        }
+    }
 }
 
 /// The log of this service. Belongs to its thread.
@@ -131,8 +169,8 @@ pub(crate) struct EventLog {
     reading: Rc<FairLane>,
     /// The last event of the service before this one.
     inherited: Option<LogEntry>,
-    /// Read when first needed, which is seldom.
-    told: OnceCell<RecordedEnds>,
+    /// Read when first needed, which is seldom; what is written later is added.
+    told: RefCell<Option<RecordedEnds>>,
     /// The last event could not be written.
     failing: Cell<bool>,
 }
@@ -150,7 +188,7 @@ impl EventLog {
             grown: Notify::new(),
             reading: FairLane::new(1),
             inherited,
-            told: OnceCell::new(),
+            told: RefCell::default(),
             failing: Cell::new(false),
         })
     }
@@ -198,6 +236,9 @@ impl EventLog {
             }
         }
         drop(segments);
+        if let Some(told) = &mut *self.told.borrow_mut() {
+            told.add(&entry);
+        }
         let mut recent = self.recent.borrow_mut();
         if recent.len() == RECENT {
             recent.pop_front();
@@ -217,24 +258,36 @@ impl EventLog {
         })
     }
 
-    /// Whether a service before wrote this process's exit down at any time.
+    /// Whether this process's exit was written down at any time.
     pub(crate) fn told_exit(&self, runtime_id: &str, pid: u32) -> bool {
-        let exited = &self.told().exited;
-        exited.contains(&(runtime_id.to_owned(), pid))
+        let exit = (runtime_id.to_owned(), pid);
+        self.look(|told| told.exited.contains(&exit))
     }
 
-    /// Whether a service before wrote the end of this system down.
+    /// Whether the end of this system was written down.
     pub(crate) fn tells_end(&self, runtime_id: &str) -> bool {
-        self.told().ended.contains(runtime_id)
+        self.look(|told| told.ended.contains(runtime_id))
     }
 
-    fn told(&self) -> &RecordedEnds {
-        self.told.get_or_init(|| {
+    /// Whether the crash report in this file was written down.
+    pub(crate) fn tells_report(&self, file: &Path) -> bool {
+        self.look(|told| told.reports.contains(file))
+    }
+
+    /// Whether an event of this kind was written down that an operation of a client led to.
+    pub(crate) fn tells(&self, kind: Kind, runtime_id: &str, operation: String) -> bool {
+        let event = (kind.name().to_owned(), runtime_id.to_owned(), operation);
+        self.look(|told| told.by_operations.contains(&event))
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&RecordedEnds) -> T) -> T {
+        let mut told = self.told.borrow_mut();
+        look(told.get_or_insert_with(|| {
             self.segments.borrow().told().unwrap_or_else(|e| {
                 error!("the event log cannot be read: {e}");
                 RecordedEnds::default()
             })
-        })
+        }))
     }
 }
 

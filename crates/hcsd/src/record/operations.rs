@@ -220,6 +220,7 @@ impl Operations {
         let entry = LogEntry {
             system,
             runtime_id,
+            user_id: Some(timeline.uid),
             operation: Some(timeline.id.to_string()),
             data: serde_json::to_value(timeline.report(reader)).ok(),
             ..event_log::event(kind)

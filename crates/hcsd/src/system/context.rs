@@ -72,6 +72,12 @@ impl Context {
         Rc::clone(&self.config.borrow())
     }
 
+    /// The directory of crash reports.
+    pub(crate) fn crash_reports(&self) -> PathBuf {
+        let configured = self.config().crash_report_directory.clone();
+        configured.unwrap_or_else(|| self.root.join("crashes"))
+    }
+
     /// Goes by `config` from now on. What is there already stays, whatever the limits are.
     pub(crate) fn reconfigure(&self, config: Config) {
         let limits = config.limits;

@@ -276,7 +276,7 @@ fn begin(system: &Rc<System>, lanes: &mut Lanes, ticket: Ticket, action: Action)
 }
 
 /// The event that a finished action is.
-const fn told(action: Action) -> Option<Kind> {
+pub(super) const fn event_of(action: Action) -> Option<Kind> {
     match action {
         Action::Start => Some(Kind::SystemStarted),
         Action::Pause => Some(Kind::SystemPaused),
@@ -291,7 +291,7 @@ fn settle(system: &Rc<System>, work: &Work, result: Result<(), Failure>) {
     match &result {
         Ok(()) => {
             info!(operation = %work.initiator, "{}: done", work.action.verb());
-            if let Some(kind) = told(work.action) {
+            if let Some(kind) = event_of(work.action) {
                 system.note(kind, None, work.initiator, None);
             }
         }

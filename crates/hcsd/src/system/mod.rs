@@ -92,6 +92,11 @@ pub(crate) enum SystemRequest {
 }
 
 impl SystemRequest {
+    /// The event that it is when it is done.
+    pub(crate) const fn event(&self) -> Option<Kind> {
+        driver::event_of(self.action())
+    }
+
     const fn action(&self) -> Action {
         match self {
             Self::Start(_) => Action::Start,
@@ -522,6 +527,7 @@ impl System {
         let (pid, code) = (recalled.process_id, recalled.exit_code);
         let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
         // An exit is told before what is asked after it; so another that is known by that number is another process.
+        self.note_once(Kind::ProcessCreated, Some(pid), initiator, None);
         if let Some(process) = known.filter(|known| known.has_exited() == code.is_some()) {
             return Ok(process);
         }
@@ -635,10 +641,28 @@ impl System {
                 system: Some(self.id.clone()),
                 runtime_id: Some(self.runtime_id.clone()),
                 process_id: pid,
+                user_id: Some(self.uid),
                 operation: initiator.operation(),
                 data,
                 ..event_log::event(kind)
             });
+        }
+    }
+
+    /// [`System::note`] for a call that an earlier service has done, unless that one did so.
+    pub(crate) fn note_once(
+        &self,
+        kind: Kind,
+        pid: Option<u32>,
+        initiator: Initiator,
+        data: Option<Value>,
+    ) {
+        let (Some(context), Some(operation)) = (self.context.upgrade(), initiator.operation())
+        else {
+            return;
+        };
+        if !context.log.tells(kind, &self.runtime_id, operation) {
+            self.note(kind, pid, initiator, data);
         }
     }
 

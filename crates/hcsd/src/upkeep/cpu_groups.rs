@@ -1,5 +1,9 @@
 //! Groups of processors: which processors the containers that name a group share. The engine makes them real; what they
 //! are is kept in `<state root>/cpu_groups.json`, so that they are there after a restart.
+//!
+//! The calls that changed them are beside it, in `cpu_groups.calls.json` ([`calls`]).
+
+mod calls;
 
 use std::{
     cell::RefCell,
@@ -29,14 +33,15 @@ use crate::{
     document::parse,
     record::{
         blocking::blocking,
-        call_names::CallNames,
         failures::{cancelled, unknown},
         files,
+        ledger::CallOutcome,
         timeline::{self, CallKeeper},
     },
     thread::fair::{FairLane, FairPlace},
     upkeep::host,
 };
+use calls::{Change, GroupCalls};
 
 /// Groups that there may be, in all and of one user: each is a control group of the host in each hierarchy.
 const MOST: (usize, usize) = (256, 64);
@@ -96,8 +101,7 @@ pub(crate) struct By<'a> {
 pub(crate) struct CpuGroups {
     file: PathBuf,
     groups: RefCell<Groups>,
-    /// Calls that were begun. What the groups are like tells whether they were done.
-    begun: RefCell<CallNames>,
+    calls: RefCell<GroupCalls>,
     /// Changes are made one after the other, in turns of those who ask.
     changing: Rc<FairLane>,
 }
@@ -126,14 +130,14 @@ impl CpuGroups {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Groups::new(),
             Err(e) => return Err(e),
         };
-        let begun = match fs::read(begun_file(&file)) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|_| CallNames::unknown()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => CallNames::default(),
-            Err(_) => CallNames::unknown(),
+        let calls = match fs::read(calls_file(&file)) {
+            Ok(text) => GroupCalls::read(&text, |id| groups.contains_key(id)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => GroupCalls::default(),
+            Err(_) => GroupCalls::unknown(),
         };
         Ok(Self {
             file,
-            begun: RefCell::new(begun),
+            calls: RefCell::new(calls),
             groups: RefCell::new(groups),
             changing: FairLane::new(1),
         })
@@ -160,31 +164,50 @@ impl CpuGroups {
         })
     }
 
-    /// Notes that a call begins; returns whether it was begun before, perhaps by an earlier service.
+    /// Whether the call was done before, perhaps by an earlier service.
     ///
     /// # Errors
-    /// It cannot be written down, or an earlier service has forgotten whether it was begun.
-    fn begin(&self, by: &By<'_>) -> Result<bool, Failure> {
-        let Some(name) = by.name else {
+    /// An earlier service has forgotten whether it was.
+    fn was_done(&self, by: &By<'_>) -> Result<bool, Failure> {
+        let Some(name) = by.name.filter(|_| by.is_repeat) else {
             return Ok(false);
         };
-        let mut begun = self.begun.borrow_mut();
-        if begun.contains(name) {
-            return Ok(true);
-        }
-        if by.is_repeat && begun.is_forgetful(name) {
-            return Err(unknown(
+        match self.calls.borrow().outcome(name) {
+            CallOutcome::Done => Ok(true),
+            CallOutcome::NotBegun => Ok(false),
+            CallOutcome::Uncertain | CallOutcome::Forgotten => Err(unknown(
                 "the service had to forget calls on groups of processors",
-            ));
+            )),
         }
-        begun.add(name);
-        self.write_begun(&begun).map(|()| false)
     }
 
-    fn write_begun(&self, begun: &CallNames) -> Result<(), Failure> {
+    /// A call is about to make this change: written down first, so that a service that is killed meanwhile leaves what
+    /// the next one needs to tell whether it was made.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    fn begin(&self, by: &By<'_>, change: Change) -> Result<(), Failure> {
+        let mut calls = self.calls.borrow_mut();
+        match calls.begin(by.name.map(|name| &**name), change) {
+            true => self.write_calls(&calls),
+            false => Ok(()),
+        }
+    }
+
+    /// The change was made.
+    fn finish(&self) {
+        self.calls.borrow_mut().finish();
+    }
+
+    /// The change was refused.
+    fn withdraw(&self) {
+        self.calls.borrow_mut().withdraw();
+    }
+
+    fn write_calls(&self, calls: &GroupCalls) -> Result<(), Failure> {
         let write = || -> io::Result<()> {
-            let (file, temporary) = (begun_file(&self.file), self.file.with_extension("new"));
-            fs::write(&temporary, serde_json::to_vec(begun)?)?;
+            let (file, temporary) = (calls_file(&self.file), self.file.with_extension("new"));
+            files::write(&temporary, &serde_json::to_vec(calls)?)?;
             fs::rename(&temporary, &file)
         };
         write().map_err(|e| {
@@ -194,9 +217,9 @@ impl CpuGroups {
 
     /// Forgets what clients asked an earlier service for: they had their time to come back.
     pub(crate) fn forget_earlier_calls(&self) {
-        let mut begun = self.begun.borrow_mut();
-        if begun.release_earlier()
-            && let Err(failure) = self.write_begun(&begun)
+        let mut calls = self.calls.borrow_mut();
+        if calls.release_earlier()
+            && let Err(failure) = self.write_calls(&calls)
         {
             warn!("{}", failure.log_line());
         }
@@ -246,12 +269,12 @@ impl CpuGroups {
 
 impl CallKeeper for CpuGroups {
     fn release(&self, name: &str) {
-        self.begun.borrow_mut().release(name);
+        self.calls.borrow_mut().release(name);
     }
 }
 
-/// Where the calls are written down that were begun.
-fn begun_file(groups: &Path) -> PathBuf {
+/// Where the calls are written down.
+fn calls_file(groups: &Path) -> PathBuf {
     groups.with_extension("calls.json")
 }
 
@@ -351,19 +374,11 @@ async fn create(
     let place = "/Settings/OperationDetails";
     let id = asked.group_id.as_deref();
     let id = canonical(id.ok_or_else(|| missing(&format!("{place}/GroupId"), "a GroupId"))?)?;
-    let usable = host::processors().map_err(|e| {
-        Failure::new(HResult::E_FAIL, "the host's processors are not known").because(&e)
-    })?;
-    let processors = chosen(&asked, &usable).map_err(|message| {
-        Failure::new(HResult::E_INVALIDARG, message.clone())
-            .cause_at(format!("{place}/LogicalProcessors"), message)
-    })?;
-    let was_begun = kept.begin(by)?;
-    let mut groups = kept.groups.borrow().clone();
-    let same = |group: &Group| group.processors == processors;
-    if was_begun && groups.get(&id).is_some_and(same) {
+    let processors = usable(&asked, place)?;
+    if kept.was_done(by)? {
         return Ok(());
     }
+    let mut groups = kept.groups.borrow().clone();
     if groups.contains_key(&id) {
         return Err(Failure::new(
             HResult::from_win32(win32::ERROR_ALREADY_EXISTS),
@@ -378,7 +393,11 @@ async fn create(
     };
     groups.insert(id.clone(), group);
     // Written down first: one that was made and is not known would stay for ever if the service were killed in between.
-    kept.write(&groups)?;
+    kept.begin(by, Change::Create(id.clone()))?;
+    if let Err(failure) = kept.write(&groups) {
+        kept.withdraw();
+        return Err(failure);
+    }
     let group = id.clone();
     let made = on_engine(engines, move |groups| groups.make(&group, &processors));
     let made = match made.await {
@@ -386,6 +405,7 @@ async fn create(
         made => made,
     };
     if let Err(failure) = made {
+        kept.withdraw();
         groups.remove(&id);
         if let Err(also) = kept.write(&groups) {
             error!(
@@ -397,6 +417,7 @@ async fn create(
         return Err(failure);
     }
     info!(group = id, "a group of processors was made");
+    kept.finish();
     kept.groups.replace(groups);
     Ok(())
 }
@@ -408,6 +429,17 @@ async fn create(
 async fn take_back(engines: &[Arc<dyn Engine>], group: String) -> Result<(), Failure> {
     let removed = on_engine(engines, move |groups| groups.remove(&group)).await;
     removed.map_or(Ok(()), |()| Err(cancelled()))
+}
+
+/// The processors that are asked for at `place`, which the host has.
+fn usable(asked: &CreateGroupOperation, place: &str) -> Result<Vec<u32>, Failure> {
+    let usable = host::processors().map_err(|e| {
+        Failure::new(HResult::E_FAIL, "the host's processors are not known").because(&e)
+    })?;
+    chosen(asked, &usable).map_err(|message| {
+        Failure::new(HResult::E_INVALIDARG, message.clone())
+            .cause_at(format!("{place}/LogicalProcessors"), message)
+    })
 }
 
 /// The processors asked for, each once and usable.
@@ -441,12 +473,10 @@ async fn delete(
     asked: DeleteGroupOperation,
     by: &By<'_>,
 ) -> Result<(), Failure> {
-    let known = known(kept, asked.group_id.as_deref());
-    let gone = |failure: &Failure| failure.hresult == HResult::NOT_FOUND;
-    if kept.begin(by)? && known.as_ref().is_err_and(gone) {
+    if kept.was_done(by)? {
         return Ok(());
     }
-    let id = known?;
+    let id = known(kept, asked.group_id.as_deref())?;
     let users = users(&id);
     if !users.is_empty() {
         return Err(Failure::new(
@@ -457,12 +487,17 @@ async fn delete(
             ),
         ));
     }
+    kept.begin(by, Change::Delete(id.clone()))?;
     let group = id.clone();
-    on_engine(engines, move |groups| groups.remove(&group)).await?;
     let mut groups = kept.groups.borrow().clone();
     groups.remove(&id);
-    kept.write(&groups)?;
+    let removed = on_engine(engines, move |groups| groups.remove(&group)).await;
+    if let Err(failure) = removed.and_then(|()| kept.write(&groups)) {
+        kept.withdraw();
+        return Err(failure);
+    }
     info!(group = id, "a group of processors was removed");
+    kept.finish();
     kept.groups.replace(groups);
     Ok(())
 }

@@ -1,6 +1,12 @@
 //! `HcsSubmitWerReport`: a crash report is written into a directory, where the host's administrator finds it.
+//!
+//! The name of a report's file has that of its call, so that a call that is made again finds its report. Where the file
+//! had to go for later ones while the client may not have its answer, the call is written down in
+//! `<state root>/crashes.calls.json` first.
 
 use std::{
+    cell::RefCell,
+    ffi::OsStr,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -10,10 +16,13 @@ use std::{
 
 use hcs_schema::{Failure, HResult, coverage::SERVICE, documents::CrashReport, timestamp::rfc3339};
 use serde_json::{Value, json};
+use tracing::warn;
 
 use crate::{
     document::parse_long,
-    record::{blocking::blocking, files},
+    record::{
+        blocking::blocking, call_names::CallNames, failures::unknown, files, timeline::CallKeeper,
+    },
 };
 
 /// Reports that are kept; the oldest goes first.
@@ -24,47 +33,192 @@ const MOST_BYTES: u64 = 16 << 20;
 const MOST_OF_USER: usize = 64;
 const MOST_BYTES_OF_USER: u64 = 8 << 20;
 
-/// Writes a report; returns its file, or none where the call `name` had done so before.
-///
-/// # Errors
-/// The document is no `CrashReport`, or the file cannot be written.
-pub(crate) async fn submit(
-    directory: PathBuf,
-    settings: String,
-    uid: u32,
-    name: Option<Rc<str>>,
-) -> Result<(CrashReport, Option<PathBuf>), Failure> {
-    let (report, settings) = parse_long::<CrashReport>(&SERVICE, settings).await?;
-    let place = directory.clone();
-    let name = match name {
-        Some(name) => name.to_string(),
-        None => uuid::Uuid::new_v4().simple().to_string(),
-    };
-    let file = blocking(move || {
-        files::make(&place, 0o700).map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
-        let text: Value = serde_json::from_str(&settings).unwrap_or_default();
-        write(&place, &text, uid, &name).map_err(|e| {
-            Failure::new(
-                HResult::E_FAIL,
-                format!(
-                    "the crash report cannot be written into {}",
-                    place.display()
-                ),
-            )
-            .because(&e)
-        })
-    })
-    .await?;
-    Ok((report, file))
+/// The call that submits a report.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(crate) uid: u32,
+    /// Its name, where its client may make it again.
+    pub(crate) name: Option<Rc<str>>,
+    /// Its client may have made it before.
+    pub(crate) is_repeat: bool,
 }
 
-fn write(directory: &Path, report: &Value, uid: u32, name: &str) -> io::Result<Option<PathBuf>> {
-    let end = format!("-{name}.json");
-    for entry in fs::read_dir(directory)? {
-        if entry?.file_name().to_string_lossy().ends_with(&end) {
-            return Ok(None);
+/// A report that was submitted.
+#[derive(Debug)]
+pub(crate) struct Submitted {
+    pub(crate) report: CrashReport,
+    /// Its file, unless it had to go by now.
+    pub(crate) file: Option<PathBuf>,
+    /// An earlier service wrote it.
+    pub(crate) was_there: bool,
+}
+
+/// The calls that submitted reports. Belongs to the service's thread.
+#[derive(Debug)]
+pub(crate) struct CrashReports {
+    file: PathBuf,
+    /// Those whose clients may not have their answers.
+    calls: RefCell<CallNames>,
+}
+
+impl CrashReports {
+    /// As earlier services left them in the state root `root`, with the reports that are in `directory`.
+    pub(crate) fn open(root: &Path, directory: &Path) -> Self {
+        let file = root.join("crashes.calls.json");
+        let known = match fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).map_err(io::Error::from),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(CallNames::default()),
+            Err(e) => Err(e),
+        };
+        let mut calls = known.unwrap_or_else(|e| {
+            warn!("{} cannot be used: {e}", file.display());
+            CallNames::unknown()
+        });
+        // Without a directory there are no reports.
+        let reports = fs::read_dir(directory).into_iter().flatten();
+        for report in reports.filter_map(Result::ok) {
+            if let Some(call) = call_of(&report.file_name()) {
+                calls.add_earlier(&call);
+            }
+        }
+        Self {
+            file,
+            calls: RefCell::new(calls),
         }
     }
+
+    /// Writes a report into `directory`, unless the call has done so before.
+    ///
+    /// # Errors
+    /// The document is no `CrashReport`, the file cannot be written, or it is unknown whether it was written before.
+    pub(crate) async fn submit(
+        &self,
+        directory: PathBuf,
+        settings: String,
+        submission: Submission,
+    ) -> Result<Submitted, Failure> {
+        let (report, settings) = parse_long::<CrashReport>(&SERVICE, settings).await?;
+        let name = submission.name.as_deref();
+        if let Some(name) = name.filter(|_| submission.is_repeat) {
+            let (place, end) = (directory.clone(), format!("-{name}.json"));
+            let file = blocking(move || find(&place, &end).map_err(|e| failed(&place, &e))).await?;
+            let calls = self.calls.borrow();
+            if file.is_some() || calls.contains(name) {
+                let was_there = true;
+                return Ok(Submitted {
+                    report,
+                    file,
+                    was_there,
+                });
+            }
+            if calls.is_forgetful(name) {
+                return Err(unknown(
+                    "the service had to forget calls with crash reports",
+                ));
+            }
+        }
+        let part = match name {
+            Some(name) => name.to_owned(),
+            None => uuid::Uuid::new_v4().simple().to_string(),
+        };
+        let (uid, place) = (submission.uid, directory.clone());
+        let written = blocking(move || {
+            files::make(&place, 0o700)
+                .map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
+            let text: Value = serde_json::from_str(&settings).unwrap_or_default();
+            write(&place, &text, uid, &part).map_err(|e| failed(&place, &e))
+        });
+        let (file, old) = written.await?;
+        if let Some(name) = name {
+            self.calls.borrow_mut().add(name);
+        }
+        self.remove(directory, old).await?;
+        Ok(Submitted {
+            report,
+            file: Some(file),
+            was_there: false,
+        })
+    }
+
+    /// Removes reports that have to go, whose calls are known from then on without them.
+    async fn remove(&self, directory: PathBuf, old: Vec<PathBuf>) -> Result<(), Failure> {
+        let call = |file: &PathBuf| file.file_name().and_then(call_of);
+        let is_untold = |call: String| self.calls.borrow().contains(&call);
+        if old.iter().filter_map(call).any(is_untold) {
+            self.write();
+        }
+        blocking(move || remove(&old).map_err(|e| failed(&directory, &e))).await
+    }
+
+    /// Forgets what clients asked an earlier service for: they had their time to come back.
+    pub(crate) fn forget_earlier_calls(&self) {
+        if self.calls.borrow_mut().release_earlier() {
+            self.write();
+        }
+    }
+
+    fn write(&self) {
+        let write = || -> io::Result<()> {
+            let temporary = self.file.with_extension("new");
+            files::write(&temporary, &serde_json::to_vec(&*self.calls.borrow())?)?;
+            fs::rename(&temporary, &self.file)
+        };
+        if let Err(e) = write() {
+            warn!("{} cannot be written: {e}", self.file.display());
+        }
+    }
+}
+
+impl CallKeeper for CrashReports {
+    fn release(&self, name: &str) {
+        self.calls.borrow_mut().release(name);
+    }
+}
+
+fn failed(directory: &Path, e: &io::Error) -> Failure {
+    let message = format!(
+        "the crash report cannot be written into {}",
+        directory.display()
+    );
+    Failure::new(HResult::E_FAIL, message).because(e)
+}
+
+/// The call that a report came by, from the name of its file: `crash-TIME-USER-CALL.json`. A report of a call without
+/// a name has another one, which no call has.
+fn call_of(file: &OsStr) -> Option<String> {
+    let name = file
+        .to_str()?
+        .strip_prefix("crash-")?
+        .strip_suffix(".json")?;
+    let (_, rest) = name.split_once("Z-")?;
+    let (_, call) = rest.split_once('-')?;
+    call.contains('.').then(|| call.to_owned())
+}
+
+/// The report whose file ends so.
+fn find(directory: &Path, end: &str) -> io::Result<Option<PathBuf>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e),
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("crash-") && name.ends_with(end) {
+            return Ok(Some(directory.join(&*name)));
+        }
+    }
+    Ok(None)
+}
+
+/// Writes a report; answers its file, and those that have to go now.
+fn write(
+    directory: &Path,
+    report: &Value,
+    uid: u32,
+    name: &str,
+) -> io::Result<(PathBuf, Vec<PathBuf>)> {
     let now = SystemTime::now();
     let now = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or_default());
     let document = json!({ "Received": now, "UserId": uid, "Report": report });
@@ -90,17 +244,19 @@ fn write(directory: &Path, report: &Value, uid: u32, name: &str) -> io::Result<O
         let after_time = name.split_once('Z');
         after_time.is_some_and(|(_, rest)| rest.starts_with(&of_user))
     };
-    drop_oldest(directory, own, (MOST_OF_USER, MOST_BYTES_OF_USER))?;
-    drop_oldest(directory, |_| true, (MOST, MOST_BYTES))?;
-    Ok(Some(written))
+    let own = oldest(directory, own, (MOST_OF_USER, MOST_BYTES_OF_USER))?;
+    let stays = |name: &str| !own.contains(&directory.join(name));
+    let mut old = oldest(directory, stays, (MOST, MOST_BYTES))?;
+    old.extend(own);
+    Ok((written, old))
 }
 
-/// Removes the oldest reports, of those whose names are `meant`, beyond so many and so many bytes.
-fn drop_oldest(
+/// The oldest reports, of those whose names are `meant`, beyond so many and so many bytes.
+fn oldest(
     directory: &Path,
     meant: impl Fn(&str) -> bool,
     (most, most_bytes): (usize, u64),
-) -> io::Result<()> {
+) -> io::Result<Vec<PathBuf>> {
     let mut reports = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -118,12 +274,20 @@ fn drop_oldest(
     }
     reports.sort_unstable();
     let mut bytes = 0;
+    let mut beyond = Vec::new();
     for (number, (old, length)) in reports.iter().rev().enumerate() {
         bytes += length;
-        if number < most && (bytes <= most_bytes || number == 0) {
-            continue;
+        if number >= most || (bytes > most_bytes && number > 0) {
+            beyond.push(directory.join(old));
         }
-        match fs::remove_file(directory.join(old)) {
+    }
+    Ok(beyond)
+}
+
+/// Another report that came at the same time may have taken them away.
+fn remove(old: &[PathBuf]) -> io::Result<()> {
+    for file in old {
+        match fs::remove_file(file) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
         }
@@ -135,6 +299,33 @@ fn drop_oldest(
 mod tests {
     use super::*;
 
+    /// [`super::write`], and what has to go goes.
+    fn write(directory: &Path, report: &Value, uid: u32, name: &str) -> PathBuf {
+        let (written, old) = super::write(directory, report, uid, name).unwrap();
+        remove(&old).unwrap();
+        written
+    }
+
+    #[test]
+    fn a_call_is_known_by_its_report_and_after_that_had_to_go() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("crashes");
+        fs::create_dir(&directory).unwrap();
+        let (call, end) = ("7.c0ffee-1.4e", "-7.c0ffee-1.4e.json");
+        let report = write(&directory, &json!({}), 7, call);
+        assert_eq!(find(&directory, end).unwrap(), Some(report.clone()));
+        write(&directory, &json!({}), 7, "0123456789abcdef");
+        let reports = CrashReports::open(root.path(), &directory);
+        assert!(reports.calls.borrow().contains(call));
+        reports.write();
+        fs::remove_file(report).unwrap();
+        assert_eq!(find(&directory, end).unwrap(), None);
+        let next = CrashReports::open(root.path(), &directory);
+        assert!(next.calls.borrow().contains(call));
+        next.forget_earlier_calls();
+        assert!(next.calls.borrow().is_empty());
+    }
+
     #[test]
     fn reports_are_kept_up_to_a_number() {
         let directory = tempfile::tempdir().unwrap();
@@ -142,9 +333,7 @@ mod tests {
         for number in 0..MOST + 3 {
             let (report, name) = (json!({ "SystemId": number }), number.to_string());
             let uid = u32::try_from(number % 7).unwrap();
-            let written = write(directory.path(), &report, uid, &name).unwrap();
-            last = written.unwrap();
-            assert_eq!(write(directory.path(), &report, uid, &name).unwrap(), None);
+            last = write(directory.path(), &report, uid, &name);
         }
         let kept = || fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(kept(), MOST);
@@ -152,7 +341,7 @@ mod tests {
         assert_eq!(text["Report"]["SystemId"], MOST + 2);
         // One user's reports push out no more than that user's.
         for number in 0..MOST {
-            write(directory.path(), &json!({}), 7000, &format!("of.{number}")).unwrap();
+            write(directory.path(), &json!({}), 7000, &format!("of.{number}"));
         }
         assert_eq!(kept(), MOST);
         let names = fs::read_dir(directory.path()).unwrap();
@@ -169,7 +358,7 @@ mod tests {
         let long = json!("x".repeat(3 << 20));
         for number in 0..9 {
             let uid = number % 3;
-            write(directory.path(), &long, uid, &number.to_string()).unwrap();
+            write(directory.path(), &long, uid, &number.to_string());
         }
         let kept = fs::read_dir(directory.path()).unwrap();
         let kept: Vec<u64> = kept
@@ -186,7 +375,7 @@ mod tests {
         let submit = |thread: u32| {
             for number in 0..MOST {
                 let name = format!("{thread}.{number}");
-                write(place, &json!({}), thread, &name).unwrap();
+                write(place, &json!({}), thread, &name);
             }
         };
         std::thread::scope(|scope| {

@@ -2,6 +2,7 @@
 
 mod kills;
 mod machines;
+mod once;
 mod space;
 
 use hcs_schema::HResult;

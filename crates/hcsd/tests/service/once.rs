@@ -5,6 +5,7 @@ use std::{fs, io::Read as _};
 use crate::common::{
     Client, Service,
     client::{CONTAINER, create_system, open_system, shell, start_system, terminate_system},
+    log::everything,
 };
 use hcs_schema::HResult;
 use hcs_wire::service::{Call, Kind};
@@ -84,6 +85,98 @@ fn a_system_that_has_ended_is_not_created_again_for_the_call_that_created_it() {
     // A new call is another one.
     again.call(&create_system(3, "ended", CONTAINER)).ok();
     again.terminate(3);
+}
+
+const GROUP: &str = "0ad8b3c2-91e6-4ed2-9bf2-6f47f2b1a3c4";
+
+fn change_group(operation: &str, details: &Value) -> Call {
+    let settings = json!({
+        "PropertyType": "CpuGroup",
+        "Settings": { "Operation": operation, "OperationDetails": details },
+    });
+    Call::ModifyServiceSettings {
+        settings: settings.to_string(),
+    }
+}
+
+fn has_group(client: &mut Client) -> bool {
+    let query = Some(json!({ "PropertyTypes": ["CpuGroup"] }).to_string());
+    let told = client.call(&Call::GetServiceProperties { query }).ok();
+    told.json().to_string().contains(GROUP)
+}
+
+/// Makes a call to a service that dies before its client knows, and starts the next one.
+fn asked_in_vain(service: &mut Service, call: &Call) {
+    let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    asking.send_as(Kind::Request, 78, call, &[]);
+    asking.wait(78).ok();
+    service.kill();
+    service.run();
+}
+
+/// Makes it again, after one more service has died.
+fn asked_again(service: &mut Service, call: &Call) {
+    service.kill();
+    service.run();
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.send_as(Kind::Repeat, 78, call, &[]);
+    again.wait(78).ok();
+}
+
+/// What the group is like when the client comes back says nothing of its call: another client has changed it since.
+#[test]
+fn a_group_of_processors_is_made_and_deleted_once_whatever_others_do_meanwhile() {
+    let mut service = Service::new();
+    let group = json!({ "GroupId": GROUP, "LogicalProcessorCount": 1, "LogicalProcessors": [0] });
+    let create = change_group("CreateGroup", &group);
+    let delete = change_group("DeleteGroup", &json!({ "GroupId": GROUP }));
+    let mut client = service.client();
+    let first = client.call(&create);
+    if first.reply.result == HResult::NOT_SUPPORTED {
+        // A host without groups.
+        return;
+    }
+    first.ok();
+    client.call(&delete).ok();
+
+    asked_in_vain(&mut service, &create);
+    service.client().call(&delete).ok();
+    asked_again(&mut service, &create);
+    assert!(!has_group(&mut service.client()), "it was made twice");
+
+    service.client().call(&create).ok();
+    asked_in_vain(&mut service, &delete);
+    service.client().call(&create).ok();
+    asked_again(&mut service, &delete);
+    assert!(has_group(&mut service.client()), "it was deleted twice");
+    service.client().call(&delete).ok();
+}
+
+/// A report whose file had to go for those of others is not written again for the client that comes back.
+#[test]
+fn a_crash_report_is_written_once_though_its_file_had_to_go() {
+    let mut service = Service::new();
+    let report = |of: &str| Call::SubmitCrashReport {
+        settings: json!({ "CrashLog": of }).to_string(),
+    };
+    let kept = |service: &Service| {
+        let files = fs::read_dir(service.root().join("crashes")).unwrap();
+        let texts = files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+        texts.filter(|text| text.contains("the first")).count()
+    };
+    asked_in_vain(&mut service, &report("the first"));
+    assert_eq!(kept(&service), 1);
+    let mut other = service.client();
+    for number in 0..64 {
+        other.call(&report(&number.to_string())).ok();
+    }
+    assert_eq!(kept(&service), 0);
+    asked_again(&mut service, &report("the first"));
+    assert_eq!(kept(&service), 0, "it was written again");
+    // Each was told once.
+    let events = everything(&mut service.client());
+    let reported = events.iter().filter(|event| event.kind == "CrashReported");
+    assert_eq!(reported.count(), 65);
 }
 
 /// A cancellation means the same to the service that comes after the one that was asked.

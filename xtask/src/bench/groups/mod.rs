@@ -4,13 +4,15 @@
 //! 2. [`containers`]: a whole container; what an idle one takes.
 //! 3. [`calls`]: small calls, results, the start of the program.
 //! 4. [`scale`]: hundreds of containers at once.
-//! 5. [`profile`]: where the time goes.
+//! 5. [`sharing`]: what another client's calls cost a client.
+//! 6. [`profile`]: where the time goes.
 
 mod calls;
 mod containers;
 mod processes;
 mod profile;
 mod scale;
+mod sharing;
 
 use super::{
     bundle::Bundles,
@@ -40,6 +42,7 @@ const GROUPS: &[(&str, Body)] = &[
     ("start-up", calls::start_up),
     ("stdio", processes::stdio),
     ("scale", scale::scale),
+    ("sharing", sharing::sharing),
     ("profile", profile::profile),
 ];
 

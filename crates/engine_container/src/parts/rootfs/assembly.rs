@@ -51,6 +51,8 @@ const FRESH: [(&str, u32); 6] = [
     ("sys", 0o755),
     ("tmp", 0o1777),
 ];
+/// Those of them that are written to like others.
+const FRESH_FILES: [&str; 3] = ["mnt", "run", "tmp"];
 
 /// How many directories deep the root is taken apart.
 const DEPTH: usize = 16;
@@ -86,6 +88,7 @@ pub(super) fn assemble(
     let root = fresh(step, target, open)?;
     let mut assembly = Assembly {
         spare: (!spec.keep).then_some(spare),
+        keeps: spec.keep,
         overlays,
         empty: place::open(root.as_fd(), "mnt").step_at(step, "/mnt")?,
         mount_table: None,
@@ -102,6 +105,11 @@ pub(super) fn assemble(
         assembly
             .covers
             .push(Covered::new("", cover, &view.left_out));
+    }
+    for name in FRESH_FILES {
+        let place = place::open(root.as_fd(), name).step_at(step, name)?;
+        let path = format!("/{name}");
+        assembly.keep(&place, &path).step_at(step, path)?;
     }
     let host = place::open(CWD, "/").step_at(step, "/")?;
     assembly.fill(&host, &root, "", 0).step_at(step, "/")?;
@@ -145,6 +153,8 @@ struct Assembly<'a> {
     overlays: Overlays,
     /// Where memory is mounted if the scratch turns out to be unable to hold an overlay's upper directory.
     spare: Option<OwnedFd>,
+    /// The scratch is kept.
+    keeps: bool,
     /// An empty directory that any overlay can show.
     empty: OwnedFd,
     /// Where the host has file systems of their own; most roots need not know.
@@ -185,6 +195,7 @@ impl Assembly<'_> {
                 Rule::Empty(mode) => {
                     mkdirat(place, name, Mode::from_raw_mode(0o755))?;
                     chmodat(place, name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+                    self.keep(&open_entry(place.as_fd(), name)?, &path)?;
                     continue;
                 }
                 Rule::Shown => {}
@@ -202,6 +213,16 @@ impl Assembly<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is written to the empty directory `place`, which is the one at `path`, goes to a scratch that is kept.
+    fn keep(&self, place: &OwnedFd, path: &str) -> Result<(), Errno> {
+        if !self.keeps {
+            return Ok(());
+        }
+        let lower = std::slice::from_ref(place);
+        self.overlays
+            .mount_part(&part_name(path), lower, &path_of(place))
     }
 
     /// Adds a tree of the host at `path`, where the root has an empty directory.

@@ -7,6 +7,7 @@ use hcs_schema::{
     Failure, HResult,
     documents::{CrashOptions, SaveOptions, SaveType, ShutdownOptions},
 };
+use serde_json::json;
 
 use super::RoutedCall;
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
         properties,
     },
     document::{parse, parse_optional},
-    record::{blocking::blocking, failures::unknown, ledger::CallOutcome},
+    record::{blocking::blocking, event_log::Kind, failures::unknown, ledger::CallOutcome},
     system::{System, SystemRequest, making},
 };
 
@@ -61,6 +62,8 @@ async fn created_before(routed: &RoutedCall) -> Result<Option<Rc<System>>, Failu
         return check_ended(routed, &name, was_done).map(|()| None);
     };
     routed.pending.timeline.step("had been created");
+    let about = json!({ "SystemType": system.system_type });
+    system.note_once(Kind::SystemCreated, None, routed.initiator(), Some(about));
     if routed.pending.is_cancelled() {
         system
             .perform(routed.initiator(), SystemRequest::Terminate)
@@ -188,7 +191,11 @@ fn submit(
             routed.run_once(async move {
                 let outcome = repeated.map_or(CallOutcome::NotBegun, |name| system.outcome(&name));
                 match outcome {
-                    CallOutcome::Done => {}
+                    CallOutcome::Done => {
+                        if let Some(kind) = request.event() {
+                            system.note_once(kind, None, initiator, None);
+                        }
+                    }
                     CallOutcome::Uncertain => {
                         return Err(unknown("the engine was just doing it"));
                     }

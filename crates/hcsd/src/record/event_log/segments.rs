@@ -1,7 +1,8 @@
 //! The files of the event log.
 //!
 //! A segment is named after the number of its first event and has one line for each, without gaps: the number of an
-//! event is that of its segment and the lines before it. Only whole lines count. A line not written as a whole,
+//! event is that of its segment and the lines before it. An event that had to go before others of its segment has an
+//! empty line ([`super::thinning`]). Only whole lines count. A line not written as a whole,
 //! because the service was killed or the disk is full, is cut off before the next is written.
 
 use std::{
@@ -16,11 +17,16 @@ use std::{
 use hcs_wire::log::LogEntry;
 use serde_json::json;
 
-use super::{Kind, RecordedEnds};
+use super::{
+    RecordedEnds,
+    thinning::{Weights, without},
+};
 use crate::record::files;
 
 /// How many segments the log is cut into.
 const SEGMENTS: usize = 16;
+/// Files, at most. Segments that events had to go from are small, so there may be more of them.
+const MOST_FILES: usize = 512;
 
 /// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so
 /// they alone must not push the events of others out.
@@ -48,6 +54,8 @@ pub(super) struct Segments {
     full: u64,
     /// What stands behind `last_bytes` could not be cut off.
     torn: bool,
+    /// What is in the segments but the last one, by first number, as far as that was looked at.
+    weights: HashMap<u64, Weights>,
     /// Bytes in the last segment of the failures of each user, as far as this service wrote them.
     failures: HashMap<u32, FailureShare>,
 }
@@ -105,10 +113,11 @@ impl Segments {
             next: first + lines as u64,
             full: (bytes / SEGMENTS) as u64,
             torn: false,
+            weights: HashMap::new(),
             failures: HashMap::new(),
             firsts,
         };
-        segments.drop_oldest();
+        segments.make_room();
         let entry = entries(&text[..whole]).next_back();
         Ok((segments, entry))
     }
@@ -189,17 +198,83 @@ impl Segments {
         self.last_bytes = 0;
         self.failures.clear();
         self.firsts.push_back(self.next);
-        self.drop_oldest();
+        self.make_room();
+        Ok(())
+    }
+
+    /// Lets events go until the last segment may be filled: those of the user who has most of them, the oldest first.
+    /// So a user of few systems and processes keeps theirs, whatever others do.
+    fn make_room(&mut self) {
+        let most = self.full * (SEGMENTS as u64 - 1);
+        while self.firsts.len() > 1 {
+            let has_many = self.firsts.len() > MOST_FILES;
+            if !has_many && self.closed_bytes() <= most {
+                return;
+            }
+            if has_many || !self.thin() {
+                self.drop_oldest();
+            }
+        }
+    }
+
+    /// Bytes of all segments but the last.
+    fn closed_bytes(&self) -> u64 {
+        let closed = self.firsts.iter().rev().skip(1);
+        let bytes = |first: &u64| match self.weights.get(first) {
+            Some(weights) => weights.bytes(),
+            // One that cannot be looked at takes no room that could be had.
+            None => fs::metadata(path(&self.directory, *first)).map_or(0, |about| about.len()),
+        };
+        closed.map(bytes).sum()
+    }
+
+    /// Takes the events of the user who has most out of the oldest segment that has any. Answers false where the oldest
+    /// segment is to go as a whole: none of another user is in it, or the other one cannot be written.
+    fn thin(&mut self) -> bool {
+        let closed: Vec<u64> = self.firsts.iter().rev().skip(1).rev().copied().collect();
+        for first in &closed {
+            let file = path(&self.directory, *first);
+            let weigh = || Weights::of(&fs::read(file).unwrap_or_default());
+            self.weights.entry(*first).or_insert_with(weigh);
+        }
+        let all = || closed.iter().map(|first| (*first, &self.weights[first]));
+        let Some(user) = Weights::heaviest(all().map(|(_, weights)| weights)) else {
+            return false;
+        };
+        if all()
+            .next()
+            .is_none_or(|(_, oldest)| oldest.is_of_no_other(user))
+        {
+            return false;
+        }
+        let Some((first, _)) = all().find(|(_, weights)| weights.has(user)) else {
+            return false;
+        };
+        let rewritten = self.rewrite(first, user);
+        if let Err(e) = &rewritten {
+            tracing::warn!(first, "old events cannot be taken out of their file: {e}");
+        }
+        rewritten.is_ok()
+    }
+
+    /// Takes the events of a user out of a segment.
+    fn rewrite(&mut self, first: u64, user: u32) -> io::Result<()> {
+        let file = path(&self.directory, first);
+        let text = without(&fs::read(&file)?, first, user)?;
+        let temporary = file.with_extension("new");
+        files::write(&temporary, &text)?;
+        fs::rename(&temporary, &file)?;
+        self.weights.insert(first, Weights::of(&text));
         Ok(())
     }
 
     fn drop_oldest(&mut self) {
-        while self.firsts.len() > SEGMENTS {
-            if let Some(first) = self.firsts.pop_front()
-                && let Err(e) = fs::remove_file(path(&self.directory, first))
-            {
-                tracing::warn!(first, "old events cannot be removed: {e}");
-            }
+        let Some(first) = self.firsts.pop_front() else {
+            return;
+        };
+        self.weights.remove(&first);
+        if let Err(e) = fs::remove_file(path(&self.directory, first)) {
+            tracing::warn!(first, "old events cannot be removed: {e}");
         }
     }
 
@@ -215,7 +290,7 @@ impl Segments {
         paths.map(|first| path(&self.directory, *first)).collect()
     }
 
-    /// All ends that are written down.
+    /// What is written down that is not to be told again.
     ///
     /// # Errors
     /// A segment cannot be read.
@@ -223,24 +298,7 @@ impl Segments {
         let mut told = RecordedEnds::default();
         for path in self.paths() {
             let text = fs::read(path)?;
-            for entry in entries(&text) {
-                let Some(system) = entry.runtime_id else {
-                    continue;
-                };
-                match entry.process_id {
-                    None if entry.kind == Kind::SystemExited.name() => {
-                        told.ended.insert(system);
-                    }
-                    Some(pid) if entry.kind == Kind::ProcessExited.name() => {
-                        told.exited.insert((system, pid));
-                    }
-                    // A later process may have the pid of an earlier one.
-                    Some(pid) if entry.kind == Kind::ProcessCreated.name() => {
-                        told.exited.remove(&(system, pid));
-                    }
-                    _ => {}
-                }
-            }
+            entries(&text).for_each(|entry| told.add(&entry));
         }
         Ok(told)
     }
@@ -283,7 +341,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Kind, *};
 
     fn entry(segments: &Segments) -> LogEntry {
         LogEntry {
@@ -323,10 +381,78 @@ mod tests {
             assert_eq!(kept.first(), Some(&segments.first()));
             assert_eq!(kept.last(), Some(&(run * 10 + 10)));
             assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1));
-            assert!(segments.firsts.len() <= SEGMENTS);
+            assert!(segments.closed_bytes() + segments.last_bytes <= 16 * 300);
         }
         let files = fs::read_dir(directory.path()).unwrap().count();
-        assert_eq!(files, SEGMENTS);
+        assert!((SEGMENTS..SEGMENTS + 8).contains(&files), "{files}");
+    }
+
+    fn append_of(segments: &mut Segments, user: u32) -> u64 {
+        let mut one = LogEntry {
+            user_id: Some(user),
+            ..entry(segments)
+        };
+        segments.append(&mut one).unwrap();
+        one.number
+    }
+
+    /// The events of a user that are kept, and how many are told to be left out.
+    fn kept_of(segments: &Segments, user: u32) -> (Vec<u64>, u64) {
+        let texts = segments.paths().into_iter();
+        let all = texts.flat_map(|path| entries(&fs::read(path).unwrap()).collect::<Vec<_>>());
+        let (mut own, mut left_out) = (Vec::new(), 0);
+        for entry in all {
+            match entry.user_id {
+                Some(of) if of == user => own.push(entry.number),
+                None if entry.kind == Kind::EventsLeftOut.name() => {
+                    left_out += entry.data.unwrap()["Count"].as_u64().unwrap();
+                }
+                _ => {}
+            }
+        }
+        (own, left_out)
+    }
+
+    #[test]
+    fn the_events_of_one_user_push_no_others_events_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = 16 * 3000;
+        let (mut segments, _) = Segments::open(directory.path(), bytes).unwrap();
+        let mut quiet = Vec::new();
+        for round in 0..5000 {
+            if round % 250 == 10 {
+                quiet.push(append_of(&mut segments, 2));
+            }
+            append_of(&mut segments, 1);
+        }
+        assert_eq!(kept_of(&segments, 2).0, quiet);
+        assert!(segments.closed_bytes() <= bytes as u64);
+        let (loud, left_out) = kept_of(&segments, 1);
+        // Nothing is left out silently behind the first event that is kept, and the newest are there.
+        let (own, there) = (loud.len() + quiet.len(), segments.next() - segments.first());
+        assert_eq!(own as u64 + left_out, there);
+        assert_eq!(loud.last(), Some(&(segments.next() - 1)));
+        assert!(loud.len() > 150, "{}", loud.len());
+        // The next service goes on so.
+        drop(segments);
+        let (mut segments, _) = Segments::open(directory.path(), bytes).unwrap();
+        for _ in 0..1000 {
+            append_of(&mut segments, 1);
+        }
+        assert_eq!(kept_of(&segments, 2).0, quiet);
+    }
+
+    #[test]
+    fn a_user_who_is_alone_in_the_log_has_all_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut segments, _) = Segments::open(directory.path(), 16 * 3000).unwrap();
+        for _ in 0..5000 {
+            append_of(&mut segments, 1);
+        }
+        let (own, left_out) = kept_of(&segments, 1);
+        assert_eq!((own[0], left_out), (segments.first(), 0));
+        assert_eq!(own.len() as u64, segments.next() - segments.first());
+        assert!(own.len() > 500, "{}", own.len());
     }
 
     #[test]
