@@ -12,7 +12,7 @@ use hcs_schema::{
 use crate::{
     argv::Accelerator,
     disk::{self, Attached},
-    firmware::Firmware,
+    firmware::FirmwareBoot,
     hv_socket::Rules,
     pipe::PipeName,
     screen::Screen,
@@ -67,7 +67,7 @@ pub(crate) struct Named {
 
 /// A serial port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Port {
+pub(crate) struct SerialPort {
     /// Its number, from 0.
     pub(crate) number: u8,
     /// The host's end.
@@ -89,7 +89,7 @@ pub(crate) enum Boot {
         command_line: String,
     },
     /// Firmware, which boots a disk.
-    Firmware(Firmware),
+    Firmware(FirmwareBoot),
 }
 
 /// A machine to be made.
@@ -102,7 +102,7 @@ pub(crate) struct Plan {
     /// Processors.
     pub(crate) processors: u32,
     /// Serial ports with a pipe.
-    pub(crate) ports: Vec<Port>,
+    pub(crate) ports: Vec<SerialPort>,
     /// Numbers of its SCSI controllers.
     pub(crate) controllers: Vec<u8>,
     /// Disks.
@@ -171,7 +171,7 @@ fn boot(machine: &VirtualMachine, disks: &[Attached]) -> Result<Boot, Failure> {
     let direct = chipset.and_then(|chipset| chipset.linux_kernel_direct.as_ref());
     let uefi = chipset.and_then(|chipset| chipset.uefi.as_ref());
     if let (None, Some(uefi)) = (direct, uefi) {
-        let firmware = Firmware::of_machine(machine, uefi, disks);
+        let firmware = FirmwareBoot::of_machine(machine, uefi, disks);
         return firmware
             .map(Boot::Firmware)
             .map_err(|(pointer, message)| wrong(pointer, message));
@@ -277,7 +277,7 @@ fn limits(
     })
 }
 
-fn ports(machine: &VirtualMachine) -> Result<Vec<Port>, Failure> {
+fn ports(machine: &VirtualMachine) -> Result<Vec<SerialPort>, Failure> {
     let devices = machine.devices.as_ref();
     let asked = devices.and_then(|devices| devices.com_ports.as_ref());
     let mut ports = Vec::new();
@@ -298,14 +298,14 @@ fn ports(machine: &VirtualMachine) -> Result<Vec<Port>, Failure> {
         let pipe = PipeName::parse(pipe).map_err(|why| wrong(pointer.clone(), why))?;
         if ports
             .iter()
-            .any(|other: &Port| other.pipe == pipe || other.number == number)
+            .any(|other: &SerialPort| other.pipe == pipe || other.number == number)
         {
             return Err(wrong(
                 pointer,
                 "another serial port of the document is the same",
             ));
         }
-        ports.push(Port {
+        ports.push(SerialPort {
             number,
             pipe,
             pointer,

@@ -129,7 +129,7 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         Box::new(device_pvpanic::PvPanic),
     ];
     for (number, descriptor) in &numbers.ports {
-        parts.push(Box::new(device_isa_serial::Port {
+        parts.push(Box::new(device_isa_serial::IsaSerial {
             number: *number,
             descriptor: *descriptor,
         }));
@@ -145,7 +145,9 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         }));
     }
     if let Some(descriptor) = numbers.vsock {
-        parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
+        parts.push(Box::new(device_vhost_user_vsock_pci::VsockDevice(
+            descriptor,
+        )));
     }
     parts.push(Box::new(network_ports::NetworkPorts(board.network_ports)));
     if let Some(screen) = board.screen {
@@ -156,7 +158,7 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
 
 fn boot(board: &Board, numbers: &Numbers) -> Box<dyn Switch> {
     match (&board.boot, numbers.initrd) {
-        (BoardBoot::Firmware(_), Some(variables)) => Box::new(pflash::Firmware {
+        (BoardBoot::Firmware(_), Some(variables)) => Box::new(pflash::FirmwareFlash {
             code: numbers.kernel,
             variables,
         }),

@@ -1,7 +1,7 @@
 //! Disks that come and go while the machine runs.
 //!
 //! 1. [`attach`], [`detach`]: the steps.
-//! 2. [`Held`]: files that QEMU has not closed yet. A QEMU before 9.1 closes none that it was given while the
+//! 2. [`HeldFiles`]: files that QEMU has not closed yet. A QEMU before 9.1 closes none that it was given while the
 //!    processors stand still, so the lock on a disk would stay; a disk is then not taken from it before they run again.
 //! 3. [`check_files`]: QEMU has opened nothing but what it was given.
 
@@ -63,13 +63,13 @@ pub(super) enum DiskError {
 
 /// Files that were taken from a QEMU which has not closed them yet.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldFiles {
     files: Vec<RemoveFd>,
     /// Whether this QEMU closes files while the processors stand still. It tells when that is needed first.
     closes_at_once: Option<bool>,
 }
 
-impl Held {
+impl HeldFiles {
     /// Takes a file. Returns whether QEMU has closed it; if not, it is taken again later.
     fn take(&mut self, monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
         match monitor.execute(&file, LIMIT) {
@@ -135,7 +135,7 @@ fn has_file(monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
 /// What another disk at this place has is left alone: its node is in use, and its file is another one of the set.
 pub(super) fn attach(
     monitor: &mut Client,
-    held: &mut Held,
+    held: &mut HeldFiles,
     disk: &Disk,
     file: &OwnedFd,
 ) -> Result<(), DiskError> {
@@ -169,7 +169,11 @@ fn plug(monitor: &mut Client, disk: &Disk) -> Result<(), DiskError> {
 
 /// Pulls a disk out. The guest is not asked: what it has not written yet is lost to it. A step that is refused does not
 /// keep the next one from being tried, so a second call finishes what the first one has left half done.
-pub(super) fn detach(monitor: &mut Client, held: &mut Held, place: Place) -> Result<(), DiskError> {
+pub(super) fn detach(
+    monitor: &mut Client,
+    held: &mut HeldFiles,
+    place: Place,
+) -> Result<(), DiskError> {
     if !held.closes_now(monitor)? {
         return Err(DiskError::StandsStill);
     }

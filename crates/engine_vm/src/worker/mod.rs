@@ -49,10 +49,10 @@ use crate::{
     sys::descriptors,
 };
 use cards::Cards;
-use disks::Held;
+use disks::HeldFiles;
 use hv_socket::HvSocket;
 use picture::Pictures;
-use serial::Port;
+use serial::SerialLine;
 use serve::Worker;
 use shares::Shares;
 use switchboard::Dialled;
@@ -117,7 +117,7 @@ fn run(service: &OwnedFd) -> Result<(), Errno> {
 
 /// Descriptors from the service.
 #[derive(Debug)]
-struct Inputs {
+struct ReceivedInputs {
     exit: File,
     control: OwnedFd,
     kernel: File,
@@ -130,7 +130,7 @@ struct Inputs {
 }
 
 /// Waits for what to run.
-fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
+fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
     let (setup, _) = protocol::receive::<Setup>(service.as_fd(), SETUP_LIMIT)?;
     let mut descriptors = VecDeque::new();
     for _ in 0..setup.descriptors() {
@@ -138,7 +138,7 @@ fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
         descriptors.push_back(descriptor.ok_or(Errno::BADMSG)?);
     }
     let mut next = || descriptors.pop_front().ok_or(Errno::BADMSG);
-    let inputs = Inputs {
+    let inputs = ReceivedInputs {
         exit: next()?.into(),
         control: next()?,
         kernel: next()?.into(),
@@ -181,8 +181,8 @@ impl Unstarted {
     }
 }
 
-fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
-    let Inputs {
+fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
+    let ReceivedInputs {
         exit,
         control,
         kernel,
@@ -222,11 +222,11 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         vsock: running.vsock,
         output: Some(running.output),
         ports: ports
-            .map(|(stream, listener)| Port::new(stream, listener))
+            .map(|(stream, listener)| SerialLine::new(stream, listener))
             .collect(),
         control,
         exit,
-        held: Held::default(),
+        held: HeldFiles::default(),
         cards: Cards::new(setup.board.network_ports),
         pictures: Pictures::default(),
     })

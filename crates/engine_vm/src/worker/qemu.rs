@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{
-    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::Vsock,
+    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::VsockServer,
 };
 use crate::{
     argv::{self, Accelerator, BoardBoot, Numbers},
@@ -53,7 +53,7 @@ pub(super) struct Running {
     /// Its serial ports, in the order of the numbers.
     pub(super) ports: Vec<UnixStream>,
     /// The device that its guest dials.
-    pub(super) vsock: Option<Vsock>,
+    pub(super) vsock: Option<VsockServer>,
 }
 
 /// The files that QEMU is given.
@@ -102,7 +102,8 @@ pub(super) fn start(
     let served = given_up.and_then(|()| {
         // Before its greeting QEMU waits for the device.
         let device = ends.device;
-        let served = device.map(|end| Vsock::serve(end, setup.board.memory_mb, dialled.clone()));
+        let served =
+            device.map(|end| VsockServer::serve(end, setup.board.memory_mb, dialled.clone()));
         served.transpose()
     });
     match served.and_then(|vsock| Ok((vsock, greet(ends.monitor)?))) {

@@ -100,7 +100,7 @@ const DISK: Disk = Disk {
 #[test]
 fn an_image_that_has_qemu_open_another_file_is_not_plugged_in() {
     let mut qemu = Qemu::start();
-    let mut held = Held::default();
+    let mut held = HeldFiles::default();
     let data = qemu.place.path().join("data");
     std::fs::write(&data, [7; 1 << 16]).unwrap();
     let image = qemu.image(data.to_str());
