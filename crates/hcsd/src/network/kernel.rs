@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, clear_access, detach,
-    forget, make_network, remove_network, survey, sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, card_rules_are_there,
+    clear_access, detach, forget, make_network, remove_network, set_card_rules, survey, sweep,
+    write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -181,15 +182,19 @@ impl Change {
             self.former.clear();
             self.store.write_former(&self.former)?;
         }
-        let is_limited_card = |endpoint: &&EndpointIntent| {
-            let machine = endpoint.bandwidth.and_then(|_| self.machine_of(endpoint));
+        let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
+        write_rules(host, &self.after, &rules)?;
+        set_card_rules(host, &self.after, &self.cards())?;
+        forwarding.apply()
+    }
+
+    /// The endpoints that are cards of machines.
+    fn cards(&self) -> Vec<&EndpointIntent> {
+        let is_card = |endpoint: &&EndpointIntent| {
+            let machine = self.machine_of(endpoint);
             machine.is_some_and(|machine| machine.has_cards())
         };
-        let cards = self.after.endpoints.iter().filter(is_limited_card);
-        let cards: BTreeSet<&str> = cards.map(|endpoint| &*endpoint.link).collect();
-        let rules = Rules::of(&self.after, forwarding.guarded(&self.former)).limiting(&cards);
-        write_rules(host, &self.after, &rules)?;
-        forwarding.apply()
+        self.after.endpoints.iter().filter(is_card).collect()
     }
 
     /// What the kernel remembers of addresses that are given back.
@@ -292,7 +297,9 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
 /// What the host refused.
 pub(super) fn keep(mut change: Change) -> Result<Option<Vec<Former>>, Failure> {
     let mut host = Host::open(&change.owner)?;
-    if survey(&mut host, &change.after)?.rules {
+    let rules = survey(&mut host, &change.after)?.rules;
+    // What cannot be read is written again.
+    if rules && card_rules_are_there(&mut host, &change.cards()).unwrap_or(false) {
         return Ok(None);
     }
     change.write_rules(&mut host)?;
