@@ -185,6 +185,7 @@ impl VmEngine {
             },
             ports: plan.ports.iter().map(|port| port.number).collect(),
             has_agent: machine::has_agent(&request.document),
+            agent_dials_from_any_port: machine::agent_dials_from_any_port(&request.document),
             hv_socket: plan.hv_socket.clone(),
             shares_of: plan.shares.is_some().then(|| host::owner(request.user)),
         }

@@ -58,6 +58,9 @@ pub(crate) struct Setup {
     pub(crate) ports: Vec<u8>,
     /// Whether the guest's agent dials the service.
     pub(crate) has_agent: bool,
+    /// Whether it may dial from any port of the guest.
+    #[serde(default)]
+    pub(crate) agent_dials_from_any_port: bool,
     /// The rules of sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
     /// The user with whose rights the guest opens directories of the host, if it may have some.
@@ -290,6 +293,7 @@ mod tests {
             has_initrd: true,
             ports: vec![0, 1, 2, 3],
             has_agent: true,
+            agent_dials_from_any_port: true,
             hv_socket: Rules::of_machine(&machine).unwrap(),
             shares_of: Some(Owner {
                 user: u32::MAX,

@@ -224,6 +224,13 @@ pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     machine.is_some_and(|machine| machine.guest_connection.is_some())
 }
 
+/// Whether a document says that this agent is one that dials from any port.
+pub(crate) fn agent_dials_from_any_port(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    let connection = machine.and_then(|machine| machine.guest_connection.as_ref());
+    connection.and_then(|connection| connection.use_vsock) == Some(true)
+}
+
 fn has_screen(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     let devices = machine.and_then(|machine| machine.devices.as_ref());

@@ -55,7 +55,7 @@ use picture::Pictures;
 use serial::SerialLine;
 use serve::Worker;
 use shares::Shares;
-use switchboard::Dialled;
+use switchboard::{Dialled, Switchboard};
 
 /// What the worker calls itself in `argv[0]`.
 pub(crate) const NAME: &str = "hcsd-vm";
@@ -204,8 +204,14 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     let shares = setup.shares_of.map(Shares::start).transpose();
     let shares =
         shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))?;
-    let dialled = Dialled::new(setup.has_agent, sockets.clone(), shares.clone());
+    let agent = setup
+        .has_agent
+        .then(|| Switchboard::new(setup.agent_dials_from_any_port));
+    let dialled = Dialled::new(agent, sockets.clone(), shares.clone());
     let running = qemu::start(setup, files, &numbers, &dialled)?;
+    if let Some(vsock) = &running.vsock {
+        dialled.switchboard().set_device(vsock.handle().clone());
+    }
     if let (Some(sockets), Some(door), Some(vsock)) = (&sockets, door, &running.vsock) {
         let opened = sockets.open_door(door, vsock.handle().clone());
         opened.map_err(|e| Unstarted::at("programs of the host cannot be accepted", &e))?;

@@ -73,7 +73,7 @@ impl Guest {
         let users = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
         fs::write(root.join("etc/passwd"), users).unwrap();
         fs::create_dir(root.join("mnt")).unwrap();
-        for program in ["dial", "talk", "frames"] {
+        for program in ["dial", "talk", "frames", "relay"] {
             let source = format!("tests/service/{program}.c");
             let mut compile = Command::new("gcc");
             compile.args(["-static", "-O1", "-Wall", "-Werror", "-o"]);

@@ -366,10 +366,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
     (
         "GuestConnection",
         &[
-            (
-                "UseVsock",
-                WithoutEffect("the agent is always reached by vsock"),
-            ),
+            ("UseVsock", Supported),
             (
                 "UseConnectedSuspend",
                 WithoutEffect("the connection always stays when the machine is paused"),
