@@ -5,6 +5,7 @@ pub(crate) mod control;
 mod guest;
 mod modify;
 mod picture;
+mod saving;
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -66,6 +67,8 @@ pub(crate) struct VmMachine {
     has_screen: bool,
     /// The names of its SCSI controllers.
     controllers: Controllers,
+    /// Why it cannot be saved.
+    saving: Failure,
 }
 
 impl VmMachine {
@@ -92,6 +95,7 @@ impl VmMachine {
             grantee,
             has_screen: has_screen(&request.document),
             controllers: controllers(&request.document),
+            saving: saving::refusal(&request.document),
         })
     }
 
@@ -321,9 +325,7 @@ impl Machine for VmMachine {
     }
 
     fn can_be_saved(&self) -> Result<(), Failure> {
-        let message = "virtual machines cannot be saved: QEMU refuses it for each with a device for vsock, which is not \
-                       migratable (vhost-user-vsock), and for each with a VHD or VHDX image";
-        Err(Failure::new(HResult::E_NOTIMPL, message))
+        Err(self.saving.clone())
     }
 
     fn kill(&self) -> Result<(), Failure> {
