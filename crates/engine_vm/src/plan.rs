@@ -17,6 +17,8 @@ use crate::{
     pipe::PipeName,
     screen::Screen,
     shares::{self, MOST_CONNECTIONS, Share},
+    storage::StorageLimits,
+    virtio_serial::{self, PipedPort},
 };
 
 /// JSON pointers of properties.
@@ -103,6 +105,8 @@ pub(crate) struct Plan {
     pub(crate) processors: u32,
     /// Serial ports with a pipe.
     pub(crate) ports: Vec<SerialPort>,
+    /// Virtio serial ports with a pipe; none where there is no device for them.
+    pub(crate) virtio_ports: Option<Vec<PipedPort>>,
     /// Numbers of its SCSI controllers.
     pub(crate) controllers: Vec<u8>,
     /// Disks.
@@ -117,6 +121,8 @@ pub(crate) struct Plan {
     pub(crate) screen: Option<Screen>,
     /// Whether its memory is taken from the host before it starts, and kept.
     pub(crate) holds_memory: bool,
+    /// Limits on the input and output of its disks, where it can have some.
+    pub(crate) storage_limits: Option<StorageLimits>,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -148,12 +154,23 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         shares::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     let screen =
         Screen::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let storage_limits =
+        StorageLimits::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let ports = ports(machine)?;
+    let virtio_ports =
+        virtio_serial::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let has_pipe = |port: &&PipedPort| ports.iter().any(|other| other.pipe == port.pipe);
+    if let Some(port) = virtio_ports.iter().flatten().find(has_pipe) {
+        let message = "a serial port of the document has the same pipe";
+        return Err(wrong(port.pointer.clone(), message));
+    }
     let beside_mb = screen.map_or(0, Screen::memory_mb);
     Ok(Plan {
         boot,
         memory_mb,
         processors,
-        ports: ports(machine)?,
+        ports,
+        virtio_ports,
         controllers,
         disks,
         hv_socket,
@@ -161,6 +178,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         network_ports: network_ports(machine)?,
         screen,
         holds_memory: holds_memory(machine),
+        storage_limits,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb + beside_mb, processors, accelerator)?,
     })

@@ -67,6 +67,8 @@ pub(crate) struct VmMachine {
     has_screen: bool,
     /// The names of its SCSI controllers.
     controllers: Controllers,
+    /// Whether its document has limits on input and output.
+    has_limits: bool,
     /// Why it cannot be saved.
     saving: Failure,
 }
@@ -95,6 +97,7 @@ impl VmMachine {
             grantee,
             has_screen: has_screen(&request.document),
             controllers: controllers(&request.document),
+            has_limits: has_limits(&request.document),
             saving: saving::refusal(&request.document),
         })
     }
@@ -248,6 +251,18 @@ fn controllers(document: &ComputeSystem) -> Controllers {
     controllers.unwrap_or_default()
 }
 
+fn has_limits(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    machine.is_some_and(|machine| machine.storage_qos.is_some())
+}
+
+/// Nothing limits the disks of a machine.
+fn no_limits() -> Failure {
+    let message = "nothing can limit the disks of the virtual machine: its document has no VirtualMachine/StorageQoS; an \
+                   empty one is enough";
+    Failure::new(HResult::HCS_E_INVALID_STATE, message).cause_at("/ResourcePath", message)
+}
+
 /// A machine has no sockets of programs.
 fn no_sockets() -> Failure {
     let message =
@@ -398,7 +413,12 @@ impl Machine for VmMachine {
 
     fn modify(&self, change: &HostChange) -> Result<(), Failure> {
         match modify::read(change, &self.controllers)? {
-            Change::Attach(attached) => {
+            Change::Limit(_) if !self.has_limits => return Err(no_limits()),
+            Change::Limit(limits) => {
+                self.ask("given other limits", &WorkerRequest::LimitStorage(limits))
+            }
+            Change::Attach(mut attached) => {
+                attached.disk.limited = self.has_limits;
                 let file = disk::open(&attached, &self.grantee)?;
                 let asked = self
                     .control

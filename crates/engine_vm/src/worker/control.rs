@@ -23,7 +23,7 @@ use crate::{
     protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
         Client, QmpError,
-        command::{Cont, InjectNmi, QueryStatus, Stop, SystemPowerdown},
+        command::{Cont, InjectNmi, QueryStatus, SetLimits, Stop, SystemPowerdown},
     },
 };
 
@@ -172,6 +172,10 @@ fn act(
     let changed = match (request, file) {
         (WorkerRequest::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
         (WorkerRequest::Detach(place), _) => disks::detach(monitor, held, *place),
+        (WorkerRequest::LimitStorage(limits), _) => {
+            let set = monitor.execute(&SetLimits(*limits), COMMAND_LIMIT);
+            return set.map(|_| WorkerAnswer::Done);
+        }
         _ => return steer(request, monitor, held),
     };
     Ok(match changed {
@@ -225,6 +229,7 @@ fn steer(
         | WorkerRequest::Plug(..)
         | WorkerRequest::Unplug(_)
         | WorkerRequest::TakePicture
+        | WorkerRequest::LimitStorage(_)
         | WorkerRequest::Detach(_) => {}
         WorkerRequest::Attach(_) => {
             return Ok(WorkerAnswer::Failed("no file came along".to_owned()));

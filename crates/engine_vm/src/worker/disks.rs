@@ -67,9 +67,19 @@ pub(super) struct HeldFiles {
     files: Vec<RemoveFd>,
     /// Whether this QEMU closes files while the processors stand still. It tells when that is needed first.
     closes_at_once: Option<bool>,
+    /// Whether something limits each disk.
+    limited: bool,
 }
 
 impl HeldFiles {
+    /// None so far, of a machine whose disks are limited or not.
+    pub(super) fn new(limited: bool) -> Self {
+        Self {
+            limited,
+            ..Self::default()
+        }
+    }
+
     /// Takes a file. Returns whether QEMU has closed it; if not, it is taken again later.
     fn take(&mut self, monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
         match monitor.execute(&file, LIMIT) {
@@ -151,7 +161,7 @@ pub(super) fn attach(
     let fd = Some(monitor.execute(&AddFd { set, file }, LIMIT)?.fd);
     let plugged = plug(monitor, disk);
     if plugged.is_err() {
-        let _perhaps_there = monitor.execute(&BlockdevDel(json!(place.node())), LIMIT);
+        let _perhaps_there = remove(monitor, held, place);
         let _perhaps_kept = held.take(monitor, RemoveFd { set, fd });
     }
     plugged
@@ -160,6 +170,9 @@ pub(super) fn attach(
 fn plug(monitor: &mut Client, disk: &Disk) -> Result<(), DiskError> {
     monitor.execute(&BlockdevAdd(blockdev::image(disk)), LIMIT)?;
     check_files(monitor)?;
+    if let Some(limit) = blockdev::limit(disk) {
+        monitor.execute(&BlockdevAdd(limit), LIMIT)?;
+    }
     let plugged = monitor.execute(&DeviceAdd(blockdev::device(disk)), LIMIT);
     if matches!(plugged, Err(QmpError::Late(_))) {
         let _perhaps_there = unplug(monitor, disk.place);
@@ -178,7 +191,7 @@ pub(super) fn detach(
         return Err(DiskError::StandsStill);
     }
     let unplugged = unplug(monitor, place);
-    let closed = monitor.execute(&BlockdevDel(json!(place.node())), LIMIT);
+    let closed = remove(monitor, held, place);
     let set = place.file();
     let mut take_file = |monitor: &mut Client| match held.take(monitor, RemoveFd { set, fd: None })
     {
@@ -187,7 +200,7 @@ pub(super) fn detach(
         Ok(false) => Err(DiskError::StillOpen),
         Err(error) => Err(error.into()),
     };
-    match (unplugged, closed.map(drop)) {
+    match (unplugged, closed) {
         (_, Ok(())) => take_file(monitor),
         // Nothing is there, but the file may be left of an earlier call.
         (Err(QmpError::Refused(name, why)), Err(QmpError::Refused(_, missing)))
@@ -200,6 +213,19 @@ pub(super) fn detach(
         }
         (Err(error), Err(_)) | (Ok(()), Err(error)) => Err(error.into()),
     }
+}
+
+/// Closes the image, and first what limits it. That is not there where a former call has come so far.
+fn remove(monitor: &mut Client, held: &HeldFiles, place: Place) -> Result<(), QmpError> {
+    if held.limited {
+        match monitor.execute(&BlockdevDel(json!(place.limit_node())), LIMIT) {
+            Ok(_) => {}
+            Err(QmpError::Refused(_, why)) if why.contains(NO_NODE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let removed = monitor.execute(&BlockdevDel(json!(place.node())), LIMIT);
+    removed.map(drop)
 }
 
 fn unplug(monitor: &mut Client, place: Place) -> Result<(), QmpError> {

@@ -125,6 +125,8 @@ struct ReceivedInputs {
     /// In the order of the disks.
     disks: Vec<OwnedFd>,
     ports: Vec<(u8, OwnedFd)>,
+    /// In the order of the virtio serial ports.
+    virtio_ports: Vec<OwnedFd>,
     /// The folder of sockets of programs, and the listening one in it.
     sockets: Option<(OwnedFd, OwnedFd)>,
 }
@@ -156,6 +158,9 @@ fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
             .ports
             .iter()
             .map(|number| Ok((*number, next()?)))
+            .collect::<Result<_, Errno>>()?,
+        virtio_ports: (setup.board.virtio_ports.iter().flatten())
+            .map(|_| next())
             .collect::<Result<_, Errno>>()?,
         sockets: match &setup.hv_socket {
             Some(_) => Some((next()?, next()?)),
@@ -189,6 +194,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         initrd,
         disks,
         ports,
+        virtio_ports,
         sockets,
     } = inputs;
     let files = qemu::Files {
@@ -218,6 +224,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     }
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| listener);
+    let listeners = listeners.chain(virtio_ports);
     let ports = running.ports.into_iter().zip(listeners);
     Ok(Worker {
         qemu: running.process,
@@ -232,7 +239,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
             .collect(),
         control,
         exit,
-        held: HeldFiles::default(),
+        held: HeldFiles::new(setup.board.storage_limits.is_some()),
         cards: Cards::new(setup.board.network_ports),
         pictures: Pictures::default(),
     })

@@ -94,6 +94,7 @@ const DISK: Disk = Disk {
     optical: false,
     read_only: false,
     ignores_flushes: false,
+    limited: false,
 };
 
 /// As it is when the owner of an image changes its header after the service has looked at it.
