@@ -1,10 +1,11 @@
 //! Rules of single cards of virtual machines: how fast they send, and what they may send and receive. A container keeps
 //! such rules in its own namespace; a guest has a kernel of its own, so its rules stand at the port of the bridge.
 //!
-//! Each card has a table of its own, written when its rules change and not with those of others: what it has sent in the
-//! last second counts on, and so do its connections. Bridges do not know connections in all kernels, so the table notes
-//! them itself: who may begin one is what the rules say, and packets of those that were begun pass both ways. A packet
-//! counts for the connection of its addresses, protocol and ports, whatever else it says: a guest cannot make one up.
+//! Each card has a table of its own, written when its rules change and not with those of others: what it has sent in
+//! the last second counts on, and so do its connections. Bridges do not know connections in all kernels, so the table
+//! notes them itself: who may begin one is what the rules say, and packets of those that were begun pass both ways. A
+//! packet counts for the connection of its addresses, protocol and ports, whatever else it says: a guest cannot make
+//! one up.
 
 use std::collections::BTreeSet;
 

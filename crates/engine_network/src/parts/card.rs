@@ -2,8 +2,8 @@
 //! whose frames are those of a descriptor that the machine has.
 //!
 //! The link goes with the last such descriptor, so it is made by what hands that to the machine. Here it becomes a port
-//! of the bridge, as the end of a container's pair does. What is inside of the guest is the guest's: what it may send and
-//! receive is decided at its port ([`crate::set_card_rules`]).
+//! of the bridge, as the end of a container's pair does. What is inside of the guest is the guest's: what it may send
+//! and receive is decided at its port ([`crate::set_card_rules`]).
 
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;

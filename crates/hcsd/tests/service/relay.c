@@ -1,6 +1,7 @@
-/* The first process of a guest whose agent is a test on the host. It loads the modules of its image, dials the port 6000
- * and obeys. For each line with a port it dials that port, as Microsoft's agent does from no port in particular, and the
- * port 6001. There it says whether it could, and passes bytes between the two. The line "off" powers the guest off. */
+/* The first process of a guest whose agent is a test on the host. It loads the modules of its image, dials the port
+ * 6000 and obeys. For each line with a port it dials that port, as Microsoft's agent does from no port in particular,
+ * and the port 6001. There it says whether it could, and passes bytes between the two. The line "off" powers the guest
+ * off. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
