@@ -120,12 +120,38 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         true => nft::remove(&mut host.filter, &owner),
         false => nft::write(&mut host.filter, &owner, rules),
     };
-    let needs = match (rules.limited.is_empty(), rules.balancers.is_empty()) {
-        (true, true) => "nf_tables with nat, masquerade, fib and the family bridge",
-        (false, true) => "nf_tables with nat, masquerade, fib, limit and the family bridge",
-        (_, false) => {
-            "nf_tables with nat, masquerade, fib, limit, numgen, hash and the family bridge"
-        }
+    let needs = match rules.balancers.is_empty() {
+        true => "nf_tables with nat, masquerade, fib and the family bridge",
+        false => "nf_tables with nat, masquerade, fib, numgen, hash and the family bridge",
     };
     done.map_err(|error| failed("writing the rules of the networks", needs, &error))
+}
+
+/// What the rules of single cards need of the kernel.
+const NEEDS_OF_CARDS: &str =
+    "nf_tables with limit, sets that rules fill (dynset) and the family bridge";
+
+/// Sets how fast virtual machines send by their cards, and what they may send and receive: rules of each card that is
+/// not held to what its endpoint says are written, before it is a port of its network. Those of endpoints that `intent`
+/// does not have are removed.
+///
+/// # Errors
+/// The kernel refused them; those that were there hold on.
+pub fn set_card_rules(
+    host: &mut Host,
+    intent: &Intent,
+    cards: &[&EndpointIntent],
+) -> Result<(), Failure> {
+    let known = intent.endpoints.iter().map(|endpoint| &*endpoint.link);
+    nft::set_card_rules(&mut host.filter, &host.owner, cards, &known.collect())
+        .map_err(|error| failed("writing the rules of network cards", NEEDS_OF_CARDS, &error))
+}
+
+/// Whether all rules of these cards are there.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn card_rules_are_there(host: &mut Host, cards: &[&EndpointIntent]) -> Result<bool, Failure> {
+    nft::card_rules_are_there(&mut host.filter, &host.owner, cards)
+        .map_err(|error| failed("reading the rules of network cards", NEEDS_OF_CARDS, &error))
 }

@@ -17,7 +17,7 @@
 //! - **A network**: the model creates it; its record; [`make_network`]; [`Forwarding::check`] tells former settings,
 //!   which go into a record; [`Forwarding::apply`]; [`write_rules`].
 //! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows
-//!   is held to nothing; [`attach`].
+//!   is held to nothing; [`set_card_rules`] for the card of a virtual machine; [`attach`].
 //! - **An endpoint that goes**: [`detach`] and [`clear_access`], unless its namespace ends anyway; the model deletes
 //!   it; [`write_rules`]; [`forget`] with its addresses; its record is removed.
 //! - **A network that goes**: its endpoints; [`remove_network`]; [`write_rules`]; with the last one
@@ -51,7 +51,8 @@ mod survey;
 pub mod fuzzing;
 
 pub use assembly::{
-    attach, attach_card, clear_access, detach, make_network, remove_network, write_rules,
+    attach, attach_card, card_rules_are_there, clear_access, detach, make_network, remove_network,
+    set_card_rules, write_rules,
 };
 pub use conntrack::{forget, forget_misled};
 pub use counters::counters;

@@ -175,6 +175,11 @@ impl VmEngine {
                 network_ports: plan.network_ports,
                 screen: plan.screen,
                 holds_memory: plan.holds_memory,
+                storage_limits: plan.storage_limits,
+                virtio_ports: plan.virtio_ports.as_ref().map(|ports| {
+                    let ports = ports.iter().map(|port| port.port.clone());
+                    ports.collect()
+                }),
             },
             program: program.display().to_string(),
             user: user.unwrap_or(self.config.users.first),
@@ -185,6 +190,7 @@ impl VmEngine {
             },
             ports: plan.ports.iter().map(|port| port.number).collect(),
             has_agent: machine::has_agent(&request.document),
+            agent_dials_from_any_port: machine::agent_dials_from_any_port(&request.document),
             hv_socket: plan.hv_socket.clone(),
             shares_of: plan.shares.is_some().then(|| host::owner(request.user)),
         }
@@ -237,15 +243,18 @@ impl Inputs {
         for attached in &plan.disks {
             inputs.descriptors.push(disk::open(attached, grantee)?);
         }
-        for port in &plan.ports {
-            match pipe::listen_on(&port.pipe, pipes, &port.pointer) {
+        let ports = plan.ports.iter().map(|port| (&port.pipe, &port.pointer));
+        let virtio = plan.virtio_ports.iter().flatten();
+        let virtio = virtio.map(|port| (&port.pipe, &port.pointer));
+        for (pipe, pointer) in ports.chain(virtio) {
+            match pipe::listen_on(pipe, pipes, pointer) {
                 Ok(listener) => inputs.descriptors.push(listener),
                 Err(failure) => {
                     inputs.undo();
                     return Err(failure);
                 }
             }
-            inputs.pipes.push(port.pipe.path(pipes));
+            inputs.pipes.push(pipe.path(pipes));
         }
         if plan.hv_socket.is_some() {
             let sockets = open_sockets(directory).inspect_err(|_| inputs.undo())?;

@@ -1,6 +1,6 @@
 //! Boot by firmware: `Chipset/Uefi` of a document, and the files of the host for it.
 //!
-//! 1. [`Firmware`]: the disk to boot, and the file for what the firmware keeps. Pure.
+//! 1. [`FirmwareBoot`]: the disk to boot, and the file for what the firmware keeps. Pure.
 //! 2. [`find`]: the firmware of this host, OVMF.
 //! 3. [`open`]: its code, and its variables: those of the guest state file, else a copy that goes with the machine.
 
@@ -68,7 +68,7 @@ const CORRUPT: u16 = 1392;
 
 /// Firmware, as a document asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Firmware {
+pub(crate) struct FirmwareBoot {
     /// Disks in the order in which they are to be booted.
     pub(crate) order: Vec<Place>,
     /// The file that keeps what the firmware stores.
@@ -77,7 +77,7 @@ pub(crate) struct Firmware {
     pub(crate) is_transient: bool,
 }
 
-impl Firmware {
+impl FirmwareBoot {
     /// What `uefi` of `machine` asks for, which has `disks`.
     ///
     /// # Errors
@@ -160,7 +160,7 @@ fn find() -> Result<(PathBuf, PathBuf), Failure> {
 ///
 /// # Errors
 /// The host has no firmware, or the guest state file cannot be used, by pointer.
-pub(crate) fn open(firmware: &Firmware, machine: &Grantee) -> Result<[OwnedFd; 2], Failure> {
+pub(crate) fn open(firmware: &FirmwareBoot, machine: &Grantee) -> Result<[OwnedFd; 2], Failure> {
     let (code, template) = find()?;
     let unread = |path: &Path, error: &io::Error| {
         Failure::new(
@@ -265,7 +265,7 @@ mod tests {
 
     use super::*;
 
-    fn firmware(entry: &Value, scsi: &Value) -> Result<Firmware, Wrong> {
+    fn firmware(entry: &Value, scsi: &Value) -> Result<FirmwareBoot, Wrong> {
         let machine = json!({"VirtualMachine": {
             "Chipset": {"Uefi": entry}, "Devices": {"Scsi": scsi},
             "GuestState": {"GuestStateFilePath": "/s", "ForceTransientState": true},
@@ -274,7 +274,7 @@ mod tests {
             hcs_schema::parse(&machine.to_string()).unwrap();
         let machine = document.virtual_machine.unwrap();
         let uefi = machine.chipset.clone().unwrap().uefi.unwrap();
-        Firmware::of_machine(&machine, &uefi, &disk::of_machine(&machine)?.1)
+        FirmwareBoot::of_machine(&machine, &uefi, &disk::of_machine(&machine)?.1)
     }
 
     #[test]

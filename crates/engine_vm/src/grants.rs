@@ -10,7 +10,7 @@ use hcs_engine::engine::Identity;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::access::{self, READ, WRITE};
 
-use crate::identity::Held;
+use crate::identity::HeldUser;
 
 /// A machine, as files are granted to it.
 #[derive(Debug)]
@@ -19,12 +19,12 @@ pub(crate) struct Grantee {
     /// The id clients know it by, for messages.
     id: String,
     /// Its user; `None` for a machine of an earlier service that gave all machines the same one.
-    held: Option<Held>,
+    held: Option<HeldUser>,
 }
 
 impl Grantee {
     /// The machine `id`.
-    pub(crate) fn new(identity: Identity, id: &str, held: Option<Held>) -> Self {
+    pub(crate) fn new(identity: Identity, id: &str, held: Option<HeldUser>) -> Self {
         Self {
             identity,
             id: id.to_owned(),
@@ -34,7 +34,7 @@ impl Grantee {
 
     /// The user that is held for it.
     pub(crate) fn user(&self) -> Option<u32> {
-        self.held.as_ref().map(Held::user)
+        self.held.as_ref().map(HeldUser::user)
     }
 
     /// Whether it may use this file of the document, for writing as well unless it is only read.

@@ -176,7 +176,7 @@ pub(crate) struct Living(Mutex<BTreeMap<u32, (String, usize)>>);
 
 /// A user, as long as its machine lives.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct HeldUser {
     all: Arc<Living>,
     user: u32,
 }
@@ -187,7 +187,7 @@ impl Living {
     ///
     /// # Errors
     /// A machine of another id has it.
-    pub(crate) fn hold(self: &Arc<Self>, user: u32, id: &str) -> Result<Held, Failure> {
+    pub(crate) fn hold(self: &Arc<Self>, user: u32, id: &str) -> Result<HeldUser, Failure> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (holder, count) = all.entry(user).or_insert_with(|| (id.to_owned(), 0));
         if holder != id {
@@ -201,21 +201,21 @@ impl Living {
             ));
         }
         *count += 1;
-        Ok(Held {
+        Ok(HeldUser {
             all: Arc::clone(self),
             user,
         })
     }
 }
 
-impl Held {
+impl HeldUser {
     /// Which one.
     pub(crate) const fn user(&self) -> u32 {
         self.user
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldUser {
     fn drop(&mut self) {
         let mut all = self.all.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, count)) = all.get_mut(&self.user) {

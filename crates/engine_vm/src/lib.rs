@@ -8,9 +8,10 @@
 //! The pieces, from the outside in:
 //!
 //! 1. [`VmEngine`] and its machines (`machine`): what the service calls ([`hcs_engine::engine`]).
-//! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `disk`: disk images.
-//!    `firmware`: boot by UEFI. `hv_socket`: who may use sockets between host and guest. `shares`: directories that it
-//!    sees. `identity`: a user of the host for each machine. `grants`: which files it may use.
+//! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `virtio_serial`: ports of virtio. `disk`:
+//!    disk images. `storage`: limits on what disks do. `firmware`: boot by UEFI. `hv_socket`: who may use sockets
+//!    between host and guest. `shares`: directories that it sees. `identity`: a user of the host for each machine.
+//!    `grants`: which files it may use.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -41,7 +42,9 @@ mod qmp;
 mod record;
 mod screen;
 mod shares;
+mod storage;
 mod sys;
+mod virtio_serial;
 pub mod worker;
 
 pub use config::{Acceleration, EngineConfig};

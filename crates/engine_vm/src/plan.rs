@@ -12,11 +12,13 @@ use hcs_schema::{
 use crate::{
     argv::Accelerator,
     disk::{self, Attached},
-    firmware::Firmware,
+    firmware::FirmwareBoot,
     hv_socket::Rules,
     pipe::PipeName,
     screen::Screen,
     shares::{self, MOST_CONNECTIONS, Share},
+    storage::StorageLimits,
+    virtio_serial::{self, PipedPort},
 };
 
 /// JSON pointers of properties.
@@ -67,7 +69,7 @@ pub(crate) struct Named {
 
 /// A serial port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Port {
+pub(crate) struct SerialPort {
     /// Its number, from 0.
     pub(crate) number: u8,
     /// The host's end.
@@ -89,7 +91,7 @@ pub(crate) enum Boot {
         command_line: String,
     },
     /// Firmware, which boots a disk.
-    Firmware(Firmware),
+    Firmware(FirmwareBoot),
 }
 
 /// A machine to be made.
@@ -102,7 +104,9 @@ pub(crate) struct Plan {
     /// Processors.
     pub(crate) processors: u32,
     /// Serial ports with a pipe.
-    pub(crate) ports: Vec<Port>,
+    pub(crate) ports: Vec<SerialPort>,
+    /// Virtio serial ports with a pipe; none where there is no device for them.
+    pub(crate) virtio_ports: Option<Vec<PipedPort>>,
     /// Numbers of its SCSI controllers.
     pub(crate) controllers: Vec<u8>,
     /// Disks.
@@ -117,6 +121,8 @@ pub(crate) struct Plan {
     pub(crate) screen: Option<Screen>,
     /// Whether its memory is taken from the host before it starts, and kept.
     pub(crate) holds_memory: bool,
+    /// Limits on the input and output of its disks, where it can have some.
+    pub(crate) storage_limits: Option<StorageLimits>,
     /// Whether a reset ends it.
     pub(crate) stops_on_reset: bool,
     /// Limits on its processes on the host.
@@ -148,12 +154,23 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         shares::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
     let screen =
         Screen::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let storage_limits =
+        StorageLimits::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let ports = ports(machine)?;
+    let virtio_ports =
+        virtio_serial::of_machine(machine).map_err(|(pointer, message)| wrong(pointer, message))?;
+    let has_pipe = |port: &&PipedPort| ports.iter().any(|other| other.pipe == port.pipe);
+    if let Some(port) = virtio_ports.iter().flatten().find(has_pipe) {
+        let message = "a serial port of the document has the same pipe";
+        return Err(wrong(port.pointer.clone(), message));
+    }
     let beside_mb = screen.map_or(0, Screen::memory_mb);
     Ok(Plan {
         boot,
         memory_mb,
         processors,
-        ports: ports(machine)?,
+        ports,
+        virtio_ports,
         controllers,
         disks,
         hv_socket,
@@ -161,6 +178,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         network_ports: network_ports(machine)?,
         screen,
         holds_memory: holds_memory(machine),
+        storage_limits,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb + beside_mb, processors, accelerator)?,
     })
@@ -171,7 +189,7 @@ fn boot(machine: &VirtualMachine, disks: &[Attached]) -> Result<Boot, Failure> {
     let direct = chipset.and_then(|chipset| chipset.linux_kernel_direct.as_ref());
     let uefi = chipset.and_then(|chipset| chipset.uefi.as_ref());
     if let (None, Some(uefi)) = (direct, uefi) {
-        let firmware = Firmware::of_machine(machine, uefi, disks);
+        let firmware = FirmwareBoot::of_machine(machine, uefi, disks);
         return firmware
             .map(Boot::Firmware)
             .map_err(|(pointer, message)| wrong(pointer, message));
@@ -277,7 +295,7 @@ fn limits(
     })
 }
 
-fn ports(machine: &VirtualMachine) -> Result<Vec<Port>, Failure> {
+fn ports(machine: &VirtualMachine) -> Result<Vec<SerialPort>, Failure> {
     let devices = machine.devices.as_ref();
     let asked = devices.and_then(|devices| devices.com_ports.as_ref());
     let mut ports = Vec::new();
@@ -298,14 +316,14 @@ fn ports(machine: &VirtualMachine) -> Result<Vec<Port>, Failure> {
         let pipe = PipeName::parse(pipe).map_err(|why| wrong(pointer.clone(), why))?;
         if ports
             .iter()
-            .any(|other: &Port| other.pipe == pipe || other.number == number)
+            .any(|other: &SerialPort| other.pipe == pipe || other.number == number)
         {
             return Err(wrong(
                 pointer,
                 "another serial port of the document is the same",
             ));
         }
-        ports.push(Port {
+        ports.push(SerialPort {
             number,
             pipe,
             pointer,

@@ -27,6 +27,7 @@ use crate::{
     disk::{Disk, Place},
     hv_socket::{Rules, Service},
     shares::{Owner, Share},
+    storage::StorageLimits,
 };
 
 /// Name of the worker's socket in the machine's directory.
@@ -58,6 +59,9 @@ pub(crate) struct Setup {
     pub(crate) ports: Vec<u8>,
     /// Whether the guest's agent dials the service.
     pub(crate) has_agent: bool,
+    /// Whether it may dial from any port of the guest.
+    #[serde(default)]
+    pub(crate) agent_dials_from_any_port: bool,
     /// The rules of sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
     /// The user with whose rights the guest opens directories of the host, if it may have some.
@@ -66,12 +70,14 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
-    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk,
-    /// the listening socket of each serial port, and the folder of sockets of programs with the listening one in it.
+    /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk;
+    /// the listening socket of each serial port, and of each virtio serial port; the folder of sockets of programs, and
+    /// the listening one in it.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
-        boot + self.board.disks.len() + self.ports.len() + sockets
+        let ports = self.ports.len() + self.board.virtio_ports.iter().flatten().count();
+        boot + self.board.disks.len() + ports + sockets
     }
 
     /// Whether the guest has a device for sockets.
@@ -118,6 +124,8 @@ pub(crate) enum WorkerRequest {
     Attach(Disk),
     /// Pull the disk at this place out.
     Detach(Place),
+    /// Give its disks these limits.
+    LimitStorage(StorageLimits),
     /// Give this port of sockets rules of its own, or take them.
     SetService(u32, Option<Service>),
     /// Share this directory.
@@ -209,6 +217,7 @@ mod tests {
         disk::format::Format,
         hv_socket::MOST_SERVICES,
         screen::Screen,
+        virtio_serial::{MOST_PORTS, VirtioPort},
     };
 
     const LIMIT: Duration = Duration::from_secs(20);
@@ -253,6 +262,7 @@ mod tests {
             optical: false,
             read_only: false,
             ignores_flushes: false,
+            limited: true,
         });
         let ports = u32::MAX - u32::try_from(MOST_SERVICES).unwrap()..u32::MAX;
         let closed =
@@ -283,6 +293,18 @@ mod tests {
                     height: u16::MAX,
                 }),
                 holds_memory: true,
+                storage_limits: Some(StorageLimits {
+                    operations: u64::MAX,
+                    bytes: u64::MAX,
+                }),
+                virtio_ports: Some(vec![
+                    VirtioPort {
+                        number: u8::MAX,
+                        name: "x".repeat(64),
+                        is_console: false,
+                    };
+                    usize::from(MOST_PORTS)
+                ]),
             },
             program: "x".repeat(256),
             user: u32::MAX,
@@ -290,6 +312,7 @@ mod tests {
             has_initrd: true,
             ports: vec![0, 1, 2, 3],
             has_agent: true,
+            agent_dials_from_any_port: true,
             hv_socket: Rules::of_machine(&machine).unwrap(),
             shares_of: Some(Owner {
                 user: u32::MAX,

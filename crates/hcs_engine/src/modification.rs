@@ -9,7 +9,7 @@ use hcs_schema::{
     coverage::Table,
     documents::{
         Attachment, ContainerProcessor, HvSocketServiceConfig, MappedDirectory, MappedPipe,
-        ModifyRequestType, ModifySettingRequest, NetworkAdapter, Plan9Share,
+        ModifyRequestType, ModifySettingRequest, NetworkAdapter, Plan9Share, StorageQoS,
     },
 };
 use serde_json::Value;
@@ -77,6 +77,8 @@ pub enum Action {
     AddShare(Plan9Share),
     /// Ends such a share.
     RemoveShare(Plan9Share),
+    /// Limits the input and output of all disks.
+    LimitStorage(StorageQoS),
     /// Gives a service of hypervisor sockets rules of its own.
     SetSocketService {
         /// The GUID of the service, as it was written.
@@ -182,6 +184,7 @@ fn action(
         ("VirtualMachine/Devices/Plan9/Shares", Remove) => {
             Action::RemoveShare(document(settings, table)?)
         }
+        ("VirtualMachine/StorageQoS", Update) => Action::LimitStorage(document(settings, table)?),
         ("VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/*", Remove) => {
             Action::RemoveSocketService { service: name(0) }
         }

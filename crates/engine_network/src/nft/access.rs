@@ -8,7 +8,10 @@ use hcn::{AccessRule, Prefix, intent::EndpointIntent};
 use super::{
     contents,
     expression::{Ended, Expressions},
-    tables::{BEGIN, END, Hook, INET, Table, control, delete, finish, interface, make, octets},
+    tables::{
+        BEGIN, END, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Hook, INET, Table, control, delete, finish,
+        interface, make, octets,
+    },
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -95,13 +98,13 @@ fn fill(table: &mut Table<'_>, endpoint: &EndpointIntent, outgoing: bool) {
     }
 }
 
-fn verdict(words: &mut Expressions<'_>, allows: bool) -> Ended {
+pub(super) fn verdict(words: &mut Expressions<'_>, allows: bool) -> Ended {
     if allows { words.accept() } else { words.drop() }
 }
 
 /// One of all that a rule stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Combination {
+pub(super) struct Combination {
     protocol: Option<u8>,
     local: Option<Prefix>,
     remote: Option<Prefix>,
@@ -110,7 +113,7 @@ struct Combination {
 }
 
 /// All of them; addresses of two families never meet in one packet.
-fn combinations(rule: &AccessRule) -> Vec<Combination> {
+pub(super) fn combinations(rule: &AccessRule) -> Vec<Combination> {
     let mut all = Vec::new();
     for protocol in each(&rule.protocols) {
         for local in each(&rule.local) {
@@ -142,10 +145,29 @@ fn each<T: Copy>(list: &[T]) -> impl Iterator<Item = Option<T>> {
 
 impl Combination {
     fn say(self, words: &mut Expressions<'_>, outgoing: bool) {
+        self.say_of(words, outgoing, |words, ipv4| {
+            words.is_of(ipv4);
+        });
+    }
+
+    /// The same in a table of the family bridge.
+    pub(super) fn say_in_bridge(self, words: &mut Expressions<'_>, outgoing: bool) {
+        self.say_of(words, outgoing, |words, ipv4| {
+            let frame = if ipv4 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 };
+            words.frame_is(frame);
+        });
+    }
+
+    fn say_of(
+        self,
+        words: &mut Expressions<'_>,
+        outgoing: bool,
+        is_of: impl Fn(&mut Expressions<'_>, bool),
+    ) {
         // The endpoint is the destination of what it receives.
         for (prefix, target) in [(self.local, !outgoing), (self.remote, outgoing)] {
             let Some(prefix) = prefix else { continue };
-            words.is_of(prefix.is_ipv4());
+            is_of(words, prefix.is_ipv4());
             if !prefix.is_all() {
                 words.address_in(&octets(prefix.first()), &mask(prefix), target);
             }

@@ -85,8 +85,13 @@ impl Contents {
             .fold(fnv::BASIS, |so_far, item| fnv::hash(so_far, item))
     }
 
-    /// Those of a table that is there.
-    fn read(socket: &mut Socket, family: u8, table: &str) -> Result<Self, NetlinkError> {
+    /// Those of a table that is there, `with_elements` of its sets or without.
+    fn read(
+        socket: &mut Socket,
+        family: u8,
+        table: &str,
+        with_elements: bool,
+    ) -> Result<Self, NetlinkError> {
         let mut contents = Self::new(family);
         let of_table = |kind: u16, what: &str, socket: &mut Socket| {
             let name = [table.as_bytes(), &[0]].concat();
@@ -106,6 +111,9 @@ impl Contents {
         }
         for rule in of_table(GET_RULE, "listing rules", socket)? {
             contents.commented(rule.name(2), rule.find(7).unwrap_or_default());
+        }
+        if !with_elements {
+            return Ok(contents);
         }
         for set in of_table(GET_SET, "listing sets of rules", socket)? {
             for element in elements(socket, family, table, set.name(2))? {
@@ -266,10 +274,37 @@ pub(super) fn has_table(
 }
 
 fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, NetlinkError> {
+    let Some(written) = written(socket, family, table)? else {
+        return Ok(false);
+    };
+    let there = Contents::read(socket, family, table, true)?.digest();
+    Ok(written == comment(there))
+}
+
+/// Whether a table is there with the chains and rules of `digest`, whatever its sets hold by now.
+pub(super) fn has_rules(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+    digest: u64,
+) -> Result<bool, NetlinkError> {
+    if written(socket, family, table)? != Some(comment(digest)) {
+        return Ok(false);
+    }
+    match Contents::read(socket, family, table, false) {
+        Ok(contents) => Ok(contents.digest() == digest),
+        // It went away meanwhile.
+        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The comment of a table that is there and awake.
+fn written(socket: &mut Socket, family: u8, table: &str) -> Result<Option<Vec<u8>>, NetlinkError> {
     const FLAGS: u16 = 2;
     const COMMENT: u16 = 6;
     let Some(found) = found(socket, family, table)? else {
-        return Ok(false);
+        return Ok(None);
     };
     // A table can be put to sleep.
     let awake = found
@@ -277,11 +312,8 @@ fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, Netlin
         .and_then(|flags| number(flags, 0))
         .unwrap_or(0)
         == 0;
-    let Some(written) = found.find(COMMENT).map(<[u8]>::to_vec) else {
-        return Ok(false);
-    };
-    let there = Contents::read(socket, family, table)?.digest();
-    Ok(awake && written == comment(there))
+    let comment = found.find(COMMENT).filter(|_| awake);
+    Ok(comment.map(<[u8]>::to_vec))
 }
 
 /// A comment, as the program `nft` shows it: a kind, a length, a text with a zero behind it.

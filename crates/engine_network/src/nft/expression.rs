@@ -39,6 +39,17 @@ const TRANSLATED: u32 = 32;
 #[derive(Debug)]
 pub(super) struct Ended;
 
+/// What tells a connection of a card from others: the card's address and the peer's, the protocol and both ports.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flow {
+    /// Of which family.
+    pub(super) ipv4: bool,
+    /// Whether the card sends the packet, or else receives it.
+    pub(super) outgoing: bool,
+    /// Whether it is an echo, which has an identifier in the place of ports.
+    pub(super) echo: bool,
+}
+
 /// The expressions of one rule.
 pub(super) struct Expressions<'b>(pub(super) &'b mut Batch);
 
@@ -425,6 +436,77 @@ impl Expressions<'_> {
         const IPV4: u32 = 2;
         self.put(&address.octets(), REGISTER).add("nat", |batch| {
             batch.big(1, SOURCE).big(2, IPV4).big(3, REGISTER);
+        });
+        Ended
+    }
+
+    /// The interface that it comes in by, or with `leaves` that it leaves by, has another name.
+    pub(super) fn is_elsewhere(&mut self, name: &[u8; 16], leaves: bool) -> &mut Self {
+        // A card sends what comes in by its port.
+        let key = if leaves { meta::IN } else { meta::OUT };
+        self.meta(key, REGISTER).compare(DIFFERENT, name)
+    }
+
+    /// It is a packet of this kind of ICMP.
+    pub(super) fn is_icmp(&mut self, protocol: u8, kind: u8) -> &mut Self {
+        self.is_protocol(protocol)
+            .load(TRANSPORT, 0, 1, REGISTER)
+            .compare(EQUAL, &[kind])
+    }
+
+    /// Loads what tells its connection. A fragment other than the first has no ports and ends the rule.
+    pub(super) fn flow(&mut self, flow: Flow) -> &mut Self {
+        let (source, destination, length) = if flow.ipv4 { (12, 16, 4) } else { (8, 24, 16) };
+        let [own, other] = match flow.outgoing {
+            true => [source, destination],
+            false => [destination, source],
+        };
+        let ports = match (flow.echo, flow.outgoing) {
+            (true, _) => [4, 4],
+            (false, true) => [0, 2],
+            (false, false) => [2, 0],
+        };
+        // Registers are filled by fours.
+        let behind = REGISTER + 2 * (length / 4);
+        self.load(NETWORK, own, length, REGISTER)
+            .load(NETWORK, other, length, REGISTER + length / 4)
+            .meta(meta::PROTOCOL, behind)
+            .load(TRANSPORT, ports[0], 2, behind + 1)
+            .load(TRANSPORT, ports[1], 2, behind + 2)
+    }
+
+    /// Notes what was loaded for so many milliseconds, and goes on with the next rule.
+    pub(super) fn note(&mut self, set: &str, timeout: u64) -> Ended {
+        self.update(set, timeout);
+        Ended
+    }
+
+    /// Passes if what was loaded is noted, and notes it again.
+    pub(super) fn keep(&mut self, set: &str, timeout: u64) -> Ended {
+        self.look_up(set, true).update(set, timeout).accept()
+    }
+
+    fn update(&mut self, set: &str, timeout: u64) -> &mut Self {
+        const UPDATE: u32 = 1;
+        self.add("dynset", |batch| {
+            batch
+                .text(1, set)
+                .big(3, UPDATE)
+                .big(4, REGISTER)
+                .bytes(6, &timeout.to_be_bytes());
+        })
+    }
+
+    /// Goes on in another chain, and does not come back.
+    pub(super) fn go_to(&mut self, chain: &str) -> Ended {
+        const VERDICT_REGISTER: u32 = 0;
+        const GO_TO: i32 = -4;
+        self.add("immediate", |batch| {
+            batch.big(1, VERDICT_REGISTER).nest(2, |batch| {
+                batch.nest(2, |batch| {
+                    batch.big(1, GO_TO.cast_unsigned()).text(2, chain);
+                });
+            });
         });
         Ended
     }

@@ -3,7 +3,8 @@
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
-//!    their namespaces, `balancers` those of load balancers.
+//!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has those
+//!    of load balancers.
 //!
 //! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
 //! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent
@@ -15,6 +16,7 @@
 
 mod access;
 mod balancers;
+mod cards;
 mod contents;
 mod expression;
 mod tables;
@@ -30,6 +32,7 @@ use hcn::{
 };
 
 pub(crate) use access::{keep as keep_access, set as set_access};
+pub(crate) use cards::{are_there as card_rules_are_there, set as set_card_rules};
 pub(crate) use contents::{are_there, guarded_by_others};
 pub(crate) use tables::{remove, write};
 
@@ -52,8 +55,6 @@ pub struct Rules {
     pub(crate) balancers: Vec<BalancerIntent>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
-    /// Bytes a second that may come in by a port of a bridge. A kernel without `nft_limit` refuses all rules for one.
-    pub(crate) limited: BTreeMap<String, u64>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
 }
@@ -91,9 +92,6 @@ impl Rules {
             rules
                 .ports
                 .insert(endpoint.link.clone(), (endpoint.mac, addresses.collect()));
-            if let Some(rate) = endpoint.bandwidth {
-                rules.limited.insert(endpoint.link.clone(), rate);
-            }
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings
@@ -102,14 +100,6 @@ impl Rules {
             }
         }
         rules
-    }
-
-    /// Leaves the limits of ports that are not those of `cards` out: what a container sends waits in a queue of its own
-    /// namespace.
-    #[must_use]
-    pub fn limiting(mut self, cards: &BTreeSet<&str>) -> Self {
-        self.limited.retain(|port, _| cards.contains(port.as_str()));
-        self
     }
 
     fn publish(&mut self, mapping: &Mapping, to: Ipv4Addr) {
@@ -121,22 +111,5 @@ impl Rules {
             // The model refuses ports of IPv6.
             Some(IpAddr::V6(_)) => {}
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_cards_are_limited_by_rules() {
-        let rules = Rules {
-            limited: BTreeMap::from([("hce1".to_owned(), 1000), ("hce2".to_owned(), 2000)]),
-            ..Rules::default()
-        };
-        let cards = rules.clone().limiting(&BTreeSet::from(["hce2", "hce3"]));
-        let expected = BTreeMap::from([("hce2".to_owned(), 2000)]);
-        assert_eq!(cards.limited, expected);
-        assert!(rules.limiting(&BTreeSet::new()).limited.is_empty());
     }
 }

@@ -38,9 +38,9 @@ pub(super) const MARK: u32 = 19;
 const INTERFACE: u32 = 41;
 
 /// Kinds of frames.
-const ETHERTYPE_IPV4: u16 = 0x0800;
-const ETHERTYPE_ARP: u16 = 0x0806;
-const ETHERTYPE_IPV6: u16 = 0x86dd;
+pub(super) const ETHERTYPE_IPV4: u16 = 0x0800;
+pub(super) const ETHERTYPE_ARP: u16 = 0x0806;
+pub(super) const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// The types of frames that have a tag (802.1Q, 802.1ad).
 const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
@@ -230,6 +230,48 @@ impl<'b> Table<'b> {
                     batch.bytes(13, &[0, 4, 1, 0, 0, 0]);
                 }
             });
+    }
+
+    /// A chain that others lead to.
+    pub(super) fn inner_chain(&mut self, chain: &str) {
+        let (header, table) = (self.header(), self.name);
+        self.contents.chain(chain);
+        let what = format!("making the chain {chain}");
+        self.batch
+            .message(what, NEW_CHAIN, flag::CREATE, &header, |batch| {
+                batch.text(1, table).text(3, chain);
+            });
+    }
+
+    /// A set of so many connections, which rules fill: two addresses, a protocol, two ports.
+    pub(super) fn flows(&mut self, set: &str, ipv4: bool, most: u32) {
+        const TIMEOUT: u32 = 0x10;
+        const FILLED_BY_RULES: u32 = 0x20;
+        const DESCRIPTION: u16 = 9;
+        let (address, length) = if ipv4 { (ADDRESS, 20) } else { (ADDRESS_6, 44) };
+        let kinds = [address, address, PROTOCOL, PORT, PORT];
+        let kinds = kinds.iter().fold(0, |all, kind| all << 6 | kind);
+        let (header, table) = (self.header(), self.name);
+        *self.sets += 1;
+        let number = *self.sets;
+        let what = format!("making the set {set}");
+        self.batch
+            .message(what, NEW_SET, flag::CREATE, &header, |batch| {
+                batch
+                    .text(1, table)
+                    .text(2, set)
+                    .big(3, TIMEOUT | FILLED_BY_RULES);
+                batch.big(4, kinds).big(5, length);
+                batch.nest(DESCRIPTION, |batch| {
+                    batch.big(1, most);
+                });
+                batch.big(10, number);
+            });
+    }
+
+    /// What tells its chains and rules from others.
+    pub(super) fn digest(&self) -> u64 {
+        self.contents.digest()
     }
 
     /// Elements of a set, as many messages as they take.
@@ -477,7 +519,6 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
 
 /// The table where each port is held to its own addresses, whatever the container behind it sends.
 fn ports(table: &mut Table<'_>, rules: &Rules) {
-    rates(table, rules);
     table.set("held", &[INTERFACE], 16, 0, None);
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
@@ -545,24 +586,6 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
             .accept()
     });
     table.rule(chain, |rule| rule.came_in("held", true).drop());
-}
-
-/// How fast guests send: their own links are theirs, so what is too fast is dropped here. A container's link waits with
-/// it instead ([`Rules::limiting`]).
-fn rates(table: &mut Table<'_>, rules: &Rules) {
-    if rules.limited.is_empty() {
-        return;
-    }
-    let chain = "rates";
-    let hook = Hook {
-        kind: "filter",
-        number: 0,
-        priority: -310,
-    };
-    table.chain(chain, &hook);
-    for (port, rate) in &rules.limited {
-        table.rule(chain, |rule| rule.came_in_by(port).is_faster(*rate).drop());
-    }
 }
 
 /// Addresses are given by the service: no container answers others that ask a server for one.

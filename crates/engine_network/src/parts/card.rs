@@ -2,10 +2,11 @@
 //! whose frames are those of a descriptor that the machine has.
 //!
 //! The link goes with the last such descriptor, so it is made by what hands that to the machine. Here it becomes a port
-//! of the bridge, as the end of a container's pair does. What is inside of the guest is the guest's.
+//! of the bridge, as the end of a container's pair does. What is inside of the guest is the guest's: what it may send
+//! and receive is decided at its port ([`crate::set_card_rules`]).
 
 use hcn::intent::EndpointIntent;
-use hcs_schema::{Failure, HResult};
+use hcs_schema::Failure;
 
 use super::{Part, port};
 use crate::{host::Host, link, netlink::Batch};
@@ -28,17 +29,7 @@ impl Card<'_> {
 
 impl Part for Card<'_> {
     fn check(&self, host: &mut Host) -> Result<(), Failure> {
-        let endpoint = self.0;
-        if endpoint.access.is_empty() {
-            return self.is_there(host).map(drop);
-        }
-        let message = format!(
-            "the endpoint {} has the policy ACL, which only endpoints of containers have: it is kept inside of their \
-             namespaces, and a virtual machine has a kernel of its own; take the policy away",
-            endpoint.id
-        );
-        Err(Failure::new(HResult::NOT_SUPPORTED, message)
-            .on_record("endpoints of virtual machines have no ACL"))
+        self.is_there(host).map(drop)
     }
 
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {

@@ -1,12 +1,22 @@
 //! The host's side of a virtual machine's card: its link is made by another program, as by a machine's engine.
 
-use std::{net::UdpSocket, os::fd::AsRawFd as _};
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::fd::AsRawFd as _,
+    time::Duration,
+};
 
-use engine_network::{Card, Host, Part as _, attach_card, detach, survey, sweep};
-use hcs_schema::HResult;
+use engine_network::{
+    Card, Host, attach_card, card_rules_are_there, detach, set_card_rules, survey, sweep,
+};
+use hcn::Guid;
 use serde_json::{Value, json};
 
-use crate::world::{Space, World, can_work};
+use crate::{
+    traffic::{bind, connects, exchange, listen, pings, talk},
+    world::{OUTSIDE, Space, World, can_work},
+};
 
 fn bridge_of(world: &World, link: &str) -> Value {
     let shown = world.host.ip(&format!("-j -d link show {link}"));
@@ -79,27 +89,151 @@ fn the_link_of_a_card_is_a_port_like_that_of_a_container_and_is_swept_like_it() 
     assert!(!world.host.links().contains(&link));
 }
 
+/// A network with a card, for which a pair of links stands: the guest is a namespace at the other end of it.
+struct Guest {
+    space: Space,
+    address: String,
+    endpoint: Guid,
+}
+
+/// Writes all rules, and then those of the cards.
+fn rules(world: &mut World, cards: &[Guid]) {
+    world.rules();
+    let intent = world.state.intent();
+    let cards: Vec<_> = (cards.iter())
+        .map(|card| world.state.endpoint_intent(*card).unwrap())
+        .collect();
+    let cards: Vec<_> = cards.iter().collect();
+    let written = || set_card_rules(&mut Host::open("hcs").unwrap(), &intent, &cards);
+    world.host.run(written).unwrap();
+    let there = || card_rules_are_there(&mut Host::open("hcs").unwrap(), &cards);
+    assert!(world.host.run(there).unwrap());
+}
+
+fn guest(world: &mut World, network: Guid, id: u128, policies: &Value) -> Guest {
+    let endpoint = world.endpoint(network, id, json!({ "Policies": policies }));
+    let intent = world.state.endpoint_intent(endpoint).unwrap();
+    rules(world, &[endpoint]);
+    let guest = Space::new();
+    let there = format!("/proc/{}/fd/{}", std::process::id(), guest.0.as_raw_fd());
+    let link = &intent.link;
+    let host = &world.host;
+    host.ip(&format!("link add {link} type veth peer name eth0"));
+    host.ip(&format!("link set eth0 netns {there}"));
+    let attached = host.run(|| attach_card(&mut Host::open("hcs").unwrap(), &intent));
+    attached.unwrap();
+    let (address, length) = intent.addresses[0];
+    let mac = intent.mac.to_string().replace('-', ":");
+    guest.ip(&format!("link set eth0 address {mac}"));
+    guest.ip(&format!(
+        "addr add {address}/{length} broadcast 255.255.255.255 dev eth0"
+    ));
+    guest.ip("link set eth0 up");
+    match intent.routes.first() {
+        Some((_, router, _)) => guest.ip(&format!("route add default via {router} dev eth0")),
+        None => guest.ip("route add default dev eth0"),
+    };
+    Guest {
+        space: guest,
+        address: address.to_string(),
+        endpoint,
+    }
+}
+
+fn acl(direction: &str, action: &str, priority: u16, more: &Value) -> Value {
+    let mut settings = json!({"Direction": direction, "Action": action, "Priority": priority});
+    for (name, value) in more.as_object().unwrap() {
+        settings[name] = value.clone();
+    }
+    json!({"Type": "ACL", "Settings": settings})
+}
+
 #[test]
-fn a_card_has_no_rules_that_only_a_containers_namespace_can_keep() {
+fn what_a_guest_may_send_and_receive_is_decided_at_its_port() {
     if !can_work() {
         return;
     }
     let mut world = World::new();
     let network = world.network(1, json!({}));
-    let rule = json!({"Type": "ACL", "Settings": {"Action": "Block", "Direction": "Out", "Protocols": "6"}});
-    let endpoint = world.endpoint(network, 2, json!({ "Policies": [rule] }));
-    let intent = world.state.endpoint_intent(endpoint).unwrap();
-    let refused = world
+    let two = world.container(network, 3, json!({}));
+    // Nothing is received but TCP at 80 from `two`; nothing is sent to the outside but UDP at 81.
+    let outside = json!({"RemoteAddresses": "198.51.100.0/24"});
+    let from_two = json!({"Protocols": "6", "LocalPorts": "80", "RemoteAddresses": two.address});
+    let policies = json!([
+        acl("In", "Block", 500, &json!({})),
+        acl("In", "Allow", 100, &from_two),
+        acl("Out", "Block", 300, &outside),
+        acl(
+            "Out",
+            "Allow",
+            200,
+            &json!({"Protocols": "17", "RemotePorts": "81"})
+        ),
+    ]);
+    let one = guest(&mut world, network, 2, &policies);
+    talk(&two.space, (&one.address, 80), &listen(&one.space, 80));
+    let _closed = listen(&one.space, 81);
+    assert!(!connects(&two.space, (&one.address, 81)));
+    let open = listen(&one.space, 80);
+    assert!(!connects(&world.host, (&one.address, 80)), "from two only");
+    // Answers to what it begins itself pass: of TCP, UDP and echoes, from its network and the outside.
+    talk(&one.space, (&two.address, 80), &listen(&two.space, 80));
+    exchange(&one.space, (OUTSIDE, 81), &bind(&world.outside, 81));
+    assert!(pings(&one.space, &two.address));
+    let server = listen(&world.outside, 80);
+    assert!(!connects(&one.space, (OUTSIDE, 80)));
+
+    // A change holds at once, and others' changes leave connections alone.
+    let talking = connected(&two.space, (&one.address, 80), &open);
+    rules(&mut world, &[one.endpoint]);
+    said(&talking);
+    let more = json!([acl("Out", "Allow", 250, &json!({"Protocols": "TCP"}))]);
+    let settings = json!({ "Policies": more });
+    let request = json!({"ResourceType": "Policy", "RequestType": "Add", "Settings": settings});
+    world
+        .state
+        .modify_endpoint(one.endpoint, &request.to_string())
+        .unwrap();
+    rules(&mut world, &[one.endpoint]);
+    talk(&one.space, (OUTSIDE, 80), &server);
+
+    // Flushed by another program they are missed and come back; they go with their endpoint.
+    let table = format!(
+        "hcs_{}",
+        world.state.endpoint_intent(one.endpoint).unwrap().link
+    );
+    world
         .host
-        .run(|| Card(&intent).check(&mut Host::open("hcs").unwrap()));
-    let refused = refused.unwrap_err();
-    assert_eq!(refused.hresult, HResult::NOT_SUPPORTED, "{refused}");
-    assert!(refused.message.contains("ACL"), "{refused}");
+        .program("nft", &format!("flush table bridge {table}"));
+    let intent = world.state.endpoint_intent(one.endpoint).unwrap();
+    let there = || card_rules_are_there(&mut Host::open("hcs").unwrap(), &[&intent]);
+    assert!(!world.host.run(there).unwrap());
+    rules(&mut world, &[one.endpoint]);
+    assert!(!connects(&two.space, (&one.address, 81)));
+    world.state.delete_endpoint(one.endpoint).unwrap();
+    rules(&mut world, &[]);
+    let tables = world.host.program("nft", "list tables");
+    assert!(!tables.contains(&table), "{tables}");
 }
 
-/// A pair of links stands for the card, so that frames can be sent by the other end of it.
+/// A connection, both ends of it.
+fn connected(space: &Space, to: (&str, u16), server: &TcpListener) -> [TcpStream; 2] {
+    let stream = space.run(|| TcpStream::connect(to)).unwrap();
+    [stream, server.accept().unwrap().0]
+}
+
+/// Something goes each way.
+fn said([one, other]: &[TcpStream; 2]) {
+    for (mut from, mut to) in [(one, other), (other, one)] {
+        // Only so that a failure does not hang.
+        to.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        from.write_all(b"x").unwrap();
+        to.read_exact(&mut [0]).unwrap();
+    }
+}
+
 #[test]
-fn what_a_guest_sends_too_fast_is_dropped() {
+fn what_a_guest_sends_too_fast_is_dropped_and_rules_of_others_change_nothing_about_it() {
     const DATAGRAMS: usize = 8000;
     const LENGTH: usize = 1300;
     const RATE: u64 = 10_000;
@@ -109,43 +243,29 @@ fn what_a_guest_sends_too_fast_is_dropped() {
     let mut world = World::new();
     let network = world.network(1, json!({}));
     let limit = json!({"Type": "QOS", "Settings": {"MaximumOutgoingBandwidthInBytes": RATE}});
-    let endpoint = world.endpoint(network, 2, json!({ "Policies": [limit] }));
-    let intent = world.state.endpoint_intent(endpoint).unwrap();
-    world.rules();
-    let guest = Space::new();
-    let there = format!("/proc/{}/fd/{}", std::process::id(), guest.0.as_raw_fd());
-    let link = &intent.link;
-    world
-        .host
-        .ip(&format!("link add {link} type veth peer name eth0"));
-    world.host.ip(&format!("link set eth0 netns {there}"));
-    let attached = world
-        .host
-        .run(|| attach_card(&mut Host::open("hcs").unwrap(), &intent));
-    attached.unwrap();
-    let (address, length) = intent.addresses[0];
-    guest.ip(&format!(
-        "link set eth0 address {}",
-        intent.mac.to_string().replace('-', ":")
-    ));
-    guest.ip(&format!(
-        "addr add {address}/{length} broadcast 255.255.255.255 dev eth0"
-    ));
-    guest.ip("link set eth0 up");
-    guest.ip("route add default dev eth0");
-    let before = bridge_bytes(&world, &intent.bridge);
-    guest.run(|| {
-        let socket = UdpSocket::bind((address, 0)).unwrap();
-        socket.set_broadcast(true).unwrap();
-        for _ in 0..DATAGRAMS {
-            let datagram = [0; LENGTH];
-            socket.send_to(&datagram, "255.255.255.255:9").unwrap();
-        }
-    });
-    let passed = bridge_bytes(&world, &intent.bridge) - before;
+    let guest = guest(&mut world, network, 2, &json!([limit]));
+    let bridge = world.state.endpoint_intent(guest.endpoint).unwrap().bridge;
+    let sent = |world: &World| {
+        let before = bridge_bytes(world, &bridge);
+        guest.space.run(|| {
+            let socket = UdpSocket::bind((&*guest.address, 0)).unwrap();
+            socket.set_broadcast(true).unwrap();
+            for _ in 0..DATAGRAMS {
+                let datagram = [0; LENGTH];
+                socket.send_to(&datagram, "255.255.255.255:9").unwrap();
+            }
+        });
+        bridge_bytes(world, &bridge) - before
+    };
+    let passed = sent(&world);
     assert!(passed > RATE, "{passed}");
     let half = u64::try_from(DATAGRAMS * LENGTH / 2).unwrap();
     assert!(passed < half, "{passed}");
+    // The bucket is empty, and is not filled because another endpoint comes.
+    world.endpoint(network, 5, json!({}));
+    rules(&mut world, &[guest.endpoint]);
+    let again = sent(&world);
+    assert!(again < passed / 2, "{again} after {passed}");
 }
 
 /// Bytes that have come to a bridge itself.

@@ -8,7 +8,10 @@ use std::os::fd::RawFd;
 use serde_json::{Value, json};
 
 use super::Switch;
-use crate::disk::{Disk, format::Format};
+use crate::{
+    disk::{Disk, format::Format},
+    storage::GROUP,
+};
 
 pub(super) struct ScsiDisk {
     pub(super) disk: Disk,
@@ -24,14 +27,17 @@ impl Switch for ScsiDisk {
         if let Some(index) = self.boot_index {
             device["bootindex"] = index.into();
         }
-        vec![
+        let mut words = vec![
             "-add-fd".to_owned(),
             format!("fd={},set={file}", self.descriptor),
             "-blockdev".to_owned(),
             image(&self.disk).to_string(),
-            "-device".to_owned(),
-            device.to_string(),
-        ]
+        ];
+        if let Some(limit) = limit(&self.disk) {
+            words.extend(["-blockdev".to_owned(), limit.to_string()]);
+        }
+        words.extend(["-device".to_owned(), device.to_string()]);
+        words
     }
 }
 
@@ -61,6 +67,21 @@ pub(crate) fn image(disk: &Disk) -> Value {
     image
 }
 
+/// What limits the image, where something does, as `-blockdev` and `blockdev-add` take it.
+pub(crate) fn limit(disk: &Disk) -> Option<Value> {
+    let place = disk.place;
+    disk.limited.then(|| {
+        json!({
+            "driver": "throttle",
+            "node-name": place.limit_node(),
+            "throttle-group": GROUP,
+            "read-only": disk.read_only,
+            "discard": "unmap",
+            "file": place.node(),
+        })
+    })
+}
+
 /// The device, as `-device` and `device_add` take it.
 pub(crate) fn device(disk: &Disk) -> Value {
     let place = disk.place;
@@ -72,7 +93,7 @@ pub(crate) fn device(disk: &Disk) -> Value {
         "channel": 0,
         "scsi-id": 0,
         "lun": place.slot,
-        "drive": place.node(),
+        "drive": if disk.limited { place.limit_node() } else { place.node() },
         // A guest can tell by it which disk it is.
         "serial": place.node(),
     })

@@ -4,12 +4,12 @@ use std::os::fd::RawFd;
 
 use super::Switch;
 
-pub(super) struct Port {
+pub(super) struct IsaSerial {
     pub(super) number: u8,
     pub(super) descriptor: RawFd,
 }
 
-impl Switch for Port {
+impl Switch for IsaSerial {
     fn words(&self) -> Vec<String> {
         let (number, descriptor) = (self.number, self.descriptor);
         vec![

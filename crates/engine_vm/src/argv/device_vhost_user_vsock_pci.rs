@@ -5,9 +5,9 @@ use std::os::fd::RawFd;
 
 use super::Switch;
 
-pub(super) struct Vsock(pub(super) RawFd);
+pub(super) struct VsockDevice(pub(super) RawFd);
 
-impl Switch for Vsock {
+impl Switch for VsockDevice {
     fn words(&self) -> Vec<String> {
         vec![
             "-device".to_owned(),

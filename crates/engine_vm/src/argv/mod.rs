@@ -11,11 +11,13 @@ mod device_isa_serial;
 mod device_pvpanic;
 mod device_vhost_user_vsock_pci;
 mod device_virtio_scsi_pci;
+mod device_virtserialport;
 mod kernel;
 mod m;
 mod machine;
 mod mon;
 pub(crate) mod network_ports;
+mod object_throttle_group;
 mod pflash;
 mod sandbox;
 mod smp;
@@ -27,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     disk::{Disk, Place},
     screen::Screen,
+    storage::StorageLimits,
+    virtio_serial::VirtioPort,
 };
 pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
 
@@ -58,6 +62,12 @@ pub(crate) struct Board {
     /// Whether all of its memory is taken from the host before it starts, and kept.
     #[serde(default)]
     pub(crate) holds_memory: bool,
+    /// Limits on the input and output of its disks, where it can have some.
+    #[serde(default)]
+    pub(crate) storage_limits: Option<StorageLimits>,
+    /// Its virtio serial ports, where it has a device for them.
+    #[serde(default)]
+    pub(crate) virtio_ports: Option<Vec<VirtioPort>>,
 }
 
 /// What the board begins with.
@@ -84,6 +94,8 @@ pub(crate) struct Numbers {
     pub(crate) monitor: RawFd,
     /// The stream of each serial port, with its number from 0.
     pub(crate) ports: Vec<(u8, RawFd)>,
+    /// The stream of each virtio serial port, in their order.
+    pub(crate) virtio_ports: Vec<RawFd>,
     /// The stream of the device for sockets between guest and host.
     pub(crate) vsock: Option<RawFd>,
 }
@@ -107,8 +119,8 @@ impl Switch for Words {
 const BARE: Words = Words(&["-nodefaults", "-no-user-config", "-display", "none", "-S"]);
 
 /// The parts of a machine, in the order of the command line.
-pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
-    let mut parts: Vec<Box<dyn Switch>> = vec![
+pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Switch + 'a>> {
+    let mut parts: Vec<Box<dyn Switch + 'a>> = vec![
         Box::new(BARE),
         Box::new(sandbox::Sandbox),
         Box::new(machine::Machine {
@@ -129,13 +141,25 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         Box::new(device_pvpanic::PvPanic),
     ];
     for (number, descriptor) in &numbers.ports {
-        parts.push(Box::new(device_isa_serial::Port {
+        parts.push(Box::new(device_isa_serial::IsaSerial {
             number: *number,
             descriptor: *descriptor,
         }));
     }
+    if let Some(ports) = &board.virtio_ports {
+        parts.push(Box::new(device_virtserialport::VirtioSerial));
+        for (port, descriptor) in ports.iter().zip(&numbers.virtio_ports) {
+            parts.push(Box::new(device_virtserialport::VirtioSerialPort {
+                port,
+                descriptor: *descriptor,
+            }));
+        }
+    }
     for number in &board.controllers {
         parts.push(Box::new(device_virtio_scsi_pci::Controller(*number)));
+    }
+    if let Some(limits) = board.storage_limits {
+        parts.push(Box::new(object_throttle_group::ThrottleGroup(limits)));
     }
     for (disk, descriptor) in board.disks.iter().zip(&numbers.disks) {
         parts.push(Box::new(blockdev::ScsiDisk {
@@ -145,7 +169,9 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
         }));
     }
     if let Some(descriptor) = numbers.vsock {
-        parts.push(Box::new(device_vhost_user_vsock_pci::Vsock(descriptor)));
+        parts.push(Box::new(device_vhost_user_vsock_pci::VsockDevice(
+            descriptor,
+        )));
     }
     parts.push(Box::new(network_ports::NetworkPorts(board.network_ports)));
     if let Some(screen) = board.screen {
@@ -156,7 +182,7 @@ pub(crate) fn parts(board: &Board, numbers: &Numbers) -> Vec<Box<dyn Switch>> {
 
 fn boot(board: &Board, numbers: &Numbers) -> Box<dyn Switch> {
     match (&board.boot, numbers.initrd) {
-        (BoardBoot::Firmware(_), Some(variables)) => Box::new(pflash::Firmware {
+        (BoardBoot::Firmware(_), Some(variables)) => Box::new(pflash::FirmwareFlash {
             code: numbers.kernel,
             variables,
         }),
@@ -201,6 +227,7 @@ mod tests {
             optical,
             read_only: optical,
             ignores_flushes: !optical,
+            limited: false,
         }
     }
 
@@ -250,6 +277,8 @@ mod tests {
                 height: 720,
             }),
             holds_memory: true,
+            storage_limits: None,
+            virtio_ports: None,
         };
         let numbers = Numbers {
             memory: 5,
@@ -258,6 +287,7 @@ mod tests {
             disks: vec![12, 13],
             monitor: 8,
             ports: vec![(0, 9), (1, 10)],
+            virtio_ports: Vec::new(),
             vsock: Some(11),
         };
         let expected = "-nodefaults -no-user-config -display none -S \
@@ -310,6 +340,8 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            storage_limits: None,
+            virtio_ports: None,
         };
         let numbers = Numbers {
             memory: 5,
@@ -318,6 +350,7 @@ mod tests {
             disks: Vec::new(),
             monitor: 8,
             ports: Vec::new(),
+            virtio_ports: Vec::new(),
             vsock: None,
         };
         let words = argv(&board, &numbers);
@@ -343,6 +376,8 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            storage_limits: None,
+            virtio_ports: None,
         };
         let numbers = Numbers {
             memory: 5,
@@ -351,6 +386,7 @@ mod tests {
             disks: vec![12, 13],
             monitor: 8,
             ports: Vec::new(),
+            virtio_ports: Vec::new(),
             vsock: None,
         };
         let words = argv(&board, &numbers);
@@ -368,5 +404,26 @@ mod tests {
         let devices = objects.filter(|object| object.get("bus").is_some());
         let order: Vec<Value> = devices.map(|device| device["bootindex"].clone()).collect();
         assert_eq!(order, [Value::Null, json!(0)]);
+    }
+
+    #[test]
+    fn limits_stand_between_disks_and_their_images() {
+        let limited = Disk {
+            limited: true,
+            ..disk(0, Format::Raw, true)
+        };
+        let words = blockdev::ScsiDisk {
+            disk: limited,
+            descriptor: 9,
+            boot_index: None,
+        }
+        .words();
+        let objects = words
+            .iter()
+            .filter_map(|word| serde_json::from_str::<Value>(word).ok());
+        let objects: Vec<Value> = objects.collect();
+        assert_eq!(objects[1]["file"], objects[0]["node-name"]);
+        assert_eq!(objects[2]["drive"], objects[1]["node-name"]);
+        assert_eq!(objects[1]["read-only"], true);
     }
 }

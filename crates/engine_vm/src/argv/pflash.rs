@@ -13,12 +13,12 @@ const VARIABLES: u32 = 1001;
 /// What `-machine` says of them.
 pub(super) const PROPERTIES: &str = ",pflash0=code,pflash1=variables";
 
-pub(super) struct Firmware {
+pub(super) struct FirmwareFlash {
     pub(super) code: RawFd,
     pub(super) variables: RawFd,
 }
 
-impl Switch for Firmware {
+impl Switch for FirmwareFlash {
     fn words(&self) -> Vec<String> {
         let files = [
             ("code", CODE, self.code, true),

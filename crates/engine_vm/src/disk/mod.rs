@@ -50,6 +50,9 @@ pub(crate) struct Disk {
     pub(crate) read_only: bool,
     /// Whether flushes of the guest are dropped.
     pub(crate) ignores_flushes: bool,
+    /// Whether the machine's limits on input and output are its own, too.
+    #[serde(default)]
+    pub(crate) limited: bool,
 }
 
 /// A disk with its file.
@@ -75,6 +78,11 @@ impl Place {
     /// The name of its image's file in QEMU.
     pub(crate) fn file_node(self) -> String {
         format!("{}-file", self.node())
+    }
+
+    /// The name of what limits the image in QEMU.
+    pub(crate) fn limit_node(self) -> String {
+        format!("{}-limit", self.node())
     }
 
     /// The name of its device in QEMU.
@@ -139,6 +147,7 @@ pub(crate) fn attached(
             optical,
             read_only: optical || attachment.read_only == Some(true),
             ignores_flushes: attachment.ignore_flushes == Some(true),
+            limited: false,
         },
         path,
         pointer: path_pointer,
@@ -159,7 +168,8 @@ pub(crate) fn of_machine(machine: &VirtualMachine) -> Result<(Vec<u8>, Vec<Attac
             .number(name)
             .map_err(|why| (format!("{SCSI}/{name}"), why))?;
         for (slot, attachment) in described.attachments.iter().flatten() {
-            let disk = attached(number, (name, slot), attachment)?;
+            let mut disk = attached(number, (name, slot), attachment)?;
+            disk.disk.limited = machine.storage_qos.is_some();
             let taken = disks
                 .iter()
                 .any(|other: &Attached| other.disk.place == disk.disk.place);
@@ -212,6 +222,7 @@ mod tests {
             optical,
             read_only,
             ignores_flushes,
+            limited: false,
         };
         let found: Vec<Disk> = disks.iter().map(|attached| attached.disk).collect();
         assert_eq!(

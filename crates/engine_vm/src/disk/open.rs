@@ -135,6 +135,7 @@ mod tests {
                 optical: false,
                 read_only,
                 ignores_flushes: false,
+                limited: false,
             },
             path,
             pointer: "/A".to_owned(),

@@ -5,6 +5,7 @@ pub(crate) mod control;
 mod guest;
 mod modify;
 mod picture;
+mod saving;
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -66,6 +67,10 @@ pub(crate) struct VmMachine {
     has_screen: bool,
     /// The names of its SCSI controllers.
     controllers: Controllers,
+    /// Whether its document has limits on input and output.
+    has_limits: bool,
+    /// Why it cannot be saved.
+    saving: Failure,
 }
 
 impl VmMachine {
@@ -92,6 +97,8 @@ impl VmMachine {
             grantee,
             has_screen: has_screen(&request.document),
             controllers: controllers(&request.document),
+            has_limits: has_limits(&request.document),
+            saving: saving::refusal(&request.document),
         })
     }
 
@@ -224,6 +231,13 @@ pub(crate) fn has_agent(document: &ComputeSystem) -> bool {
     machine.is_some_and(|machine| machine.guest_connection.is_some())
 }
 
+/// Whether a document says that this agent is one that dials from any port.
+pub(crate) fn agent_dials_from_any_port(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    let connection = machine.and_then(|machine| machine.guest_connection.as_ref());
+    connection.and_then(|connection| connection.use_vsock) == Some(true)
+}
+
 fn has_screen(document: &ComputeSystem) -> bool {
     let machine = document.virtual_machine.as_ref();
     let devices = machine.and_then(|machine| machine.devices.as_ref());
@@ -235,6 +249,18 @@ fn controllers(document: &ComputeSystem) -> Controllers {
     let machine = document.virtual_machine.as_ref();
     let controllers = machine.and_then(|machine| Controllers::of_machine(machine).ok());
     controllers.unwrap_or_default()
+}
+
+fn has_limits(document: &ComputeSystem) -> bool {
+    let machine = document.virtual_machine.as_ref();
+    machine.is_some_and(|machine| machine.storage_qos.is_some())
+}
+
+/// Nothing limits the disks of a machine.
+fn no_limits() -> Failure {
+    let message = "nothing can limit the disks of the virtual machine: its document has no VirtualMachine/StorageQoS; an \
+                   empty one is enough";
+    Failure::new(HResult::HCS_E_INVALID_STATE, message).cause_at("/ResourcePath", message)
 }
 
 /// A machine has no sockets of programs.
@@ -314,9 +340,7 @@ impl Machine for VmMachine {
     }
 
     fn can_be_saved(&self) -> Result<(), Failure> {
-        let message = "virtual machines cannot be saved: QEMU refuses it for each with a device for vsock, which is not \
-                       migratable (vhost-user-vsock), and for each with a VHD or VHDX image";
-        Err(Failure::new(HResult::E_NOTIMPL, message))
+        Err(self.saving.clone())
     }
 
     fn kill(&self) -> Result<(), Failure> {
@@ -389,7 +413,12 @@ impl Machine for VmMachine {
 
     fn modify(&self, change: &HostChange) -> Result<(), Failure> {
         match modify::read(change, &self.controllers)? {
-            Change::Attach(attached) => {
+            Change::Limit(_) if !self.has_limits => return Err(no_limits()),
+            Change::Limit(limits) => {
+                self.ask("given other limits", &WorkerRequest::LimitStorage(limits))
+            }
+            Change::Attach(mut attached) => {
+                attached.disk.limited = self.has_limits;
                 let file = disk::open(&attached, &self.grantee)?;
                 let asked = self
                     .control

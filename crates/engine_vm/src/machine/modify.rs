@@ -13,6 +13,7 @@ use crate::{
     disk::{self, Attached, Controllers, Place},
     hv_socket::{self, Service},
     shares::{self, Share},
+    storage::StorageLimits,
 };
 
 /// What is to be changed.
@@ -28,6 +29,8 @@ pub(super) enum Change {
     Share(Share),
     /// The share of this name is taken away.
     Unshare(String),
+    /// Disks get these limits.
+    Limit(StorageLimits),
     /// The rules of a service that is no port, which no guest could use.
     NoPort,
 }
@@ -43,6 +46,9 @@ pub(super) fn read(change: &HostChange, controllers: &Controllers) -> Result<Cha
         Action::AddShare(asked) => Share::read(asked).map(Change::Share).map_err(in_settings),
         Action::RemoveShare(asked) => shares::name(asked)
             .map(Change::Unshare)
+            .map_err(in_settings),
+        Action::LimitStorage(asked) => StorageLimits::read(asked)
+            .map(Change::Limit)
             .map_err(in_settings),
         Action::SetSocketService { service, config } => set_service(service, Some(config)),
         Action::RemoveSocketService { service } => set_service(service, None),

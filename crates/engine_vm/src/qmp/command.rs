@@ -5,6 +5,8 @@ use std::os::fd::BorrowedFd;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
+use crate::storage::{GROUP, StorageLimits};
+
 /// A command.
 pub(crate) trait Command {
     /// Its name.
@@ -98,6 +100,20 @@ impl Command for QueryNamedBlockNodes {
 
     fn arguments(&self) -> Option<Value> {
         Some(json!({ "flat": true }))
+    }
+}
+
+/// Gives the disks that share the group other limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetLimits(pub(crate) StorageLimits);
+
+impl Command for SetLimits {
+    const NAME: &'static str = "qom-set";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        let path = format!("/objects/{GROUP}");
+        Some(json!({ "path": path, "property": "limits", "value": self.0.value() }))
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) enum CardError {
 
 /// What is at a place.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum CardPlace {
     #[default]
     Free,
     /// The card of this name.
@@ -87,7 +87,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Has the guest asked to let go of the device at `port`; what is there then.
-    fn ask(&mut self, port: usize) -> Place {
+    fn ask(&mut self, port: usize) -> CardPlace {
         let device = names::card(port);
         match self.execute(&DeviceDel(json!(device))) {
             Err(QmpError::Refused(_, why)) if why.contains(NOT_THERE) => {
@@ -95,12 +95,12 @@ impl<'a> Steps<'a> {
                 let limit = self.left().min(NEWS_LIMIT);
                 let gone = Event::Unplugged(device);
                 let _perhaps_never_there = self.monitor.wait_for(&gone, "device_del", limit);
-                Place::Free
+                CardPlace::Free
             }
-            Ok(_) => Place::Leaving,
+            Ok(_) => CardPlace::Leaving,
             // A guest that has not answered an earlier request is busy, as is one that starts. An answer that is late
             // may say so as well.
-            Err(_) => Place::Unasked,
+            Err(_) => CardPlace::Unasked,
         }
     }
 
@@ -111,18 +111,18 @@ impl<'a> Steps<'a> {
             name: connection.clone(),
             descriptor: link.as_fd(),
         };
-        let free = |error| (Place::Free, error);
+        let free = |error| (CardPlace::Free, error);
         self.execute(&given).map_err(free)?;
         if let Err(error) = self.execute(&NetdevAdd(names::connection(port))) {
             let _perhaps_taken = self.execute(&CloseFd(json!(connection)));
             let _perhaps_there = self.execute(&NetdevDel(json!(connection)));
-            return Err((Place::Free, error));
+            return Err((CardPlace::Free, error));
         }
         if let Err(error) = self.execute(&DeviceAdd(names::device(port, mac))) {
             let place = match error {
                 // It may be there by now.
                 QmpError::Late(_) => self.ask(port),
-                _ => Place::Free,
+                _ => CardPlace::Free,
             };
             let _disconnected = self.execute(&NetdevDel(json!(connection)));
             return Err((place, error));
@@ -132,16 +132,16 @@ impl<'a> Steps<'a> {
 }
 
 /// What is at the place of a card that was not plugged in, and why not.
-type Unconnected = (Place, QmpError);
+type Unconnected = (CardPlace, QmpError);
 
 /// The places of a machine for cards.
 #[derive(Debug, Default)]
-pub(super) struct Cards(Vec<Place>);
+pub(super) struct Cards(Vec<CardPlace>);
 
 impl Cards {
     /// So many, all of them free.
     pub(super) fn new(count: usize) -> Self {
-        Self(vec![Place::Free; count])
+        Self(vec![CardPlace::Free; count])
     }
 
     /// Plugs a card in, in place of one of the same name.
@@ -156,20 +156,20 @@ impl Cards {
         }
         let mut steps = Steps::new(monitor);
         self.take_out(&mut steps, name)?;
-        let is_full = !self.0.contains(&Place::Free);
+        let is_full = !self.0.contains(&CardPlace::Free);
         for (port, place) in self.0.iter_mut().enumerate() {
             // A guest that starts forgets what it was asked.
-            if *place == Place::Unasked || is_full && *place == Place::Leaving {
+            if *place == CardPlace::Unasked || is_full && *place == CardPlace::Leaving {
                 *place = steps.ask(port);
             }
         }
         let mut places = self.0.iter_mut().enumerate();
-        let free = places.find(|(_, place)| **place == Place::Free);
+        let free = places.find(|(_, place)| **place == CardPlace::Free);
         let Some((port, place)) = free else {
             return Err(CardError::Full(self.0.len()));
         };
         match steps.connect(port, mac, link) {
-            Ok(()) => *place = Place::Taken(name.to_owned()),
+            Ok(()) => *place = CardPlace::Taken(name.to_owned()),
             Err((left, error)) => {
                 *place = left;
                 return Err(error.into());
@@ -184,9 +184,9 @@ impl Cards {
     }
 
     fn take_out(&mut self, steps: &mut Steps<'_>, name: &str) -> Result<(), CardError> {
-        let is_it = |place: &Place| match place {
-            Place::Taken(known) | Place::Ejected(known) => known == name,
-            Place::Free | Place::Unasked | Place::Leaving => false,
+        let is_it = |place: &CardPlace| match place {
+            CardPlace::Taken(known) | CardPlace::Ejected(known) => known == name,
+            CardPlace::Free | CardPlace::Unasked | CardPlace::Leaving => false,
         };
         let mut places = self.0.iter_mut().enumerate();
         let Some((port, place)) = places.find(|(_, place)| is_it(place)) else {
@@ -198,7 +198,7 @@ impl Cards {
             Err(error) => return Err(error.into()),
         }
         *place = match place {
-            Place::Ejected(_) => Place::Free,
+            CardPlace::Ejected(_) => CardPlace::Free,
             _ => steps.ask(port),
         };
         Ok(())
@@ -211,8 +211,8 @@ impl Cards {
             return;
         };
         *place = match std::mem::take(place) {
-            Place::Taken(name) | Place::Ejected(name) => Place::Ejected(name),
-            Place::Free | Place::Unasked | Place::Leaving => Place::Free,
+            CardPlace::Taken(name) | CardPlace::Ejected(name) => CardPlace::Ejected(name),
+            CardPlace::Free | CardPlace::Unasked | CardPlace::Leaving => CardPlace::Free,
         };
     }
 }
@@ -301,19 +301,19 @@ mod tests {
         let mut cards = Cards::new(1);
         cards.plug(&mut busy, ("a", MAC), &link()).unwrap();
         cards.unplug(&mut busy, "a").unwrap();
-        assert_eq!(cards.0, [Place::Unasked]);
+        assert_eq!(cards.0, [CardPlace::Unasked]);
         let (mut willing, heard) = monitor(&[]);
         for _ in 0..2 {
             let full = cards.plug(&mut willing, ("b", MAC), &link());
             assert!(matches!(full, Err(CardError::Full(1))), "{full:?}");
-            assert_eq!(cards.0, [Place::Leaving]);
+            assert_eq!(cards.0, [CardPlace::Leaving]);
         }
         drop(willing);
         assert_eq!(heard.join().unwrap()[1..], ["device_del"; 2]);
-        cards.0 = vec![Place::Unasked];
+        cards.0 = vec![CardPlace::Unasked];
         let (mut late, _heard) = monitor(&["device_del not found"]);
         cards.plug(&mut late, ("b", MAC), &link()).unwrap();
-        assert_eq!(cards.0, [Place::Taken("b".to_owned())]);
+        assert_eq!(cards.0, [CardPlace::Taken("b".to_owned())]);
         assert_eq!(
             late.next_event(),
             None,
@@ -340,7 +340,7 @@ mod tests {
         writeln!(writer, "{late}\n{asked}").unwrap();
         let full = cards.plug(&mut monitor, ("a", MAC), &link());
         assert!(matches!(full, Err(CardError::Full(1))), "{full:?}");
-        assert_eq!(cards.0, [Place::Leaving]);
+        assert_eq!(cards.0, [CardPlace::Leaving]);
     }
 
     #[test]
@@ -349,9 +349,9 @@ mod tests {
         let mut cards = Cards::new(1);
         cards.plug(&mut monitor, ("a", MAC), &link()).unwrap();
         cards.has_left("nic0");
-        assert_eq!(cards.0, [Place::Ejected("a".to_owned())]);
+        assert_eq!(cards.0, [CardPlace::Ejected("a".to_owned())]);
         cards.unplug(&mut monitor, "a").unwrap();
-        assert_eq!(cards.0, [Place::Free]);
+        assert_eq!(cards.0, [CardPlace::Free]);
         drop(monitor);
         let expected = ["getfd", "netdev_add", "device_add", "netdev_del"];
         assert_eq!(heard.join().unwrap()[1..], expected);
@@ -373,7 +373,7 @@ mod tests {
             let mut cards = Cards::new(1);
             let refused = cards.plug(&mut monitor, ("a", MAC), &link());
             assert!(matches!(refused, Err(CardError::Qmp(_))), "{refused:?}");
-            assert_eq!(cards.0, [Place::Free]);
+            assert_eq!(cards.0, [CardPlace::Free]);
             drop(monitor);
             assert_eq!(heard.join().unwrap()[1..], *expected);
         }

@@ -11,19 +11,19 @@ use rustix::process::geteuid;
 
 use super::{
     cards::{CardError, Cards},
-    disks::{self, DiskError, Held},
+    disks::{self, DiskError, HeldFiles},
     hv_socket::HvSocket,
     picture::Pictures,
     shares::Shares,
     switchboard::Switchboard,
-    vsock::Vsock,
+    vsock::VsockServer,
 };
 use crate::{
     hv_socket::Service,
     protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
         Client, QmpError,
-        command::{Cont, InjectNmi, QueryStatus, Stop, SystemPowerdown},
+        command::{Cont, InjectNmi, QueryStatus, SetLimits, Stop, SystemPowerdown},
     },
 };
 
@@ -37,13 +37,13 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 pub(super) struct Parts<'a> {
     /// None after QEMU has closed it.
     pub(super) monitor: Option<&'a mut Client>,
-    pub(super) held: &'a mut Held,
+    pub(super) held: &'a mut HeldFiles,
     pub(super) cards: &'a mut Cards,
     pub(super) pictures: &'a mut Pictures,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
     pub(super) shares: Option<&'a Shares>,
-    pub(super) vsock: Option<&'a Vsock>,
+    pub(super) vsock: Option<&'a VsockServer>,
 }
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
@@ -71,7 +71,10 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         (WorkerRequest::HasAgent, _) => (WorkerAnswer::NotThere, None),
         (WorkerRequest::TakeAgent, _) => found(dialled.take_agent()),
         (WorkerRequest::TakeStdio(port), _) => found(dialled.take_stdio(port)),
-        (WorkerRequest::Fault, _) => (WorkerAnswer::Fault(vsock.and_then(Vsock::fault)), None),
+        (WorkerRequest::Fault, _) => (
+            WorkerAnswer::Fault(vsock.and_then(VsockServer::fault)),
+            None,
+        ),
         (WorkerRequest::HasSockets, _) if sockets.is_some() => (WorkerAnswer::Done, None),
         (WorkerRequest::HasSockets, _) => (WorkerAnswer::NotThere, None),
         (WorkerRequest::SetService(port, service), _) => (set(sockets, port, service), None),
@@ -164,11 +167,15 @@ fn act(
     request: &WorkerRequest,
     file: Option<&OwnedFd>,
     monitor: &mut Client,
-    held: &mut Held,
+    held: &mut HeldFiles,
 ) -> Result<WorkerAnswer, QmpError> {
     let changed = match (request, file) {
         (WorkerRequest::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
         (WorkerRequest::Detach(place), _) => disks::detach(monitor, held, *place),
+        (WorkerRequest::LimitStorage(limits), _) => {
+            let set = monitor.execute(&SetLimits(*limits), COMMAND_LIMIT);
+            return set.map(|_| WorkerAnswer::Done);
+        }
         _ => return steer(request, monitor, held),
     };
     Ok(match changed {
@@ -184,7 +191,7 @@ fn act(
 fn steer(
     request: &WorkerRequest,
     monitor: &mut Client,
-    held: &mut Held,
+    held: &mut HeldFiles,
 ) -> Result<WorkerAnswer, QmpError> {
     let status = monitor.execute(&QueryStatus, COMMAND_LIMIT)?;
     let has_begun = status.status != "prelaunch";
@@ -222,6 +229,7 @@ fn steer(
         | WorkerRequest::Plug(..)
         | WorkerRequest::Unplug(_)
         | WorkerRequest::TakePicture
+        | WorkerRequest::LimitStorage(_)
         | WorkerRequest::Detach(_) => {}
         WorkerRequest::Attach(_) => {
             return Ok(WorkerAnswer::Failed("no file came along".to_owned()));
@@ -268,7 +276,7 @@ mod tests {
         for request in [WorkerRequest::Start, WorkerRequest::Resume] {
             let (mut monitor, heard) =
                 monitor(&[r#"{"running": true, "status": "running"}"#, "{}", "[]"]);
-            let mut held = Held::default();
+            let mut held = HeldFiles::default();
             held.keep(RemoveFd { set: 1, fd: None });
             let answer = steer(&request, &mut monitor, &mut held).unwrap();
             assert_eq!(answer, WorkerAnswer::Done);

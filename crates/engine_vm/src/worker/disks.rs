@@ -1,7 +1,7 @@
 //! Disks that come and go while the machine runs.
 //!
 //! 1. [`attach`], [`detach`]: the steps.
-//! 2. [`Held`]: files that QEMU has not closed yet. A QEMU before 9.1 closes none that it was given while the
+//! 2. [`HeldFiles`]: files that QEMU has not closed yet. A QEMU before 9.1 closes none that it was given while the
 //!    processors stand still, so the lock on a disk would stay; a disk is then not taken from it before they run again.
 //! 3. [`check_files`]: QEMU has opened nothing but what it was given.
 
@@ -63,13 +63,23 @@ pub(super) enum DiskError {
 
 /// Files that were taken from a QEMU which has not closed them yet.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct HeldFiles {
     files: Vec<RemoveFd>,
     /// Whether this QEMU closes files while the processors stand still. It tells when that is needed first.
     closes_at_once: Option<bool>,
+    /// Whether something limits each disk.
+    limited: bool,
 }
 
-impl Held {
+impl HeldFiles {
+    /// None so far, of a machine whose disks are limited or not.
+    pub(super) fn new(limited: bool) -> Self {
+        Self {
+            limited,
+            ..Self::default()
+        }
+    }
+
     /// Takes a file. Returns whether QEMU has closed it; if not, it is taken again later.
     fn take(&mut self, monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
         match monitor.execute(&file, LIMIT) {
@@ -135,7 +145,7 @@ fn has_file(monitor: &mut Client, file: RemoveFd) -> Result<bool, QmpError> {
 /// What another disk at this place has is left alone: its node is in use, and its file is another one of the set.
 pub(super) fn attach(
     monitor: &mut Client,
-    held: &mut Held,
+    held: &mut HeldFiles,
     disk: &Disk,
     file: &OwnedFd,
 ) -> Result<(), DiskError> {
@@ -151,7 +161,7 @@ pub(super) fn attach(
     let fd = Some(monitor.execute(&AddFd { set, file }, LIMIT)?.fd);
     let plugged = plug(monitor, disk);
     if plugged.is_err() {
-        let _perhaps_there = monitor.execute(&BlockdevDel(json!(place.node())), LIMIT);
+        let _perhaps_there = remove(monitor, held, place);
         let _perhaps_kept = held.take(monitor, RemoveFd { set, fd });
     }
     plugged
@@ -160,6 +170,9 @@ pub(super) fn attach(
 fn plug(monitor: &mut Client, disk: &Disk) -> Result<(), DiskError> {
     monitor.execute(&BlockdevAdd(blockdev::image(disk)), LIMIT)?;
     check_files(monitor)?;
+    if let Some(limit) = blockdev::limit(disk) {
+        monitor.execute(&BlockdevAdd(limit), LIMIT)?;
+    }
     let plugged = monitor.execute(&DeviceAdd(blockdev::device(disk)), LIMIT);
     if matches!(plugged, Err(QmpError::Late(_))) {
         let _perhaps_there = unplug(monitor, disk.place);
@@ -169,12 +182,16 @@ fn plug(monitor: &mut Client, disk: &Disk) -> Result<(), DiskError> {
 
 /// Pulls a disk out. The guest is not asked: what it has not written yet is lost to it. A step that is refused does not
 /// keep the next one from being tried, so a second call finishes what the first one has left half done.
-pub(super) fn detach(monitor: &mut Client, held: &mut Held, place: Place) -> Result<(), DiskError> {
+pub(super) fn detach(
+    monitor: &mut Client,
+    held: &mut HeldFiles,
+    place: Place,
+) -> Result<(), DiskError> {
     if !held.closes_now(monitor)? {
         return Err(DiskError::StandsStill);
     }
     let unplugged = unplug(monitor, place);
-    let closed = monitor.execute(&BlockdevDel(json!(place.node())), LIMIT);
+    let closed = remove(monitor, held, place);
     let set = place.file();
     let mut take_file = |monitor: &mut Client| match held.take(monitor, RemoveFd { set, fd: None })
     {
@@ -183,7 +200,7 @@ pub(super) fn detach(monitor: &mut Client, held: &mut Held, place: Place) -> Res
         Ok(false) => Err(DiskError::StillOpen),
         Err(error) => Err(error.into()),
     };
-    match (unplugged, closed.map(drop)) {
+    match (unplugged, closed) {
         (_, Ok(())) => take_file(monitor),
         // Nothing is there, but the file may be left of an earlier call.
         (Err(QmpError::Refused(name, why)), Err(QmpError::Refused(_, missing)))
@@ -196,6 +213,19 @@ pub(super) fn detach(monitor: &mut Client, held: &mut Held, place: Place) -> Res
         }
         (Err(error), Err(_)) | (Ok(()), Err(error)) => Err(error.into()),
     }
+}
+
+/// Closes the image, and first what limits it. That is not there where a former call has come so far.
+fn remove(monitor: &mut Client, held: &HeldFiles, place: Place) -> Result<(), QmpError> {
+    if held.limited {
+        match monitor.execute(&BlockdevDel(json!(place.limit_node())), LIMIT) {
+            Ok(_) => {}
+            Err(QmpError::Refused(_, why)) if why.contains(NO_NODE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let removed = monitor.execute(&BlockdevDel(json!(place.node())), LIMIT);
+    removed.map(drop)
 }
 
 fn unplug(monitor: &mut Client, place: Place) -> Result<(), QmpError> {

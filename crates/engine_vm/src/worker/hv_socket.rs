@@ -35,10 +35,10 @@ const LONGEST_LINE: usize = 32;
 
 /// The sockets of a machine. Clones are the same.
 #[derive(Clone, Debug)]
-pub(super) struct HvSocket(Arc<Shared>);
+pub(super) struct HvSocket(Arc<SocketFolder>);
 
 #[derive(Debug)]
-struct Shared {
+struct SocketFolder {
     /// The folder; paths of unix sockets end at 107 bytes, so what is in it is reached by this.
     folder: OwnedFd,
     rules: Mutex<Rules>,
@@ -48,7 +48,7 @@ impl HvSocket {
     /// The sockets in `folder`.
     pub(super) fn new(folder: OwnedFd, rules: Rules) -> Self {
         let rules = Mutex::new(rules);
-        Self(Arc::new(Shared { folder, rules }))
+        Self(Arc::new(SocketFolder { folder, rules }))
     }
 
     fn may(&self, port: u32, what: impl FnOnce(crate::hv_socket::Rule) -> bool) -> bool {

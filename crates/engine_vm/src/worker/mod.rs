@@ -49,13 +49,13 @@ use crate::{
     sys::descriptors,
 };
 use cards::Cards;
-use disks::Held;
+use disks::HeldFiles;
 use hv_socket::HvSocket;
 use picture::Pictures;
-use serial::Port;
+use serial::SerialLine;
 use serve::Worker;
 use shares::Shares;
-use switchboard::Dialled;
+use switchboard::{Dialled, Switchboard};
 
 /// What the worker calls itself in `argv[0]`.
 pub(crate) const NAME: &str = "hcsd-vm";
@@ -117,7 +117,7 @@ fn run(service: &OwnedFd) -> Result<(), Errno> {
 
 /// Descriptors from the service.
 #[derive(Debug)]
-struct Inputs {
+struct ReceivedInputs {
     exit: File,
     control: OwnedFd,
     kernel: File,
@@ -125,12 +125,14 @@ struct Inputs {
     /// In the order of the disks.
     disks: Vec<OwnedFd>,
     ports: Vec<(u8, OwnedFd)>,
+    /// In the order of the virtio serial ports.
+    virtio_ports: Vec<OwnedFd>,
     /// The folder of sockets of programs, and the listening one in it.
     sockets: Option<(OwnedFd, OwnedFd)>,
 }
 
 /// Waits for what to run.
-fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
+fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
     let (setup, _) = protocol::receive::<Setup>(service.as_fd(), SETUP_LIMIT)?;
     let mut descriptors = VecDeque::new();
     for _ in 0..setup.descriptors() {
@@ -138,7 +140,7 @@ fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
         descriptors.push_back(descriptor.ok_or(Errno::BADMSG)?);
     }
     let mut next = || descriptors.pop_front().ok_or(Errno::BADMSG);
-    let inputs = Inputs {
+    let inputs = ReceivedInputs {
         exit: next()?.into(),
         control: next()?,
         kernel: next()?.into(),
@@ -156,6 +158,9 @@ fn receive(service: &OwnedFd) -> Result<(Setup, Inputs), Errno> {
             .ports
             .iter()
             .map(|number| Ok((*number, next()?)))
+            .collect::<Result<_, Errno>>()?,
+        virtio_ports: (setup.board.virtio_ports.iter().flatten())
+            .map(|_| next())
             .collect::<Result<_, Errno>>()?,
         sockets: match &setup.hv_socket {
             Some(_) => Some((next()?, next()?)),
@@ -181,14 +186,15 @@ impl Unstarted {
     }
 }
 
-fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
-    let Inputs {
+fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
+    let ReceivedInputs {
         exit,
         control,
         kernel,
         initrd,
         disks,
         ports,
+        virtio_ports,
         sockets,
     } = inputs;
     let files = qemu::Files {
@@ -204,14 +210,21 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
     let shares = setup.shares_of.map(Shares::start).transpose();
     let shares =
         shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))?;
-    let dialled = Dialled::new(setup.has_agent, sockets.clone(), shares.clone());
+    let agent = setup
+        .has_agent
+        .then(|| Switchboard::new(setup.agent_dials_from_any_port));
+    let dialled = Dialled::new(agent, sockets.clone(), shares.clone());
     let running = qemu::start(setup, files, &numbers, &dialled)?;
+    if let Some(vsock) = &running.vsock {
+        dialled.switchboard().set_device(vsock.handle().clone());
+    }
     if let (Some(sockets), Some(door), Some(vsock)) = (&sockets, door, &running.vsock) {
         let opened = sockets.open_door(door, vsock.handle().clone());
         opened.map_err(|e| Unstarted::at("programs of the host cannot be accepted", &e))?;
     }
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| listener);
+    let listeners = listeners.chain(virtio_ports);
     let ports = running.ports.into_iter().zip(listeners);
     Ok(Worker {
         qemu: running.process,
@@ -222,11 +235,11 @@ fn start(setup: &Setup, inputs: Inputs) -> Result<Worker, Unstarted> {
         vsock: running.vsock,
         output: Some(running.output),
         ports: ports
-            .map(|(stream, listener)| Port::new(stream, listener))
+            .map(|(stream, listener)| SerialLine::new(stream, listener))
             .collect(),
         control,
         exit,
-        held: Held::default(),
+        held: HeldFiles::new(setup.board.storage_limits.is_some()),
         cards: Cards::new(setup.board.network_ports),
         pictures: Pictures::default(),
     })

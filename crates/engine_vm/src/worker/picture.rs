@@ -19,7 +19,7 @@ use crate::{
     protocol::LARGEST_PICTURE,
     qmp::{
         Client, QmpError,
-        command::{AddFd, QueryStatus, ScreenDump},
+        command::{AddFd, FdSet, QueryFdsets, QueryStatus, ScreenDump},
     },
 };
 
@@ -49,21 +49,28 @@ pub(super) enum PictureError {
     Qmp(#[from] QmpError),
 }
 
-/// The file that QEMU writes to, once it has it.
+/// The file that QEMU writes to.
 #[derive(Debug, Default)]
-pub(super) struct Pictures(Option<File>);
+pub(super) struct Pictures {
+    file: Option<File>,
+    /// Whether QEMU has it. An answer that was late leaves that open.
+    is_given: bool,
+}
 
 impl Pictures {
     /// Has QEMU write a picture of the screen as it is now, in the format PNG.
     pub(super) fn take(&mut self, monitor: &mut Client) -> Result<OwnedFd, PictureError> {
-        let file = match &mut self.0 {
-            Some(file) => {
-                // QEMU executes one command after the other: once it answers, a picture that was late is written.
-                monitor.execute(&QueryStatus, LIMIT)?;
-                file
-            }
-            none => none.insert(give(monitor)?),
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(only_written()?),
         };
+        // QEMU executes one command after the other: once it answers, what was late is done.
+        if self.is_given {
+            monitor.execute(&QueryStatus, LIMIT)?;
+        } else {
+            give(monitor, file)?;
+            self.is_given = true;
+        }
         // QEMU writes where the last picture ended: the file's position is shared.
         file.set_len(0)?;
         file.rewind()?;
@@ -91,17 +98,23 @@ fn is_picture(file: &File) -> bool {
     file.read_exact_at(&mut first, 0).is_ok() && first == SIGNATURE
 }
 
-/// Gives QEMU the file, which it may only write, as it opens it.
-fn give(monitor: &mut Client) -> Result<File, PictureError> {
+/// Gives QEMU the file, unless it has it by now. Of two files in one set it would write to the first.
+fn give(monitor: &mut Client, file: &File) -> Result<(), QmpError> {
+    let sets = monitor.execute(&QueryFdsets, LIMIT)?;
+    let has_it = |set: &FdSet| set.fdset_id == SET && !set.fds.is_empty();
+    if !sets.iter().any(has_it) {
+        let file = file.as_fd();
+        monitor.execute(&AddFd { set: SET, file }, LIMIT)?;
+    }
+    Ok(())
+}
+
+/// A file that may only be written, as QEMU opens it.
+fn only_written() -> Result<File, io::Error> {
     let memory = memory()?;
     let path = format!("/proc/self/fd/{}", memory.as_raw_fd());
     let flags = OFlags::WRONLY | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::empty()).map_err(io::Error::from)?;
-    let add = AddFd {
-        set: SET,
-        file: file.as_fd(),
-    };
-    monitor.execute(&add, LIMIT)?;
+    let file = open(path, flags, Mode::empty())?;
     Ok(file.into())
 }
 
@@ -111,9 +124,60 @@ fn memory() -> Result<OwnedFd, io::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        os::unix::net::UnixStream,
+        thread,
+    };
 
     use super::*;
+
+    /// The commands that a picture takes of a QEMU which has these files; it makes none.
+    fn commands(sets: &'static str, pictures: &mut Pictures) -> Vec<String> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let heard = thread::spawn(move || {
+            let mut writer = theirs.try_clone().unwrap();
+            let greeting = r#"{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}}, "capabilities": []}}"#;
+            writeln!(writer, "{greeting}").unwrap();
+            let mut heard = Vec::new();
+            for command in BufReader::new(theirs).lines() {
+                let command: serde_json::Value = serde_json::from_str(&command.unwrap()).unwrap();
+                let name = command["execute"].as_str().unwrap().to_owned();
+                let answer = match &*name {
+                    "query-fdsets" => sets,
+                    "add-fd" => r#"{"fdset-id": 1, "fd": 9}"#,
+                    _ => "{}",
+                };
+                heard.push(name);
+                writeln!(
+                    writer,
+                    "{{\"return\": {answer}, \"id\": {}}}",
+                    command["id"]
+                )
+                .unwrap();
+            }
+            heard
+        });
+        let mut monitor = Client::greet(ours, LIMIT).unwrap().0;
+        let none = pictures.take(&mut monitor);
+        assert!(matches!(none, Err(PictureError::NoPicture)), "{none:?}");
+        drop(monitor);
+        heard.join().unwrap().split_off(1)
+    }
+
+    #[test]
+    fn a_file_whose_answer_was_late_is_not_given_twice() {
+        let has_it = r#"[{"fdset-id": 131072, "fds": [{"fd": 9}]}]"#;
+        let mut late = Pictures {
+            file: Some(only_written().unwrap()),
+            is_given: false,
+        };
+        assert_eq!(commands(has_it, &mut late), ["query-fdsets", "screendump"]);
+        let mut first = Pictures::default();
+        let expected = ["query-fdsets", "add-fd", "screendump"];
+        assert_eq!(commands("[]", &mut first), expected);
+        assert!(first.is_given);
+    }
 
     #[test]
     fn a_picture_begins_with_the_signature_of_its_format() {

@@ -22,7 +22,7 @@ use rustix::{
 };
 
 use super::{
-    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::Vsock,
+    Unstarted, disks, give_up_capabilities, jail::Jail, switchboard::Dialled, vsock::VsockServer,
 };
 use crate::{
     argv::{self, Accelerator, BoardBoot, Numbers},
@@ -50,10 +50,10 @@ pub(super) struct Running {
     pub(super) monitor: Client,
     /// What QEMU writes to its standard error.
     pub(super) output: OwnedFd,
-    /// Its serial ports, in the order of the numbers.
+    /// Its serial ports, in the order of the numbers, and then its virtio serial ports.
     pub(super) ports: Vec<UnixStream>,
     /// The device that its guest dials.
-    pub(super) vsock: Option<Vsock>,
+    pub(super) vsock: Option<VsockServer>,
 }
 
 /// The files that QEMU is given.
@@ -102,7 +102,8 @@ pub(super) fn start(
     let served = given_up.and_then(|()| {
         // Before its greeting QEMU waits for the device.
         let device = ends.device;
-        let served = device.map(|end| Vsock::serve(end, setup.board.memory_mb, dialled.clone()));
+        let served =
+            device.map(|end| VsockServer::serve(end, setup.board.memory_mb, dialled.clone()));
         served.transpose()
     });
     match served.and_then(|vsock| Ok((vsock, greet(ends.monitor)?))) {
@@ -127,7 +128,7 @@ struct Ends {
     given: Given,
     numbers: Numbers,
     monitor: UnixStream,
-    /// In the order of the ports' numbers.
+    /// In the order of the ports' numbers, and then those of virtio serial ports.
     ports: Vec<UnixStream>,
     /// That of the device for vsock.
     device: Option<UnixStream>,
@@ -149,6 +150,7 @@ impl Ends {
             disks: Vec::new(),
             monitor: given.add(theirs),
             ports: Vec::new(),
+            virtio_ports: Vec::new(),
             vsock: None,
         };
         if let Some(file) = files.initrd {
@@ -165,6 +167,12 @@ impl Ends {
             ours.set_nonblocking(true)?;
             streams.push(ours);
             numbers.ports.push((*number, given.add(theirs)));
+        }
+        for _ in setup.board.virtio_ports.iter().flatten() {
+            let (ours, theirs) = UnixStream::pair()?;
+            ours.set_nonblocking(true)?;
+            streams.push(ours);
+            numbers.virtio_ports.push(given.add(theirs));
         }
         let mut device = None;
         if setup.has_vsock() {

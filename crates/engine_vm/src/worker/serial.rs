@@ -26,7 +26,7 @@ const ROUNDS: usize = 32;
 
 /// A serial port.
 #[derive(Debug)]
-pub(super) struct Port {
+pub(super) struct SerialLine {
     /// QEMU's end; none after it has closed it.
     guest: Option<UnixStream>,
     listener: OwnedFd,
@@ -39,7 +39,7 @@ pub(super) struct Port {
     waiting: VecDeque<u8>,
 }
 
-impl Port {
+impl SerialLine {
     /// One of two sockets that do not block.
     pub(super) fn new(guest: UnixStream, listener: OwnedFd) -> Self {
         Self {
@@ -201,7 +201,7 @@ mod tests {
     use super::*;
 
     struct Made {
-        port: Port,
+        port: SerialLine,
         guest: UnixStream,
         place: tempfile::TempDir,
     }
@@ -213,7 +213,7 @@ mod tests {
         let listener = UnixListener::bind(place.path().join("com")).unwrap();
         listener.set_nonblocking(true).unwrap();
         Made {
-            port: Port::new(ours, listener.into()),
+            port: SerialLine::new(ours, listener.into()),
             guest,
             place,
         }

@@ -16,13 +16,13 @@ use rustix::{
 use super::{
     cards::Cards,
     control::{self, Parts},
-    disks::Held,
+    disks::HeldFiles,
     hv_socket::HvSocket,
     picture::Pictures,
-    serial::Port,
+    serial::SerialLine,
     shares::Shares,
     switchboard::Switchboard,
-    vsock::Vsock,
+    vsock::VsockServer,
 };
 use crate::{
     exit::{self, Heard},
@@ -37,7 +37,7 @@ pub(super) struct Worker {
     pub(super) monitor: Option<Client>,
     /// What QEMU writes to its standard error, which does not block here; none after QEMU has closed it.
     pub(super) output: Option<OwnedFd>,
-    pub(super) ports: Vec<Port>,
+    pub(super) ports: Vec<SerialLine>,
     /// What the guest has dialled.
     pub(super) dialled: Switchboard,
     /// Programs of the host that the guest reaches, and that reach it.
@@ -45,13 +45,13 @@ pub(super) struct Worker {
     /// Directories of the host that the guest reaches.
     pub(super) shares: Option<Shares>,
     /// The device for both.
-    pub(super) vsock: Option<Vsock>,
+    pub(super) vsock: Option<VsockServer>,
     /// Where the service connects.
     pub(super) control: OwnedFd,
     /// Where the end is written down.
     pub(super) exit: File,
     /// Files that QEMU has not closed yet.
-    pub(super) held: Held,
+    pub(super) held: HeldFiles,
     /// Its network cards.
     pub(super) cards: Cards,
     /// What its screen shows.
@@ -65,8 +65,8 @@ impl Worker {
         let status = self.serve_until_end(&mut heard);
         // What was said between the last look and the end.
         self.listen(&mut heard);
-        self.ports.iter_mut().for_each(Port::finish);
-        let fault = self.vsock.take().and_then(Vsock::finish);
+        self.ports.iter_mut().for_each(SerialLine::finish);
+        let fault = self.vsock.take().and_then(VsockServer::finish);
         exit::write(&mut self.exit, heard.exit(status), fault.as_deref());
     }
 
@@ -81,7 +81,7 @@ impl Worker {
             self.wait(process.as_fd());
             self.listen(heard);
             self.read_output();
-            self.ports.iter_mut().for_each(Port::work);
+            self.ports.iter_mut().for_each(SerialLine::work);
             self.answer(heard);
         }
     }
@@ -101,7 +101,7 @@ impl Worker {
         if let Some(output) = &self.output {
             polled.push(PollFd::new(output, PollFlags::IN));
         }
-        let ports = self.ports.iter().flat_map(Port::polled);
+        let ports = self.ports.iter().flat_map(SerialLine::polled);
         polled.extend(ports.map(|(descriptor, flags)| PollFd::from_borrowed_fd(descriptor, flags)));
         let _again = poll(&mut polled, None);
     }
@@ -231,10 +231,10 @@ mod tests {
             dialled: Switchboard::default(),
             sockets: None,
             shares: None,
-            vsock: Some(Vsock::serve(ours, 16, Switchboard::default()).unwrap()),
+            vsock: Some(VsockServer::serve(ours, 16, Switchboard::default()).unwrap()),
             control,
             exit: tempfile::tempfile().unwrap(),
-            held: Held::default(),
+            held: HeldFiles::default(),
             cards: Cards::default(),
             pictures: Pictures::default(),
         };

@@ -64,7 +64,7 @@ pub(super) enum Order {
 
 /// What is shared. Clones are the same.
 #[derive(Clone, Debug, Default)]
-struct Shared(Arc<Mutex<All>>);
+struct SharedDirectories(Arc<Mutex<All>>);
 
 /// Shares by their names.
 type All = BTreeMap<String, (Share, Arc<plan9::Share>)>;
@@ -72,7 +72,7 @@ type All = BTreeMap<String, (Share, Arc<plan9::Share>)>;
 /// What a guest finds at one port.
 #[derive(Debug)]
 struct AtPort {
-    shared: Shared,
+    shared: SharedDirectories,
     port: u32,
 }
 
@@ -108,7 +108,7 @@ fn run(orders: &OwnedFd) -> Result<(), Errno> {
     let (owner, dialled) = protocol::receive::<Owner>(orders.as_fd(), OWNER_LIMIT)?;
     let dialled = dialled.ok_or(Errno::BADMSG)?;
     become_owner(owner)?;
-    let shared = Shared::default();
+    let shared = SharedDirectories::default();
     let guests = shared.clone();
     let thread = thread::Builder::new().name("dialled".to_owned());
     let accepting = thread.spawn(move || guests.accept_from(&dialled));
@@ -168,7 +168,7 @@ fn open_share(share: &Share) -> Result<plan9::Share, Failure> {
     opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))
 }
 
-impl Shared {
+impl SharedDirectories {
     fn all(&self) -> MutexGuard<'_, All> {
         // Each change is one insertion or one removal.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -261,7 +261,7 @@ mod tests {
     #[test]
     fn each_share_can_be_mounted_at_one_time_and_not_much_more() {
         let (ours, theirs) = pair();
-        let server = thread::spawn(move || Shared::default().accept_from(&theirs));
+        let server = thread::spawn(move || SharedDirectories::default().accept_from(&theirs));
         let guests: Vec<_> = (0..MOST_CONNECTIONS).map(|_| dial(&ours)).collect();
         const { assert!(MOST_CONNECTIONS > MOST) };
         assert!(guests.iter().all(|(_, served)| *served));

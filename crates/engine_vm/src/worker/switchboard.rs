@@ -4,6 +4,9 @@
 //! It dials from a reserved port ([`LAST_RESERVED_PORT`]), which the guest's kernel gives to privileged programs only:
 //! any other program of the guest that dials is refused, so it cannot take the agent's place, nor that of a process's
 //! streams. A guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
+//!
+//! Microsoft's agent dials from any port. A document that says `UseVsock` lets it, until an agent has dialled from a
+//! reserved port: from then on the guest has one of ours, and no other is let in.
 
 use std::{
     collections::VecDeque,
@@ -16,7 +19,7 @@ use std::{
 
 use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use vhost_vsock::Services;
+use vhost_vsock::{Handle, Services};
 
 use super::{hv_socket::HvSocket, shares::Shares};
 use crate::protocol::STDIO_PORTS;
@@ -33,12 +36,50 @@ struct Waiting {
     /// The newest stream of the agent.
     agent: Option<OwnedFd>,
     stdio: VecDeque<(u32, OwnedFd)>,
+    /// Whether the agent may dial from any port.
+    from_any_port: bool,
+    /// Whether an agent has dialled from a port that is not reserved. The service may have its stream.
+    has_unproven: bool,
+    /// The device that streams come from.
+    device: Option<Handle>,
+}
+
+impl Waiting {
+    fn may_be_agent(&self, from: u32) -> bool {
+        from <= LAST_RESERVED_PORT || self.from_any_port
+    }
+
+    /// The guest has an agent that dials from reserved ports. One that does not is an impostor: all streams end, those
+    /// that the service has as well, and the agent dials again.
+    fn prove(&mut self) {
+        self.from_any_port = false;
+        if std::mem::take(&mut self.has_unproven) {
+            self.stdio.clear();
+            if let Some(device) = &self.device {
+                device.reset();
+            }
+        }
+    }
 }
 
 impl Switchboard {
+    /// One whose agent may dial from any port, or only from those that are reserved.
+    pub(super) fn new(from_any_port: bool) -> Self {
+        let waiting = Waiting {
+            from_any_port,
+            ..Waiting::default()
+        };
+        Self(Arc::new(Mutex::new(waiting)))
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Each change is one push or one take.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Names the device that streams come from.
+    pub(super) fn set_device(&self, device: Handle) {
+        self.waiting().device = Some(device);
     }
 
     /// Whether a stream of the agent waits that the guest has not closed.
@@ -74,11 +115,16 @@ pub(super) struct Dialled {
 }
 
 impl Dialled {
-    /// Of a machine with an agent or not, with sockets of programs or not, and with shares or not.
-    pub(super) fn new(has_agent: bool, sockets: Option<HvSocket>, shares: Option<Shares>) -> Self {
+    /// Of a machine with the streams of an agent or without an agent, with sockets of programs or not, and with shares
+    /// or not.
+    pub(super) fn new(
+        agent: Option<Switchboard>,
+        sockets: Option<HvSocket>,
+        shares: Option<Shares>,
+    ) -> Self {
         Self {
-            has_agent,
-            board: Switchboard::default(),
+            has_agent: agent.is_some(),
+            board: agent.unwrap_or_default(),
             sockets,
             shares,
         }
@@ -113,7 +159,7 @@ fn is_agents(port: u32) -> bool {
 
 impl Services for Switchboard {
     fn may_use_reserve(&self, port: u32, from: u32) -> bool {
-        is_agents(port) && from <= LAST_RESERVED_PORT
+        is_agents(port) && self.waiting().may_be_agent(from)
     }
 
     fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
@@ -123,6 +169,11 @@ impl Services for Switchboard {
         let (ours, theirs) = UnixStream::pair().ok()?;
         let mut waiting = self.waiting();
         if port == BRIDGE_PORT {
+            if from <= LAST_RESERVED_PORT {
+                waiting.prove();
+            } else {
+                waiting.has_unproven = true;
+            }
             waiting.agent = Some(ours.into());
             return Some(theirs.into());
         }
@@ -149,6 +200,7 @@ mod tests {
     use std::io::{Read as _, Write as _};
 
     use super::*;
+    use crate::worker::vsock::VsockServer;
 
     /// A port that an agent dials from.
     const OWN: u32 = 700;
@@ -184,6 +236,35 @@ mod tests {
         assert!(board.has_agent(), "the agent's stream has stayed");
         assert!(board.take_stdio(stdio).is_none());
         drop(agent);
+    }
+
+    #[test]
+    fn an_agent_that_dials_from_any_port_gives_way_to_one_that_need_not() {
+        const ANY: u32 = 4000;
+        let board = Switchboard::new(true);
+        let (ours, _front_end) = UnixStream::pair().unwrap();
+        let device = VsockServer::serve(ours, 16, board.clone()).unwrap();
+        board.set_device(device.handle().clone());
+        // A stream of the guest.
+        let mut stream = device.handle().connect_at_once(1).unwrap();
+        // Only so that a failure does not hang.
+        let patience = std::time::Duration::from_secs(20);
+        stream.set_read_timeout(Some(patience)).unwrap();
+        let mut services = board.clone();
+        let stdio = *STDIO_PORTS.start();
+        let other = services.connect(BRIDGE_PORT, ANY).unwrap();
+        assert!(services.may_use_reserve(BRIDGE_PORT, ANY));
+        let waits = services.connect(stdio, ANY).unwrap();
+        // The service has it, and asks it for streams.
+        let taken = board.take_agent().unwrap();
+        let own = services.connect(BRIDGE_PORT, OWN).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0, "all streams end");
+        assert!(board.take_stdio(stdio).is_none());
+        assert!(board.has_agent());
+        assert!(services.connect(BRIDGE_PORT, ANY).is_none());
+        assert!(services.connect(stdio, ANY).is_none());
+        assert!(!services.may_use_reserve(BRIDGE_PORT, ANY));
+        drop((own, waits, other, taken));
     }
 
     #[test]

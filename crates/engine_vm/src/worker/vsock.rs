@@ -25,13 +25,13 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// A device that runs.
 #[derive(Debug)]
-pub(super) struct Vsock {
+pub(super) struct VsockServer {
     handle: Handle,
     /// Closed at the end of the thread.
     ended: Receiver<()>,
 }
 
-impl Vsock {
+impl VsockServer {
     /// Runs the device behind `end`. It ends with QEMU.
     ///
     /// # Errors
@@ -101,7 +101,7 @@ mod tests {
     fn what_went_wrong_at_the_very_end_is_told() {
         for _ in 0..20 {
             let (ours, mut theirs) = UnixStream::pair().unwrap();
-            let vsock = Vsock::serve(ours, 16, Switchboard::default()).unwrap();
+            let vsock = VsockServer::serve(ours, 16, Switchboard::default()).unwrap();
             theirs.write_all(&[0xff; 64]).unwrap();
             let fault = vsock.finish().unwrap();
             assert!(fault.contains("broke the protocol"), "{fault}");

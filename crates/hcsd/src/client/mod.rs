@@ -3,7 +3,8 @@
 //! 1. [`connection`]: one client's socket, handles and unanswered calls.
 //! 2. [`router`]: from calls to the code that does them.
 //! 3. [`calls`]: calls by name, for clients that make them again.
-//! 4. [`properties`], [`enumerate`], [`service_properties`]: answers about systems and the service.
+//! 4. [`properties`], [`enumerate`], [`service_properties`]: answers about systems and the service. `picture_size`: how
+//!    large a picture of a screen is to be.
 //! 5. [`about`]: the property `Service`.
 //! 6. [`service`]: what all connections share.
 
@@ -11,6 +12,7 @@ pub(crate) mod about;
 pub(crate) mod calls;
 pub(crate) mod connection;
 pub(crate) mod enumerate;
+mod picture_size;
 pub(crate) mod properties;
 pub(crate) mod router;
 pub(crate) mod service;

@@ -23,7 +23,7 @@ use hcs_wire::service::MAX_MESSAGE_BYTES;
 use serde_json::Value;
 
 use crate::{
-    client::connection::CallAnswer,
+    client::{connection::CallAnswer, picture_size},
     record::blocking::blocking,
     system::{System, guest_link::calls::SHORT},
 };
@@ -130,8 +130,12 @@ pub(crate) async fn answer(
     }
     let named = query.queries.into_iter().chain(query.property_queries);
     let mut responses = BTreeMap::new();
-    for name in named.flat_map(BTreeMap::into_keys) {
-        let response = response(by_name(system, &name, &asking).await)?;
+    for (name, asked) in named.flatten() {
+        let mut answer = by_name(system, &name, &asking).await;
+        if name == SystemPropertyType::ConsoleImage.name() {
+            answer = answer.and_then(|image| picture_size::check(&asked, &image).map(|()| image));
+        }
+        let response = response(answer)?;
         responses.insert(name, response);
     }
     if !responses.is_empty() {

@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, clear_access, detach,
-    forget, forget_misled, make_network, remove_network, survey, sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, card_rules_are_there,
+    clear_access, detach, forget, forget_misled, make_network, remove_network, set_card_rules,
+    survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -182,15 +183,19 @@ impl Change {
             self.former.clear();
             self.store.write_former(&self.former)?;
         }
-        let is_limited_card = |endpoint: &&EndpointIntent| {
-            let machine = endpoint.bandwidth.and_then(|_| self.machine_of(endpoint));
+        let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
+        write_rules(host, &self.after, &rules)?;
+        set_card_rules(host, &self.after, &self.cards())?;
+        forwarding.apply()
+    }
+
+    /// The endpoints that are cards of machines.
+    fn cards(&self) -> Vec<&EndpointIntent> {
+        let is_card = |endpoint: &&EndpointIntent| {
+            let machine = self.machine_of(endpoint);
             machine.is_some_and(|machine| machine.has_cards())
         };
-        let cards = self.after.endpoints.iter().filter(is_limited_card);
-        let cards: BTreeSet<&str> = cards.map(|endpoint| &*endpoint.link).collect();
-        let rules = Rules::of(&self.after, forwarding.guarded(&self.former)).limiting(&cards);
-        write_rules(host, &self.after, &rules)?;
-        forwarding.apply()
+        self.after.endpoints.iter().filter(is_card).collect()
     }
 
     /// What the kernel remembers of addresses that are given back.
@@ -305,6 +310,8 @@ pub(super) struct Kept {
 pub(super) fn keep(mut change: Change) -> Result<Option<Kept>, Failure> {
     let mut host = Host::open(&change.owner)?;
     let found = survey(&mut host, &change.after)?;
+    // What cannot be read is written again.
+    let rules = found.rules && card_rules_are_there(&mut host, &change.cards()).unwrap_or(false);
     let (mut repaired, mut faults) = (Vec::new(), Vec::new());
     let mut note = |done: Result<(), Failure>, what: String| match done {
         Ok(()) => repaired.push(what),
@@ -323,10 +330,10 @@ pub(super) fn keep(mut change: Change) -> Result<Option<Kept>, Failure> {
     if !forwards {
         note(Ok(()), "which interfaces forward".to_owned());
     }
-    if !found.rules {
+    if !rules {
         note(Ok(()), "the rules of networks".to_owned());
     }
-    if !forwards || !found.rules {
+    if !forwards || !rules {
         change.write_rules(&mut host)?;
         // Meanwhile ports may have led nowhere.
         forget_misled(&mut host, &Intent::default(), &change.after)?;

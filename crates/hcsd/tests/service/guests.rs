@@ -73,7 +73,7 @@ impl Guest {
         let users = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
         fs::write(root.join("etc/passwd"), users).unwrap();
         fs::create_dir(root.join("mnt")).unwrap();
-        for program in ["dial", "talk", "frames"] {
+        for program in ["dial", "talk", "frames", "relay"] {
             let source = format!("tests/service/{program}.c");
             let mut compile = Command::new("gcc");
             compile.args(["-static", "-O1", "-Wall", "-Werror", "-o"]);
@@ -287,7 +287,7 @@ fn impostors_are_refused(client: &mut Client) {
 }
 
 /// A script that sets `d` to the name of the disk at a place, once it is there. There are no other SCSI controllers.
-fn find(controller: u8, slot: u8) -> String {
+pub(crate) fn find(controller: u8, slot: u8) -> String {
     let block = format!("/sys/class/scsi_device/{controller}:0:0:{slot}/device/block");
     format!("until d=$(busybox ls {block} 2>/dev/null); do :; done; d=/dev/$d; ")
 }

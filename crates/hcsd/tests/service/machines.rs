@@ -216,7 +216,7 @@ fn what_a_machine_has_not_is_refused() {
     };
     let message = client.call(&modify).failed(HResult::NOT_SUPPORTED);
     assert!(
-        message.contains("of a virtual machine cannot be modified"),
+        message.contains("of a virtual machine cannot be modified: the memory"),
         "{message}"
     );
     client.terminate(1);

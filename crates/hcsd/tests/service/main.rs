@@ -15,6 +15,8 @@ mod environment;
 mod event_log;
 mod flood;
 mod guests;
+mod guests_devices;
+mod guests_opengcs;
 mod held;
 mod host;
 mod hostile;

@@ -94,13 +94,14 @@ const DISK: Disk = Disk {
     optical: false,
     read_only: false,
     ignores_flushes: false,
+    limited: false,
 };
 
 /// As it is when the owner of an image changes its header after the service has looked at it.
 #[test]
 fn an_image_that_has_qemu_open_another_file_is_not_plugged_in() {
     let mut qemu = Qemu::start();
-    let mut held = Held::default();
+    let mut held = HeldFiles::default();
     let data = qemu.place.path().join("data");
     std::fs::write(&data, [7; 1 << 16]).unwrap();
     let image = qemu.image(data.to_str());

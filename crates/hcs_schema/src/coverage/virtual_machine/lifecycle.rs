@@ -6,8 +6,9 @@ use crate::coverage::{
 };
 
 pub(super) const NOT_SAVED: Coverage = Refused(
-    "QEMU saves no machine with a device for vsock (\"State blocked by non-migratable device\", vhost-user-vsock), and none \
-     with a VHD or VHDX image",
+    "QEMU moves no device for vsock (\"State blocked by non-migratable device\", vhost-user-vsock), which GuestConnection, \
+     HvSocket and Plan9 take, and no VHD or VHDX image; it could move all other devices, but machines without those are \
+     not saved yet either. The refusal of HcsSaveComputeSystem names what is in the way",
 );
 
 const ONE_BUTTON: Coverage = Refused("agent and power button can be asked for a shutdown only");

@@ -5,6 +5,10 @@ use crate::{
     documents::ModifyRequestType,
 };
 
+const SIZE_STAYS: Coverage = Coverage::Refused(
+    "the memory of a virtual machine keeps its size: it has no device yet by which its guest takes more or gives some back",
+);
+
 pub(super) const RESOURCES: &[Resource] = &[
     Resource {
         path: "VirtualMachine/Devices/Scsi/*/Attachments/*",
@@ -22,6 +26,18 @@ pub(super) const RESOURCES: &[Resource] = &[
         path: "VirtualMachine/Devices/NetworkAdapters/*",
         settings: "NetworkAdapter",
         requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
+        coverage: Coverage::Supported,
+    },
+    Resource {
+        path: "VirtualMachine/ComputeTopology/Memory/SizeInMB",
+        settings: "uint64",
+        requests: &[ModifyRequestType::Update],
+        coverage: SIZE_STAYS,
+    },
+    Resource {
+        path: "VirtualMachine/StorageQoS",
+        settings: "StorageQoS",
+        requests: &[ModifyRequestType::Update],
         coverage: Coverage::Supported,
     },
     Resource {

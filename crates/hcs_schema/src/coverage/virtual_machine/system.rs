@@ -10,7 +10,6 @@ const NO_NESTING: Coverage = Refused("systems are not created inside other syste
 
 const NO_KEYS: Coverage = Refused("the signatures of what the firmware boots are not checked");
 const ONLY_DISKS: Coverage = Refused("the firmware boots SCSI disks");
-const NOT_YET: Coverage = Refused("virtual machines have no such device yet");
 
 const ON_BOARD: Coverage = WithoutEffect(
     "the board always has one; what the screen shows is seen, but no key reaches the guest",
@@ -82,12 +81,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "RegistryChanges",
                 Refused("a Linux guest has no registry; the settings would be lost"),
             ),
-            (
-                "StorageQoS",
-                Refused(
-                    "limits on input and output are not enforced; others would be short of what they count on",
-                ),
-            ),
+            ("StorageQoS", Supported),
             ("GuestConnection", Supported),
             (
                 "SecuritySettings",
@@ -363,13 +357,23 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ProcessorFeatureSet", NO_HYPERV),
         ],
     ),
+    ("VirtioSerial", &[("Ports", Supported)]),
+    (
+        "VirtioSerialPort",
+        &[
+            ("NamedPipe", Supported),
+            ("Name", Supported),
+            ("ConsoleSupport", Supported),
+        ],
+    ),
+    (
+        "StorageQoS",
+        &[("IopsMaximum", Supported), ("BandwidthMaximum", Supported)],
+    ),
     (
         "GuestConnection",
         &[
-            (
-                "UseVsock",
-                WithoutEffect("the agent is always reached by vsock"),
-            ),
+            ("UseVsock", Supported),
             (
                 "UseConnectedSuspend",
                 WithoutEffect("the connection always stays when the machine is paused"),
@@ -384,22 +388,45 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         "Devices",
         &[
             ("ComPorts", Supported),
-            ("VirtioSerial", NOT_YET),
+            ("VirtioSerial", Supported),
             ("Scsi", Supported),
-            ("VirtualPMem", NOT_YET),
+            (
+                "VirtualPMem",
+                Refused(
+                    "images are plugged in as SCSI disks; QEMU can map one as persistent memory, but takes none away \
+                     from a running guest",
+                ),
+            ),
             ("NetworkAdapters", Supported),
             ("VideoMonitor", Supported),
             ("Keyboard", ON_BOARD),
             ("Mouse", ON_BOARD),
             ("HvSocket", Supported),
             ("EnhancedModeVideo", NO_REMOTE_DESKTOP),
-            ("GuestCrashReporting", NOT_YET),
-            ("VirtualSmb", NOT_YET),
+            (
+                "GuestCrashReporting",
+                Refused(
+                    "a guest that crashed is told by the system's exit (GuestCrash); its memory is not written to a file",
+                ),
+            ),
+            (
+                "VirtualSmb",
+                Refused("there is no SMB server for guests; share directories by Plan9"),
+            ),
             ("Plan9", Supported),
-            ("Battery", NOT_YET),
-            ("FlexibleIov", NOT_YET),
-            ("SharedMemory", NOT_YET),
-            ("VirtualPci", NOT_YET),
+            ("Battery", Refused("QEMU has no battery for guests")),
+            (
+                "FlexibleIov",
+                Refused("devices of other programs are not given to guests"),
+            ),
+            (
+                "SharedMemory",
+                Refused("no memory of a guest is shared with programs of the host"),
+            ),
+            (
+                "VirtualPci",
+                Refused("devices of the host are not given to guests"),
+            ),
             (
                 "KernelIntegration",
                 Refused("it was dropped from the schema"),

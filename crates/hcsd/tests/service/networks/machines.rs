@@ -283,19 +283,55 @@ fn an_adapter_comes_and_goes_and_outlives_the_service_but_not_the_machine() {
 }
 
 #[test]
+fn a_guest_is_held_to_the_rules_of_its_endpoint() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let guest = Guest::new();
+    let network = network(&mut client);
+    let rule = |action: &str, priority: u16, ports: &str| {
+        json!({ "Type": "ACL", "Settings": {
+            "Action": action, "Direction": "Out", "Priority": priority, "Protocols": "6", "RemotePorts": ports,
+        } })
+    };
+    let policies = json!([rule("Allow", 100, "91"), rule("Block", 200, "1-65535")]);
+    let (one, _) = endpoint_of(&mut client, &network, json!({ "Policies": policies }));
+    start(&mut client, &guest, 1, &adapter(&one));
+    let [open, closed] = [91, 92].map(|port| outside.listen(port));
+    let script = |port: u16| format!("busybox nc -w 5 {OUTSIDE} {port} </dev/null || echo no");
+    let mut asking = client.create_process(1, 10, &shell(&script(91)));
+    drop(open.accept().unwrap());
+    assert_eq!(asking.output(), "");
+    assert_eq!(client.exit_code(10), 0);
+    assert!(run(&mut client, 1, 11, &script(92)).contains("no"));
+    closed.set_nonblocking(true).unwrap();
+    closed.accept().unwrap_err();
+    // It is not of TCP, and no rule is about it.
+    run(
+        &mut client,
+        1,
+        12,
+        &format!("busybox ping -c 1 -W 30 {OUTSIDE}"),
+    );
+    let tables = || host.program("nft list tables bridge");
+    assert!(tables().contains("_hce"), "{}", tables());
+    client.terminate(1);
+    nothing_is_left(&mut client, &host, &network, &[&one]);
+    assert!(!tables().contains("_hce"), "{}", tables());
+}
+
+#[test]
 fn what_a_machine_cannot_have_of_networks_is_refused_by_pointer() {
     let (host, _outside) = world();
     let service = host.run(Service::new);
     let mut client = service.client();
     let guest = Guest::new();
     let network = network(&mut client);
-    let limit = json!({ "Type": "ACL", "Settings": { "Action": "Block", "Direction": "Out", "Protocols": "6" } });
-    let (limited, _) = endpoint_of(&mut client, &network, json!({ "Policies": [limit] }));
+    let (limited, _) = endpoint_of(&mut client, &network, json!({}));
     let nowhere = "11111111-2222-3333-4444-555555555555";
     let refused = [
         (json!({ "0": {} }), "NetworkAdapters/0/EndpointId"),
         (adapter(nowhere), "NetworkAdapters/0/EndpointId"),
-        (adapter(&limited), "ACL"),
         (
             json!({ "0": { "EndpointId": limited, "IsConnected": false } }),
             "NetworkAdapters/0/IsConnected",

@@ -1,0 +1,291 @@
+//! Rules of single cards of virtual machines: how fast they send, and what they may send and receive. A container keeps
+//! such rules in its own namespace; a guest has a kernel of its own, so its rules stand at the port of the bridge.
+//!
+//! Each card has a table of its own, written when its rules change and not with those of others: what it has sent in
+//! the last second counts on, and so do its connections. Bridges do not know connections in all kernels, so the table
+//! notes them itself: who may begin one is what the rules say, and packets of those that were begun pass both ways. A
+//! packet counts for the connection of its addresses, protocol and ports, whatever else it says: a guest cannot make
+//! one up.
+
+use std::collections::BTreeSet;
+
+use hcn::intent::EndpointIntent;
+
+use super::{
+    access::{combinations, verdict},
+    contents,
+    expression::{Expressions, Flow},
+    tables::{
+        BEGIN, BRIDGE, END, ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Hook, Table, control,
+        delete, interface, make,
+    },
+};
+use crate::netlink::{Batch, NetlinkError, Socket, flag};
+
+/// How the names of links begin that are ports of endpoints.
+const LINK: &str = "hce";
+
+/// Chains of a table.
+const RATES: &str = "rates";
+const SENDING: &str = "sending";
+const RECEIVING: &str = "receiving";
+const NOTING: [&str; 2] = ["noting_received", "noting_sent"];
+
+/// Connections of each family that one card can have; more work only where no rule is about their answers.
+const MOST_FLOWS: u32 = 32 << 10;
+
+/// Protocols with ports, and how long a connection of theirs may be silent, in milliseconds.
+const WITH_PORTS: [(u8, u64); 3] = [(6, 3_600_000), (17, 180_000), (132, 3_600_000)];
+/// How long an answer to an echo may take, in milliseconds.
+const ECHO: u64 = 30_000;
+
+/// The two families: their frames, the set of their connections, ICMP, its echo and the answer to that, and its errors.
+struct Family {
+    frame: u16,
+    flows: &'static str,
+    icmp: u8,
+    echo: u8,
+    answer: u8,
+    errors: &'static [u8],
+}
+
+const FAMILIES: [Family; 2] = [
+    Family {
+        frame: ETHERTYPE_IPV4,
+        flows: "flows",
+        icmp: 1,
+        echo: 8,
+        answer: 0,
+        errors: &[3, 11, 12],
+    },
+    Family {
+        frame: ETHERTYPE_IPV6,
+        flows: "flows_6",
+        icmp: 58,
+        echo: 128,
+        answer: 129,
+        errors: &[1, 2, 3, 4],
+    },
+];
+
+/// Messages of IPv6 without which no address is found.
+const NEIGHBOURS: [u8; 6] = [130, 131, 132, 135, 136, 143];
+
+/// Writes the rules of cards that are not there as they are wanted, and removes those of cards that want none, and of
+/// links that are not `known`.
+pub(crate) fn set(
+    socket: &mut Socket,
+    owner: &str,
+    cards: &[&EndpointIntent],
+    known: &BTreeSet<&str>,
+) -> Result<(), NetlinkError> {
+    let beginning = format!("{owner}_");
+    let there = contents::tables(socket, BRIDGE, &beginning)?;
+    let there: BTreeSet<&str> = there
+        .iter()
+        .filter_map(|name| name.strip_prefix(&beginning))
+        .filter(|link| is_link(link))
+        .collect();
+    let mut batch = Batch::default();
+    control(&mut batch, BEGIN);
+    let empty = batch.length();
+    let (mut sets, mut last) = (0, None);
+    for link in &there {
+        let is_wanted = |card: &&EndpointIntent| card.link == **link && has_rules(card);
+        let is_card = cards.iter().any(|card| card.link == **link);
+        if !cards.iter().any(is_wanted) && (is_card || !known.contains(link)) {
+            delete(&mut batch, BRIDGE, &format!("{beginning}{link}"), flag::ACK);
+        }
+    }
+    for card in cards.iter().filter(|card| has_rules(card)) {
+        let name = format!("{beginning}{}", card.link);
+        if there.contains(&*card.link) && is_there(socket, &name, card)? {
+            continue;
+        }
+        let mut table = Table::of(BRIDGE, &name, &mut sets);
+        fill(&mut table, card);
+        table.replace(&mut batch);
+        last = Some(name);
+    }
+    if batch.length() == empty {
+        return Ok(());
+    }
+    if let Some(last) = last {
+        // Only this is acknowledged of all that was made.
+        make(&mut batch, BRIDGE, &last, flag::ACK);
+    }
+    control(&mut batch, END);
+    socket.run(batch)
+}
+
+/// Whether all rules of cards are there as they are wanted.
+pub(crate) fn are_there(
+    socket: &mut Socket,
+    owner: &str,
+    cards: &[&EndpointIntent],
+) -> Result<bool, NetlinkError> {
+    for card in cards.iter().filter(|card| has_rules(card)) {
+        if !is_there(socket, &format!("{owner}_{}", card.link), card)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether a card has rules of its own.
+const fn has_rules(card: &EndpointIntent) -> bool {
+    card.bandwidth.is_some() || !card.access.is_empty()
+}
+
+/// Whether a table of this name behind the owner's is that of a link, and of no other service, whose name begins alike.
+fn is_link(name: &str) -> bool {
+    name.starts_with(LINK) && !name.contains('_')
+}
+
+fn is_there(socket: &mut Socket, name: &str, card: &EndpointIntent) -> Result<bool, NetlinkError> {
+    let mut sets = 0;
+    let mut wanted = Table::of(BRIDGE, name, &mut sets);
+    fill(&mut wanted, card);
+    contents::has_rules(socket, BRIDGE, name, wanted.digest())
+}
+
+fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
+    if let Some(rate) = card.bandwidth {
+        let hook = Hook {
+            kind: "filter",
+            number: 0,
+            priority: -310,
+        };
+        table.chain(RATES, &hook);
+        table.rule(RATES, |rule| {
+            rule.came_in_by(&card.link).is_faster(rate).drop()
+        });
+    }
+    if card.access.is_empty() {
+        return;
+    }
+    for family in &FAMILIES {
+        table.flows(family.flows, family.frame == ETHERTYPE_IPV4, MOST_FLOWS);
+    }
+    for outgoing in [false, true] {
+        note(table, outgoing);
+        decide(table, card, outgoing);
+    }
+}
+
+/// The chain where what may pass is noted as a connection.
+fn note(table: &mut Table<'_>, outgoing: bool) {
+    let chain = NOTING[usize::from(outgoing)];
+    table.inner_chain(chain);
+    for family in &FAMILIES {
+        for (protocol, timeout) in WITH_PORTS {
+            table.rule(chain, |rule| {
+                flow(rule, family, protocol, outgoing).note(family.flows, timeout)
+            });
+        }
+        table.rule(chain, |rule| {
+            rule.is_icmp(family.icmp, family.echo);
+            echo(rule, family, outgoing).note(family.flows, ECHO)
+        });
+    }
+}
+
+/// What a card may begin to send or to receive. What it may send is decided behind the rules that hold it to its own
+/// addresses.
+fn decide(table: &mut Table<'_>, card: &EndpointIntent, outgoing: bool) {
+    let link = interface(&card.link);
+    let (chain, hook) = match outgoing {
+        true => (SENDING, (0, -290)),
+        false => (RECEIVING, (4, -290)),
+    };
+    table.chain(
+        chain,
+        &Hook {
+            kind: "filter",
+            number: hook.0,
+            priority: hook.1,
+        },
+    );
+    table.rule(chain, |rule| rule.is_elsewhere(&link, outgoing).accept());
+    table.rule(chain, |rule| rule.frame_is(ETHERTYPE_ARP).accept());
+    for kind in NEIGHBOURS {
+        table.rule(chain, |rule| rule.is_icmp6(Some(kind)).accept());
+    }
+    for family in &FAMILIES {
+        begun(table, chain, family, outgoing);
+    }
+    for rule in card
+        .access
+        .iter()
+        .filter(|rule| rule.is_outgoing == outgoing)
+    {
+        for one in combinations(rule) {
+            table.rule(chain, |words| {
+                one.say_in_bridge(words, outgoing);
+                match rule.allows {
+                    true => words.go_to(NOTING[usize::from(outgoing)]),
+                    false => verdict(words, false),
+                }
+            });
+        }
+    }
+    table.rule(chain, |rule| rule.go_to(NOTING[usize::from(outgoing)]));
+}
+
+/// Packets of connections that were begun pass, and keep them.
+fn begun(table: &mut Table<'_>, chain: &str, family: &Family, outgoing: bool) {
+    for (protocol, timeout) in WITH_PORTS {
+        table.rule(chain, |rule| {
+            flow(rule, family, protocol, outgoing).keep(family.flows, timeout)
+        });
+    }
+    table.rule(chain, |rule| {
+        rule.is_icmp(family.icmp, family.answer);
+        echo(rule, family, outgoing).keep(family.flows, ECHO)
+    });
+    if outgoing {
+        return;
+    }
+    // Of whom they come is not known: any router may send them.
+    for error in family.errors {
+        table.rule(chain, |rule| rule.is_icmp(family.icmp, *error).accept());
+    }
+}
+
+fn flow<'w, 'b>(
+    rule: &'w mut Expressions<'b>,
+    family: &Family,
+    protocol: u8,
+    outgoing: bool,
+) -> &'w mut Expressions<'b> {
+    let kind = Flow {
+        ipv4: family.frame == ETHERTYPE_IPV4,
+        outgoing,
+        echo: false,
+    };
+    rule.frame_is(family.frame).is_protocol(protocol).flow(kind)
+}
+
+fn echo<'w, 'b>(
+    rule: &'w mut Expressions<'b>,
+    family: &Family,
+    outgoing: bool,
+) -> &'w mut Expressions<'b> {
+    rule.frame_is(family.frame).flow(Flow {
+        ipv4: family.frame == ETHERTYPE_IPV4,
+        outgoing,
+        echo: true,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tables_of_links_are_of_a_service() {
+        let link = hcn::intent::port_name(hcn::Guid(7));
+        assert!(is_link(&link));
+        assert!(!is_link(&format!("x_{link}")) && !is_link("sessions"));
+    }
+}
