@@ -30,15 +30,22 @@ const LIST: &str = "xtask/mutants.toml";
 const ROOMS: [&str; 2] = ["hcs_lifecycle", "hcs_wire"];
 /// How many seconds the tests of a mutant have at least: on a busy machine, most need no more than a few.
 const PATIENCE: &str = "120";
-/// Runs cargo-mutants where it can write to the places before `--` alone: a mutant may be one that no longer keeps a test
-/// within its folder, and root's tests could then write anywhere on the host.
+/// Runs cargo-mutants where the only files that it can change are those in the places before `--`, besides what the kernel
+/// shows in `/proc`, `/sys` and `/dev`: a mutant may be one that no longer keeps a test within its folder, and root's tests
+/// could then write anywhere on the host.
 const CONFINED: &str = r#"
+findmnt -rno TARGET | while read -r mount; do
+    case $mount in
+        /proc | /proc/* | /sys | /sys/* | /dev | /dev/*) ;;
+        *) mount -o remount,bind,ro "$(printf %b "$mount")" ;;
+    esac
+done
 while [ "$1" != -- ]; do
     mount --bind "$1" "$1"
+    mount -o remount,bind,rw "$1"
     shift
 done
 shift
-mount -o remount,bind,ro /
 exec "$@"
 "#;
 /// How cargo-mutants ends when it has tried all mutants: all were noticed, some were not, some went on for too long.
