@@ -49,15 +49,16 @@ pub(crate) fn tell_left_out(omitted: Omitted) {
 pub(crate) fn tell_broken(broken: &[Broken], then: &str) {
     for one in broken {
         let (name, why) = (printable(one.called()), printable(&one.why));
-        let name = if name.is_empty() {
-            "an entry without a name"
-        } else {
-            &name
+        let told = match name.is_empty() {
+            true => format!(
+                "an entry without a name is damaged in the store: {why}; `hcs image prune` removes it"
+            ),
+            false => format!(
+                "{name} is damaged in the store: {why}; `hcs image pull` or `hcs image load` gets an image again, \
+                 `hcs image remove {name}` removes it"
+            ),
         };
-        complain(&format!(
-            "hcs: {name} is damaged in the store: {why}; `hcs image pull` or `hcs image load` gets an image again, \
-             `hcs image remove {name}` removes it{then}\n"
-        ));
+        complain(&format!("hcs: {told}{then}\n"));
     }
 }
 
@@ -155,13 +156,18 @@ impl Choice<'_> {
         let found = store.as_ref().map(|store| held(store, wanted)).transpose();
         if let (Some(store), Some((image, hold))) = (&store, found.map_err(&failed)?.flatten()) {
             let fits = check_platform(&image, wanted, self.platform);
-            // Of a name there may be one for the machine that was asked for.
-            let may_be_had = self.platform.is_some() && pull == Pull::Missing && !is_id(wanted);
-            if fits.is_err() && may_be_had {
+            // A registry may have an image of the same name for the machine. What was loaded, or is in no list, is all
+            // that there is of its name: no registry is asked for another, unless a caller named the machine.
+            let of_several = self.platform.is_some() || image.is_of_list();
+            if let Err(other) = fits {
+                if !of_several || pull != Pull::Missing || is_id(wanted) {
+                    return Err(other);
+                }
                 drop(hold);
-                return self.pulled(&place)?.make_from(&place);
+                let pulled = self.pulled(&place);
+                let pulled = pulled.map_err(|failure| with_tried(other, &failure))?;
+                return pulled.make_from(&place);
             }
-            fits?;
             tell_left_out(store.ready(&image).map_err(&failed)?);
             return Ok((chosen(store, image, wanted)?, hold));
         }
@@ -174,12 +180,11 @@ impl Choice<'_> {
             return Err(unknown);
         }
         let pulled = self.pulled(&place).map_err(|failure| {
-            // What was tried comes after what is known.
-            let causes = failure.causes.iter().map(|cause| cause.message.to_string());
-            let tried = std::iter::once(failure.message.to_string()).chain(causes);
-            let hresult = failure.hresult;
-            let unknown = unknown.cause(tried.collect::<Vec<_>>().join(": "));
-            Failure { hresult, ..unknown }
+            let unknown = with_tried(unknown, &failure);
+            Failure {
+                hresult: failure.hresult,
+                ..unknown
+            }
         })?;
         pulled.make_from(&place)
     }
@@ -208,11 +213,22 @@ impl Pulled<Choice<'_>> {
     }
 }
 
+/// The failure `known`, with what was tried after it.
+fn with_tried(known: Failure, tried: &Failure) -> Failure {
+    let causes = tried.causes.iter().map(|cause| cause.message.to_string());
+    let tried = std::iter::once(tried.message.to_string()).chain(causes);
+    known.cause(tried.collect::<Vec<_>>().join(": "))
+}
+
 /// Refuses an image for another machine than was asked for, or than this one.
 fn check_platform(image: &Image, wanted: &str, asked: Option<&Platform>) -> Result<(), Failure> {
     let found = image.config.platform();
     let host = Platform::host();
-    if asked.unwrap_or(&host).fits(&found) {
+    let fits = match asked {
+        Some(asked) => asked.fits_image(&image.config),
+        None => host.fits(&found),
+    };
+    if fits {
         return Ok(());
     }
     let wanted = printable(wanted);

@@ -28,6 +28,8 @@ pub(crate) const NEEDED: &[Package] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("iptables", "iptables"),
+    // File systems of virtual disks, and a look into them that mounts nothing.
+    ("debugfs", "e2fsprogs"),
     // Firmware of virtual machines.
     ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
     // Images of other programs.

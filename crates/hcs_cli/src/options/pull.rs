@@ -5,7 +5,7 @@ use clap::ValueEnum;
 /// When an image is got from its registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Pull {
-    /// Where the store has none of that name
+    /// Where the store has none of that name for the machine
     #[default]
     Missing,
     /// Each time, as the name may stand for another image by now

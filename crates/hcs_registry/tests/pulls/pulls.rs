@@ -141,8 +141,8 @@ fn pulled(store: &Store, server: &Server, image: &str, access: &Access) -> Resul
 }
 
 /// An image of two layers, of which the registry can be made to break off the second.
-fn of_two_layers() -> (Sample, [Vec<u8>; 2]) {
-    let layers = [Sample::new(b"first").layer, Sample::new(&[7; 9000]).layer];
+fn of_two_layers(second: Vec<u8>) -> (Sample, [Vec<u8>; 2]) {
+    let layers = [Sample::new(b"first").layer, second];
     let digests = layers.each_ref().map(|layer| Digest::of(layer));
     let mut sample = Sample::new(b"first");
     let mut config: serde_json::Value = serde_json::from_slice(&sample.config).unwrap();
@@ -161,7 +161,7 @@ fn of_two_layers() -> (Sample, [Vec<u8>; 2]) {
 fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
-    let (sample, layers) = of_two_layers();
+    let (sample, layers) = of_two_layers(Sample::new(&[7; 9000]).layer);
     let second = format!("/{}", Digest::of(&layers[1]));
     let is_broken = Arc::new(AtomicBool::new(true));
     let breaks = Arc::clone(&is_broken);
@@ -199,6 +199,33 @@ fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
     assert_eq!(fetched(), 10);
     let notes = fs::read_dir(store.root().join("unfinished")).unwrap();
     assert_eq!(notes.count(), 0);
+}
+
+/// What an earlier try has left for later does not stay either.
+#[test]
+fn an_image_that_is_refused_in_the_end_leaves_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let (sample, layers) = of_two_layers(b"no archive".repeat(100));
+    let second = format!("/{}", Digest::of(&layers[1]));
+    let is_broken = Arc::new(AtomicBool::new(true));
+    let breaks = Arc::clone(&is_broken);
+    let server = Server::new(move |asked| match asked.path.ends_with(&second) {
+        true if breaks.load(Ordering::Relaxed) => ServerAnswer::with(503, b"later"),
+        true => ServerAnswer::ok(&layers[1]),
+        false => sample.answer(asked),
+    });
+    let access = Access {
+        parallel: 1,
+        ..access()
+    };
+    let told = pulled(&store, &server, "tool", &access).unwrap_err();
+    assert!(told.contains("503"), "{told}");
+    assert_eq!(held(&store), 1);
+    is_broken.store(false, Ordering::Relaxed);
+    let told = pulled(&store, &server, "tool", &access).unwrap_err();
+    assert!(!told.contains("503"), "{told}");
+    assert_eq!(held(&store), 0);
 }
 
 #[test]
@@ -698,7 +725,8 @@ fn an_image_of_a_list_is_found_by_the_digest_of_the_list() {
     let loaded = crate::pulls::store(other.path());
     loaded.load_folder(&store.root().join("oci"), None).unwrap();
     assert!(loaded.image(&wanted).is_err());
-    assert!(loaded.image("other").is_ok());
+    assert!(!loaded.image("other").unwrap().is_of_list());
+    assert!(store.image("other").unwrap().is_of_list());
     store.remove("other").unwrap();
     store.remove(&format!("{}/tool", server.address)).unwrap();
     assert!(store.image(&wanted).is_err());

@@ -125,7 +125,8 @@ impl Opened {
         match (start.starts_with(vhdx::MAGIC), vhd::stretch(&self.file)?) {
             (true, None) => Ok(Kind::Vhdx(vhdx::Image::read(&self.file)?)),
             (false, Some(disk)) => Ok(Kind::Vhd(disk)),
-            // A guest may have written the one to its disk that is the other.
+            // A guest may have written the one to its disk that is the other. An image that was laid out here does not
+            // end with its disk.
             (true, Some(_)) => Err(Refusal::NoDisk("it begins as a VHDX and ends as a VHD").into()),
             (false, None) => Err(Refusal::NoDisk("it is neither a VHDX nor a VHD").into()),
         }

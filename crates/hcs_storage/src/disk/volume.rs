@@ -3,7 +3,8 @@
 //! The kernel has all that there is to know of a mounted disk: nothing is recorded. A loop device shows the stretch of
 //! the file that is the disk; it goes with the last mount of it. It keeps the open file, and with that the lock of the
 //! file, so no virtual machine gets the same disk meanwhile. A process that is killed leaves at most an empty
-//! directory, which the next call removes.
+//! directory, which the next mount of the disk uses. No call removes the directories of other disks: a directory may
+//! be a mount point in another mount namespace alone, and removing it would detach the mount there.
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
@@ -13,8 +14,8 @@ use std::{
 use hcs_wire::{environment::is_root, trust::Trusted};
 use rustix::{
     fs::{
-        AtFlags, Dir, FlockOperation, Mode, OFlags, Stat, StatxAttributes, StatxFlags, flock,
-        mkdirat, openat, statx, unlinkat,
+        AtFlags, FlockOperation, Mode, OFlags, Stat, StatxAttributes, StatxFlags, flock, mkdirat,
+        openat, statx, unlinkat,
     },
     io::Errno,
     mount::{
@@ -40,7 +41,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Waits for the turn of the caller, and removes what an earlier one has left.
+    /// Waits for the turn of the caller.
     pub(super) fn take() -> Result<Self, Failed> {
         if !is_root() {
             return Err(Errno::PERM.into());
@@ -50,14 +51,10 @@ impl Places {
             hcs_wire::trust::Reason::Io(errno) => Failed::from(errno),
             _ => Errno::PERM.into(),
         })?;
-        // Of its own, since it is read from its start.
+        // Opened again, as a lock belongs to an open file.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(&directory, ".", flags, Mode::empty())?;
         flock(&directory, FlockOperation::LockExclusive)?;
-        for entry in Dir::read_from(&directory)? {
-            // What is mounted is busy, and what is something else is not a directory.
-            let _kept = unlinkat(&directory, entry?.file_name(), AtFlags::REMOVEDIR);
-        }
         Ok(Self { directory })
     }
 
@@ -79,7 +76,11 @@ impl Places {
 
     /// Mounts it there.
     pub(super) fn add(&self, stat: &Stat, mounted: &OwnedFd) -> Result<(), Failed> {
-        mkdirat(&self.directory, name(stat), Mode::RWXU)?;
+        match mkdirat(&self.directory, name(stat), Mode::RWXU) {
+            // That of an earlier mount, which was killed or ended by umount(8).
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
         let place = openat(&self.directory, name(stat), PLACE, Mode::empty())?;
         let flags =
             MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
@@ -90,7 +91,8 @@ impl Places {
     /// Unmounts it there.
     pub(super) fn remove(&self, stat: &Stat) -> Result<(), Failed> {
         unmount(Self::path(stat), UnmountFlags::NOFOLLOW)?;
-        unlinkat(&self.directory, name(stat), AtFlags::REMOVEDIR)?;
+        // A directory that stays is that of the next mount.
+        let _kept = unlinkat(&self.directory, name(stat), AtFlags::REMOVEDIR);
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Image, Store,
-    document::{Descriptor, Index, REF_NAME, parse},
+    document::{Descriptor, Index, Manifest, REF_NAME, parse},
     name::Name,
 };
 use crate::{Digest, Refusal, StorageError, error::shown};
@@ -92,7 +92,7 @@ impl Store {
             return;
         }
         let read = match descriptor.is_index() {
-            true => self.whole::<Index>("list of images", digest).map(|_| None),
+            true => self.list_at(digest).map(|_| None),
             false if descriptor.is_manifest() => self.read(descriptor, name.clone()).map(Some),
             false => Ok(None),
         };
@@ -126,16 +126,43 @@ impl Store {
         })
     }
 
-    /// Removes the entries of `broken`: the name `wanted` alone, if it is one of several. Returns the names.
+    /// The manifest of `digest`. One that cannot be read here, as it names contents with digests of another kind, may
+    /// need anything.
+    pub(super) fn manifest_at(&self, digest: Digest) -> Result<Manifest, Unread> {
+        let read = self.whole("manifest", digest);
+        read.map_err(|unread| unread.of_needs("manifest", digest))
+    }
+
+    /// The list of images of `digest`, as [`Store::manifest_at`] answers; each of its entries can be read.
+    pub(super) fn list_at(&self, digest: Digest) -> Result<Index, Unread> {
+        let what = "list of images";
+        match self.whole::<Index>(what, digest) {
+            Ok(index) if index.odd.is_empty() => Ok(index),
+            Ok(_) => Err(Unread::Other.of_needs(what, digest)),
+            Err(unread) => Err(unread.of_needs(what, digest)),
+        }
+    }
+
+    /// Removes the entries of `broken`: the name `wanted` alone, if it is one of several; by digest, all. Returns the
+    /// names.
     pub(super) fn remove_broken(
         &self,
         wanted: &str,
         broken: &Broken,
     ) -> Result<Vec<Name>, StorageError> {
-        let named = broken.named(wanted).cloned();
-        let removed = named.map_or_else(|| broken.names.clone(), |name| vec![name]);
-        let goes = |digest: &str, name: Option<&str>| {
-            let named = name.is_none_or(|name| removed.iter().any(|one| one.as_str() == name));
+        let (name, pinned) = wanted
+            .split_once('@')
+            .map_or((wanted, false), |(name, _)| (name, true));
+        let one = broken.named(name).cloned();
+        if pinned && one.is_none() && !broken.names.is_empty() {
+            return Err(StorageError::refused(wanted.as_bytes(), Refusal::NoImage));
+        }
+        let goes = |digest: &str, found: Option<&str>| {
+            let named = match (&one, found) {
+                (Some(one), Some(found)) => found == one.as_str(),
+                // Entries without a digest have nothing in common. By digest also names go that are none here.
+                _ => !digest.is_empty(),
+            };
             digest == broken.digest && named
         };
         self.change_index_if(|index| {
@@ -153,16 +180,17 @@ impl Store {
             }
         })?;
         self.clean()?;
-        Ok(removed)
+        Ok(one.map_or_else(|| broken.names.clone(), |name| vec![name]))
     }
 }
 
 impl Survey {
     /// What `wanted` stands for, which no image is called: a name, a digest, or the first digits of one.
     pub(super) fn broken_called(&self, wanted: &str, least: usize) -> Result<&Broken, Refusal> {
-        let exact = |one: &&Broken| one.named(wanted).is_some() || one.digest == wanted;
+        let has = |one: &Broken, digest: &str| !digest.is_empty() && one.digest == digest;
+        let exact = |one: &&Broken| one.named(wanted).is_some() || has(one, wanted);
         let pinned = wanted.split_once('@').map(|(_, digest)| digest);
-        let of_digest = |one: &&Broken| Some(&*one.digest) == pinned;
+        let of_digest = |one: &&Broken| pinned.is_some_and(|digest| has(one, digest));
         let mut all = self.broken.iter();
         if let Some(found) = all.clone().find(exact).or_else(|| all.find(of_digest)) {
             return Ok(found);
@@ -179,6 +207,18 @@ impl Survey {
             [one, other, ..] => Err(Refusal::AmbiguousId {
                 ids: format!("{}, {}", one.digest, other.digest),
             }),
+        }
+    }
+}
+
+impl Unread {
+    /// What it is for a document that says what else is needed: whole or not, that is not known.
+    fn of_needs(self, what: &str, digest: Digest) -> Self {
+        match self {
+            Self::Other => Self::Damaged(format!(
+                "its {what} {digest} cannot be read here; expected digests of sha256"
+            )),
+            damaged @ Self::Damaged(_) => damaged,
         }
     }
 }
@@ -204,13 +244,18 @@ pub(super) fn of_odd(entry: &Value) -> Broken {
     }
 }
 
+/// Whether such an entry has a name, and can be removed by that or by its digest.
+pub(super) fn is_named(entry: &Value) -> bool {
+    name_in(entry).is_some() && !of_odd(entry).called().is_empty()
+}
+
 fn digest_in(entry: &Value) -> String {
     let digest = entry.get("digest").and_then(Value::as_str);
     digest.map_or_else(String::new, |digest| shown(digest.as_bytes()))
 }
 
 /// The name that such an entry gives its image.
-pub(super) fn name_in(entry: &Value) -> Option<&str> {
+fn name_in(entry: &Value) -> Option<&str> {
     entry.get("annotations")?.get(REF_NAME)?.as_str()
 }
 

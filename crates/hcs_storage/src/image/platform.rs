@@ -56,6 +56,17 @@ impl Platform {
         self.rank(found).is_some()
     }
 
+    /// Whether an image with this configuration is for this machine. Many a configuration leaves out its variant, which
+    /// a list has then: such an image is for any.
+    #[must_use]
+    pub fn fits_image(&self, config: &Config) -> bool {
+        let mut found = config.platform();
+        if found.variant.is_none() {
+            found.variant.clone_from(&self.variant);
+        }
+        self.fits(&found)
+    }
+
     /// The level of the architecture; none where its variants have no order.
     fn level(&self) -> Option<u32> {
         match self.variant.as_deref() {
@@ -237,6 +248,21 @@ mod tests {
             ..Platform::host()
         };
         assert!(!Platform::host().fits(&windows));
+    }
+
+    #[test]
+    fn a_configuration_without_a_variant_is_for_any() {
+        let config: Config = serde_json::from_value(serde_json::json!({
+            "architecture": "arm", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []},
+        }))
+        .unwrap();
+        for (machine, fits) in [
+            ("linux/arm/v6", true),
+            ("linux/arm", true),
+            ("linux/arm64", false),
+        ] {
+            assert_eq!(platform(machine).fits_image(&config), fits, "{machine}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::{
 use super::{
     Store,
     blobs::{PARTIAL, failed},
-    broken::{Broken, Unread, name_in, of_odd},
-    document::{Config, Descriptor, Index, MANIFEST, Manifest, chain_ids},
+    broken::{Broken, Unread, is_named, of_odd},
+    document::{Config, Descriptor, MANIFEST, chain_ids},
     lease::Lease,
     spool,
 };
@@ -50,7 +50,7 @@ struct Needed {
 impl Needed {
     /// Notes that what needs further contents, or only further layers, cannot be read.
     fn lose(&mut self, unread: Unread, blobs: bool) {
-        // What is whole and no such document needs nothing more.
+        // What is whole and no configuration needs no layers.
         if let Unread::Damaged(why) = unread {
             self.all_blobs |= blobs;
             self.all_layers = true;
@@ -88,7 +88,7 @@ impl Store {
                 }
                 keep
             });
-            index.odd.retain(|entry| name_in(entry).is_some());
+            index.odd.retain(is_named);
         })?;
         self.unfinished(true)?;
         let pruned = self.clean_alone(&leases, &dead)?;
@@ -180,7 +180,7 @@ impl Store {
             return;
         }
         if descriptor.is_index() && depth < DEEPEST {
-            match self.whole::<Index>("list of images", descriptor.digest) {
+            match self.list_at(descriptor.digest) {
                 Ok(index) => {
                     // Lists may name what was never copied.
                     let copied = |next: &&Descriptor| self.blobs.path(next.digest).exists();
@@ -194,7 +194,7 @@ impl Store {
         if !descriptor.is_manifest() {
             return;
         }
-        let manifest = match self.whole::<Manifest>("manifest", descriptor.digest) {
+        let manifest = match self.manifest_at(descriptor.digest) {
             Ok(manifest) => manifest,
             Err(unread) => return needed.lose(unread, true),
         };

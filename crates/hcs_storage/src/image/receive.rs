@@ -100,8 +100,7 @@ impl Incoming<'_> {
     }
 
     /// Checks that the configuration, which was kept, and the manifest are of one image for Linux, and for the machine
-    /// that was asked for; layers that belong
-    /// to none need not be fetched.
+    /// that was asked for; layers that belong to none need not be fetched.
     ///
     /// # Errors
     /// They are not, or the configuration is not there.
@@ -136,6 +135,8 @@ impl Incoming<'_> {
         let what = kept.digest.to_string();
         let manifest: Manifest = parse(text, &what)?;
         let config = self.config(&manifest, &what)?;
+        // All contents are there. What an earlier pull has noted must not keep those of an image that is refused now.
+        store.end_unfinished(manifest.config.digest);
         let mut budget = Budget::until(&store.options.limits, self.deadline);
         let omitted = store.unpack(&manifest, &config, &mut budget)?;
         let image = Descriptor::new(media_type, kept.digest, kept.size);
@@ -148,7 +149,6 @@ impl Incoming<'_> {
         })?;
         // Nothing is to be cleaned.
         self.hold = None;
-        store.end_unfinished(manifest.config.digest);
         Ok(loaded)
     }
 }

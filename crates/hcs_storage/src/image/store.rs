@@ -92,6 +92,12 @@ impl Image {
         plain.or_else(|| self.names.iter().find(|name| name.means(wanted)))
     }
 
+    /// Whether it was pulled as one of a list, which may have others for other machines.
+    #[must_use]
+    pub fn is_of_list(&self) -> bool {
+        self.descriptor.lists().next().is_some()
+    }
+
     /// Bytes of its contents as they are stored, compressed or not.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -134,7 +140,8 @@ impl Store {
             file.write(LAYOUT.as_bytes())?;
             file.commit(&layout)?;
         }
-        // It removes nothing where it cannot read all: a document of another program must not close the store.
+        // Where it cannot read all, it keeps what that may need: a document of another program must not close the
+        // store.
         let _left = store.clean();
         Ok(store)
     }
@@ -174,7 +181,7 @@ impl Store {
     /// Refuses an image that is not for the machine that was asked for.
     pub(super) fn check_platform(&self, config: &Config) -> Result<(), Refusal> {
         match &self.platform {
-            Some(wanted) if !wanted.fits(&config.platform()) => Err(Refusal::NoPlatform {
+            Some(wanted) if !wanted.fits_image(config) => Err(Refusal::NoPlatform {
                 wanted: wanted.to_string(),
                 found: config.platform().to_string(),
             }),
@@ -295,13 +302,17 @@ impl Store {
         if pinned && called.is_none() && !image.names.is_empty() {
             return Err(StorageError::refused(wanted.as_bytes(), Refusal::NoImage));
         }
-        let removed = called.map_or_else(|| image.names.clone(), |name| vec![name]);
+        let removed = called
+            .as_ref()
+            .map_or_else(|| image.names.clone(), |name| vec![name.clone()]);
         self.change_index_if(|index| {
             let is_of_image = |entry: &Descriptor| entry.digest == image.descriptor.digest;
             index.manifests.retain(|entry| {
-                let named = entry
-                    .name()
-                    .is_none_or(|name| removed.iter().any(|one| one.as_str() == name));
+                // By id all go, also those with names that other programs gave and that are none here.
+                let named = called.as_ref().is_none_or(|one| {
+                    let found = entry.name();
+                    found.is_none_or(|found| found == one.as_str())
+                });
                 !is_of_image(entry) || !named
             });
             if index.manifests.iter().any(is_of_image) {
@@ -422,7 +433,7 @@ impl Store {
 
     /// The image of `descriptor`.
     pub(super) fn read(&self, descriptor: Descriptor, name: Option<Name>) -> Result<Image, Unread> {
-        let manifest: Manifest = self.whole("manifest", descriptor.digest)?;
+        let manifest = self.manifest_at(descriptor.digest)?;
         let config = self.whole("configuration", manifest.config.digest)?;
         Ok(Image {
             names: name.into_iter().collect(),

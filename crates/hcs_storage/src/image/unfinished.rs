@@ -49,7 +49,7 @@ impl Store {
         file.put(&self.note(config))
     }
 
-    /// Ends the note of an image that is whole by now.
+    /// Ends the note of an image whose contents are all there by now.
     pub(super) fn end_unfinished(&self, config: Digest) {
         // One that stays ends with its time.
         let _gone = fs::remove_file(self.note(config));

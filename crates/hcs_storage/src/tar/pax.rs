@@ -45,7 +45,10 @@ impl Records {
     fn take_lists(&mut self) -> Result<(), Refusal> {
         let lists = std::mem::take(&mut self.lists);
         for (text, (_, name)) in lists.into_iter().zip(access_list::KINDS) {
-            let Some(text) = text else { continue };
+            // GNU tar writes an empty default list for a directory that has an access list alone.
+            let Some(text) = text.filter(|text| !text.is_empty()) else {
+                continue;
+            };
             match (access_list::attribute(&text)?, self.xattrs.get(name)) {
                 // Programs that read one of the two would make different files.
                 (Some(list), Some(other)) if list != *other => {
@@ -305,6 +308,10 @@ mod tests {
         assert_eq!((records.xattrs.len(), records.unread), (0, 2));
         Records::parse(&[&text[..], &text].concat()).unwrap_err();
         Records::parse(&record("SCHILY.acl.access", b"x")).unwrap_err();
+        // An empty text is no list.
+        let none = record("SCHILY.acl.default", b"");
+        let records = Records::parse(&[&text[..], &none].concat()).unwrap();
+        assert_eq!((records.xattrs.len(), records.unread), (1, 0));
     }
 
     #[test]

@@ -124,6 +124,87 @@ fn an_entry_that_cannot_be_read_hides_nothing_and_stays() {
     assert_eq!(store.prune().unwrap().broken, []);
 }
 
+/// A manifest that is whole and cannot be read here may need anything: it is named, and it can be removed.
+#[test]
+fn what_a_manifest_needs_that_cannot_be_read_here_stays() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, "a:1");
+    let layer =
+        json!({"mediaType": LAYER, "digest": format!("sha512:{}", "0".repeat(128)), "size": 1});
+    let mut manifest = serde_json::to_value(&image.manifest).unwrap();
+    manifest["layers"].as_array_mut().unwrap().push(layer);
+    let manifest = manifest.to_string();
+    let digest = Digest::of(manifest.as_bytes());
+    let kind = &image.descriptor.media_type;
+    let mut entry = json!({"mediaType": kind, "digest": digest, "size": manifest.len()});
+    entry["annotations"] = json!({"org.opencontainers.image.ref.name": "odd:1"});
+    fs::write(blob(place.path(), digest), &manifest).unwrap();
+    add_entry(place.path(), &entry);
+    assert_eq!(
+        names(&store),
+        (vec!["a:1".to_owned()], vec!["odd:1".to_owned()])
+    );
+    store.remove("a:1").unwrap();
+    assert_eq!(store.prune().unwrap().broken[0].called(), "odd:1");
+    assert_eq!(held(place.path()), [4, 1, 0]);
+    store.remove("odd:1").unwrap();
+    assert_eq!(held(place.path()), [0, 0, 0]);
+}
+
+/// Other programs give names that are none here.
+#[test]
+fn an_entry_with_a_name_that_is_none_here_is_removed_by_its_digest() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, "a:1");
+    let kind = &image.descriptor.media_type;
+    let named = |name: &str| json!({"org.opencontainers.image.ref.name": name});
+    let damaged = Digest::of(b"damaged").to_string();
+    let other = format!("sha512:{}", "0".repeat(128));
+    for digest in [&damaged, &other] {
+        let entry = json!({"mediaType": kind, "digest": digest, "size": 1, "annotations": named("v1+build")});
+        add_entry(place.path(), &entry);
+        assert_eq!(names(&store).1, [digest.clone()]);
+        assert_eq!(store.prune().unwrap().broken.len(), 1);
+        assert_eq!(store.remove(digest).unwrap(), []);
+        assert_eq!(names(&store).1, Vec::<String>::new());
+    }
+    // Without a digest it cannot be named at all, so it goes as what has no name does.
+    add_entry(place.path(), &json!({"annotations": named("v1+build")}));
+    for name in ["odd:1", "odd:2"] {
+        add_entry(place.path(), &json!({"annotations": named(name)}));
+    }
+    store.remove("odd:1").unwrap();
+    assert_eq!(names(&store).1, ["", "odd:2"]);
+    assert_eq!(store.prune().unwrap().broken.len(), 1);
+    assert_eq!(names(&store).1, ["odd:2"]);
+    // Of a sound image, too, all names go by its id.
+    let mut entry = serde_json::to_value(&image.descriptor).unwrap();
+    entry["annotations"] = named("v1+build");
+    add_entry(place.path(), &entry);
+    store.remove(&image.id().hex()).unwrap();
+    assert_eq!(store.images().unwrap(), []);
+}
+
+#[test]
+fn a_damaged_image_loses_the_name_alone_that_is_asked_for() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, "a:1");
+    let other: Name = "b:1".parse().unwrap();
+    store.tag(&image, &other).unwrap();
+    let digest = image.descriptor.digest;
+    fs::write(blob(place.path(), digest), "").unwrap();
+    let refused = store.remove(&format!("c:1@{digest}")).unwrap_err();
+    assert_eq!(refused.refusal(), Some(&Refusal::NoImage));
+    let removed = store.remove(&format!("a:1@{digest}")).unwrap();
+    assert_eq!(removed, image.names);
+    assert_eq!(names(&store).1, ["b:1"]);
+    assert_eq!(store.remove(&digest.to_string()).unwrap(), [other]);
+    assert_eq!(held(place.path()), [0, 0, 0]);
+}
+
 #[test]
 fn a_damaged_image_that_a_container_uses_stays() {
     let place = tempfile::tempdir().unwrap();

@@ -1,6 +1,7 @@
 //! A command that is killed at each of its calls to the file system.
 //!
-//! `strace` kills it: at the first call of each kind, at the second, and so on.
+//! `strace` kills it: at the first call of each kind, at the second, and so on. Of a kind that several threads make, the
+//! calls are left out to which another thread comes first by their number.
 
 use std::{
     collections::BTreeMap,
@@ -40,24 +41,28 @@ fn traced(plain: &Command, log: &Path, options: &[&str]) -> Command {
     command
 }
 
-/// Runs `plain`, first to its end, then killed at each of the calls that it made; `after` is called each time. Answers
+/// Runs `plain`, first to its end, then killed at each of the calls that it made; `after` is called each time. Returns
 /// how often it was killed.
 pub(crate) fn kill(plain: &Command, mut after: impl FnMut()) -> usize {
     let logs = tempfile::tempdir().unwrap();
     let log = logs.path().join("log");
     let output = traced(plain, &log, &[]).output().unwrap();
     assert!(output.status.success(), "{plain:?}: {output:?}");
-    let mut calls: BTreeMap<String, usize> = BTreeMap::new();
+    let mut calls: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
     for line in fs::read_to_string(&log).unwrap().lines() {
-        // The number of a thread, and a call with its arguments.
-        let call = line.split_whitespace().nth(1).unwrap_or_default();
+        let mut words = line.split_whitespace();
+        let thread = words.next().unwrap_or_default();
+        let call = words.next().unwrap_or_default();
         if let Some((name, _)) = call.split_once('(') {
-            *calls.entry(name.to_owned()).or_default() += 1;
+            let threads = calls.entry(name.to_owned()).or_default();
+            *threads.entry(thread.to_owned()).or_default() += 1;
         }
     }
     after();
     let mut killed = 0;
-    for (call, count) in calls {
+    for (call, threads) in calls {
+        // The tracer counts the calls of each thread alone, and kills at the first that makes so many.
+        let count = threads.into_values().max().unwrap_or_default();
         for step in 1..=count {
             let kill = format!("inject={call}:signal=KILL:when={step}");
             let output = traced(plain, &log, &["-e", &kill]).output().unwrap();

@@ -67,6 +67,8 @@ fn archives_of_gnu_tar_are_read_in_each_format() {
 /// Access lists of a file and of what is made in a directory, for users that this host has no names for.
 fn with_access_lists(path: &Path) {
     fs::create_dir_all(path.join("directory")).unwrap();
+    // One with an access list alone: GNU tar writes an empty default list for it.
+    fs::create_dir(path.join("plain")).unwrap();
     fs::write(path.join("file"), "").unwrap();
     let entries = [
         (1_u16, 6_u16, u32::MAX),
@@ -83,6 +85,7 @@ fn with_access_lists(path: &Path) {
     }
     for (name, attribute) in [
         ("file", "access"),
+        ("plain", "access"),
         ("directory", "access"),
         ("directory", "default"),
     ] {

@@ -127,9 +127,9 @@ impl Image {
         })
     }
 
-    /// Drops all that is on the disk and makes it one stretch of `file`, of zeros, which is at the file's end. The file
-    /// gets as long as the disk, and takes no space for that. A call that is killed leaves an image that can be laid
-    /// out again.
+    /// Drops all that is on the disk and makes it one stretch of `file`, of zeros, with a MiB behind it: the end of a
+    /// file says whether it is a VHD, and what is written to the disk must not decide that. The file gets longer than
+    /// the disk, and takes no space for that. A call that is killed leaves an image that can be laid out again.
     ///
     /// # Errors
     /// `file` cannot be written.
@@ -138,7 +138,7 @@ impl Image {
         let end = self.structures.iter().map(|range| range.end).max();
         let start = end.unwrap_or(MIB).next_multiple_of(MIB);
         file.set_len(start)?;
-        file.set_len(start + self.blocks.count() * self.blocks.block)?;
+        file.set_len(start + self.blocks.count() * self.blocks.block + MIB)?;
         let (mut index, entries) = (0, self.blocks.entries());
         while index < entries {
             let piece = index..entries.min(index + PIECE as u64 / 8);
