@@ -100,6 +100,7 @@ impl Service {
             tokio::time::sleep(service.context.config().times.reconnect() * 2).await;
             service.cpu_groups.forget_earlier_calls();
             service.crash_reports.forget_earlier_calls();
+            service.context.log.forget_told();
             service.context.ended.forget_earlier_calls();
             service.context.networks.forget_earlier_calls().await;
         });

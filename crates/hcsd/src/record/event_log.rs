@@ -43,6 +43,9 @@ use crate::thread::fair::FairLane;
 /// Events that are kept in memory for readers that keep up.
 const RECENT: usize = 256;
 
+/// Events after which what was read of the log is forgotten, and read again where it is needed.
+const MOST_ADDED: usize = 16384;
+
 /// What can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -105,6 +108,16 @@ impl Kind {
             Self::EventsLeftOut => "EventsLeftOut",
         }
     }
+
+    /// Those of which it matters whether they were written down for an operation ([`EventLog::tells`]).
+    const OF_OPERATIONS: [Self; 6] = [
+        Self::SystemCreated,
+        Self::SystemStarted,
+        Self::SystemPaused,
+        Self::SystemResumed,
+        Self::SystemModified,
+        Self::ProcessCreated,
+    ];
 }
 
 /// An event without number and time.
@@ -126,6 +139,8 @@ struct RecordedEnds {
     reports: HashSet<PathBuf>,
     /// What became of systems and processes by the operations of clients: kind, runtime id, operation.
     by_operations: HashSet<(String, String, String)>,
+    /// Events that were added since the log was read.
+    added: usize,
 }
 
 impl RecordedEnds {
@@ -150,7 +165,10 @@ impl RecordedEnds {
             }
             _ => {}
         }
-        if let Some(operation) = &entry.operation {
+        let matters = |kind: &Kind| kind.name() == entry.kind;
+        if let Some(operation) = &entry.operation
+            && Kind::OF_OPERATIONS.iter().any(matters)
+        {
             let (kind, system) = (entry.kind.clone(), system.clone());
             self.by_operations.insert((kind, system, operation.clone()));
         }
@@ -169,7 +187,7 @@ pub(crate) struct EventLog {
     reading: Rc<FairLane>,
     /// The last event of the service before this one.
     inherited: Option<LogEntry>,
-    /// Read when first needed, which is seldom; what is written later is added.
+    /// Read when needed, which is seldom; some of what is written later is added.
     told: RefCell<Option<RecordedEnds>>,
     /// The last event could not be written.
     failing: Cell<bool>,
@@ -236,9 +254,7 @@ impl EventLog {
             }
         }
         drop(segments);
-        if let Some(told) = &mut *self.told.borrow_mut() {
-            told.add(&entry);
-        }
+        self.add_told(&entry);
         let mut recent = self.recent.borrow_mut();
         if recent.len() == RECENT {
             recent.pop_front();
@@ -246,6 +262,23 @@ impl EventLog {
         recent.push_back(Rc::new(entry));
         drop(recent);
         self.grown.notify_waiters();
+    }
+
+    /// Adds what was just written, or forgets all that was read: it must not grow for as long as the service lives.
+    fn add_told(&self, entry: &LogEntry) {
+        let mut told = self.told.borrow_mut();
+        if told.as_ref().is_some_and(|told| told.added >= MOST_ADDED) {
+            *told = None;
+        }
+        if let Some(told) = &mut *told {
+            told.add(entry);
+            told.added += 1;
+        }
+    }
+
+    /// Forgets what was read: clients had their time to come back. It is read again for a later one.
+    pub(crate) fn forget_told(&self) {
+        self.told.take();
     }
 
     /// Whether the service before wrote this process's exit down and was gone before it could note that anywhere else:
@@ -294,4 +327,39 @@ impl EventLog {
 /// The document of an event, from its text.
 pub(crate) fn data(document: &str) -> Option<Value> {
     serde_json::from_str(document).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_read_of_the_log_is_forgotten_and_read_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = EventLog::open(directory.path(), 64 << 20).unwrap();
+        let note = |kind, pid: u32| {
+            log.append(LogEntry {
+                runtime_id: Some("guid".to_owned()),
+                process_id: Some(pid),
+                operation: Some(format!("7-{pid}")),
+                ..event(kind)
+            });
+        };
+        note(Kind::ProcessCreated, 1);
+        note(Kind::OperationNoted, 1);
+        let created = |pid: u32| log.tells(Kind::ProcessCreated, "guid", format!("7-{pid}"));
+        let is_kept = || log.told.borrow().is_some();
+        assert!(!is_kept() && created(1) && is_kept());
+        let told = log.told.borrow().as_ref().unwrap().by_operations.len();
+        assert_eq!(told, 1, "no other kind is asked for");
+        log.forget_told();
+        assert!(!is_kept() && created(1) && !created(2));
+        note(Kind::ProcessCreated, 2);
+        assert!(created(2) && is_kept());
+        for pid in 3..=u32::try_from(MOST_ADDED).unwrap() + 2 {
+            note(Kind::ProcessExited, pid);
+        }
+        assert!(!is_kept());
+        assert!(created(1) && created(2) && log.told_exit("guid", 3));
+    }
 }

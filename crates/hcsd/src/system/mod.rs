@@ -525,20 +525,22 @@ impl System {
         initiator: Initiator,
     ) -> Result<Rc<Process>, Failure> {
         let (pid, code) = (recalled.process_id, recalled.exit_code);
+        let context = self.context()?;
+        // Before the creation is told: from then on, an exit of that number would be one of an earlier process.
+        let exit_is_told = context.log.told_exit(&self.runtime_id, pid);
         let known = self.processes.get(pid).or_else(|| self.processes.told(pid));
         // An exit is told before what is asked after it; so another that is known by that number is another process.
         self.note_once(Kind::ProcessCreated, Some(pid), initiator, None);
         if let Some(process) = known.filter(|known| known.has_exited() == code.is_some()) {
             return Ok(process);
         }
-        let context = self.context()?;
         let share = context.process_quota.count(self.uid);
         if let (Some(code), Some(_)) = (code, self.processes.get(pid)) {
             return Ok(Process::past(self, pid, code, share));
         }
         let process = Process::adopted(self, pid, Remembered::default(), share);
         process.set_initiator(initiator);
-        if context.log.told_exit(&self.runtime_id, pid) {
+        if exit_is_told {
             process.set_exit_is_told();
         }
         self.processes.insert(&process).map_err(|reason| {

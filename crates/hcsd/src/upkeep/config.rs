@@ -22,6 +22,8 @@ pub const DEFAULT_CONFIG: &str = "/etc/hcs/hcsd.toml";
 
 /// Bytes of event log below which it would forget too soon.
 const LEAST_EVENT_LOG: usize = 64 << 10;
+/// Bytes of event log above which the service would take too long to make room in it.
+const MOST_EVENT_LOG: usize = 256 << 20;
 
 /// Bytes of unanswered calls below which the longest call could not be made.
 const LEAST_UNANSWERED: usize = hcs_wire::service::MAX_MESSAGE_BYTES as usize;
@@ -238,7 +240,7 @@ pub struct Limits {
     pub unread_bytes_per_connection: usize,
     /// Exit statuses that no client has asked for that a system keeps; the oldest goes first.
     pub unreported_exits_per_system: usize,
-    /// About how many bytes of the event log are kept, in the state root; the oldest events go first.
+    /// About how many bytes of the event log are kept, in the state root, at most 256 MiB; the oldest events go first.
     pub event_log_bytes: usize,
 }
 
@@ -500,8 +502,8 @@ impl Limits {
             let expected = "expected at least 16777216, the size of the longest call";
             return Some(("unanswered_bytes_per_client", expected));
         }
-        if self.event_log_bytes < LEAST_EVENT_LOG {
-            return Some(("event_log_bytes", "expected at least 65536"));
+        if !(LEAST_EVENT_LOG..=MOST_EVENT_LOG).contains(&self.event_log_bytes) {
+            return Some(("event_log_bytes", "expected from 65536 to 268435456"));
         }
         least_one
             .into_iter()
@@ -644,6 +646,16 @@ mod tests {
             ("scratch_size_in_mb = 1\n", 1, "4 to 16777216"),
             ("scratch_inodes = 100\n", 1, "scratch_size_in_mb"),
             ("[limits]\n\npending_per_connection = 0\n", 3, "at least 1"),
+            (
+                "[limits]\nevent_log_bytes = 65535\n",
+                2,
+                "from 65536 to 268435456",
+            ),
+            (
+                "[limits]\nevent_log_bytes = 268435457\n",
+                2,
+                "from 65536 to 268435456",
+            ),
         ] {
             let message = parse(text).unwrap_err();
             assert!(message.contains(&format!("line {line}")), "{message}");

@@ -6,22 +6,32 @@
 
 use std::{
     cell::RefCell,
+    collections::HashSet,
     ffi::OsStr,
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
     rc::Rc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use hcs_schema::{Failure, HResult, coverage::SERVICE, documents::CrashReport, timestamp::rfc3339};
+use hcs_schema::{
+    Failure, HResult,
+    coverage::SERVICE,
+    documents::CrashReport,
+    timestamp::{from_rfc3339, rfc3339},
+};
 use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::{
     document::parse_long,
     record::{
-        blocking::blocking, call_names::CallNames, failures::unknown, files, timeline::CallKeeper,
+        blocking::{self, blocking},
+        call_names::CallNames,
+        failures::unknown,
+        files,
+        timeline::{self, CallKeeper},
     },
 };
 
@@ -32,6 +42,8 @@ const MOST_BYTES: u64 = 16 << 20;
 /// The same of one user, whose reports push out none of others but beyond that.
 const MOST_OF_USER: usize = 64;
 const MOST_BYTES_OF_USER: u64 = 8 << 20;
+/// After this time no service writes a temporary file any more. Several services may have one directory.
+const TEMPORARY: Duration = Duration::from_secs(3600);
 
 /// The call that submits a report.
 #[derive(Debug)]
@@ -59,6 +71,8 @@ pub(crate) struct CrashReports {
     file: PathBuf,
     /// Those whose clients may not have their answers.
     calls: RefCell<CallNames>,
+    /// Those whose reports are being written, and whose clients do not have their answers.
+    writing: RefCell<HashSet<Rc<str>>>,
 }
 
 impl CrashReports {
@@ -80,19 +94,26 @@ impl CrashReports {
             if let Some(call) = call_of(&report.file_name()) {
                 calls.add_earlier(&call);
             }
+            if is_left(&report.file_name())
+                && let Err(e) = fs::remove_file(report.path())
+            {
+                warn!("{} cannot be removed: {e}", report.path().display());
+            }
         }
         Self {
             file,
             calls: RefCell::new(calls),
+            writing: RefCell::default(),
         }
     }
 
-    /// Writes a report into `directory`, unless the call has done so before.
+    /// Writes a report into `directory`, unless the call has done so before. Dropping the future does not stop what has
+    /// begun, only the waiting.
     ///
     /// # Errors
     /// The document is no `CrashReport`, the file cannot be written, or it is unknown whether it was written before.
     pub(crate) async fn submit(
-        &self,
+        self: &Rc<Self>,
         directory: PathBuf,
         settings: String,
         submission: Submission,
@@ -117,22 +138,18 @@ impl CrashReports {
                 ));
             }
         }
-        let part = match name {
-            Some(name) => name.to_owned(),
-            None => uuid::Uuid::new_v4().simple().to_string(),
+        // With a thread there is nothing left to wait for, so no client has more of this going on than threads.
+        let thread = blocking::thread().await;
+        self.writing.borrow_mut().extend(submission.name.clone());
+        let work = Rc::clone(self).keep(thread, directory, settings, submission);
+        let work = timeline::carry(timeline::current(), work);
+        let file = match tokio::task::spawn_local(work).await {
+            Ok(file) => file?,
+            Err(error) => {
+                let message = "the writing of a crash report broke off";
+                return Err(Failure::new(HResult::E_UNEXPECTED, message).because(&error));
+            }
         };
-        let (uid, place) = (submission.uid, directory.clone());
-        let written = blocking(move || {
-            files::make(&place, 0o700)
-                .map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
-            let text: Value = serde_json::from_str(&settings).unwrap_or_default();
-            write(&place, &text, uid, &part).map_err(|e| failed(&place, &e))
-        });
-        let (file, old) = written.await?;
-        if let Some(name) = name {
-            self.calls.borrow_mut().add(name);
-        }
-        self.remove(directory, old).await?;
         Ok(Submitted {
             report,
             file: Some(file),
@@ -140,11 +157,50 @@ impl CrashReports {
         })
     }
 
+    /// Writes a report on `thread`, and removes those that have to go. Answers the report's file.
+    async fn keep(
+        self: Rc<Self>,
+        thread: impl Send + 'static,
+        directory: PathBuf,
+        settings: String,
+        submission: Submission,
+    ) -> Result<PathBuf, Failure> {
+        let Submission { uid, name, .. } = submission;
+        let part = match &name {
+            Some(name) => name.to_string(),
+            None => uuid::Uuid::new_v4().simple().to_string(),
+        };
+        let place = directory.clone();
+        let written = blocking::on(thread, move || {
+            files::make(&place, 0o700)
+                .map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
+            let text: Value = serde_json::from_str(&settings).unwrap_or_default();
+            write(&place, &text, uid, &part).map_err(|e| failed(&place, &e))
+        });
+        let written = written.await;
+        // A client that has given the call up does not ask for it again.
+        if let Some(name) = name
+            && self.writing.borrow_mut().remove(&name)
+            && written.is_ok()
+        {
+            self.calls.borrow_mut().add(&name);
+        }
+        let (file, old) = written?;
+        self.remove(directory, old).await?;
+        Ok(file)
+    }
+
     /// Removes reports that have to go, whose calls are known from then on without them.
     async fn remove(&self, directory: PathBuf, old: Vec<PathBuf>) -> Result<(), Failure> {
-        let call = |file: &PathBuf| file.file_name().and_then(call_of);
-        let is_untold = |call: String| self.calls.borrow().contains(&call);
-        if old.iter().filter_map(call).any(is_untold) {
+        let mut is_any_untold = false;
+        for call in old.iter().filter_map(|file| call_of(file.file_name()?)) {
+            // The report is there, though its call may not have come so far that it says so.
+            if self.writing.borrow().contains(call.as_str()) {
+                self.calls.borrow_mut().add(&call);
+            }
+            is_any_untold |= self.calls.borrow().contains(&call);
+        }
+        if is_any_untold {
             self.write();
         }
         blocking(move || remove(&old).map_err(|e| failed(&directory, &e))).await
@@ -171,6 +227,7 @@ impl CrashReports {
 
 impl CallKeeper for CrashReports {
     fn release(&self, name: &str) {
+        self.writing.borrow_mut().remove(name);
         self.calls.borrow_mut().release(name);
     }
 }
@@ -193,6 +250,19 @@ fn call_of(file: &OsStr) -> Option<String> {
     let (_, rest) = name.split_once("Z-")?;
     let (_, call) = rest.split_once('-')?;
     call.contains('.').then(|| call.to_owned())
+}
+
+/// Whether this is the temporary file of a report whose service was killed while it wrote that.
+fn is_left(file: &OsStr) -> bool {
+    let written = || {
+        let name = file.to_str()?.strip_prefix(".crash-")?;
+        let (time, rest) = name.split_once("Z-")?;
+        let (user, _) = rest.split_once('-')?;
+        user.parse::<u32>().ok()?;
+        from_rfc3339(&format!("{time}Z"))
+    };
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    written().is_some_and(|written| now.unwrap_or_default() > written + TEMPORARY)
 }
 
 /// The report whose file ends so.
@@ -297,6 +367,8 @@ fn remove(old: &[PathBuf]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Waker};
+
     use super::*;
 
     /// [`super::write`], and what has to go goes.
@@ -324,6 +396,64 @@ mod tests {
         assert!(next.calls.borrow().contains(call));
         next.forget_earlier_calls();
         assert!(next.calls.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_report_that_is_given_up_is_counted_and_others_go_for_it() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("crashes");
+        fs::create_dir(&directory).unwrap();
+        for number in 0..MOST_OF_USER {
+            write(&directory, &json!({}), 7, &number.to_string());
+        }
+        let call = "7.c0ffee-1.4e";
+        let reports = Rc::new(CrashReports::open(root.path(), &directory));
+        let submission = Submission {
+            uid: 7,
+            name: Some(call.into()),
+            is_repeat: false,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let given_up = async {
+            let submitting = reports.submit(directory.clone(), "{}".to_owned(), submission);
+            let mut submitting = Box::pin(submitting);
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(submitting.as_mut().poll(&mut context).is_pending());
+            assert!(reports.writing.borrow().contains(call));
+            drop(submitting);
+            reports.release(call);
+            let count = || fs::read_dir(&directory).unwrap().count();
+            let end = format!("-{call}.json");
+            while find(&directory, &end).unwrap().is_none() || count() > MOST_OF_USER {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let within = async { tokio::time::timeout(Duration::from_secs(60), given_up).await };
+        let done = tokio::task::LocalSet::new().block_on(&runtime, within);
+        done.unwrap();
+        assert!(reports.calls.borrow().is_empty() && reports.writing.borrow().is_empty());
+    }
+
+    #[test]
+    fn what_a_killed_service_was_writing_is_removed_when_it_is_old() {
+        let root = tempfile::tempdir().unwrap();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let now = rfc3339(now);
+        let old = ".crash-2024-02-29T12:30:00.5000000Z-7-7.c0ffee-1.4e";
+        let stay = [
+            format!(".crash-{now}-7-7.c0ffee-1.4f"),
+            ".crash-dump".to_owned(),
+            ".crash-2024-02-29T12:30:00.5000000Z-of-another".to_owned(),
+        ];
+        for name in stay.iter().map(String::as_str).chain([old]) {
+            fs::write(root.path().join(name), "{").unwrap();
+        }
+        CrashReports::open(root.path(), root.path());
+        assert!(!root.path().join(old).exists());
+        assert!(stay.iter().all(|name| root.path().join(name).exists()));
     }
 
     #[test]

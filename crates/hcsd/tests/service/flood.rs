@@ -539,7 +539,7 @@ fn kinds_of_events(service: &Service) -> Vec<String> {
 #[test]
 fn what_one_client_queues_on_a_system_leaves_another_its_turn_and_ends_with_its_client() {
     const CALLS: usize = 300;
-    let service = Service::with_config("[limits]\nevent_log_bytes = 1073741824\n");
+    let service = Service::with_config("[limits]\nevent_log_bytes = 268435456\n");
     let mut other = service.client();
     other.start_container(1, "box");
     let mut flooding = service.client();
@@ -576,7 +576,7 @@ const ENDING: u64 = 100;
 #[test]
 fn others_have_their_turn_while_a_system_of_many_processes_ends() {
     // The floods write events, too, and none may take the place of an earlier one.
-    let limits = "[limits]\nevent_log_bytes = 1073741824\n";
+    let limits = "[limits]\nevent_log_bytes = 268435456\n";
     let service = Service::with_config(&format!("{OTHERS}{limits}"));
     let mut client = service.client();
     client.start_container(1, "full");

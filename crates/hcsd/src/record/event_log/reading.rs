@@ -8,7 +8,7 @@ use hcs_wire::{
     log::{LogEntry, LogPage, LogQuery},
 };
 
-use super::{EventLog, segments};
+use super::{EventLog, Kind, segments};
 use crate::record::{blocking, timeline};
 
 /// Most events in one answer, and what an answer has without a limit.
@@ -33,13 +33,15 @@ impl Page {
         self.events.len() >= self.limit || self.bytes >= MOST_BYTES
     }
 
-    /// Takes the event at the cursor.
+    /// Takes the event at the cursor, if it is wanted. A reader of any system is told where events were left out: they
+    /// may have been of that system.
     fn take(&mut self, entry: &LogEntry) {
         self.cursor = entry.number + 1;
+        let is_for_all = entry.kind == Kind::EventsLeftOut.name();
         let wanted = |system: &String| {
             entry.system.as_ref() == Some(system) || entry.runtime_id.as_ref() == Some(system)
         };
-        if self.query.system.as_ref().is_none_or(wanted) {
+        if is_for_all || self.query.system.as_ref().is_none_or(wanted) {
             self.bytes += serde_json::to_vec(entry).map_or(0, |text| text.len());
             self.events.push(entry.clone());
         }
@@ -187,11 +189,14 @@ fn told_in(
 /// Reads the events from the cursor on, as far as the segment and the page go, `after` not included.
 fn take_lines(page: &mut Page, path: &Path, first: u64, after: u64) -> io::Result<()> {
     let text = fs::read(path)?;
-    // The wanted system as its events spell it: a line without it belongs to another system and needs no parsing.
+    // The wanted system as its events spell it: a line without it belongs to another system and needs no parsing,
+    // unless it tells that events were left out.
     let wanted = page.query.system.as_ref().map(serde_json::to_string);
     let wanted = wanted.transpose()?;
     let is_of_others = |line: &[u8]| match (&wanted, std::str::from_utf8(line)) {
-        (Some(wanted), Ok(line)) => !line.contains(wanted.as_str()),
+        (Some(wanted), Ok(line)) => {
+            !line.contains(wanted.as_str()) && !line.contains(Kind::EventsLeftOut.name())
+        }
         _ => false,
     };
     let lines = text.split_inclusive(|byte| *byte == b'\n');
@@ -244,7 +249,7 @@ fn check(cursor: u64, first: u64, next: u64) -> Result<(), Failure> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Kind, event};
+    use super::super::event;
     use super::*;
 
     fn log(directory: &Path, bytes: usize) -> EventLog {
@@ -361,6 +366,26 @@ mod tests {
             let (page, ()) = tokio::join!(following, happening);
             assert_eq!((numbers(&page), page.next), (vec![5], 6));
         });
+    }
+
+    #[test]
+    fn a_reader_of_one_system_is_told_where_events_were_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = log(directory.path(), 1 << 20);
+        append(&first, 1, "other");
+        first.append(event(Kind::EventsLeftOut));
+        append(&first, 1, "mine");
+        let query = LogQuery {
+            system: Some("mine".to_owned()),
+            ..LogQuery::default()
+        };
+        // From memory, and from the file.
+        let page = within(read(&first, query.clone())).unwrap();
+        assert_eq!((numbers(&page), page.next), (vec![2, 3], 4));
+        drop(first);
+        let next = log(directory.path(), 1 << 20);
+        let page = within(read(&next, query)).unwrap();
+        assert_eq!((numbers(&page), page.next), (vec![2, 3], 4));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! because the service was killed or the disk is full, is cut off before the next is written.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     fs::{self, DirBuilder, File},
     io::{self, Write as _},
     os::unix::fs::DirBuilderExt as _,
@@ -27,6 +27,8 @@ use crate::record::files;
 const SEGMENTS: usize = 16;
 /// Files, at most. Segments that events had to go from are small, so there may be more of them.
 const MOST_FILES: usize = 512;
+/// Segments that events are taken out of when another one is begun, so that this takes the service little time.
+const MOST_THINNED: usize = 4;
 
 /// Part of a segment that the failures of one user's calls may have: a call that fails costs its client nothing, so
 /// they alone must not push the events of others out.
@@ -95,6 +97,7 @@ impl Segments {
             .recursive(true)
             .mode(0o700)
             .create(directory)?;
+        remove_temporary(directory)?;
         let mut firsts = list(directory)?;
         let first = firsts.back().copied().unwrap_or(1);
         if firsts.is_empty() {
@@ -202,16 +205,24 @@ impl Segments {
         Ok(())
     }
 
-    /// Lets events go until the last segment may be filled: those of the user who has most of them, the oldest first.
-    /// So a user of few systems and processes keeps theirs, whatever others do.
+    /// Lets events go until the last segment may be filled: those of the users who have most of them, the oldest first.
+    /// So a user of few systems and processes keeps theirs, in up to [`MOST_FILES`] segments, whatever others do.
+    ///
+    /// Few segments are thinned at one time; the next ones follow when another segment is begun. Until then there may
+    /// be up to twice as much.
     fn make_room(&mut self) {
         let most = self.full * (SEGMENTS as u64 - 1);
+        let mut thinned = 0;
         while self.firsts.len() > 1 {
             let has_many = self.firsts.len() > MOST_FILES;
-            if !has_many && self.closed_bytes() <= most {
+            let may_thin = thinned < MOST_THINNED;
+            let kept = if may_thin { most } else { 2 * most };
+            if !has_many && self.closed_bytes() <= kept {
                 return;
             }
-            if has_many || !self.thin() {
+            if !has_many && may_thin && self.thin(most) {
+                thinned += 1;
+            } else {
                 self.drop_oldest();
             }
         }
@@ -228,9 +239,10 @@ impl Segments {
         closed.map(bytes).sum()
     }
 
-    /// Takes the events of the user who has most out of the oldest segment that has any. Answers false where the oldest
-    /// segment is to go as a whole: none of another user is in it, or the other one cannot be written.
-    fn thin(&mut self) -> bool {
+    /// Takes events of users who have more than their share of `most` bytes out of the oldest segment that has any.
+    /// Answers false where the oldest segment is to go as a whole: none of another user is in it, or the other one
+    /// cannot be written.
+    fn thin(&mut self, most: u64) -> bool {
         let closed: Vec<u64> = self.firsts.iter().rev().skip(1).rev().copied().collect();
         for first in &closed {
             let file = path(&self.directory, *first);
@@ -238,33 +250,43 @@ impl Segments {
             self.weights.entry(*first).or_insert_with(weigh);
         }
         let all = || closed.iter().map(|first| (*first, &self.weights[first]));
-        let Some(user) = Weights::heaviest(all().map(|(_, weights)| weights)) else {
-            return false;
-        };
+        let heavy = Weights::heavy(all().map(|(_, weights)| weights), most);
         if all()
             .next()
-            .is_none_or(|(_, oldest)| oldest.is_of_no_other(user))
+            .is_none_or(|(_, oldest)| oldest.is_of_no_other(&heavy))
         {
             return false;
         }
-        let Some((first, _)) = all().find(|(_, weights)| weights.has(user)) else {
+        let has_any = |weights: &Weights| heavy.iter().any(|user| weights.of_user(*user) > 0);
+        let Some((first, weights)) = all().find(|(_, weights)| has_any(weights)) else {
             return false;
         };
-        let rewritten = self.rewrite(first, user);
+        // The heaviest users first, and no more of them than it takes.
+        let (mut missing, mut gone) = (self.closed_bytes().saturating_sub(most), HashSet::new());
+        for user in heavy {
+            let bytes = weights.of_user(user);
+            if bytes > 0 && (missing > 0 || gone.is_empty()) {
+                missing = missing.saturating_sub(bytes);
+                gone.insert(user);
+            }
+        }
+        let rewritten = self.rewrite(first, &gone);
         if let Err(e) = &rewritten {
             tracing::warn!(first, "old events cannot be taken out of their file: {e}");
         }
         rewritten.is_ok()
     }
 
-    /// Takes the events of a user out of a segment.
-    fn rewrite(&mut self, first: u64, user: u32) -> io::Result<()> {
+    /// Takes the events of some users out of a segment.
+    fn rewrite(&mut self, first: u64, users: &HashSet<u32>) -> io::Result<()> {
         let file = path(&self.directory, first);
-        let text = without(&fs::read(&file)?, first, user)?;
+        let text = without(&fs::read(&file)?, first, users)?;
         let temporary = file.with_extension("new");
         files::write(&temporary, &text)?;
         fs::rename(&temporary, &file)?;
-        self.weights.insert(first, Weights::of(&text));
+        if let Some(weights) = self.weights.get_mut(&first) {
+            *weights = weights.thinned(users, &text);
+        }
         Ok(())
     }
 
@@ -322,6 +344,17 @@ fn cut_short(entry: &mut LogEntry, bytes: usize) {
             text.truncate(end);
         }
     }
+}
+
+/// Removes what a service has left that was killed while it took events out of a segment.
+fn remove_temporary(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|end| end == "new") {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 fn list(directory: &Path) -> io::Result<VecDeque<u64>> {
@@ -440,6 +473,37 @@ mod tests {
             append_of(&mut segments, 1);
         }
         assert_eq!(kept_of(&segments, 2).0, quiet);
+    }
+
+    #[test]
+    fn the_events_of_many_users_push_no_others_events_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let bytes = 16 * 12_000;
+        let (mut segments, _) = Segments::open(directory.path(), bytes).unwrap();
+        let mut quiet = Vec::new();
+        for round in 0..10_000_u32 {
+            if round % 1000 == 10 {
+                quiet.push(append_of(&mut segments, 2));
+            }
+            append_of(&mut segments, 100 + round % 16);
+        }
+        assert_eq!(kept_of(&segments, 2).0, quiet);
+        let most = segments.full * (SEGMENTS as u64 - 1);
+        assert!(segments.closed_bytes() <= 2 * most);
+        for user in 100..116 {
+            let (own, _) = kept_of(&segments, user);
+            assert!(own.last().unwrap() + 32 > segments.next());
+        }
+    }
+
+    #[test]
+    fn what_a_killed_service_was_writing_anew_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let temporary = path(directory.path(), 1).with_extension("new");
+        fs::write(&temporary, "{").unwrap();
+        let (segments, _) = Segments::open(directory.path(), 1 << 20).unwrap();
+        assert!(!temporary.exists());
+        assert_eq!(segments.next(), 1);
     }
 
     #[test]
