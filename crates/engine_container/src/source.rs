@@ -148,7 +148,10 @@ const FOREIGN_LINK: &str =
     "following a symbolic link that belongs to another user (name what it leads to), on the way to";
 
 /// Opens a path of the host as a mere path, which is `step`.
-fn reach(path: &str, step: &'static str) -> Result<OwnedFd, StepError> {
+///
+/// # Errors
+/// It cannot be opened, or a link on the way is not followed.
+pub(crate) fn reach(path: &str, step: &'static str) -> Result<OwnedFd, StepError> {
     open(path).map_err(|errno| {
         let step = match errno {
             // No right is needed otherwise but that of searching directories (EACCES).

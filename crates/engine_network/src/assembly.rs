@@ -84,6 +84,15 @@ pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Fai
     card.apply(host)
 }
 
+/// Sets up the port of an endpoint that is attached, where nothing but that differs: what is inside of its namespace
+/// stays as it is. The host's side of a pair of links is that of a card.
+///
+/// # Errors
+/// The step that failed. The link stays.
+pub fn set_port(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    attach_card(host, endpoint)
+}
+
 /// Takes an endpoint out of a namespace that lives on. Where the namespace ends, its links end with it, and this is
 /// not needed: a removal by request waits for the kernel some 30 ms.
 ///

@@ -3,7 +3,7 @@
 //! to a port of the host that leads elsewhere from now on, or did not lead anywhere before.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -91,11 +91,30 @@ pub fn forget_misled(host: &mut Host, before: &Intent, after: &Intent) -> Result
     forgotten.map_err(|error| failed(DOING, NEEDS, &error))
 }
 
-/// Ports of UDP that lead elsewhere than before: of one address of the host, or of all.
+/// Ports of UDP of load balancers, by their address where they have one: the endpoints that they lead to, and the port
+/// of these.
+type Balanced = BTreeMap<(Option<Ipv4Addr>, u16), (Vec<Ipv4Addr>, u16)>;
+
+fn balanced(rules: &Rules) -> Balanced {
+    let all = rules.balancers.iter().flat_map(|balancer| {
+        let ports = balancer.ports.iter();
+        let ports = ports.filter(|port| port.protocol == Protocol::Udp);
+        ports.map(move |port| {
+            let leads = (balancer.targets.clone(), port.internal);
+            ((port.address, port.external), leads)
+        })
+    });
+    all.collect()
+}
+
+/// Ports of UDP that lead elsewhere than before: of one address, or of all of the host.
 struct Changed {
     after: Rules,
+    balanced: Balanced,
     at: BTreeSet<(Ipv4Addr, u16)>,
     everywhere: BTreeSet<u16>,
+    /// What load balancers have or had at single addresses, which need not be the host's.
+    fronts: BTreeSet<(Ipv4Addr, u16)>,
 }
 
 impl Changed {
@@ -105,7 +124,7 @@ impl Changed {
         let all = before.published.keys().chain(after.published.keys());
         let differs = |key: &&(u8, u16)| before.published.get(key) != after.published.get(key);
         let everywhere = all.filter(differs).filter(|(protocol, _)| *protocol == UDP);
-        let everywhere = everywhere.map(|(_, port)| *port).collect();
+        let mut everywhere: BTreeSet<u16> = everywhere.map(|(_, port)| *port).collect();
         let all = before.published_at.keys().chain(after.published_at.keys());
         let differs = |key: &&(Ipv4Addr, u8, u16)| {
             before.published_at.get(key) != after.published_at.get(key)
@@ -113,11 +132,26 @@ impl Changed {
         let at = all
             .filter(differs)
             .filter(|(_, protocol, _)| *protocol == UDP);
-        let at = at.map(|(address, _, port)| (*address, *port)).collect();
+        let mut at: BTreeSet<(Ipv4Addr, u16)> =
+            at.map(|(address, _, port)| (*address, *port)).collect();
+        let (was, balanced) = (balanced(&before), balanced(&after));
+        let mut fronts = BTreeSet::new();
+        for key in was.keys().chain(balanced.keys()) {
+            let differs = was.get(key) != balanced.get(key);
+            let (address, port) = *key;
+            fronts.extend(address.map(|address| (address, port)));
+            match address {
+                Some(address) if differs => drop(at.insert((address, port))),
+                None if differs => drop(everywhere.insert(port)),
+                _ => {}
+            }
+        }
         Self {
             after,
+            balanced,
             at,
             everywhere,
+            fronts,
         }
     }
 
@@ -125,18 +159,35 @@ impl Changed {
         self.at.is_empty() && self.everywhere.is_empty()
     }
 
-    /// Whether datagrams to one of the host's `own` addresses go another way than they are to.
+    /// Whether datagrams to one of the host's `own` addresses, or to one of a load balancer, go another way than they
+    /// are to.
     fn misled(&self, own: &BTreeSet<IpAddr>, [to, from]: [(IpAddr, u16); 2]) -> bool {
-        const UDP: u8 = Protocol::Udp.number();
         let (IpAddr::V4(address), port) = to else {
             return false;
         };
         let is_own = own.contains(&to.0) || address.is_loopback();
         let has_changed = self.everywhere.contains(&port) || self.at.contains(&(address, port));
-        let leads = (self.after.published_at.get(&(address, UDP, port)))
-            .or_else(|| self.after.published.get(&(UDP, port)));
-        let leads = leads.map_or(to, |(address, port)| (IpAddr::V4(*address), *port));
-        is_own && has_changed && leads != from
+        let is_meant = is_own || self.fronts.contains(&(address, port));
+        is_meant && has_changed && !self.leads(is_own, (address, port), from)
+    }
+
+    /// Whether datagrams `to` an address and a port go to `from`, where their answers come from. As in the rules, what
+    /// is said of one address comes before what is said of all of the host.
+    fn leads(&self, is_own: bool, to: (Ipv4Addr, u16), from: (IpAddr, u16)) -> bool {
+        const UDP: u8 = Protocol::Udp.number();
+        let (address, port) = to;
+        let is_one = |(to, port): &(Ipv4Addr, u16)| (IpAddr::V4(*to), *port) == from;
+        let is_any = |(targets, port): &(Vec<Ipv4Addr>, u16)| {
+            *port == from.1 && targets.iter().any(|to| IpAddr::V4(*to) == from.0)
+        };
+        let published_at = self.after.published_at.get(&(address, UDP, port));
+        let published = self.after.published.get(&(UDP, port)).filter(|_| is_own);
+        let of_host = self.balanced.get(&(None, port)).filter(|_| is_own);
+        (published_at.map(is_one))
+            .or_else(|| self.balanced.get(&(Some(address), port)).map(is_any))
+            .or_else(|| published.map(is_one))
+            .or_else(|| of_host.map(is_any))
+            .unwrap_or_else(|| is_one(&to))
     }
 }
 
@@ -215,4 +266,67 @@ fn address(value: &[u8]) -> Option<IpAddr> {
     let v4: Result<[u8; 4], _> = value.try_into();
     let v6: Result<[u8; 16], _> = value.try_into();
     v4.map(IpAddr::from).or_else(|_| v6.map(IpAddr::from)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use hcn::{BalancedPort, Guid, Spread, intent::BalancerIntent};
+
+    use super::*;
+
+    const FRONT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 50);
+    const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+    const TWO: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+
+    fn intent(address: Option<Ipv4Addr>, targets: &[Ipv4Addr]) -> Intent {
+        let port = BalancedPort {
+            address,
+            protocol: Protocol::Udp,
+            external: 53,
+            internal: 5353,
+            spread: Spread::Connection,
+        };
+        let balancer = BalancerIntent {
+            id: Guid(5),
+            ports: vec![port],
+            source: None,
+            targets: targets.to_vec(),
+        };
+        Intent {
+            balancers: vec![balancer],
+            ..Intent::default()
+        }
+    }
+
+    /// Whether datagrams to port 53 of `to` are forgotten, whose answers come from there.
+    fn misled(before: &Intent, after: &Intent, to: Ipv4Addr, from: (Ipv4Addr, u16)) -> bool {
+        let own = BTreeSet::from([IpAddr::V4(HOST)]);
+        let ways = [(to.into(), 53), (from.0.into(), from.1)];
+        Changed::of(before, after).misled(&own, ways)
+    }
+
+    #[test]
+    fn datagrams_follow_load_balancers() {
+        let none = Intent::default();
+        for (front, to) in [(Some(FRONT), FRONT), (Some(HOST), HOST), (None, HOST)] {
+            let [one, two, both] =
+                [&[ONE][..], &[TWO], &[ONE, TWO]].map(|targets| intent(front, targets));
+            let [of_one, of_two] = [ONE, TWO].map(|target| (target, 5353));
+            assert!(misled(&none, &one, to, (to, 53)), "created");
+            assert!(!misled(&none, &one, to, of_one));
+            assert!(misled(&one, &two, to, of_one), "changed");
+            assert!(!misled(&one, &both, to, of_one) && !misled(&both, &one, to, of_one));
+            assert!(misled(&both, &one, to, of_two), "one endpoint less");
+            assert!(misled(&one, &none, to, of_one), "deleted");
+            assert!(!misled(&one, &none, to, (to, 53)));
+            assert!(Changed::of(&one, &one).is_empty());
+        }
+        let everywhere = intent(None, &[ONE]);
+        assert!(!misled(&none, &everywhere, FRONT, (FRONT, 53)), "not here");
+        let mut at_address = intent(Some(HOST), &[TWO]);
+        at_address.balancers.extend(everywhere.balancers.clone());
+        assert!(misled(&everywhere, &at_address, HOST, (ONE, 5353)));
+        assert!(!misled(&everywhere, &at_address, HOST, (TWO, 5353)));
+    }
 }

@@ -1,16 +1,17 @@
-//! The container's network: an isolated namespace with loopback only, or a named one (`ip netns`).
+//! The container's network: an isolated namespace with loopback only, or a named one (`ip netns`, or a path).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use hcs_schema::Failure;
 use rustix::{
-    fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, open, openat, openat2},
+    fs::{FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, open, openat, openat2},
     io::Errno,
     thread::{LinkNameSpaceType, move_into_link_name_space},
 };
 
 use crate::{
     failure::{Attempt, StepError},
+    source,
     sys::{loopback, namespace},
 };
 
@@ -46,23 +47,19 @@ pub(crate) fn check(name: Option<&str>, user: u32) -> Result<Option<OwnedFd>, Fa
     })
 }
 
-/// A name stays below [`NAMES`], without symbolic links; an absolute path may be one of `/proc`, which is such a link.
+/// The step that opens a namespace.
+const OPENING: &str = "opening the network namespace";
+
 /// What is opened has to be a namespace, whatever the way there: opening anything else might wait for ever or have
 /// effects of its own, so it is only looked at first.
 fn open_named(name: &str) -> Result<OwnedFd, StepError> {
-    let step = "opening the network namespace";
-    let (directory, resolve, path) = if name.starts_with('/') {
-        (None, ResolveFlags::empty(), name.to_owned())
+    let step = OPENING;
+    let (looked_at, path) = if name.starts_with('/') {
+        (look_at_path(name)?, name.to_owned())
     } else {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let names = open(NAMES, flags, Mode::empty()).step_at(step, format!("{NAMES}/{name}"))?;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        (Some(names), resolve, format!("{NAMES}/{name}"))
+        let path = format!("{NAMES}/{name}");
+        (look_at_name(name).step_at(step, &*path)?, path)
     };
-    let directory = directory.as_ref().map_or(CWD, AsFd::as_fd);
-    let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let looked_at =
-        openat2(directory, name, flags, Mode::empty(), resolve).step_at(step, &*path)?;
     let found = fstatfs(&looked_at).step_at(step, &*path)?;
     if found.f_type != NSFS_MAGIC {
         return Err(StepError::new("finding a namespace at", Errno::INVAL).at(path));
@@ -75,6 +72,42 @@ fn open_named(name: &str) -> Result<OwnedFd, StepError> {
         Ok(false) => Err(StepError::new(NOT_OF_NETWORK, Errno::INVAL).at(path)),
         Err(errno) => Err(StepError::new(step, errno).at(path)),
     }
+}
+
+/// A name stays below [`NAMES`], without symbolic links.
+fn look_at_name(name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let names = open(NAMES, flags | OFlags::DIRECTORY, Mode::empty())?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(names, name, flags, Mode::empty(), resolve)
+}
+
+/// Links on the way along an absolute path are followed as those to other files of the host are ([`source`]): not where
+/// they belong to another user, who would choose the namespace. The last part may be a magic link, as the files of
+/// `/proc` are that stand for namespaces.
+fn look_at_path(path: &str) -> Result<OwnedFd, StepError> {
+    // These are links, too, whose targets only this process finds.
+    let own = ["/proc/self/", "/proc/thread-self/"];
+    let path = match own.iter().find_map(|own| path.strip_prefix(*own)) {
+        Some(rest) => format!("/proc/{}/{rest}", std::process::id()),
+        None => path.to_owned(),
+    };
+    let (above, last) = path.rsplit_once('/').unwrap_or(("", &*path));
+    let above = source::reach(if above.is_empty() { "/" } else { above }, OPENING)
+        .map_err(|error| error.at(&*path))?;
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let found =
+        openat(&above, last, flags | OFlags::NOFOLLOW, Mode::empty()).step_at(OPENING, &*path)?;
+    match is_magic(&found).step_at(OPENING, &*path)? {
+        true => openat(&above, last, flags, Mode::empty()).step_at(OPENING, &*path),
+        false => source::reach(&path, OPENING),
+    }
+}
+
+/// Whether it is a symbolic link of a procfs.
+fn is_magic(file: &OwnedFd) -> Result<bool, Errno> {
+    let is_link = FileType::from_raw_mode(fstat(file)?.st_mode).is_symlink();
+    Ok(is_link && fstatfs(file)?.f_type == libc::PROC_SUPER_MAGIC)
 }
 
 /// What the kernel would let the user do: join a namespace that is owned by a user namespace of that user. The service
@@ -143,6 +176,8 @@ fn highest_group(proc: BorrowedFd<'_>) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{lchown, symlink};
+
     use hcs_schema::HResult;
 
     use super::*;
@@ -151,7 +186,9 @@ mod tests {
     fn only_namespaces_are_opened_and_names_stay_in_their_directory() {
         let check = |name| check(name, 0);
         assert!(check(None).unwrap().is_none() && check(Some("")).unwrap().is_none());
-        assert!(check(Some("/proc/self/ns/net")).unwrap().is_some());
+        for name in ["/proc/self/ns/net", "/proc/thread-self/ns/net"] {
+            assert!(check(Some(name)).unwrap().is_some(), "{name}");
+        }
         for name in [
             "../../proc/self/ns/net",
             "/proc/self/ns/mnt",
@@ -172,5 +209,23 @@ mod tests {
         let failure = check(Some("/proc/self/ns/net"), owner + 1).unwrap_err();
         assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:?}");
         assert!(check(Some("/proc/self/ns/net"), owner).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_link_of_another_user_leads_to_no_namespace() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+        let namespaces = format!("/proc/{}/ns", std::process::id());
+        symlink(&namespaces, path("namespaces")).unwrap();
+        symlink(format!("{namespaces}/net"), path("net")).unwrap();
+        let through = path("namespaces/net");
+        assert!(check(Some(&through), 0).unwrap().is_some());
+        for name in ["namespaces", "net"] {
+            lchown(path(name), Some(4242), Some(4242)).unwrap();
+        }
+        for name in [through, path("net")] {
+            let failure = check(Some(&name), 0).unwrap_err();
+            assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:?}");
+        }
     }
 }

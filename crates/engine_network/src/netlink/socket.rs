@@ -32,8 +32,8 @@ const LONGEST: usize = 128 << 10;
 /// What the kernel may queue for a socket.
 const ANSWERS: usize = 1 << 20;
 
-/// What a batch may have: the rules for as many endpoints, addresses and mapped ports as `hcn` takes. The kernel
-/// reserves nothing for it.
+/// What a batch may have: the rules for as many endpoints, addresses, mapped ports and load balancers as `hcn` takes.
+/// The kernel reserves nothing for it.
 const REQUESTS: usize = 16 << 20;
 
 /// How often a dump is begun again that others' changes interrupted.

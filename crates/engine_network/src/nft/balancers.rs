@@ -3,10 +3,10 @@
 //! The number of a balancer and that of a place make the key of one map, whose value is an address. Which place it is
 //! says the kernel, at random for each connection, or by what a connection comes from.
 
-use hcn::intent::BalancerIntent;
+use hcn::{BalancedPort, intent::BalancerIntent};
 use hcs_schema::fnv;
 
-use super::tables::{ADDRESS, Element, MARK, Table};
+use super::tables::{ADDRESS, Element, MARK, MASQUERADING, Table};
 
 /// The map of all targets.
 const TARGETS: &str = "targets";
@@ -26,14 +26,25 @@ pub(super) fn targets(table: &mut Table<'_>, balancers: &[BalancerIntent]) {
     table.elements(TARGETS, &elements.collect::<Vec<_>>());
 }
 
-/// Leads connections to endpoints.
-pub(super) fn destinations(table: &mut Table<'_>, chain: &str, balancers: &[BalancerIntent]) {
+/// The ports of a balancer: those of single addresses, or those of all addresses of the host.
+fn ports(balancer: &BalancerIntent, at_address: bool) -> impl Iterator<Item = &BalancedPort> {
+    let ports = balancer.ports.iter();
+    ports.filter(move |port| port.address.is_some() == at_address)
+}
+
+/// Leads connections to endpoints: those to single addresses (`at_address`), or those to all addresses of the host.
+pub(super) fn destinations(
+    table: &mut Table<'_>,
+    chain: &str,
+    balancers: &[BalancerIntent],
+    at_address: bool,
+) {
     for (number, balancer) in (0_u32..).zip(balancers) {
         let count = u32::try_from(balancer.targets.len()).unwrap_or(u32::MAX);
         // The same after each change of rules, so that sources stay where they were.
         let [.., a, b, c, d] = fnv::hash(fnv::BASIS, &balancer.id.0.to_be_bytes()).to_be_bytes();
         let seed = u32::from_be_bytes([a, b, c, d]);
-        for port in &balancer.ports {
+        for port in ports(balancer, at_address) {
             table.rule(chain, |rule| {
                 let rule = rule.is_ipv4();
                 match port.address {
@@ -49,19 +60,29 @@ pub(super) fn destinations(table: &mut Table<'_>, chain: &str, balancers: &[Bala
     }
 }
 
-/// Gives connections the source address that a balancer has.
-pub(super) fn sources(table: &mut Table<'_>, chain: &str, balancers: &[BalancerIntent]) {
+/// Gives connections the source address that a balancer has: those to single addresses (`at_address`), or others. What
+/// is sent to a single address gets none that only a balancer of all addresses has.
+pub(super) fn sources(
+    table: &mut Table<'_>,
+    chain: &str,
+    balancers: &[BalancerIntent],
+    at_address: bool,
+) {
     for balancer in balancers {
-        let Some(source) = balancer.source else {
+        if balancer.source.is_none() && !at_address {
             continue;
-        };
-        for port in &balancer.ports {
+        }
+        for port in ports(balancer, at_address) {
             table.rule(chain, |rule| {
-                rule.is_ipv4()
+                let rule = rule
+                    .is_ipv4()
                     .is_protocol(port.protocol.number())
                     .was_translated()
-                    .was_sent_to(port.address, port.external)
-                    .come_from(source)
+                    .was_sent_to(port.address, port.external);
+                match balancer.source {
+                    Some(source) => rule.come_from(source),
+                    None => rule.go_to(MASQUERADING),
+                }
             });
         }
     }

@@ -6,9 +6,9 @@
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has those
 //!    of load balancers.
 //!
-//! There are two tables. In the one of family `inet` connections are translated and forwarded, in the one of family
-//! `bridge` each port is held to its own addresses. Nothing of a rule is ever written down: the records give the intent
-//! again, and writing the tables anew takes a fraction of a millisecond.
+//! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
+//! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
+//! ever written down: the records give the intent again, and writing the tables anew takes a fraction of a millisecond.
 //!
 //! The tables have no owner (flag `owner`): such a table ends with the socket of its owner, so every restart of the
 //! service would cut published ports and lift the hold on addresses. From Linux 6.9 on `persist` mends that; until all

@@ -386,21 +386,40 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
     });
     for (chain, number) in [("published", 0), ("published_here", 3)] {
         table.chain(chain, &nat(number, -100));
-        table.rule(chain, |rule| {
-            rule.is_ipv4()
-                .destination_is_local()
-                .translate_by("ports_at", true)
-        });
-        table.rule(chain, |rule| {
-            rule.is_ipv4()
-                .destination_is_local()
-                .translate_by("ports", false)
-        });
-        balancers::destinations(table, chain, &rules.balancers);
+        destinations(table, chain, rules);
     }
+    masquerading(table);
     table.chain("leaving", &nat(4, 100));
-    balancers::sources(table, "leaving", &rules.balancers);
-    table.rule("leaving", |rule| {
+    for at_address in [true, false] {
+        balancers::sources(table, "leaving", &rules.balancers, at_address);
+    }
+    table.rule("leaving", |rule| rule.go_to(MASQUERADING));
+    table.chain("reaching_the_host", &filter(1, 0));
+    table.rule("reaching_the_host", |rule| {
+        rule.came_in("hostless", true).drop()
+    });
+    forwarding(table, &filter(2, 0));
+}
+
+/// Leads connections to where they are published or balanced: what is said of one address comes before what is said of
+/// all.
+fn destinations(table: &mut Table<'_>, chain: &str, rules: &Rules) {
+    for (ports, at_address) in [("ports_at", true), ("ports", false)] {
+        table.rule(chain, |rule| {
+            rule.is_ipv4()
+                .destination_is_local()
+                .translate_by(ports, at_address)
+        });
+        balancers::destinations(table, chain, &rules.balancers, at_address);
+    }
+}
+
+/// The chain where connections get the host's address, if they need that.
+pub(super) const MASQUERADING: &str = "masquerading";
+
+fn masquerading(table: &mut Table<'_>) {
+    table.inner_chain(MASQUERADING);
+    table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
             .source_is_loopback()
             .leaves("open", true)
@@ -408,24 +427,19 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
     });
     // Of two endpoints that meet by a published port the second would answer the first directly, which knows it by
     // another address.
-    table.rule("leaving", |rule| {
+    table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
             .source_in("subnets")
             .destination_in("subnets")
             .was_translated()
             .masquerade()
     });
-    table.rule("leaving", |rule| {
+    table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
             .source_in("subnets")
             .leaves("ours", false)
             .masquerade()
     });
-    table.chain("reaching_the_host", &filter(1, 0));
-    table.rule("reaching_the_host", |rule| {
-        rule.came_in("hostless", true).drop()
-    });
-    forwarding(table, &filter(2, 0));
 }
 
 fn connection_sets(table: &mut Table<'_>, rules: &Rules) {

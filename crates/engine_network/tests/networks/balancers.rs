@@ -122,3 +122,40 @@ fn connections_are_spread_over_endpoints_as_they_are_to_be() {
     world.rules();
     assert!(!connects(&world.outside, (FRONT, 8080)));
 }
+
+#[test]
+fn what_is_balanced_at_one_address_comes_before_what_is_published_at_all() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let settings = json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": 8080});
+    let published = json!([{"Type": "PortMapping", "Settings": settings}]);
+    let one = world.container(network, 2, json!({"Policies": published}));
+    let two = world.container(network, 3, json!({}));
+    for (container, name) in [(&one, 'a'), (&two, 'b')] {
+        serve(&container.space, name);
+    }
+    assert_eq!(asked(&world.outside, (UPLINK, 8080)), BTreeSet::from(['a']));
+    let at_address = json!({"FrontendVIPs": [UPLINK], "PortMappings": port(8080, "None")});
+    balance(&mut world, &[&two], at_address);
+    assert_eq!(asked(&world.outside, (UPLINK, 8080)), BTreeSet::from(['b']));
+    assert_eq!(
+        asked(&world.host, ("127.0.0.1", 8080)),
+        BTreeSet::from(['a'])
+    );
+    // Nor does the source of a load balancer of all addresses come to one of a single address.
+    let everywhere = json!({
+        "SchemaVersion": {"Major": 2}, "HostComputeEndpoints": [two.endpoint.to_string()],
+        "PortMappings": port(9090, "None"), "SourceVIP": "192.0.2.99",
+    });
+    let everywhere = everywhere.to_string();
+    world
+        .state
+        .create_load_balancer(Guid(78), &everywhere)
+        .unwrap();
+    let at_address = json!({"FrontendVIPs": [UPLINK], "PortMappings": port(9090, "None")});
+    balance(&mut world, &[&two], at_address);
+    assert_eq!(ask(&world.outside, (UPLINK, 9090))[2..], *OUTSIDE);
+}

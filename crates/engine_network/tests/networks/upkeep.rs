@@ -2,12 +2,15 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     os::fd::AsFd,
 };
 
 use engine_network::{Host, Rules, attach, detach, make_network, survey, write_rules};
-use hcn::{Guid, Mac, Mapping, Protocol, intent::Intent};
+use hcn::{
+    BalancedPort, Guid, Mac, Mapping, Protocol, Spread,
+    intent::{BalancerIntent, Intent},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -387,7 +390,7 @@ fn rules_that_others_changed_are_noticed_and_come_back() {
     assert!(rules_are_there(&world));
 }
 
-/// As many endpoints, addresses and mapped ports as there can be.
+/// As many endpoints, addresses, mapped ports and load balancers as there can be.
 #[test]
 fn rules_for_all_that_can_be_are_one_transaction() {
     if !can_work() {
@@ -418,6 +421,7 @@ fn rules_for_all_that_can_be_are_one_transaction() {
     });
     let intent = Intent {
         endpoints: endpoints.collect(),
+        balancers: (0..256).map(balancer).collect(),
         ..world.state.intent()
     };
     world.host.run(|| {
@@ -428,6 +432,24 @@ fn rules_for_all_that_can_be_are_one_transaction() {
     let listed = world.host.program("nft", "list map inet hcs ports");
     assert_eq!(listed.matches("tcp . ").count(), usize::from(u16::MAX));
     assert!(rules_are_there(&world), "all of it is read back");
+}
+
+/// A load balancer with 256 endpoints and 4 ports: with 256 such, these are all that there can be.
+fn balancer(number: u16) -> BalancerIntent {
+    let address = |at: u32| Ipv4Addr::from_bits((10 << 24) + at);
+    let ports = (0..4).map(|port| BalancedPort {
+        address: (port > 0).then(|| address(number.into())),
+        protocol: Protocol::Tcp,
+        external: number * 4 + port + 1,
+        internal: 80,
+        spread: Spread::SourceAndProtocol,
+    });
+    BalancerIntent {
+        id: Guid(number.into()),
+        ports: ports.collect(),
+        source: Some(address(number.into())),
+        targets: (0..256).map(address).collect(),
+    }
 }
 
 #[test]

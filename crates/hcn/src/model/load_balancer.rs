@@ -53,13 +53,14 @@ pub enum Spread {
 }
 
 impl BalancedPort {
-    /// Whether the same packet could be meant by both.
+    /// Whether both are meant by the same packets. One of a single address comes before one of all of the host.
     fn collides(&self, other: &Self) -> bool {
         (self.address, self.protocol, self.external)
             == (other.address, other.protocol, other.external)
     }
 
-    /// Whether the same packet could be meant by a port that leads to one endpoint.
+    /// Whether a packet could be meant by a port that leads to one endpoint, and does not pass it by: one of a single
+    /// address comes before a port that is published at all of the host.
     pub(super) fn collides_with(&self, mapping: &Mapping) -> bool {
         let same_port = (self.protocol, self.external) == (mapping.protocol, mapping.external);
         let (own, other) = (self.address.map(Into::into), mapping.address);

@@ -17,8 +17,9 @@ pub(crate) const NAT: &str = "nat";
 pub(crate) struct NetworkOptions {
     /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; repeat for more,
     /// of which --publish, --ip and --mac are about the first. none is loopback only, host the network of the service
-    /// itself, ns:PATH the network namespace of a file such as /proc/1234/ns/net. Takes a service of root, but for
-    /// none [default: none, or nat beside --publish, --ip, --mac and --alias]
+    /// itself, ns:PATH the network namespace of a file such as /proc/1234/ns/net; these two are for root, and for a
+    /// namespace of the caller's own. Takes a service of root, but for none [default: none, or nat beside --publish,
+    /// --ip, --mac and --alias]
     #[arg(
         long = "network",
         value_name = "NAME|none|host|ns:PATH",

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, card_rules_are_there,
     clear_access, detach, forget, forget_misled, make_network, remove_network, set_card_rules,
-    survey, sweep, write_rules,
+    set_port, survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -63,12 +63,15 @@ impl Change {
             if !self.wanted.contains(&endpoint.id) || is_made {
                 continue;
             }
-            let attached = self.attach(&mut host, endpoint);
+            let is_as_before = is_as_before(&self.before.endpoints, endpoint);
+            let attached = match is_as_before && self.attached.contains(&endpoint.id) {
+                true => set_port(&mut host, endpoint),
+                false => self.attach(&mut host, endpoint),
+            };
             // What failed before this change, as a container can bring about in its own namespace, fails no other one.
-            let failed_before =
-                self.was_wanted.contains(&endpoint.id) && self.before.endpoints.contains(endpoint);
+            let may_fail = self.was_wanted.contains(&endpoint.id) && is_as_before;
             match attached {
-                Err(failure) if failed_before => {
+                Err(failure) if may_fail => {
                     warn!("an endpoint is not attached: {}", failure.log_line());
                 }
                 attached => attached?,
@@ -198,6 +201,32 @@ impl Change {
         self.after.endpoints.iter().filter(is_card).collect()
     }
 
+    /// Endpoints of `found`, whose links are not as they were, that are attached again. A machine may let a card that
+    /// is plugged in wait for seconds, and others wait for their turn meanwhile: so of cards that are missing there is
+    /// one, another one in each round.
+    fn to_be_repaired(
+        &self,
+        host: &mut Host,
+        found: &[Guid],
+        round: usize,
+    ) -> Vec<&EndpointIntent> {
+        let (mut links, mut missing) = (Vec::new(), Vec::new());
+        for endpoint in &self.after.endpoints {
+            let is_attached = self.attached.contains(&endpoint.id) && found.contains(&endpoint.id);
+            // Of a container that has just ended nothing is made again.
+            let Some(machine) = self.machine_of(endpoint).filter(|_| is_attached) else {
+                continue;
+            };
+            let is_missing = machine.has_cards() && !Card(endpoint).is_there(host).unwrap_or(true);
+            match is_missing {
+                true => missing.push(endpoint),
+                false => links.push(endpoint),
+            }
+        }
+        links.extend(in_turn(&missing, round).copied());
+        links
+    }
+
     /// What the kernel remembers of addresses that are given back.
     fn forget(&self, host: &mut Host) -> Result<(), Failure> {
         let left = |id: Guid| !self.after.endpoints.iter().any(|one| one.id == id);
@@ -209,6 +238,24 @@ impl Change {
             false => forget(host, &addresses),
         }
     }
+}
+
+/// The one of `all` whose turn it is in this round.
+fn in_turn<T>(all: &[T], round: usize) -> Option<&T> {
+    all.get(round.checked_rem(all.len())?)
+}
+
+/// Whether an endpoint is one of `before`, but for load balancers: whether one leads to it concerns its port alone.
+fn is_as_before(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
+    let mut before = before.iter().filter(|one| one.id == endpoint.id);
+    before.any(|one| {
+        let balanced = endpoint.balanced;
+        *endpoint
+            == EndpointIntent {
+                balanced,
+                ..one.clone()
+            }
+    })
 }
 
 /// Plugs the card of an endpoint into its machine, or sets up what there is of it.
@@ -303,11 +350,11 @@ pub(super) struct Kept {
 }
 
 /// Makes bridges, ports, settings and rules of networks again, where another program has changed them. `None` where
-/// all is as it was.
+/// all is as it was. `round` counts the checks.
 ///
 /// # Errors
 /// What the host refused.
-pub(super) fn keep(mut change: Change) -> Result<Option<Kept>, Failure> {
+pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Failure> {
     let mut host = Host::open(&change.owner)?;
     let found = survey(&mut host, &change.after)?;
     // What cannot be read is written again.
@@ -338,16 +385,11 @@ pub(super) fn keep(mut change: Change) -> Result<Option<Kept>, Failure> {
         // Meanwhile ports may have led nowhere.
         forget_misled(&mut host, &Intent::default(), &change.after)?;
     }
-    for endpoint in &change.after.endpoints {
-        // Of a container that has just ended nothing is made again.
-        let is_there =
-            change.attached.contains(&endpoint.id) && change.machine_of(endpoint).is_some();
-        if is_there && found.endpoints.contains(&endpoint.id) {
-            note(
-                change.attach(&mut host, endpoint),
-                format!("the link {}", endpoint.link),
-            );
-        }
+    for endpoint in change.to_be_repaired(&mut host, &found.endpoints, round) {
+        note(
+            change.attach(&mut host, endpoint),
+            format!("the link {}", endpoint.link),
+        );
     }
     let is_sound = repaired.is_empty() && faults.is_empty();
     Ok((!is_sound).then_some(Kept {
@@ -371,4 +413,40 @@ pub(super) fn counters(owner: &str, endpoint: &EndpointIntent) -> Result<Counter
 /// The host cannot be asked.
 pub(super) fn routes(owner: &str) -> Result<Vec<hcn::Prefix>, Failure> {
     Host::open(owner)?.foreign_routes()
+}
+
+#[cfg(test)]
+mod tests {
+    use hcn::{State, Surroundings};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_card_that_is_missing_has_its_turn() {
+        let turns = |all: &[char]| [0, 1, 2].map(|round| in_turn(all, round).copied());
+        assert_eq!(turns(&['a', 'b']), [Some('a'), Some('b'), Some('a')]);
+        assert_eq!(turns(&[]), [None; 3]);
+    }
+
+    #[test]
+    fn a_load_balancer_changes_the_port_of_an_endpoint_alone() {
+        let mut state = State::default();
+        let version = json!({"Major": 2, "Minor": 0});
+        let network = json!({"SchemaVersion": version, "Type": "NAT"}).to_string();
+        let endpoint = json!({ "SchemaVersion": version }).to_string();
+        state
+            .create_network(Guid(1), &network, &Surroundings::default())
+            .unwrap();
+        state.create_endpoint(Guid(1), Guid(2), &endpoint).unwrap();
+        let resources = json!([{"Type": "Endpoint", "Data": {"Id": Guid(2)}}]);
+        let namespace = json!({ "Resources": resources }).to_string();
+        state.create_namespace(Guid(3), &namespace).unwrap();
+        let before = state.intent().endpoints;
+        let mut balanced = before[0].clone();
+        balanced.balanced = !balanced.balanced;
+        assert!(is_as_before(&before, &balanced) && is_as_before(&before, &before[0]));
+        balanced.isolated = !balanced.isolated;
+        assert!(!is_as_before(&before, &balanced) && !is_as_before(&[], &before[0]));
+    }
 }

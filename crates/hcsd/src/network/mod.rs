@@ -24,7 +24,7 @@ mod ports;
 mod store;
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::Path,
     rc::Rc,
@@ -81,6 +81,8 @@ pub(crate) struct Networks {
     names: RefCell<Names>,
     /// Calls whose clients have their answers, until the next change.
     released: RefCell<Vec<String>>,
+    /// How often the kernel was looked at.
+    checks: Cell<usize>,
 }
 
 /// All that is known of networks.
@@ -199,6 +201,7 @@ impl Networks {
             left_behind: RefCell::default(),
             names: RefCell::default(),
             released: RefCell::default(),
+            checks: Cell::default(),
         }
     }
 
@@ -289,7 +292,9 @@ impl Networks {
             return;
         }
         let change = self.change(&held, &held);
-        match blocking(|| kernel::keep(change)).await {
+        let round = self.checks.get();
+        self.checks.set(round.wrapping_add(1));
+        match blocking(move || kernel::keep(change, round)).await {
             Ok(None) => {}
             Ok(Some(kept)) => {
                 if !kept.repaired.is_empty() {
@@ -458,14 +463,18 @@ impl Networks {
             }
         }
         let held = self.held.borrow();
+        let (mut records, mut others) = (Vec::new(), Vec::new());
         for object in changes.written.iter().chain(&changes.removed) {
-            let settled = match held.stored(*object) {
-                Some(stored) => self.store.write(*object, &stored),
-                None => self.store.remove(*object),
-            };
-            if let Err(failure) = settled {
-                error!("{}", failure.log_line());
+            match held.stored(*object) {
+                Some(stored) => records.push((*object, stored)),
+                None => others.push(*object),
             }
+        }
+        // All at once: else the next service would find one that says that the call was done.
+        let written = self.store.write_all(&records);
+        let removed = others.into_iter().map(|object| self.store.remove(object));
+        for failure in [written].into_iter().chain(removed).filter_map(Result::err) {
+            error!("{}", failure.log_line());
         }
     }
 

@@ -165,8 +165,15 @@ impl Store {
             let names = objects.iter().map(|object| name(*object)).collect();
             self.write_gone(&gone.while_removing(names))?;
         }
-        objects.iter().try_for_each(|object| self.remove(*object))?;
-        self.write_gone(gone)
+        let removed = objects.iter().try_for_each(|object| self.remove(*object));
+        let done = removed.and_then(|()| self.write_gone(gone));
+        // What stays now is not for the next service to remove: another object may have its id by then.
+        done.or_else(|failure| {
+            let written = self.write_gone(gone);
+            written
+                .or_else(|_| self.remove_file(GONE))
+                .and(Err(failure))
+        })
     }
 
     /// # Errors
@@ -320,5 +327,26 @@ mod tests {
         store.remove_all(&[object], &gone).unwrap();
         assert!(!is_there());
         assert_eq!(store.read_gone(), read);
+    }
+
+    #[test]
+    fn a_removal_that_failed_is_not_made_up_for_later() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        let object = Object::Namespace(Guid(7));
+        let mut calls = CallNames::default();
+        calls.add("7.a.1");
+        let mut gone = Gone::default();
+        gone.absorb(object, calls);
+        store.write_gone(&gone).unwrap();
+        // A directory is not removed as a file is.
+        let path = store.directory.join(name(object));
+        fs::create_dir(&path).unwrap();
+        store.remove_all(&[object], &gone).unwrap_err();
+        fs::remove_dir(&path).unwrap();
+        store.write_file(&name(object), &"another record").unwrap();
+        let read = store.read_gone();
+        assert!(read.contains("7.a.1") && read.removing.is_empty());
+        assert!(path.exists());
     }
 }
