@@ -1,8 +1,8 @@
 //! Limits on the input and output of all disks of a machine: `StorageQoS` of its document.
 //!
-//! The disks share one throttle group of QEMU. Other limits hold for requests that come from then on: one that waits
-//! already does so by the former ones. A document that names no limits has none for good: a node that limits
-//! stands between each disk and its image from the start.
+//! The disks share one throttle group of QEMU. Other limits hold for requests that come from then on: those that wait
+//! already are let go, by a short pause of the machine. A document that names no limits has none for good: a node that
+//! limits stands between each disk and its image from the start.
 
 use hcs_schema::documents::{StorageQoS, VirtualMachine};
 use serde::{Deserialize, Serialize};

@@ -82,8 +82,11 @@ fn fill(table: &mut Table<'_>, endpoint: &EndpointIntent, outgoing: bool) {
     };
     table.chain(chain, &hook);
     table.rule(chain, |rule| rule.is_established().accept());
+    // A packet of IPv4 can have the number of ICMPv6 as well.
     for kind in NEIGHBOURS {
-        table.rule(chain, |rule| rule.is_icmp6(Some(kind)).accept());
+        table.rule(chain, |rule| {
+            rule.is_of(false).is_icmp6(Some(kind)).accept()
+        });
     }
     let rules = endpoint.access.iter();
     for rule in rules.filter(|rule| rule.is_outgoing == outgoing) {

@@ -10,6 +10,7 @@
 use std::collections::BTreeSet;
 
 use hcn::intent::EndpointIntent;
+use rustix::io::Errno;
 
 use super::{
     access::{combinations, verdict},
@@ -31,18 +32,35 @@ const SENDING: &str = "sending";
 const RECEIVING: &str = "receiving";
 const NOTING: [&str; 2] = ["noting_received", "noting_sent"];
 
-/// Connections of each family that one card can have; more work only where no rule is about their answers.
-const MOST_FLOWS: u32 = 32 << 10;
+/// Connections of each family that one card can have; more work only where no rule is about their answers. A full set
+/// takes some 20 MB of the host.
+const MOST_FLOWS: u32 = 128 << 10;
 
-/// Protocols with ports, and how long a connection of theirs may be silent, in milliseconds.
-const WITH_PORTS: [(u8, u64); 3] = [(6, 3_600_000), (17, 180_000), (132, 3_600_000)];
+const TCP: u8 = 6;
+/// Flags of TCP.
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+/// How long a connection of TCP may be silent that is only begun, or that is being closed, in milliseconds.
+const UNCERTAIN: u64 = 120_000;
+
+/// Protocols with ports, and how long a connection of theirs may be silent, in milliseconds: at first, and after
+/// another packet. Peers of SCTP ask for each other every 30 seconds.
+const WITH_PORTS: [(u8, u64, u64); 3] = [
+    (TCP, UNCERTAIN, 3_600_000),
+    (17, 180_000, 180_000),
+    (132, 210_000, 210_000),
+];
 /// How long an answer to an echo may take, in milliseconds.
 const ECHO: u64 = 30_000;
 
-/// The two families: their frames, the set of their connections, ICMP, its echo and the answer to that, and its errors.
+/// The two families: their frames, the sets of their connections and of those that are being closed, ICMP, its echo and
+/// the answer to that, and its errors.
 struct Family {
     frame: u16,
     flows: &'static str,
+    closing: &'static str,
     icmp: u8,
     echo: u8,
     answer: u8,
@@ -53,6 +71,7 @@ const FAMILIES: [Family; 2] = [
     Family {
         frame: ETHERTYPE_IPV4,
         flows: "flows",
+        closing: "closing",
         icmp: 1,
         echo: 8,
         answer: 0,
@@ -61,6 +80,7 @@ const FAMILIES: [Family; 2] = [
     Family {
         frame: ETHERTYPE_IPV6,
         flows: "flows_6",
+        closing: "closing_6",
         icmp: 58,
         echo: 128,
         answer: 129,
@@ -115,7 +135,19 @@ pub(crate) fn set(
         make(&mut batch, BRIDGE, &last, flag::ACK);
     }
     control(&mut batch, END);
-    socket.run(batch)
+    socket.run(batch).map_err(too_many)
+}
+
+/// Words for the refusal of a chain that is one too many.
+fn too_many(error: NetlinkError) -> NetlinkError {
+    match error.errno() {
+        Some(errno @ Errno::TOOBIG) => NetlinkError::Refused {
+            what: "making rules of cards: the kernel takes 1,024 chains at each point of all bridges, and there are as many"
+                .to_owned(),
+            errno,
+        },
+        _ => error,
+    }
 }
 
 /// Whether all rules of cards are there as they are wanted.
@@ -165,7 +197,9 @@ fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
         return;
     }
     for family in &FAMILIES {
-        table.flows(family.flows, family.frame == ETHERTYPE_IPV4, MOST_FLOWS);
+        for set in [family.flows, family.closing] {
+            table.flows(set, family.frame == ETHERTYPE_IPV4, MOST_FLOWS);
+        }
     }
     for outgoing in [false, true] {
         note(table, outgoing);
@@ -178,11 +212,15 @@ fn note(table: &mut Table<'_>, outgoing: bool) {
     let chain = NOTING[usize::from(outgoing)];
     table.inner_chain(chain);
     for family in &FAMILIES {
-        for (protocol, timeout) in WITH_PORTS {
+        for (protocol, timeout, _) in WITH_PORTS {
             table.rule(chain, |rule| {
                 flow(rule, family, protocol, outgoing).note(family.flows, timeout)
             });
         }
+        // A former connection of the same ports may be among those.
+        table.rule(chain, |rule| {
+            flow(rule, family, TCP, outgoing).forget(family.closing)
+        });
         table.rule(chain, |rule| {
             rule.is_icmp(family.icmp, family.echo);
             echo(rule, family, outgoing).note(family.flows, ECHO)
@@ -208,8 +246,11 @@ fn decide(table: &mut Table<'_>, card: &EndpointIntent, outgoing: bool) {
     );
     table.rule(chain, |rule| rule.is_elsewhere(&link, outgoing).accept());
     table.rule(chain, |rule| rule.frame_is(ETHERTYPE_ARP).accept());
+    // A packet of IPv4 can have the number of ICMPv6 as well.
     for kind in NEIGHBOURS {
-        table.rule(chain, |rule| rule.is_icmp6(Some(kind)).accept());
+        table.rule(chain, |rule| {
+            rule.frame_is(ETHERTYPE_IPV6).is_icmp6(Some(kind)).accept()
+        });
     }
     for family in &FAMILIES {
         begun(table, chain, family, outgoing);
@@ -234,10 +275,13 @@ fn decide(table: &mut Table<'_>, card: &EndpointIntent, outgoing: bool) {
 
 /// Packets of connections that were begun pass, and keep them.
 fn begun(table: &mut Table<'_>, chain: &str, family: &Family, outgoing: bool) {
-    for (protocol, timeout) in WITH_PORTS {
-        table.rule(chain, |rule| {
-            flow(rule, family, protocol, outgoing).keep(family.flows, timeout)
-        });
+    begun_by_tcp(table, chain, family, outgoing);
+    for (protocol, _, timeout) in WITH_PORTS {
+        if protocol != TCP {
+            table.rule(chain, |rule| {
+                flow(rule, family, protocol, outgoing).keep(family.flows, timeout)
+            });
+        }
     }
     table.rule(chain, |rule| {
         rule.is_icmp(family.icmp, family.answer);
@@ -248,7 +292,49 @@ fn begun(table: &mut Table<'_>, chain: &str, family: &Family, outgoing: bool) {
     }
     // Of whom they come is not known: any router may send them.
     for error in family.errors {
-        table.rule(chain, |rule| rule.is_icmp(family.icmp, *error).accept());
+        table.rule(chain, |rule| {
+            rule.frame_is(family.frame)
+                .is_icmp(family.icmp, *error)
+                .accept()
+        });
+    }
+}
+
+/// The same of TCP. A packet that begins a connection is left to the rules each time. The answer to it, and what comes
+/// while a connection is being closed, keep it for a short time only.
+fn begun_by_tcp(table: &mut Table<'_>, chain: &str, family: &Family, outgoing: bool) {
+    /// What begins a connection has only the first of these.
+    const BOTH: u8 = SYN | ACK;
+    let (_, _, timeout) = WITH_PORTS[0];
+    table.rule(chain, |rule| {
+        rule.is_tcp_with(family.frame, FIN | RST, 0, false)
+            .flow(of_ports(family, outgoing))
+            .is_noted(family.flows)
+            .note(family.closing, UNCERTAIN)
+    });
+    table.rule(chain, |rule| {
+        rule.is_tcp_with(family.frame, BOTH, BOTH, true)
+            .flow(of_ports(family, outgoing))
+            .keep(family.flows, UNCERTAIN)
+    });
+    table.rule(chain, |rule| {
+        rule.is_tcp_with(family.frame, BOTH, SYN, false)
+            .flow(of_ports(family, outgoing))
+            .is_noted(family.closing)
+            .keep(family.flows, UNCERTAIN)
+    });
+    table.rule(chain, |rule| {
+        rule.is_tcp_with(family.frame, BOTH, SYN, false)
+            .flow(of_ports(family, outgoing))
+            .keep(family.flows, timeout)
+    });
+}
+
+const fn of_ports(family: &Family, outgoing: bool) -> Flow {
+    Flow {
+        ipv4: family.frame == ETHERTYPE_IPV4,
+        outgoing,
+        echo: false,
     }
 }
 
@@ -258,12 +344,9 @@ fn flow<'w, 'b>(
     protocol: u8,
     outgoing: bool,
 ) -> &'w mut Expressions<'b> {
-    let kind = Flow {
-        ipv4: family.frame == ETHERTYPE_IPV4,
-        outgoing,
-        echo: false,
-    };
-    rule.frame_is(family.frame).is_protocol(protocol).flow(kind)
+    rule.frame_is(family.frame)
+        .is_protocol(protocol)
+        .flow(of_ports(family, outgoing))
 }
 
 fn echo<'w, 'b>(

@@ -454,6 +454,16 @@ impl Expressions<'_> {
             .compare(EQUAL, &[kind])
     }
 
+    /// It is a packet of TCP in such a frame; those of its flags that `mask` has are `wanted`, or else are not.
+    pub(super) fn is_tcp_with(&mut self, frame: u16, mask: u8, wanted: u8, are: bool) -> &mut Self {
+        const TCP: u8 = 6;
+        let how = if are { EQUAL } else { DIFFERENT };
+        self.frame_is(frame)
+            .is_protocol(TCP)
+            .load(TRANSPORT, 13, 1, REGISTER)
+            .masked(&[mask], &[wanted], how)
+    }
+
     /// Loads what tells its connection. A fragment other than the first has no ports and ends the rule.
     pub(super) fn flow(&mut self, flow: Flow) -> &mut Self {
         let (source, destination, length) = if flow.ipv4 { (12, 16, 4) } else { (8, 24, 16) };
@@ -481,7 +491,21 @@ impl Expressions<'_> {
         Ended
     }
 
-    /// Passes if what was loaded is noted, and notes it again.
+    /// Goes on only if what was loaded is noted.
+    pub(super) fn is_noted(&mut self, set: &str) -> &mut Self {
+        self.look_up(set, true)
+    }
+
+    /// Takes what was loaded out of the set, and goes on with the next rule.
+    pub(super) fn forget(&mut self, set: &str) -> Ended {
+        const DELETE: u32 = 2;
+        self.add("dynset", |batch| {
+            batch.text(1, set).big(3, DELETE).big(4, REGISTER);
+        });
+        Ended
+    }
+
+    /// Passes if what was loaded is noted, and notes it again, for so many milliseconds from now on.
     pub(super) fn keep(&mut self, set: &str, timeout: u64) -> Ended {
         self.look_up(set, true).update(set, timeout).accept()
     }

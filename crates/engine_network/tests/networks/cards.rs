@@ -2,15 +2,24 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream, UdpSocket},
-    os::fd::AsRawFd as _,
-    time::Duration,
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    os::fd::{AsRawFd as _, OwnedFd},
+    thread,
+    time::{Duration, Instant},
 };
 
 use engine_network::{
     Card, Host, attach_card, card_rules_are_there, detach, set_card_rules, survey, sweep,
 };
 use hcn::Guid;
+use rustix::{
+    io::Errno,
+    net::{
+        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, ipproto, recv, sendto,
+        socket_with,
+        sockopt::{Timeout, set_socket_timeout},
+    },
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -214,6 +223,93 @@ fn what_a_guest_may_send_and_receive_is_decided_at_its_port() {
     rules(&mut world, &[]);
     let tables = world.host.program("nft", "list tables");
     assert!(!tables.contains(&table), "{tables}");
+}
+
+#[test]
+fn packets_of_ipv4_with_the_number_of_icmpv6_are_no_exception() {
+    /// A neighbour is asked for, where it is ICMPv6.
+    const SOLICITATION: [u8; 8] = [135, 0, 0, 0, 0, 0, 0, 0];
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let two = world.container(network, 3, json!({}));
+    let outside = json!({"RemoteAddresses": "198.51.100.0/24"});
+    let only_81 = json!({"Protocols": "17", "RemotePorts": "81"});
+    let policies = json!([
+        acl("Out", "Block", 300, &outside),
+        acl("Out", "Allow", 200, &only_81),
+    ]);
+    let one = guest(&mut world, network, 2, &policies);
+    let send = |to: &str| {
+        let to = SocketAddr::new(to.parse().unwrap(), 0);
+        let sent = || sendto(protocol_58(), &SOLICITATION, SendFlags::empty(), &to).unwrap();
+        assert_eq!(one.space.run(sent), SOLICITATION.len());
+    };
+    let [there, outside] = [&two.space, &world.outside].map(|space| space.run(protocol_58));
+    let mut bytes = [0; 64];
+    send(&two.address);
+    recv(&there, &mut bytes[..], RecvFlags::empty()).unwrap();
+    send(OUTSIDE);
+    // When this is there, the first would have been.
+    exchange(&one.space, (OUTSIDE, 81), &bind(&world.outside, 81));
+    let missed = recv(&outside, &mut bytes[..], RecvFlags::DONTWAIT).map(|_| ());
+    assert_eq!(missed, Err(Errno::AGAIN));
+}
+
+/// A socket for packets of IPv4 with the number of ICMPv6.
+fn protocol_58() -> OwnedFd {
+    let (flags, protocol) = (SocketFlags::CLOEXEC, Some(ipproto::ICMPV6));
+    let socket = socket_with(AddressFamily::INET, SocketType::RAW, flags, protocol).unwrap();
+    let patience = Some(Duration::from_secs(20));
+    set_socket_timeout(&socket, Timeout::Recv, patience).unwrap();
+    socket
+}
+
+#[test]
+fn a_connection_counts_for_long_only_while_it_is_open() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let two = world.container(network, 3, json!({}));
+    let policies = json!([acl("In", "Allow", 100, &json!({"Protocols": "6"}))]);
+    let one = guest(&mut world, network, 2, &policies);
+    let link = world.state.endpoint_intent(one.endpoint).unwrap().link;
+    // How long each connection that is known has yet, in seconds.
+    let left = || {
+        let said = world
+            .host
+            .program("nft", &format!("-j list set bridge hcs_{link} flows"));
+        let said: Value = serde_json::from_str(&said).unwrap();
+        let sets = said["nftables"].as_array().unwrap().iter();
+        let elements = sets.filter_map(|item| item["set"]["elem"].as_array());
+        let left = elements
+            .flatten()
+            .map(|one| one["elem"]["expires"].as_u64().unwrap());
+        left.collect::<Vec<_>>()
+    };
+    let server = listen(&one.space, 80);
+    let connection = connected(&two.space, (&one.address, 80), &server);
+    said(&connection);
+    let open = left();
+    assert!(matches!(open[..], [left] if left > 3000), "{open:?}");
+    drop(connection);
+    let since = Instant::now();
+    loop {
+        let closed = left();
+        if closed.iter().all(|left| *left <= 120) {
+            break;
+        }
+        assert!(since.elapsed() < Duration::from_secs(20), "{closed:?}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // The next one is not taken for the former.
+    let again = connected(&two.space, (&one.address, 80), &server);
+    said(&again);
+    assert!(left().iter().any(|left| *left > 3000));
 }
 
 /// A connection, both ends of it.

@@ -21,7 +21,7 @@ pub(super) fn refusal(document: &ComputeSystem) -> Failure {
     let found = machine.map(obstacles).unwrap_or_default();
     let message = match found.is_empty() {
         true => {
-            "the virtual machine cannot be saved: QEMU could move all of its devices, but this engine does not do it yet"
+            "the virtual machine cannot be saved: QEMU could move all devices of its document, but this engine does not do it yet"
         }
         false => "the virtual machine cannot be saved: QEMU does not move all of its devices",
     };

@@ -173,8 +173,8 @@ fn act(
         (WorkerRequest::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
         (WorkerRequest::Detach(place), _) => disks::detach(monitor, held, *place),
         (WorkerRequest::LimitStorage(limits), _) => {
-            let set = monitor.execute(&SetLimits(*limits), COMMAND_LIMIT);
-            return set.map(|_| WorkerAnswer::Done);
+            monitor.execute(&SetLimits(*limits), COMMAND_LIMIT)?;
+            return let_go(monitor).map(|()| WorkerAnswer::Done);
         }
         _ => return steer(request, monitor, held),
     };
@@ -185,6 +185,20 @@ fn act(
         }
         Err(other) => WorkerAnswer::Failed(other.to_string()),
     })
+}
+
+/// Lets requests to disks go that wait by a former limit: QEMU does so when it stops a machine. One that stands still is
+/// left alone: its requests went when it was stopped.
+fn let_go(monitor: &mut Client) -> Result<(), QmpError> {
+    if !monitor.execute(&QueryStatus, COMMAND_LIMIT)?.running {
+        return Ok(());
+    }
+    // It may take long where the disks do. Whatever comes of it, QEMU goes on afterwards.
+    let _stopped_or_will = monitor.execute(&Stop, COMMAND_LIMIT);
+    match monitor.execute(&Cont, COMMAND_LIMIT) {
+        Ok(_) | Err(QmpError::Late(_)) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Lets the processors run or stand still.
@@ -247,7 +261,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::qmp::command::RemoveFd;
+    use crate::{qmp::command::RemoveFd, storage::StorageLimits};
 
     /// A monitor that gives these answers one after the other, and then the commands that it heard.
     fn monitor(answers: &'static [&'static str]) -> (Client, JoinHandle<Vec<String>>) {
@@ -269,6 +283,27 @@ mod tests {
         });
         let limit = Duration::from_secs(20);
         (Client::greet(ours, limit).unwrap().0, heard)
+    }
+
+    #[test]
+    fn requests_to_disks_do_not_wait_by_a_former_limit() {
+        for (status, and_then) in [
+            (
+                r#"{"running": true, "status": "running"}"#,
+                vec!["stop", "cont"],
+            ),
+            (r#"{"running": false, "status": "paused"}"#, Vec::new()),
+        ] {
+            let answers = Vec::leak(vec!["{}", status, "{}", "{}"]);
+            let (mut monitor, heard) = monitor(answers);
+            let request = WorkerRequest::LimitStorage(StorageLimits::default());
+            let answer = act(&request, None, &mut monitor, &mut HeldFiles::default()).unwrap();
+            assert_eq!(answer, WorkerAnswer::Done);
+            drop(monitor);
+            let heard = heard.join().unwrap();
+            assert_eq!(heard[1..3], ["qom-set", "query-status"]);
+            assert_eq!(heard[3..], and_then);
+        }
     }
 
     #[test]

@@ -125,8 +125,8 @@ struct ReceivedInputs {
     /// In the order of the disks.
     disks: Vec<OwnedFd>,
     ports: Vec<(u8, OwnedFd)>,
-    /// In the order of the virtio serial ports.
-    virtio_ports: Vec<OwnedFd>,
+    /// In the order of the virtio serial ports; whether each carries data, and is no console.
+    virtio_ports: Vec<(OwnedFd, bool)>,
     /// The folder of sockets of programs, and the listening one in it.
     sockets: Option<(OwnedFd, OwnedFd)>,
 }
@@ -160,7 +160,7 @@ fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
             .map(|number| Ok((*number, next()?)))
             .collect::<Result<_, Errno>>()?,
         virtio_ports: (setup.board.virtio_ports.iter().flatten())
-            .map(|_| next())
+            .map(|port| Ok((next()?, !port.is_console)))
             .collect::<Result<_, Errno>>()?,
         sockets: match &setup.hv_socket {
             Some(_) => Some((next()?, next()?)),
@@ -223,7 +223,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         opened.map_err(|e| Unstarted::at("programs of the host cannot be accepted", &e))?;
     }
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
-    let listeners = ports.into_iter().map(|(_, listener)| listener);
+    let listeners = ports.into_iter().map(|(_, listener)| (listener, false));
     let listeners = listeners.chain(virtio_ports);
     let ports = running.ports.into_iter().zip(listeners);
     Ok(Worker {
@@ -235,7 +235,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         vsock: running.vsock,
         output: Some(running.output),
         ports: ports
-            .map(|(stream, listener)| SerialLine::new(stream, listener))
+            .map(|(stream, (listener, waits))| SerialLine::new(stream, listener, waits))
             .collect(),
         control,
         exit,

@@ -1,7 +1,8 @@
 //! The host's end of a serial port: a socket that one reader at a time connects to.
 //!
-//! What the guest writes while no reader is there, or faster than one reads, is kept up to a limit; the oldest goes
-//! first. So the guest never waits for a reader.
+//! What the guest writes while no reader is there is kept up to a limit; the oldest goes first. So the guest never waits
+//! for a reader to come. One that is there and reads slowly is waited for where the port carries data, so that nothing
+//! is lost; a console waits for nobody.
 
 use std::{
     collections::VecDeque,
@@ -31,6 +32,8 @@ pub(super) struct SerialLine {
     guest: Option<UnixStream>,
     listener: OwnedFd,
     reader: Option<UnixStream>,
+    /// Whether the guest waits while the reader that is there is behind.
+    waits_for_reader: bool,
     /// Whether the reader will write no more.
     only_reads: bool,
     /// For the reader.
@@ -40,12 +43,13 @@ pub(super) struct SerialLine {
 }
 
 impl SerialLine {
-    /// One of two sockets that do not block.
-    pub(super) fn new(guest: UnixStream, listener: OwnedFd) -> Self {
+    /// One of two sockets that do not block; whether its guest waits for a slow reader.
+    pub(super) fn new(guest: UnixStream, listener: OwnedFd, waits_for_reader: bool) -> Self {
         Self {
             guest: Some(guest),
             listener,
             reader: None,
+            waits_for_reader,
             only_reads: false,
             kept: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -58,9 +62,14 @@ impl SerialLine {
             true => PollFlags::OUT,
             false => PollFlags::empty(),
         };
-        let guest = self.guest.as_ref().map(|guest| {
-            let flags = PollFlags::IN | writable(!self.waiting.is_empty());
-            (guest.as_fd(), flags)
+        let guest = self.guest.as_ref().and_then(|guest| {
+            let readable = match self.is_full() {
+                true => PollFlags::empty(),
+                false => PollFlags::IN,
+            };
+            let flags = readable | writable(!self.waiting.is_empty());
+            // Polled for nothing it would be ready when QEMU has closed it, which is not looked at while it is full.
+            (!flags.is_empty()).then_some((guest.as_fd(), flags))
         });
         let reader = self.reader.as_ref().and_then(|reader| {
             let readable = match self.waiting.len() < WAITING && !self.only_reads {
@@ -77,6 +86,16 @@ impl SerialLine {
             .is_none()
             .then_some((self.listener.as_fd(), PollFlags::IN));
         guest.into_iter().chain(reader).chain(listener)
+    }
+
+    /// Whether the guest has to wait for the reader.
+    fn is_full(&self) -> bool {
+        self.holds_back() && self.kept.len() >= KEPT
+    }
+
+    /// Whether nothing that the guest writes may be lost now.
+    const fn holds_back(&self) -> bool {
+        self.waits_for_reader && self.reader.is_some()
     }
 
     /// Does what can be done without waiting.
@@ -99,21 +118,30 @@ impl SerialLine {
         self.only_reads = false;
     }
 
-    fn read_guest(&mut self) {
+    /// Whether the guest had written something.
+    fn read_guest(&mut self) -> bool {
         let mut buffer = [0; 4096];
+        let mut has_read = false;
         for _ in 0..ROUNDS {
-            let Some(guest) = &mut self.guest else { return };
+            if self.is_full() {
+                break;
+            }
+            let Some(guest) = &mut self.guest else { break };
             match guest.read(&mut buffer) {
                 Ok(0) => self.guest = None,
                 Ok(read) => {
+                    has_read = true;
                     self.kept.extend(&buffer[..read]);
-                    let over = self.kept.len().saturating_sub(KEPT);
-                    self.kept.drain(..over);
+                    if !self.holds_back() {
+                        let over = self.kept.len().saturating_sub(KEPT);
+                        self.kept.drain(..over);
+                    }
                 }
-                Err(e) if is_for_later(&e) => return,
+                Err(e) if is_for_later(&e) => break,
                 Err(_) => self.guest = None,
             }
         }
+        has_read
     }
 
     fn read_reader(&mut self) {
@@ -170,9 +198,9 @@ impl SerialLine {
     /// After the end of QEMU: passes on what it wrote last, as far as the reader takes that without waiting.
     pub(super) fn finish(&mut self) {
         while self.guest.is_some() {
-            let before = self.kept.len();
-            self.read_guest();
-            if self.kept.len() == before {
+            // One that waits for room gets it first.
+            self.write_reader();
+            if !self.read_guest() {
                 break;
             }
         }
@@ -196,7 +224,7 @@ fn is_for_later(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixListener;
+    use std::os::{fd::AsRawFd as _, unix::net::UnixListener};
 
     use super::*;
 
@@ -207,13 +235,17 @@ mod tests {
     }
 
     fn made() -> Made {
+        made_with(false)
+    }
+
+    fn made_with(waits_for_reader: bool) -> Made {
         let (ours, guest) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         let place = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(place.path().join("com")).unwrap();
         listener.set_nonblocking(true).unwrap();
         Made {
-            port: SerialLine::new(ours, listener.into()),
+            port: SerialLine::new(ours, listener.into(), waits_for_reader),
             guest,
             place,
         }
@@ -283,6 +315,48 @@ mod tests {
             text.push_str(&read(&mut reader, 1024));
         }
         assert!(text.ends_with("aend"));
+    }
+
+    #[test]
+    fn a_port_of_data_waits_for_a_reader_that_is_there_and_loses_nothing() {
+        const LENGTH: usize = 8 * KEPT;
+        let mut made = made_with(true);
+        let mut reader = made.reader();
+        reader.set_nonblocking(true).unwrap();
+        made.guest.set_nonblocking(true).unwrap();
+        made.port.work();
+        let data: Vec<u8> = (0..LENGTH)
+            .map(|at| u8::try_from(at / 1000 % 256).unwrap())
+            .collect();
+        let mut written = 0;
+        let write = |made: &mut Made, written: &mut usize| {
+            made.port.work();
+            let more = made.guest.write(&data[*written..]).unwrap_or_default();
+            *written += more;
+            more
+        };
+        while write(&mut made, &mut written) > 0 {}
+        assert!(written < LENGTH, "the guest has to wait");
+        assert!(made.port.is_full() && made.port.kept.len() < KEPT + 4096);
+        let guest = made.port.guest.as_ref().unwrap().as_fd();
+        let is_guest = |(polled, _): (BorrowedFd<'_>, _)| polled.as_raw_fd() == guest.as_raw_fd();
+        assert!(!made.port.polled().any(is_guest), "it would not wait");
+        let mut got = Vec::new();
+        while got.len() < LENGTH {
+            write(&mut made, &mut written);
+            let mut buffer = [0; 8192];
+            let read = reader.read(&mut buffer).unwrap_or_default();
+            got.extend(&buffer[..read]);
+        }
+        assert!(got == data);
+        // Without a reader nothing is waited for.
+        drop(reader);
+        made.guest.set_nonblocking(false).unwrap();
+        for _ in 0..2 * KEPT / 4096 {
+            made.guest.write_all(&[b'a'; 4096]).unwrap();
+            made.port.work();
+        }
+        assert_eq!(made.port.kept.len(), KEPT);
     }
 
     #[test]

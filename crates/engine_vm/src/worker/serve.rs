@@ -122,6 +122,7 @@ impl Worker {
             {
                 // Streams to the guest that was there end now, not when the next one has its driver.
                 vsock.handle().reset();
+                self.dialled.restart();
             }
         }
         match read {

@@ -6,7 +6,7 @@
 //! streams. A guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
 //!
 //! Microsoft's agent dials from any port. A document that says `UseVsock` lets it, until an agent has dialled from a
-//! reserved port: from then on the guest has one of ours, and no other is let in.
+//! reserved port: then the guest has one of ours, and no other is let in until the guest starts again.
 
 use std::{
     collections::VecDeque,
@@ -36,7 +36,9 @@ struct Waiting {
     /// The newest stream of the agent.
     agent: Option<OwnedFd>,
     stdio: VecDeque<(u32, OwnedFd)>,
-    /// Whether the agent may dial from any port.
+    /// Whether the document lets the agent dial from any port.
+    may_from_any_port: bool,
+    /// Whether it may now.
     from_any_port: bool,
     /// Whether an agent has dialled from a port that is not reserved. The service may have its stream.
     has_unproven: bool,
@@ -47,6 +49,14 @@ struct Waiting {
 impl Waiting {
     fn may_be_agent(&self, from: u32) -> bool {
         from <= LAST_RESERVED_PORT || self.from_any_port
+    }
+
+    /// Another guest has started, so nothing is known of its agent, and what the former one has dialled is over.
+    fn restart(&mut self) {
+        self.agent = None;
+        self.stdio.clear();
+        self.from_any_port = self.may_from_any_port;
+        self.has_unproven = false;
     }
 
     /// The guest has an agent that dials from reserved ports. One that does not is an impostor: all streams end, those
@@ -66,6 +76,7 @@ impl Switchboard {
     /// One whose agent may dial from any port, or only from those that are reserved.
     pub(super) fn new(from_any_port: bool) -> Self {
         let waiting = Waiting {
+            may_from_any_port: from_any_port,
             from_any_port,
             ..Waiting::default()
         };
@@ -75,6 +86,11 @@ impl Switchboard {
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         // Each change is one push or one take.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The guest starts again.
+    pub(super) fn restart(&self) {
+        self.waiting().restart();
     }
 
     /// Names the device that streams come from.
@@ -235,6 +251,8 @@ mod tests {
         }
         assert!(board.has_agent(), "the agent's stream has stayed");
         assert!(board.take_stdio(stdio).is_none());
+        board.restart();
+        assert!(services.connect(BRIDGE_PORT, BRIDGE_PORT).is_none());
         drop(agent);
     }
 
@@ -264,7 +282,12 @@ mod tests {
         assert!(services.connect(BRIDGE_PORT, ANY).is_none());
         assert!(services.connect(stdio, ANY).is_none());
         assert!(!services.may_use_reserve(BRIDGE_PORT, ANY));
-        drop((own, waits, other, taken));
+        // The next guest may have the other agent.
+        board.restart();
+        assert!(!board.has_agent());
+        let next = services.connect(BRIDGE_PORT, ANY).unwrap();
+        assert!(board.has_agent() && services.may_use_reserve(stdio, ANY));
+        drop((own, waits, other, taken, next));
     }
 
     #[test]

@@ -165,7 +165,7 @@ fn an_entry_with_a_name_that_is_none_here_is_removed_by_its_digest() {
     for digest in [&damaged, &other] {
         let entry = json!({"mediaType": kind, "digest": digest, "size": 1, "annotations": named("v1+build")});
         add_entry(place.path(), &entry);
-        assert_eq!(names(&store).1, [digest.clone()]);
+        assert_eq!(names(&store).1, std::slice::from_ref(digest));
         assert_eq!(store.prune().unwrap().broken.len(), 1);
         assert_eq!(store.remove(digest).unwrap(), []);
         assert_eq!(names(&store).1, Vec::<String>::new());

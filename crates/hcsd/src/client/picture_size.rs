@@ -7,6 +7,9 @@ use serde_json::Value;
 /// Characters of a picture that its size is in: the signature of PNG, and the first part with both sides.
 const BEGINNING: usize = 32;
 
+/// JSON pointer of the size in a query.
+const POINTER: &str = "/ConsoleImage";
+
 /// Checks that the picture `answer` is as large as `asked`, where that names a size.
 ///
 /// # Errors
@@ -15,7 +18,7 @@ pub(super) fn check(asked: &Value, answer: &Value) -> Result<(), Failure> {
     if asked.is_null() {
         return Ok(());
     }
-    let asked: ConsoleImageQuery = hcs_schema::parse(&asked.to_string())?;
+    let asked: ConsoleImageQuery = hcs_schema::parse(&asked.to_string()).map_err(within_query)?;
     let sizes = [("Width", asked.width, 16), ("Height", asked.height, 20)];
     for (name, wanted, place) in sizes {
         let wanted = u32::from(wanted.unwrap_or_default());
@@ -29,9 +32,25 @@ pub(super) fn check(asked: &Value, answer: &Value) -> Result<(), Failure> {
              out"
         );
         let failure = Failure::new(HResult::NOT_SUPPORTED, message.clone());
-        return Err(failure.cause_at(format!("/ConsoleImage/{name}"), message));
+        return Err(failure.cause_at(format!("{POINTER}/{name}"), message));
     }
     Ok(())
+}
+
+/// The same failure, with pointers into the whole query.
+fn within_query(mut failure: Failure) -> Failure {
+    for cause in &mut failure.causes {
+        let Some(within) = &mut cause.pointer else {
+            continue;
+        };
+        let whole = format!("{POINTER}{within}");
+        // Both messages name the place.
+        for message in [&mut failure.message, &mut cause.message] {
+            *message = message.replacen(within.as_str(), &whole, 1);
+        }
+        *within = whole;
+    }
+    failure
 }
 
 /// A side of the picture, which stands at `place` of it.
@@ -74,7 +93,10 @@ mod tests {
             refused(json!({ "Width": 1024, "Height": 480 })),
             "/ConsoleImage/Height"
         );
-        check(&json!({ "Width": "x" }), &answer).unwrap_err();
+        let wrong = check(&json!({ "Width": "x" }), &answer).unwrap_err();
+        let pointer = wrong.causes[0].pointer.as_deref();
+        assert_eq!(pointer, Some("/ConsoleImage/Width"));
+        assert!(wrong.causes[0].message.starts_with("/ConsoleImage/Width "));
         check(&json!({ "Width": 1 }), &json!({})).unwrap_err();
     }
 }

@@ -111,10 +111,10 @@ fn ports_carry_words(service: &Service, client: &mut Client) {
     assert_eq!(line(&pipe(service, "hvc")), "on the console\r\n");
 }
 
-/// A read that would take a minute does not end, and ends when the limit is lifted.
+/// A read whose requests would wait for minutes each does not end, and ends when the limit is lifted.
 fn disks_are_limited(client: &mut Client) {
     client
-        .call(&limits(&json!({ "BandwidthMaximum": 4096 })))
+        .call(&limits(&json!({ "BandwidthMaximum": 16 })))
         .ok();
     let script = find(0, 0)
         + "echo begun; busybox dd if=$d of=/dev/null bs=4096 count=64 iflag=direct 2>/dev/null; echo done";
