@@ -48,6 +48,8 @@ const CREATIONS: usize = 8;
 const CREATIONS_OF_USER: usize = 4 * CREATIONS;
 /// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
 const LONG: usize = 8;
+/// Long documents of one user that are read at one time: while it is read, one takes some fifty times its size.
+const PARSED: usize = 2;
 /// Readers of one user that follow the event log.
 const FOLLOWERS: usize = 128;
 
@@ -284,6 +286,8 @@ pub(crate) struct UserShare {
     pub(crate) unread: Rc<Unread>,
     /// For long messages while they are received and parsed.
     pub(crate) long: Lane,
+    /// For long documents: they keep memory.
+    parsing: Lane,
     /// For systems that are created.
     systems: Rc<FairLane>,
     /// For readers that follow the event log: each is woken by each event.
@@ -301,6 +305,7 @@ impl UserShare {
             threads: Arc::new(Semaphore::new(threads)),
             unread: Unread::new(unread),
             long: Arc::new(Semaphore::new(LONG)),
+            parsing: Arc::new(Semaphore::new(PARSED)),
             systems: FairLane::new(CREATIONS_OF_USER),
             following: Arc::new(Semaphore::new(FOLLOWERS)),
         })
@@ -315,7 +320,7 @@ pub(crate) struct Share {
     /// For calls that may block.
     threads: Lane,
     /// For long documents: they keep a processor busy.
-    pub(crate) parsing: Lane,
+    parsing: Lane,
     /// For pages of the event log and for what it tells of operations.
     pub(crate) reading: Lane,
     /// For systems that are created.
@@ -346,6 +351,13 @@ impl Share {
     pub(crate) async fn thread(&self) -> impl Send + 'static + use<> {
         let own = place(&self.threads).await;
         (own, place(&self.user.threads).await)
+    }
+
+    /// A place for a long document while it is read, to be given back when that is done. At most one of each connection
+    /// waits for those of the user, so they come in turns of the connections.
+    pub(crate) async fn parsing(&self) -> impl Send + 'static + use<> {
+        let own = place(&self.parsing).await;
+        (own, place(&self.user.parsing).await)
     }
 
     /// A place for a system that is created.
@@ -487,6 +499,35 @@ mod tests {
             for _ in 0..10 * TURNS {
                 share.turns.take().await;
             }
+        });
+    }
+
+    /// Long documents that come by many connections of one user, and one of another user.
+    #[test]
+    fn a_user_of_many_connections_has_few_long_documents_read_at_one_time() {
+        in_runtime(async {
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX);
+            let (now, most) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(0_usize)));
+            let mut all = JoinSet::new();
+            for connection in 0..50 {
+                let share = Share::new(Rc::clone(&user), connection);
+                for _ in 0..2 {
+                    let (share, now, most) = (Rc::clone(&share), Rc::clone(&now), Rc::clone(&most));
+                    all.spawn_local(async move {
+                        let _place = share.parsing().await;
+                        now.set(now.get() + 1);
+                        most.set(most.get().max(now.get()));
+                        tokio::task::yield_now().await;
+                        now.set(now.get() - 1);
+                    });
+                }
+            }
+            tokio::task::yield_now().await;
+            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX), 1);
+            let _of_another = other.parsing().await;
+            assert!(!all.is_empty(), "the other user has not waited for them");
+            while all.join_next().await.is_some() {}
+            assert_eq!(most.get(), PARSED);
         });
     }
 }
