@@ -94,6 +94,8 @@ impl Ticket {
 pub(crate) struct CommonTurns {
     /// Less than none after a step that took long.
     left: Cell<i64>,
+    /// What steps took of late, in turns: about the most.
+    cost: Cell<i64>,
     /// In turns of the connections. Those that gave up are gone.
     waiting: RefCell<Waiting<Weak<Ticket>>>,
     /// Told when something waits for the next round.
@@ -104,6 +106,7 @@ impl Default for CommonTurns {
     fn default() -> Self {
         Self {
             left: Cell::new(TURNS),
+            cost: Cell::new(1),
             waiting: RefCell::default(),
             wanted: Notify::new(),
         }
@@ -198,15 +201,18 @@ impl CommonTurns {
         false
     }
 
-    /// Gives out the turns of the next round.
+    /// Gives out the turns of the next round. All that have one run before what comes from outside is seen, so steps that
+    /// take long come one by one.
     fn refill(&self) {
         self.left.set((self.left.get() + TURNS).min(TURNS));
-        while self.left.get() > 0 {
+        let mut most = (TURNS / self.cost.get()).max(1);
+        while self.left.get() > 0 && most > 0 {
             let Some(next) = self.waiting.borrow_mut().pop() else {
                 break;
             };
             if let Some(ticket) = next.upgrade() {
                 self.left.set(self.left.get() - 1);
+                most -= 1;
                 ticket.grant();
             }
         }
@@ -254,6 +260,8 @@ impl Turns {
         let done = work();
         let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
         let turns = i64::try_from(turns).unwrap_or(i64::MAX);
+        let cost = &self.common.cost;
+        cost.set(turns.max(cost.get() - (cost.get() + 3) / 4).clamp(1, TURNS));
         let left = &self.common.left;
         // A service that stood still for long owes no more than a second.
         left.set(left.get().saturating_sub(turns).max(MOST_OWED));
@@ -528,6 +536,40 @@ mod tests {
             assert!(!all.is_empty(), "the other user has not waited for them");
             while all.join_next().await.is_some() {}
             assert_eq!(most.get(), PARSED);
+        });
+    }
+
+    /// Steps that take long, by many connections of one user at once.
+    #[test]
+    fn long_steps_of_many_connections_come_one_by_one() {
+        in_runtime(async {
+            let done = Rc::new(Cell::new(0_u32));
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX);
+            for connection in 0..50 {
+                let (share, done) = (Share::new(Rc::clone(&user), connection), Rc::clone(&done));
+                tokio::task::spawn_local(async move {
+                    loop {
+                        share.turns.take().await;
+                        share.turns.charge(|| {
+                            std::thread::sleep(10 * TURN);
+                            done.set(done.get() + 1);
+                        });
+                    }
+                });
+            }
+            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX), 1);
+            let mut most = 0;
+            for round in 0..50 {
+                let before = done.get();
+                other.turns.take().await;
+                tokio::task::yield_now().await;
+                // What steps cost is known from the first ones.
+                if round > 2 {
+                    most = most.max(done.get() - before);
+                }
+            }
+            assert!(done.get() > 4, "{}", done.get());
+            assert!(most <= 2, "{most} long steps at once");
         });
     }
 }
