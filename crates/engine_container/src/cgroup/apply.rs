@@ -158,8 +158,8 @@ fn limit_memory_v1(at: &Path, bytes: u64) -> Result<(), StepError> {
     }
 }
 
-/// What sockets of TCP hold, which version 1 does not count as memory of the container. All of the host share what there
-/// is of it, so a container that takes much slows the connections of others down.
+/// What sockets of TCP hold, which version 1 does not count as memory of the container. All of the host share what
+/// there is of it, so a container that takes much slows the connections of others down.
 const TCP: &str = "memory.kmem.tcp.limit_in_bytes";
 
 /// `now` is the present limit of memory and swap, where the host counts swap. The limit of memory must never be above

@@ -164,8 +164,9 @@ impl Upper {
         })
     }
 
-    /// That of the writable layer `path` that a container has, which may go on writing. Another user who owns a directory
-    /// on the way could put something else in its place: so it has to be closed to others, as a container closes it.
+    /// That of the writable layer `path` that a container has, which may go on writing. Another user who owns a
+    /// directory on the way could put something else in its place: so it has to be closed to others, as a container
+    /// closes it.
     ///
     /// # Errors
     /// It is no writable layer, or other users could change it.

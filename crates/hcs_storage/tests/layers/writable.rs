@@ -1,7 +1,7 @@
 //! Writable layers: who may have them when, and what a kill leaves.
 
 use std::{
-    fs::{self, File, Permissions},
+    fs::{self, File},
     os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     slice,
@@ -65,9 +65,9 @@ fn what_a_container_has_written_is_read_of_its_own_scratch_alone() {
     assert_eq!(refusal(writable::Upper::in_use(&top)), Refusal::NotWritable);
     fs::remove_file(top.join("upper")).unwrap();
     fs::create_dir(top.join("upper")).unwrap();
-    fs::set_permissions(&top, Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(refusal(writable::Upper::in_use(&top)), Refusal::OthersPlace);
-    fs::set_permissions(&top, Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o700)).unwrap();
     if geteuid().is_root() {
         chown(&top, Some(4242), None).unwrap();
         assert_eq!(refusal(writable::Upper::in_use(&top)), Refusal::OthersPlace);

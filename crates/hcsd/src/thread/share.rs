@@ -201,8 +201,8 @@ impl CommonTurns {
         false
     }
 
-    /// Gives out the turns of the next round. All that have one run before what comes from outside is seen, so steps that
-    /// take long come one by one.
+    /// Gives out the turns of the next round. All that have one run before what comes from outside is seen, so steps
+    /// that take long come one by one.
     fn refill(&self) {
         self.left.set((self.left.get() + TURNS).min(TURNS));
         let mut most = (TURNS / self.cost.get()).max(1);
