@@ -9,6 +9,7 @@ use hcs_engine::engine::CreateRequest;
 use hcs_schema::{
     Failure, HResult,
     documents::{Container, Layer, Signal, Storage},
+    privileges::Capabilities,
 };
 
 use crate::{
@@ -101,7 +102,9 @@ pub(crate) fn check(
                 config,
                 (&own, searches),
             )?,
-            trusts_nodes: user.is_none() && !matches!(devices, DeviceControl::None),
+            trusts_nodes: user.is_none()
+                && privileges.possible.contains(Capabilities::MKNOD)
+                && !matches!(devices, DeviceControl::None),
             guarded,
             mapped,
             temporary: temporary::check(

@@ -12,7 +12,9 @@ use crate::source::Source;
 pub(crate) struct LaunchSpec {
     /// Name of the UTS namespace.
     pub(crate) hostname: String,
-    /// Whether the host says which devices it may use. If not, device nodes must not work, wherever they come from.
+    /// Whether device nodes in its root work: only where it may make some, and the host says which of them it may use.
+    /// For a process of the host, whose user has a process in the container, they would work without such rules: it
+    /// reaches them by `/proc/PID/root`.
     pub(crate) trusts_nodes: bool,
     /// Whether files that it makes in something mapped must give no power on the host ([`crate::parts::sharing`]).
     pub(crate) guarded: bool,

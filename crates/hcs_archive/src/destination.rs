@@ -5,6 +5,9 @@
 //! | a directory | into it | into it, joined with one of its name | into it |
 //! | a file | in its place | refused | refused |
 //! | nothing, but the directory for it | by this name | by this name | as a directory of this name |
+//!
+//! A symbolic link counts as what it leads to. From a hostile side nothing comes where a link leads, unless a slash
+//! ends the path: an earlier copy of the same name may have made the link.
 
 use std::{
     ffi::OsString,
@@ -62,8 +65,11 @@ enum Top {
 }
 
 impl Destination {
-    /// Looks what is at `path`. Its links are followed: it is the caller's.
+    /// Looks what is at `path`. Links on the way are followed: it is the caller's.
     pub(crate) fn find(path: &Path, target: Target) -> Result<Self, ArchiveError> {
+        if matches!(target, Target::Copy { expected: Some(_) }) {
+            refuse_link(path)?;
+        }
         let into = target == Target::Into;
         let top = match target {
             Target::Into => Top::Any,
@@ -149,6 +155,23 @@ impl Destination {
         );
         ArchiveError::Refused(message)
     }
+}
+
+/// Refuses a symbolic link: a hostile side that has made it by an earlier copy would choose where this one goes. With a
+/// slash behind it, the caller means the directory that it leads to.
+fn refuse_link(path: &Path) -> Result<(), ArchiveError> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    // To a device or a pipe nothing is copied in any case.
+    let is_special = fs::metadata(path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+    if !is_link || is_special || ends_with_slash(path) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let message = format!(
+        "{shown} is a symbolic link, which an earlier copy may have made, so nothing is copied to where it leads: \
+         {shown}/ names the directory that it leads to; else remove it"
+    );
+    Err(ArchiveError::Refused(message))
 }
 
 fn directory(path: &Path) -> Result<OwnedFd, Errno> {
@@ -281,6 +304,25 @@ mod tests {
             ("new", ("x", Directory), "y"),
         ] {
             assert!(places(to, first.clone(), second).is_err(), "{to} {first:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_an_earlier_copy_may_have_made_leads_no_later_one() {
+        let scene = scene();
+        let find = |to: &str| {
+            let expected = Some(Some("x".into()));
+            Destination::find(&scene.path().join(to), Target::Copy { expected })
+        };
+        for link in ["to-dir", "to-file", "broken"] {
+            let refused = find(link).unwrap_err().to_string();
+            assert!(refused.contains("is a symbolic link"), "{refused}");
+        }
+        let mut named = find("to-dir/").unwrap();
+        let placed = named.place(&entry("x", Kind::File)).unwrap();
+        assert_eq!(placed, Path::new("x"));
+        for plain in ["dir", "file", "new", "to-dir/."] {
+            assert!(find(plain).is_ok(), "{plain}");
         }
     }
 

@@ -70,6 +70,13 @@ pub fn list_of(file: impl AsFd) -> Result<(List, Stat), Errno> {
     Ok((list, stat))
 }
 
+/// Whether nothing but its mode says who may use an open file. One that cannot be looked at counts as one with a list.
+pub(crate) fn has_mode_alone(file: impl AsFd) -> bool {
+    let mut nothing = [0_u8; 0];
+    let found = getxattr(path_of(&file), ATTRIBUTE, &mut nothing[..]);
+    matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP))
+}
+
 /// Gives `holder` these rights to the regular file at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors

@@ -7,7 +7,8 @@
 //!
 //! Writable by a group counts as writable by others, unless the group is the user's own: it has the user's name and no
 //! other member. Systems with the mask 002 give every user such a group (`sshd` of Debian has this rule, too). A group
-//! that the files `/etc/passwd` and `/etc/group` do not know counts as one with other members.
+//! that the files `/etc/passwd` and `/etc/group` do not know counts as one with other members. So does each where an
+//! access control list lets others write: the mode shows that as writable by the group.
 //!
 //! In a user namespace, owners that have no id there count as root: `/` itself is such a directory.
 
@@ -26,7 +27,10 @@ use rustix::{
     process::geteuid,
 };
 
-use crate::environment::{has_all_ids, is_elevated};
+use crate::{
+    access::has_mode_alone,
+    environment::{has_all_ids, is_elevated},
+};
 
 /// Links that are followed on one path, as in the kernel.
 const MOST_LINKS: u32 = 40;
@@ -213,7 +217,7 @@ impl Walk {
             Mode::empty(),
         );
         let root = root.map_err(|errno| walk.blame(Reason::Io(errno)))?;
-        walk.check(&walk.look(&root)?)?;
+        walk.check(&root, &walk.look(&root)?)?;
         walk.above.push(root);
         Ok(walk)
     }
@@ -246,11 +250,11 @@ impl Walk {
                             steps = steps_before(&target, steps);
                         }
                         FileType::Directory => {
-                            self.check(&stat)?;
+                            self.check(&found, &stat)?;
                             self.above.push(found);
                         }
                         _ if steps.is_empty() => {
-                            self.check(&stat)?;
+                            self.check(&found, &stat)?;
                             return Ok(found);
                         }
                         _ => return Err(self.blame(Reason::Io(Errno::NOTDIR))),
@@ -299,7 +303,7 @@ impl Walk {
         fstat(found).map_err(|errno| self.blame(Reason::Io(errno)))
     }
 
-    fn check(&self, stat: &Stat) -> Result<(), Untrusted> {
+    fn check(&self, found: &OwnedFd, stat: &Stat) -> Result<(), Untrusted> {
         self.check_owner(stat)?;
         let (owner, group, mode) = (stat.st_uid, stat.st_gid, stat.st_mode & 0o7777);
         let sticky = kind(stat) == FileType::Directory && mode & 0o1000 != 0;
@@ -307,7 +311,7 @@ impl Walk {
         let device = kind(stat) == FileType::CharacterDevice;
         let open = match mode & 0o022 {
             0 => false,
-            0o020 => !is_private_group(owner, group),
+            0o020 => !is_private_group(owner, group) || !has_mode_alone(found),
             _ => true,
         };
         if !open || sticky || device {
@@ -392,6 +396,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
+    use crate::access;
 
     fn place() -> (tempfile::TempDir, Trusted) {
         let place = tempfile::tempdir().unwrap();
@@ -553,12 +558,18 @@ mod tests {
         trusted.open(&file).unwrap();
         std::os::unix::fs::chown(&file, None, Some(1234)).unwrap();
         let refused = trusted.open(&file).unwrap_err();
-        let expected = Reason::Writable {
+        let expected = |group| Reason::Writable {
             owner: 0,
-            group: 1234,
+            group,
             mode: 0o660,
         };
-        assert_eq!(refused.reason, expected);
+        assert_eq!(refused.reason, expected(1234));
+        // As its mode says as well, a list lets another user write.
+        std::os::unix::fs::chown(&file, None, Some(0)).unwrap();
+        trusted.open(&file).unwrap();
+        access::grant(&file, access::Holder::User(1234), access::WRITE).unwrap();
+        let refused = trusted.open(&file).unwrap_err();
+        assert_eq!(refused.reason, expected(0));
     }
 
     #[test]

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use hcs_engine::engine::Engine;
 use hcs_schema::{Document, Failure, HResult, coverage::Table, documents::ComputeSystem};
 
-use crate::{
-    record::{blocking::blocking, operations},
-    thread::share::place,
-};
+use crate::record::{blocking::blocking, operations};
 
 /// [`hcs_schema::parse()`], then what `table` says of each property: that of the engine whose system the document is
 /// about, or of the service.
@@ -92,7 +89,7 @@ async fn read<T: Send + 'static>(
         return Ok((reader(&text)?, text));
     }
     let _place = match operations::share() {
-        Some(share) => place(&share.parsing).await,
+        Some(share) => Some(share.parsing().await),
         None => None,
     };
     blocking(move || Ok((reader(&text)?, text))).await

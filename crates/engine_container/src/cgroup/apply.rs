@@ -146,8 +146,21 @@ fn limit_memory_v1(at: &Path, bytes: u64) -> Result<(), StepError> {
     let now = with_swap
         .then(|| files::read_number(at, MEMORY_AND_SWAP))
         .transpose()?;
-    write_all(at, memory_v1(bytes, now))
+    write_all(at, memory_v1(bytes, now))?;
+    if !at.join(TCP).exists() {
+        return Ok(());
+    }
+    match files::write(at, TCP, &bytes.to_string()) {
+        // Sockets hold more: the limit that they had stays, and is not higher than that of memory was. Or this kernel
+        // limits them no more.
+        Err(error) if matches!(error.errno, Errno::BUSY | Errno::OPNOTSUPP) => Ok(()),
+        written => written,
+    }
 }
+
+/// What sockets of TCP hold, which version 1 does not count as memory of the container. All of the host share what
+/// there is of it, so a container that takes much slows the connections of others down.
+const TCP: &str = "memory.kmem.tcp.limit_in_bytes";
 
 /// `now` is the present limit of memory and swap, where the host counts swap. The limit of memory must never be above
 /// it, so the one that grows out of the way goes first.

@@ -339,6 +339,8 @@ impl Prepared {
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
         let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
         if let (Some(lock), Some(path)) = (&lock, &kept_scratch) {
+            // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
+            root.scratch.is(lock)?;
             scratch::keep_others_out(lock, path)?;
             done("locked the scratch that is kept");
         }

@@ -70,11 +70,18 @@ pub(crate) fn keep_others_out(opened: &OwnedFd, directory: &Path) -> Result<(), 
     let name = || directory.display().to_string();
     let step = "examining";
     let found = fstat(opened).step_at(step, name())?;
+    if found.st_uid != geteuid().as_raw() {
+        // Its owner may enter it whatever its mode is.
+        let step = "keeping others out, which takes a directory that belongs to the user of the service, of";
+        return Err(StepError::new(step, Errno::PERM)
+            .at(name())
+            .asked_by(POINTER));
+    }
     if found.st_mode & 0o011 == 0 {
         return Ok(());
     }
-    let owned = found.st_uid == geteuid().as_raw() && found.st_mode & 0o1000 == 0;
-    if owned && has_only_a_scratch(opened).step_at(step, name())? {
+    let is_shared = found.st_mode & 0o1000 != 0;
+    if !is_shared && has_only_a_scratch(opened).step_at(step, name())? {
         let step = "keeping others out of the scratch";
         let mode = Mode::from_raw_mode(found.st_mode & 0o7700);
         return fchmod(opened, mode).step_at(step, name());
@@ -125,4 +132,33 @@ pub(crate) fn undo(directory: &Path) -> Result<(), StepError> {
         let path = directory.display().to_string();
         StepError::new("removing the scratch", errno).at(path)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{PermissionsExt as _, chown},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_scratch_that_is_kept_is_closed_to_all_but_the_service() {
+        let place = tempfile::tempdir().unwrap();
+        let closed = |mode| {
+            fs::set_permissions(place.path(), Permissions::from_mode(mode)).unwrap();
+            let opened = fs::File::open(place.path()).unwrap();
+            keep_others_out(&opened.into(), place.path()).map_err(|error| error.errno)?;
+            Ok(fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777)
+        };
+        assert_eq!((closed(0o700), closed(0o755)), (Ok(0o700), Ok(0o700)));
+        assert_eq!(closed(0o1777), Err(Errno::PERM));
+        if !geteuid().is_root() {
+            return;
+        }
+        // A set-user-ID program in it would be one of root, for its owner to run.
+        chown(place.path(), Some(4242), Some(4242)).unwrap();
+        assert_eq!(closed(0o700), Err(Errno::PERM));
+    }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use hcs_storage::{
     image::{Image, Name, Store},
-    layer::{Marks, Options, writable::UPPER},
+    layer::{Marks, Options, writable::Upper},
 };
 
 use crate::{
@@ -60,9 +60,9 @@ impl Commit {
         let hold = store.hold().map_err(&failed)?;
         let image = store.image(made.digest).map_err(&failed)?;
         made.check_layers(&self.id, &store, &image)?;
-        let upper = Path::new(made.scratch).join(UPPER);
+        let upper = Upper::in_use(Path::new(made.scratch)).map_err(&failed)?;
         let by = format!("hcs commit {}", self.id);
-        let committed = store.commit(hold, &image, &upper, made.marks, &self.name, &by);
+        let committed = store.commit(hold, &image, &upper.path(), made.marks, &self.name, &by);
         let (_, omitted) = committed.map_err(failed)?;
         tell_left_out(omitted);
         print(&format!("{}\n", printable(self.name.as_str())))?;

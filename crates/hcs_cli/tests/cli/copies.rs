@@ -153,6 +153,30 @@ fn archives_pass_through() {
     );
 }
 
+/// A container that chooses what a path of its own is, each time it is copied to the same place.
+#[test]
+fn a_link_that_came_out_leads_no_later_copy() {
+    let (container, here) = (Container::new("linked"), tempdir().unwrap());
+    let id = &container.0;
+    let at = |name: &str| here.path().join(name).display().to_string();
+    fs::create_dir(at("secret")).unwrap();
+    fs::write(at("secret/file"), "own").unwrap();
+    for target in [at("secret"), at("secret/file")] {
+        inside(id, &format!("rm -f /tmp/log; ln -s {target} /tmp/log"));
+        copy(&format!("{id}:/tmp/log"), &at("log")).fine();
+        inside(id, "rm /tmp/log; echo hostile > /tmp/log");
+        let refused = copy(&format!("{id}:/tmp/log"), &at("log"));
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(refused.err.contains("is a symbolic link"), "{refused:?}");
+        fs::remove_file(at("log")).unwrap();
+    }
+    let left = fs::read_dir(at("secret")).unwrap().count();
+    assert_eq!(
+        (left, fs::read(at("secret/file")).unwrap()),
+        (1, b"own".to_vec())
+    );
+}
+
 /// Whatever a path inside leads to, it leads there inside.
 #[test]
 fn links_inside_lead_nowhere_outside() {

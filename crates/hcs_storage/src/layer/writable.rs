@@ -23,6 +23,7 @@ use rustix::{
         fsconfig_create, fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount,
         move_mount, unmount,
     },
+    process::geteuid,
 };
 
 use super::{mounts, staging};
@@ -161,7 +162,7 @@ pub fn detach(path: &Path) -> Result<(), StorageError> {
 #[derive(Debug)]
 pub struct Upper {
     own: OwnedFd,
-    _lock: OwnedFd,
+    _lock: Option<OwnedFd>,
 }
 
 impl Upper {
@@ -176,7 +177,27 @@ impl Upper {
         }
         check_writable(&own, path)?;
         let lock = lock(&own, path)?;
-        Ok(Self { own, _lock: lock })
+        Ok(Self {
+            own,
+            _lock: Some(lock),
+        })
+    }
+
+    /// That of the writable layer `path` that a container has, which may go on writing. Another user who owns a
+    /// directory on the way could put something else in its place: so it has to be closed to others, as a container
+    /// closes it.
+    ///
+    /// # Errors
+    /// It is no writable layer, or other users could change it.
+    pub fn in_use(path: &Path) -> Result<Self, StorageError> {
+        let own = openat(CWD, path, LAYER - OFlags::NOFOLLOW, Mode::empty());
+        let own = own.map_err(|errno| failed("opening the layer", path, errno))?;
+        let found = fstat(&own).map_err(|errno| failed("looking at the layer", path, errno))?;
+        if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
+            return Err(refused(path, Refusal::OthersPlace));
+        }
+        check_writable(&own, path)?;
+        Ok(Self { own, _lock: None })
     }
 
     /// A path of it, for as long as this lives.

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
     slice,
 };
@@ -51,6 +51,27 @@ fn a_layer_that_a_container_has_is_in_use() {
     drop(held);
     destroy(&top).unwrap();
     assert!(!top.exists());
+}
+
+/// What another user puts in the place of a container's scratch, in a directory of that user.
+#[test]
+fn what_a_container_has_written_is_read_of_its_own_scratch_alone() {
+    let (place, _base, top) = place();
+    assert!(writable::Upper::in_use(&top).unwrap().path().is_dir());
+    let secret = place.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::remove_dir(top.join("upper")).unwrap();
+    symlink(&secret, top.join("upper")).unwrap();
+    assert_eq!(refusal(writable::Upper::in_use(&top)), Refusal::NotWritable);
+    fs::remove_file(top.join("upper")).unwrap();
+    fs::create_dir(top.join("upper")).unwrap();
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(refusal(writable::Upper::in_use(&top)), Refusal::OthersPlace);
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o700)).unwrap();
+    if geteuid().is_root() {
+        chown(&top, Some(4242), None).unwrap();
+        assert_eq!(refusal(writable::Upper::in_use(&top)), Refusal::OthersPlace);
+    }
 }
 
 /// Each step of a call may be its last; the next call goes on from there.

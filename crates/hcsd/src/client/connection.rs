@@ -367,7 +367,7 @@ impl Connection {
         if frame.body.len() <= SHORT {
             return parse(&frame);
         }
-        let place = place(&self.share.parsing).await;
+        let place = self.share.parsing().await;
         let parsing = tokio::task::spawn_blocking(move || {
             let _held = place;
             parse(&frame)

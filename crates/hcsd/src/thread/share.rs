@@ -48,6 +48,8 @@ const CREATIONS: usize = 8;
 const CREATIONS_OF_USER: usize = 4 * CREATIONS;
 /// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
 const LONG: usize = 8;
+/// Long documents of one user that are read at one time: while it is read, one takes some fifty times its size.
+const PARSED: usize = 2;
 /// Readers of one user that follow the event log.
 const FOLLOWERS: usize = 128;
 
@@ -92,6 +94,8 @@ impl Ticket {
 pub(crate) struct CommonTurns {
     /// Less than none after a step that took long.
     left: Cell<i64>,
+    /// What steps took of late, in turns: about the most.
+    cost: Cell<i64>,
     /// In turns of the connections. Those that gave up are gone.
     waiting: RefCell<Waiting<Weak<Ticket>>>,
     /// Told when something waits for the next round.
@@ -102,6 +106,7 @@ impl Default for CommonTurns {
     fn default() -> Self {
         Self {
             left: Cell::new(TURNS),
+            cost: Cell::new(1),
             waiting: RefCell::default(),
             wanted: Notify::new(),
         }
@@ -196,15 +201,18 @@ impl CommonTurns {
         false
     }
 
-    /// Gives out the turns of the next round.
+    /// Gives out the turns of the next round. All that have one run before what comes from outside is seen, so steps
+    /// that take long come one by one.
     fn refill(&self) {
         self.left.set((self.left.get() + TURNS).min(TURNS));
-        while self.left.get() > 0 {
+        let mut most = (TURNS / self.cost.get()).max(1);
+        while self.left.get() > 0 && most > 0 {
             let Some(next) = self.waiting.borrow_mut().pop() else {
                 break;
             };
             if let Some(ticket) = next.upgrade() {
                 self.left.set(self.left.get() - 1);
+                most -= 1;
                 ticket.grant();
             }
         }
@@ -252,6 +260,8 @@ impl Turns {
         let done = work();
         let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
         let turns = i64::try_from(turns).unwrap_or(i64::MAX);
+        let cost = &self.common.cost;
+        cost.set(turns.max(cost.get() - (cost.get() + 3) / 4).clamp(1, TURNS));
         let left = &self.common.left;
         // A service that stood still for long owes no more than a second.
         left.set(left.get().saturating_sub(turns).max(MOST_OWED));
@@ -284,6 +294,8 @@ pub(crate) struct UserShare {
     pub(crate) unread: Rc<Unread>,
     /// For long messages while they are received and parsed.
     pub(crate) long: Lane,
+    /// For long documents: they keep memory.
+    parsing: Lane,
     /// For systems that are created.
     systems: Rc<FairLane>,
     /// For readers that follow the event log: each is woken by each event.
@@ -301,6 +313,7 @@ impl UserShare {
             threads: Arc::new(Semaphore::new(threads)),
             unread: Unread::new(unread),
             long: Arc::new(Semaphore::new(LONG)),
+            parsing: Arc::new(Semaphore::new(PARSED)),
             systems: FairLane::new(CREATIONS_OF_USER),
             following: Arc::new(Semaphore::new(FOLLOWERS)),
         })
@@ -315,7 +328,7 @@ pub(crate) struct Share {
     /// For calls that may block.
     threads: Lane,
     /// For long documents: they keep a processor busy.
-    pub(crate) parsing: Lane,
+    parsing: Lane,
     /// For pages of the event log and for what it tells of operations.
     pub(crate) reading: Lane,
     /// For systems that are created.
@@ -346,6 +359,13 @@ impl Share {
     pub(crate) async fn thread(&self) -> impl Send + 'static + use<> {
         let own = place(&self.threads).await;
         (own, place(&self.user.threads).await)
+    }
+
+    /// A place for a long document while it is read, to be given back when that is done. At most one of each connection
+    /// waits for those of the user, so they come in turns of the connections.
+    pub(crate) async fn parsing(&self) -> impl Send + 'static + use<> {
+        let own = place(&self.parsing).await;
+        (own, place(&self.user.parsing).await)
     }
 
     /// A place for a system that is created.
@@ -487,6 +507,69 @@ mod tests {
             for _ in 0..10 * TURNS {
                 share.turns.take().await;
             }
+        });
+    }
+
+    /// Long documents that come by many connections of one user, and one of another user.
+    #[test]
+    fn a_user_of_many_connections_has_few_long_documents_read_at_one_time() {
+        in_runtime(async {
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX);
+            let (now, most) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(0_usize)));
+            let mut all = JoinSet::new();
+            for connection in 0..50 {
+                let share = Share::new(Rc::clone(&user), connection);
+                for _ in 0..2 {
+                    let (share, now, most) = (Rc::clone(&share), Rc::clone(&now), Rc::clone(&most));
+                    all.spawn_local(async move {
+                        let _place = share.parsing().await;
+                        now.set(now.get() + 1);
+                        most.set(most.get().max(now.get()));
+                        tokio::task::yield_now().await;
+                        now.set(now.get() - 1);
+                    });
+                }
+            }
+            tokio::task::yield_now().await;
+            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX), 1);
+            let _of_another = other.parsing().await;
+            assert!(!all.is_empty(), "the other user has not waited for them");
+            while all.join_next().await.is_some() {}
+            assert_eq!(most.get(), PARSED);
+        });
+    }
+
+    /// Steps that take long, by many connections of one user at once.
+    #[test]
+    fn long_steps_of_many_connections_come_one_by_one() {
+        in_runtime(async {
+            let done = Rc::new(Cell::new(0_u32));
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX);
+            for connection in 0..50 {
+                let (share, done) = (Share::new(Rc::clone(&user), connection), Rc::clone(&done));
+                tokio::task::spawn_local(async move {
+                    loop {
+                        share.turns.take().await;
+                        share.turns.charge(|| {
+                            std::thread::sleep(10 * TURN);
+                            done.set(done.get() + 1);
+                        });
+                    }
+                });
+            }
+            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX), 1);
+            let mut most = 0;
+            for round in 0..50 {
+                let before = done.get();
+                other.turns.take().await;
+                tokio::task::yield_now().await;
+                // What steps cost is known from the first ones.
+                if round > 2 {
+                    most = most.max(done.get() - before);
+                }
+            }
+            assert!(done.get() > 4, "{}", done.get());
+            assert!(most <= 2, "{most} long steps at once");
         });
     }
 }

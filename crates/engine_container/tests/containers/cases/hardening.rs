@@ -21,6 +21,7 @@ super::cases![
     system_calls_are_filtered,
     new_privileges_are_out_of_reach,
     devices_of_the_host_cannot_be_used,
+    nodes_of_a_layer_open_nothing,
     a_device_is_used_as_far_as_it_was_asked_for,
     nodes_do_not_work_where_nothing_controls_devices,
     pid_1_cannot_be_looked_into,
@@ -264,6 +265,24 @@ pub(super) fn devices_of_the_host_cannot_be_used() {
         );
     }
     container.shell("echo gone > /tmp/null");
+}
+
+/// By `/proc/PID/root` a process of the host reaches the files of a container in which its user has a process. No rules
+/// for devices hold for it there.
+fn nodes_of_a_layer_open_nothing() {
+    let host = Host::new();
+    let layer = host.files.path().join("layer");
+    fs::create_dir(&layer).unwrap();
+    let node = layer.join("node");
+    let mode = Mode::from_raw_mode(0o666);
+    mknodat(CWD, &node, FileType::CharacterDevice, mode, makedev(1, 3)).unwrap();
+    fs::File::open(&node).unwrap();
+    let container =
+        host.start(json!({ "Storage": { "Layers": [{ "Path": layer }, { "Path": "/" }] } }));
+    let seen = format!("/proc/{}/root/node", container.recorded("Pid"));
+    let error = fs::File::open(seen).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EACCES), "{error}");
+    assert_ne!(container.run(&["sh", "-c", "exec 3</node"]).code, 0);
 }
 
 pub(super) fn a_device_is_used_as_far_as_it_was_asked_for() {

@@ -9,6 +9,7 @@ use crate::host::{Container, Host, entries, in_private_mounts, statistics};
 super::cases![
     a_scratch_holds_no_more_than_its_size,
     memory_is_limited_and_the_agent_survives,
+    what_sockets_of_tcp_hold_is_limited,
     the_limits_can_be_read_inside,
     memory_can_be_changed_while_it_runs,
     a_limit_below_what_is_used_says_what_is_used,
@@ -38,6 +39,34 @@ pub(super) fn memory_is_limited_and_the_agent_survives() {
         limit: Some(64 << 20),
     };
     assert_eq!(container.machine.memory_kills(), expected);
+    assert_eq!(container.shell("echo here"), "here");
+}
+
+/// Connections of a process with itself, into which it writes without reading. Says how many MiB they have taken.
+const FILL_TCP: &str = r#"
+use Socket; use Fcntl;
+my ($at, $taken, @kept);
+socket($at, PF_INET, SOCK_STREAM, 0) and bind($at, sockaddr_in(0, INADDR_LOOPBACK)) and listen($at, 64) or die $!;
+my $address = getsockname $at;
+for (1 .. 400) {
+    my ($from, $to);
+    socket($from, PF_INET, SOCK_STREAM, 0) and connect($from, $address) and accept($to, $at) or die $!;
+    push @kept, $from, $to;
+    fcntl $from, F_SETFL, O_NONBLOCK;
+    while (my $sent = syswrite $from, "x" x 65536) { $taken += $sent }
+    last if $taken > 256 << 20;
+}
+print $taken >> 20"#;
+
+fn what_sockets_of_tcp_hold_is_limited() {
+    let host = Host::new();
+    let container = host.start(json!({ "Memory": { "SizeInMB": 64 } }));
+    let filled = container.run(&["perl", "-e", FILL_TCP]);
+    assert_eq!(filled.stderr, "");
+    // Version 2 of control groups may end the process instead. Each connection has a little in any case.
+    let taken: Option<u32> = filled.stdout.trim().parse().ok();
+    assert!(taken.is_none_or(|taken| taken < 160), "{filled:?}");
+    assert!(taken.is_some() || filled.code > 128, "{filled:?}");
     assert_eq!(container.shell("echo here"), "here");
 }
 

@@ -26,7 +26,6 @@ use crate::{
     network::{AgentNetworks, NameReader},
     record::{blocking::blocking, failures::unknown, operations},
     system::{process::Process, stdio::Traces},
-    thread::share::place,
 };
 
 /// Length up to which a list of processes is read, or written for a client, at once; longer ones aside, so that no call
@@ -376,7 +375,7 @@ impl GuestLink {
             process_list(&frame)
         } else {
             let _place = match operations::share() {
-                Some(share) => place(&share.parsing).await,
+                Some(share) => Some(share.parsing().await),
                 None => None,
             };
             blocking(move || Ok(process_list(&frame))).await?
