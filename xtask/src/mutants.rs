@@ -30,9 +30,9 @@ const LIST: &str = "xtask/mutants.toml";
 const ROOMS: [&str; 2] = ["hcs_lifecycle", "hcs_wire"];
 /// How many seconds the tests of a mutant have at least: on a busy machine, most need no more than a few.
 const PATIENCE: &str = "120";
-/// Runs cargo-mutants where the only files that it can change are those in the places before `--`, besides what the kernel
-/// shows in `/proc`, `/sys` and `/dev`: a mutant may be one that no longer keeps a test within its folder, and root's tests
-/// could then write anywhere on the host.
+/// Runs cargo-mutants where the only files that it can change are those in the places before `--`, besides what the
+/// kernel shows in `/proc`, `/sys` and `/dev`: a mutant may be one that no longer keeps a test within its folder, and
+/// root's tests could then write anywhere on the host.
 const CONFINED: &str = r#"
 findmnt -rno TARGET | while read -r mount; do
     case $mount in

@@ -3,8 +3,8 @@
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
-//!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has those
-//!    of load balancers.
+//!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
+//!    those of load balancers.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is

@@ -187,8 +187,8 @@ fn act(
     })
 }
 
-/// Lets requests to disks go that wait by a former limit: QEMU does so when it stops a machine. One that stands still is
-/// left alone: its requests went when it was stopped.
+/// Lets requests to disks go that wait by a former limit: QEMU does so when it stops a machine. One that stands still
+/// is left alone: its requests went when it was stopped.
 fn let_go(monitor: &mut Client) -> Result<(), QmpError> {
     if !monitor.execute(&QueryStatus, COMMAND_LIMIT)?.running {
         return Ok(());

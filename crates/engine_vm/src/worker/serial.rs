@@ -1,8 +1,8 @@
 //! The host's end of a serial port: a socket that one reader at a time connects to.
 //!
-//! What the guest writes while no reader is there is kept up to a limit; the oldest goes first. So the guest never waits
-//! for a reader to come. One that is there and reads slowly is waited for where the port carries data, so that nothing
-//! is lost; a console waits for nobody.
+//! What the guest writes while no reader is there is kept up to a limit; the oldest goes first. So the guest never
+//! waits for a reader to come. One that is there and reads slowly is waited for where the port carries data, so that
+//! nothing is lost; a console waits for no reader.
 
 use std::{
     collections::VecDeque,
@@ -341,7 +341,7 @@ mod tests {
         let guest = made.port.guest.as_ref().unwrap().as_fd();
         let is_guest = |(polled, _): (BorrowedFd<'_>, _)| polled.as_raw_fd() == guest.as_raw_fd();
         assert!(!made.port.polled().any(is_guest), "it would not wait");
-        let mut got = Vec::new();
+        let mut got: Vec<u8> = Vec::new();
         while got.len() < LENGTH {
             write(&mut made, &mut written);
             let mut buffer = [0; 8192];

@@ -1,7 +1,7 @@
 //! A command that is killed at each of its calls to the file system.
 //!
-//! `strace` kills it: at the first call of each kind, at the second, and so on. Of a kind that several threads make, the
-//! calls are left out to which another thread comes first by their number.
+//! `strace` kills it: at the first call of each kind, at the second, and so on. Of a kind that several threads make,
+//! the calls are left out to which another thread comes first by their number.
 
 use std::{
     collections::BTreeMap,

@@ -199,7 +199,7 @@ mod tests {
         let heavy = |most| Weights::heavy(weights.iter(), most);
         assert!(heavy(all).is_empty());
         assert_eq!(heavy(all - 1), [2]);
-        // Of seven events there is room for four: one of nobody, and one of each user.
+        // Of seven events there is room for four: one of no user, and one of each user.
         assert_eq!(heavy(all / 7 * 4 + 6), [2, 1]);
         assert_eq!(heavy(0).len(), 3);
         assert!(Weights::heavy([Weights::default()].iter(), 0).is_empty());
