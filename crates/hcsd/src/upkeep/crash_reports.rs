@@ -22,6 +22,7 @@ use hcs_schema::{
     timestamp::{from_rfc3339, rfc3339},
 };
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tracing::warn;
 
 use crate::{
@@ -73,6 +74,8 @@ pub(crate) struct CrashReports {
     calls: RefCell<CallNames>,
     /// Those whose reports are being written, and whose clients do not have their answers.
     writing: RefCell<HashSet<Rc<str>>>,
+    /// For the directory: each report looks through it, and reports that go at one time would do each other's work.
+    turn: Semaphore,
 }
 
 impl CrashReports {
@@ -104,6 +107,7 @@ impl CrashReports {
             file,
             calls: RefCell::new(calls),
             writing: RefCell::default(),
+            turn: Semaphore::new(1),
         }
     }
 
@@ -171,6 +175,7 @@ impl CrashReports {
             None => uuid::Uuid::new_v4().simple().to_string(),
         };
         let place = directory.clone();
+        let turn = self.turn.acquire().await;
         let written = blocking::on(thread, move || {
             files::make(&place, 0o700)
                 .map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
@@ -178,6 +183,8 @@ impl CrashReports {
             write(&place, &text, uid, &part).map_err(|e| failed(&place, &e))
         });
         let written = written.await;
+        // What is removed takes another thread, which those may have that wait for this.
+        drop(turn);
         // A client that has given the call up does not ask for it again.
         if let Some(name) = name
             && self.writing.borrow_mut().remove(&name)
