@@ -120,11 +120,12 @@ fn torture(repository: &Repository, arguments: &Arguments) -> Result<()> {
     };
     let done = torture.all(arguments);
     let step = torture.step;
-    let log = torture.sandbox.log();
+    let done = done.map_err(|e| {
+        let log = torture.sandbox.log(&e.to_string());
+        format!("seed {seed}, step {step}: {e}\nof the service's log:\n{log}")
+    });
     let ended = torture.clear_away();
-    done.map_err(|e| {
-        format!("seed {seed}, step {step}: {e}\nthe end of the service's log:\n{log}")
-    })?;
+    done?;
     ended?;
     println!(
         "torture: seed {seed}: {step} steps, {} connections cut, nothing lost",

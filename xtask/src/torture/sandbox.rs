@@ -200,11 +200,22 @@ impl Sandbox {
         Ok(left)
     }
 
-    /// The end of the service's log.
-    pub(super) fn log(&self) -> String {
+    /// Of the service's log: the lines of the systems that `wrong` names, and the end.
+    pub(super) fn log(&self, wrong: &str) -> String {
         let log = fs::read_to_string(self.place.state().join("hcsd.log")).unwrap_or_default();
         let lines: Vec<_> = log.lines().collect();
-        lines[lines.len().saturating_sub(40)..].join("\n")
+        let ids: Vec<_> = wrong
+            .split([' ', ':'])
+            .filter(|word| word.starts_with("torture-"))
+            .map(|id| format!("id={id} "))
+            .collect();
+        let (before, end) = lines.split_at(lines.len().saturating_sub(40));
+        let named = before.iter().filter(|line| {
+            let of = |id: &String| line.contains(id.as_str());
+            // What the service says of itself tells when it was killed and came back.
+            ids.iter().any(of) || !line.contains("system{")
+        });
+        named.chain(end).copied().collect::<Vec<_>>().join("\n")
     }
 
     /// Removes it, and its cgroups.

@@ -127,7 +127,11 @@ pub(super) fn run(id: &str, random: &mut Random, shared: &Shared) -> Promise<()>
     let watched = system.raw().set_callback(0, Some(exits.callback()));
     watched.map_err(|e| format!("events: {e}"))?;
     let session = Session { system, shared };
-    let done = session.use_it(random, small);
+    let mut acts = Vec::new();
+    let done = session.use_it(random, small, &mut acts).map_err(|wrong| {
+        let limited = if small { "a memory limit" } else { "no limit" };
+        format!("{wrong} ({limited}, acts {acts:?})")
+    });
     session.end()?;
     exits.check("the system")?;
     done
@@ -148,13 +152,16 @@ impl Session<'_> {
         answered(self.shared, what, operation)
     }
 
-    fn use_it(&self, random: &mut Random, small: bool) -> Promise<()> {
+    /// What is done goes to `acts`, number by number, for the message about a broken promise.
+    fn use_it(&self, random: &mut Random, small: bool, acts: &mut Vec<usize>) -> Promise<()> {
         if self.answered("start", self.system.start())?.is_none() {
             return Ok(());
         }
-        let companion = self.begin("cat; exit 77")?;
+        let companion = self.companion()?;
         for _ in 0..=random.below(5) {
-            match random.below(8) {
+            let act = random.below(8);
+            acts.push(act);
+            match act {
                 0 => self.ended("sleep 1000", &[KILLED], |process| {
                     self.answered("terminate process", process.terminate())
                         .map(|done| done.is_some())
@@ -191,12 +198,37 @@ impl Session<'_> {
                 }
             }
         }
-        if let Some((mut process, exits)) = companion
-            && self.echo_with(&mut process, 77, &random.bytes(1000))?
+        if let Some((process, exits, streams)) = companion
+            && self.echo_with(&process, streams, 77, &random.bytes(1000))?
         {
             exits.check("the companion")?;
         }
         Ok(())
+    }
+
+    /// A process that lives beside the others. It has answered, so its shell has forked: a shell that cannot fork,
+    /// as [`BOMB`] took all places for processes, would rightly end with 2.
+    fn companion(&self) -> Promise<Option<(Process, Arc<Exits>, Streams)>> {
+        let Some((mut process, exits)) = self.begin("cat; exit 77")? else {
+            return Ok(None);
+        };
+        let streams = streams(&mut process)?;
+        // A process that was killed takes nothing.
+        let _sent = rustix::io::write(&streams.0, b"!");
+        let limit = Timespec::try_from(LIMIT).map_err(|e| e.to_string())?;
+        let ready = poll(&mut [PollFd::new(&streams.1, PollFlags::IN)], Some(&limit));
+        if ready.map_err(|e| format!("stdout of the companion: {e}"))? == 0 {
+            return Err("the companion does not answer".to_owned());
+        }
+        let mut first = [0];
+        let came = rustix::io::read(&streams.1, &mut first);
+        match came.map_err(|e| format!("stdout of the companion: {e}"))? {
+            // Its end, which is judged as that of each other process.
+            0 => {}
+            _ if first == *b"!" => {}
+            _ => return Err(format!("the companion answers {first:?}")),
+        }
+        Ok(Some((process, exits, streams)))
     }
 
     /// A paused system cannot be used or ended politely.
@@ -257,15 +289,20 @@ impl Session<'_> {
         let Some((mut process, exits)) = self.begin(script)? else {
             return Ok(());
         };
-        if self.echo_with(&mut process, code, sent)? {
+        let streams = streams(&mut process)?;
+        if self.echo_with(&process, streams, code, sent)? {
             exits.check(script)?;
         }
         Ok(())
     }
 
-    fn echo_with(&self, process: &mut Process, code: u32, sent: &[u8]) -> Promise<bool> {
-        let streams = process.take_stdin().zip(process.take_stdout());
-        let (stdin, stdout) = streams.ok_or("a process came without its streams")?;
+    fn echo_with(
+        &self,
+        process: &Process,
+        (stdin, stdout): Streams,
+        code: u32,
+        sent: &[u8],
+    ) -> Promise<bool> {
         let got = thread::scope(|scope| {
             scope.spawn(|| {
                 // A process that was killed takes no more.
@@ -349,6 +386,14 @@ impl Session<'_> {
             }
         }
     }
+}
+
+/// Stdin and stdout of a process.
+type Streams = (OwnedFd, OwnedFd);
+
+fn streams(process: &mut Process) -> Promise<Streams> {
+    let streams = process.take_stdin().zip(process.take_stdout());
+    streams.ok_or_else(|| "a process came without its streams".to_owned())
 }
 
 fn read_to_end(stdout: OwnedFd) -> Promise<Vec<u8>> {
