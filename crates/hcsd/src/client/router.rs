@@ -407,7 +407,7 @@ fn dispatch(routed: RoutedCall, call: Call) {
             routed.answer(processes::properties(&routed, process, query.as_deref()));
         }
         Call::ModifyProcess { process, settings } => processes::modify(routed, process, &settings),
-        Call::GetServiceProperties { query } => about_service(&routed, query.as_deref()),
+        Call::GetServiceProperties { query } => about_service(routed, query.as_deref()),
         Call::ReadEvents(query) => read_events(routed, query),
         Call::ModifyServiceSettings { settings } => modify_service(routed, settings),
         Call::SubmitCrashReport { settings } => submit_crash_report(routed, settings),
@@ -483,9 +483,23 @@ fn list_systems(routed: &RoutedCall, query: Option<&str>) {
     routed.answer(listed.map(|text| CallAnswer::document(Some(text))));
 }
 
-fn about_service(routed: &RoutedCall, query: Option<&str>) {
-    let answered = service_properties::answer(&routed.connection.service, query);
-    routed.answer(answered.map(|text| CallAnswer::document(Some(text))));
+/// What is asked of the host takes its time, and may be long: other clients do not wait for it.
+fn about_service(routed: RoutedCall, query: Option<&str>) {
+    let connection = Rc::clone(&routed.connection);
+    let query = match service_properties::parse(query) {
+        Ok(query) if query.asks_the_host() => query,
+        query => {
+            let text = query.and_then(|query| query.answer(&connection.service));
+            return routed.answer(text.map(|text| CallAnswer::document(Some(text))));
+        }
+    };
+    let request = routed.request;
+    routed.look(async move {
+        let _place = place(&connection.share.reading).await;
+        connection.room().await;
+        let properties = query.answer_aside(&connection.service).await?;
+        CallAnswer::encoded(request, properties).await
+    });
 }
 
 /// What files of a virtual machine are granted to.
