@@ -16,7 +16,7 @@ use super::service::ENDPOINT;
 use hcs_wire::{
     log::LogQuery,
     network::{NetworkCall, ObjectKind},
-    service::{Call, Decoder, Kind, VERSION, encode},
+    service::{Call, Decoder, Kind, Reply, VERSION, encode},
     socket,
 };
 
@@ -148,8 +148,29 @@ impl Flood {
     /// # Errors
     /// The service cannot be reached.
     pub(crate) fn begin(make: Make) -> Result<Self, String> {
-        let failed = |e: std::io::Error| format!("{ENDPOINT}: {e}");
-        let stream = UnixStream::connect(ENDPOINT).map_err(failed)?;
+        let stream = UnixStream::connect(ENDPOINT).map_err(|e| format!("{ENDPOINT}: {e}"))?;
+        Self::over(stream, make)
+    }
+
+    /// The same against a server that does nothing for the calls: what it costs others is the processor time of the
+    /// flooding client and of one busy server, whatever that does.
+    ///
+    /// # Errors
+    /// The host has no sockets left.
+    pub(crate) fn elsewhere() -> Result<Self, String> {
+        let (stream, served) = UnixStream::pair().map_err(|e| format!("sockets: {e}"))?;
+        let mut flood = Self::over(stream, |_| Call::SignalProcess {
+            process: 9,
+            options: None,
+        })?;
+        flood.threads.push(thread::spawn(move || {
+            answer_all(&served);
+        }));
+        Ok(flood)
+    }
+
+    fn over(stream: UnixStream, make: Make) -> Result<Self, String> {
+        let failed = |e: std::io::Error| format!("sockets: {e}");
         let over = Arc::<AtomicBool>::default();
         let (sent, answered) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let writer = Writer {
@@ -225,6 +246,22 @@ impl Writer {
         };
         self.sent.fetch_add(1, Ordering::Relaxed);
         socket::send_all(&self.stream, &bytes, &[]).is_ok()
+    }
+}
+
+/// Answers each request at once, until the connection ends.
+fn answer_all(stream: &UnixStream) {
+    let (mut decoder, mut buffer) = (Decoder::default(), vec![0; 1 << 16]);
+    let mut descriptors = VecDeque::new();
+    while let Ok(bytes @ 1..) = socket::receive(stream, &mut buffer, &mut descriptors) {
+        decoder.feed(&buffer[..bytes]);
+        while let Ok(Some(frame)) = decoder.next_frame() {
+            let answer = encode(Kind::Reply, frame.id, 0, &Reply::done());
+            let sent = answer.map(|answer| socket::send_all(stream, &answer, &[]));
+            if !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
     }
 }
 

@@ -12,6 +12,8 @@ use crate::bench::{
 };
 
 const ALONE: &str = "alone";
+/// What the processor time of a flooding client and of a busy server cost by themselves.
+const ELSEWHERE: &str = "calls that another server answers";
 /// Names that targets refer to.
 const WORST_PROCESS: &str = "a process beside 10,000 calls of the worst kind / alone";
 const WORST_CALL: &str = "a small call beside 10,000 calls of the worst kind / alone";
@@ -39,7 +41,11 @@ impl Measured<'_> {
     fn table(&self) -> Result<Table, String> {
         let mut alone = Series::new(ALONE);
         self.take(2, &mut Series::new(""))?;
-        let mut beside = Vec::new();
+        let mut elsewhere = Series::new(ELSEWHERE);
+        let flood = Flood::elsewhere()?;
+        self.take(self.samples, &mut elsewhere)?;
+        drop(flood);
+        let mut beside = vec![elsewhere];
         for (kind, make) in KINDS {
             self.take(self.samples, &mut alone)?;
             let mut series = Series::new(*kind);
@@ -87,9 +93,12 @@ pub(super) fn sharing(context: &mut Context<'_>) -> Outcome {
     for one in &measured {
         let table = one.table()?;
         let alone = table.median(ALONE).unwrap_or(f64::NAN);
-        let beside = table.series.iter().skip(1).map(Series::median);
+        let elsewhere = table.median(ELSEWHERE).unwrap_or(f64::NAN);
+        let beside = table.series.iter().skip(2).map(Series::median);
         let worst = beside.fold(f64::NAN, f64::max);
         context.report.add(one.figure, worst / alone, "");
+        let beside_load = format!("{}, under that load", one.figure);
+        context.report.add(&beside_load, worst / elsewhere, "");
         context.report.tables.push(table);
     }
     drop(measured);
