@@ -233,14 +233,9 @@ impl Store {
 
     fn write_file<T: Serialize>(&self, name: &str, contents: &T) -> Result<(), Failure> {
         let path = self.directory.join(name);
-        let write = || -> io::Result<()> {
-            let temporary = path.with_extension("new");
-            files::write(&temporary, &serde_json::to_vec(contents)?)?;
-            fs::rename(&temporary, &path)
-        };
         files::make(&self.directory, 0o700)
             .map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
-        write().map_err(|error| failed(&path, "written", &error))
+        files::replace_json(&path, contents).map_err(|error| failed(&path, "written", &error))
     }
 
     fn remove_file(&self, name: &str) -> Result<(), Failure> {

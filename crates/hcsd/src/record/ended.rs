@@ -65,12 +65,7 @@ impl Ended {
     }
 
     fn write(&self) {
-        let write = || -> io::Result<()> {
-            let temporary = self.file.with_extension("new");
-            files::write(&temporary, &serde_json::to_vec(&*self.calls.borrow())?)?;
-            fs::rename(&temporary, &self.file)
-        };
-        if let Err(e) = write() {
+        if let Err(e) = files::replace_json(&self.file, &*self.calls.borrow()) {
             warn!("{} cannot be written: {e}", self.file.display());
         }
     }

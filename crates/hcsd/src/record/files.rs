@@ -18,6 +18,7 @@ use rustix::{
     io::Errno,
     process::geteuid,
 };
+use serde::Serialize;
 use tracing::error;
 
 /// How files of ours are opened: no other user reads them, and no link leads to them.
@@ -40,6 +41,26 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
         .write(true)
         .open(path)?;
     file.write_all(contents)
+}
+
+/// Replaces a file, or makes it: a reader finds the old contents or the new ones, never a part. What a service that is
+/// killed leaves beside it ends with `.new`.
+///
+/// # Errors
+/// What the file system said; the old file is still there.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".new");
+    write(Path::new(&temporary), contents)?;
+    fs::rename(&temporary, path)
+}
+
+/// [`replace`] with a document.
+///
+/// # Errors
+/// As for that, or the document cannot be written.
+pub(crate) fn replace_json<T: Serialize>(path: &Path, document: &T) -> io::Result<()> {
+    replace(path, &serde_json::to_vec(document)?)
 }
 
 /// A file that is only added to.

@@ -116,9 +116,7 @@ impl Record {
     /// # Errors
     /// What the file system said.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
-        let temporary = directory.join("state.json.new");
-        files::write(&temporary, &serde_json::to_vec(self)?)?;
-        fs::rename(&temporary, directory.join(FILE))
+        files::replace_json(&directory.join(FILE), self)
     }
 
     /// Removes the record in a system's directory: for a next service there is no such system. Again is fine.

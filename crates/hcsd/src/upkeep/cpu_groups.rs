@@ -151,9 +151,7 @@ impl CpuGroups {
                     _ => Ok(()),
                 };
             }
-            let temporary = self.file.with_extension("json.new");
-            files::write(&temporary, &serde_json::to_vec(groups)?)?;
-            fs::rename(&temporary, &self.file)
+            files::replace_json(&self.file, groups)
         };
         write().map_err(|e| {
             Failure::new(
@@ -205,12 +203,7 @@ impl CpuGroups {
     }
 
     fn write_calls(&self, calls: &GroupCalls) -> Result<(), Failure> {
-        let write = || -> io::Result<()> {
-            let (file, temporary) = (calls_file(&self.file), self.file.with_extension("new"));
-            files::write(&temporary, &serde_json::to_vec(calls)?)?;
-            fs::rename(&temporary, &file)
-        };
-        write().map_err(|e| {
+        files::replace_json(&calls_file(&self.file), calls).map_err(|e| {
             Failure::new(HResult::E_FAIL, "the call cannot be written down").because(&e)
         })
     }

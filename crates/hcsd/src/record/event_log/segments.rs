@@ -281,9 +281,7 @@ impl Segments {
     fn rewrite(&mut self, first: u64, users: &HashSet<u32>) -> io::Result<()> {
         let file = path(&self.directory, first);
         let text = without(&fs::read(&file)?, first, users)?;
-        let temporary = file.with_extension("new");
-        files::write(&temporary, &text)?;
-        fs::rename(&temporary, &file)?;
+        files::replace(&file, &text)?;
         if let Some(weights) = self.weights.get_mut(&first) {
             *weights = weights.thinned(users, &text);
         }

@@ -213,9 +213,7 @@ impl Journal {
                 add(Entry::exited(pid, exit))?;
             }
         }
-        let new = directory.join("processes.jsonl.new");
-        files::write(&new, &text)?;
-        fs::rename(new, directory.join(FILE))
+        files::replace(&directory.join(FILE), &text)
     }
 
     /// What the journal in a system's directory tells of, by pid. Whatever makes no sense is left out.
