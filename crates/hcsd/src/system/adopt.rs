@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
@@ -37,6 +38,9 @@ use crate::{
     },
     upkeep::cpu_groups,
 };
+
+/// How long a machine has to say whether it is paused.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// Takes over all that lives, and removes all that belongs to nothing any more. Called once, before the first client.
 ///
@@ -218,13 +222,22 @@ async fn adopt(context: &Rc<Context>, runtime_id: &str, directory: &Path) -> boo
     }
 }
 
-/// The machine that an earlier service recorded, or what stands for one that is gone; and whether it lives.
+/// A machine that an earlier service recorded.
+struct Recorded {
+    /// It, or what stands for one that is gone.
+    machine: Arc<dyn Machine>,
+    lives: bool,
+    /// `None` when it does not tell.
+    is_paused: Option<bool>,
+}
+
+/// Looks for the machine that an earlier service recorded.
 async fn find_machine(
     context: &Context,
     engine: &Arc<dyn Engine>,
     request: &CreateRequest,
     recorded: String,
-) -> Result<(Arc<dyn Machine>, bool), Failure> {
+) -> Result<Recorded, Failure> {
     let limit = context.config().times.start();
     let (engine, asked) = (Arc::clone(engine), request.clone());
     let found = blocking_within(limit, "finding the machine", move || {
@@ -232,15 +245,36 @@ async fn find_machine(
     })
     .await?;
     match found {
-        Found::Living(machine) => Ok((machine, true)),
+        Found::Living(machine) => Ok(Recorded {
+            is_paused: is_paused(&machine, &request.id).await,
+            machine,
+            lives: true,
+        }),
         Found::Gone { why, exit } => {
             info!(
                 id = request.id,
                 "it ended while no service was there: {why}"
             );
-            Ok((Arc::new(GoneMachine::new(exit)?), false))
+            Ok(Recorded {
+                machine: Arc::new(GoneMachine::new(exit)?),
+                lives: false,
+                is_paused: None,
+            })
         }
     }
+}
+
+/// Asks a machine whether it is paused. All clients wait for adoptions, and a machine may be in the hands of its guest:
+/// of one that does not answer soon, what the earlier service wrote down holds.
+async fn is_paused(machine: &Arc<dyn Machine>, id: &str) -> Option<bool> {
+    let asked = Arc::clone(machine);
+    let answer = blocking_within(ANSWER, "asking whether it is paused", move || {
+        Ok(asked.is_paused())
+    });
+    answer.await.unwrap_or_else(|failure| {
+        warn!(id, "{}", failure.log_line());
+        None
+    })
 }
 
 /// Gives a system its recorded processes.
@@ -282,8 +316,12 @@ async fn take_over(
         warn!("its journal goes on growing: {e}");
     }
     let cpu_group = cpu_groups::asked_for(&*engine, &request.document);
-    let (machine, lives) = find_machine(context, &engine, &request, record.machine).await?;
-    let state = match (state, machine.is_paused()) {
+    let Recorded {
+        machine,
+        lives,
+        is_paused,
+    } = find_machine(context, &engine, &request, record.machine).await?;
+    let state = match (state, is_paused) {
         // The service before died while it paused or resumed it.
         (State::Running, Some(true)) => State::Paused,
         (State::Paused, Some(false)) => State::Running,

@@ -49,6 +49,8 @@ use serde_json::json;
 const SOCKET: &str = "agent.sock";
 /// Name of the supervisor's last word.
 const LAST_WORD: &str = "exit";
+/// Name of a file: as long as it is there, the machine does not say whether it is paused.
+pub(crate) const SILENT: &str = "silent";
 /// Exit codes by which a guest without an agent says how it ends.
 pub(crate) const POWER_OFF: i32 = 10;
 pub(crate) const RESET: i32 = 11;
@@ -431,6 +433,9 @@ impl Machine for Tree {
     }
 
     fn is_paused(&self) -> Option<bool> {
+        while self.directory.join(SILENT).exists() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         Some(false)
     }
 

@@ -17,7 +17,7 @@ use crate::{
         Client, Service,
         client::{SYSTEM_EXITED, create_process, create_system, open_system, shell, start_system},
     },
-    engine::{CONTAINER_OF_AGENT, POWER_OFF, RESET},
+    engine::{CONTAINER_OF_AGENT, POWER_OFF, RESET, SILENT},
     kinds::{PROCESS, child_of},
 };
 
@@ -49,6 +49,10 @@ pub(crate) const TESTS: &[Test] = &[
     (
         "ends_without_a_service_are_told_as_they_were",
         ends_without_a_service_are_told_as_they_were,
+    ),
+    (
+        "machines_that_do_not_answer_hold_no_client_up",
+        machines_that_do_not_answer_hold_no_client_up,
     ),
 ];
 
@@ -448,5 +452,39 @@ fn ends_without_a_service_are_told_as_they_were() {
             (kind.to_owned(), attribution),
             "{what}"
         );
+    }
+}
+
+/// A machine may be in the hands of its guest.
+fn machines_that_do_not_answer_hold_no_client_up() {
+    let mut service = service();
+    let mut client = service.client();
+    let mut machines = Vec::new();
+    for system in 1..4 {
+        let script = Script::new("", &format!("exit {POWER_OFF}"));
+        let id = format!("silent {system}");
+        let made = client
+            .call(&create_system(system, &id, &script.document()))
+            .ok();
+        client.call(&start_system(system)).ok();
+        script.has_begun();
+        let runtime_id = made.reply.runtime_id.unwrap();
+        let directory = service.root().join("systems").join(runtime_id);
+        machines.push((system, id, script, directory.join(SILENT)));
+    }
+    for (.., silent) in &machines {
+        fs::write(silent, "").unwrap();
+    }
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    for (system, id, ..) in &machines {
+        client.call(&open_system(*system, id, None)).ok();
+        client.call(&properties(*system, "Basic")).ok();
+    }
+    for (system, _, script, silent) in &machines {
+        fs::remove_file(silent).unwrap();
+        script.tell_to_end();
+        assert_eq!(client.system_exit(*system), "GracefulExit");
     }
 }
