@@ -4,15 +4,18 @@
 //! 1. [`MachineGroups`]: the control groups of one machine.
 //! 2. [`open_file`], [`open_file_to_write`]: a file that a document names.
 //! 3. [`resolver`]: how names are resolved in a system with a network of its own. 4. [`ProcessName`]: a process, told
-//!    from a later one with the same pid. [`now`] and [`time`]: times in records.
+//!    from a later one with the same pid. [`now`] and [`time`]: times in records. 5. [`limit_system_calls`]: of a
+//!    program that a guest may take over.
 
 mod files;
 mod groups;
 mod process;
+mod system_calls;
 
 pub use files::{open_directory, open_file, open_file_to_write};
 pub use groups::{MachineGroups, MachineLimits};
 pub use process::ProcessName;
+pub use system_calls::limit_system_calls;
 
 pub use crate::parts::names::own_resolver as resolver;
 pub use crate::record::{now, time};

@@ -11,6 +11,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use engine_container::shared::limit_system_calls;
 use rustix::{
     fs::{Gid, Uid},
     io::Errno,
@@ -89,7 +90,9 @@ impl Jail {
         step(
             "giving up privileges",
             become_user(self.user, self.user, &groups),
-        )
+        )?;
+        // QEMU's own filter comes on top of it, and looks at no socket family.
+        step("limiting system calls", limit_system_calls())
     }
 
     fn make_root(&self) -> io::Result<()> {

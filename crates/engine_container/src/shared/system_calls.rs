@@ -1,0 +1,19 @@
+//! System calls of helper programs that guests may take over.
+
+use std::io;
+
+use hcs_schema::privileges::Capabilities;
+
+use crate::{parts::seccomp, sys};
+
+/// Filters the calling process's system calls from now on, and those of what it starts, as those of a container without
+/// any capability: no sockets of families that no network namespace holds (`AF_VSOCK`), none of the kernel's rarely
+/// used parts. The process must have given up new privileges (`PR_SET_NO_NEW_PRIVS`). For a process with one thread.
+///
+/// # Errors
+/// The errno of `seccomp(2)`.
+pub fn limit_system_calls() -> io::Result<()> {
+    Ok(sys::seccomp::install(&seccomp::program(
+        Capabilities::NONE,
+    ))?)
+}
