@@ -11,7 +11,11 @@ use std::{
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 
-use super::{random::Random, sandbox::Sandbox, workers::Worker};
+use super::{
+    random::Random,
+    sandbox::{Mark, Sandbox},
+    workers::Worker,
+};
 use crate::Result;
 
 /// The victim of a disturbance.
@@ -147,7 +151,7 @@ fn find(
             let Some(system) = random.one_of(&systems) else {
                 return Ok(None);
             };
-            sandbox.mark(system)?;
+            sandbox.mark(system, Mark::Harmed)?;
             agent(system)
         }
     })
@@ -308,9 +312,13 @@ fn damage_file(sandbox: &Sandbox, system: &Path, name: &str, random: &mut Random
     let Ok(bytes) = fs::read(&path) else {
         return Ok(false);
     };
-    if name == "state.json" {
-        sandbox.mark(system)?;
-    }
+    sandbox.mark(
+        system,
+        match name {
+            "state.json" => Mark::Harmed,
+            _ => Mark::Forgotten,
+        },
+    )?;
     let at = random.below(bytes.len() + 1);
     if random.below(2) == 0 {
         OpenOptions::new()

@@ -30,6 +30,26 @@ const SMALL: &str = "size=48m,mode=755";
 /// The services' times: a system whose clients are gone is not to stay for long.
 const TIMES: &str = "[times]\nidle_seconds = 2\nreconnect_seconds = 20\n";
 
+/// What was done to a system on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Its processes may be killed or lost.
+    Harmed,
+    /// What is written down of its processes may be lost: how they ended is perhaps not known any more.
+    Forgotten,
+}
+
+impl Mark {
+    /// The file that says so of the system with that runtime id.
+    pub(super) fn file(self, marks: &Path, runtime_id: &str) -> PathBuf {
+        let end = match self {
+            Self::Harmed => "harmed",
+            Self::Forgotten => "forgotten",
+        };
+        marks.join(format!("{runtime_id}.{end}"))
+    }
+}
+
 /// One of the two services.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
@@ -177,13 +197,13 @@ impl Sandbox {
         self.root.join("proxy.sock")
     }
 
-    /// Notes that the system of that runtime id is about to be harmed.
+    /// Notes what is about to be done to the system of that directory.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub(super) fn mark(&self, system: &Path) -> Result<()> {
-        if let Some(name) = system.file_name() {
-            fs::write(self.marks().join(name), "")?;
+    pub(super) fn mark(&self, system: &Path, mark: Mark) -> Result<()> {
+        if let Some(name) = system.file_name().and_then(|name| name.to_str()) {
+            fs::write(mark.file(&self.marks(), name), "")?;
         }
         Ok(())
     }

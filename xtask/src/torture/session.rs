@@ -22,6 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::{
     client::{LIMIT, Shared},
     random::Random,
+    sandbox::Mark,
 };
 
 /// A broken promise.
@@ -144,8 +145,12 @@ impl Session<'_> {
             // With its connection it loses its handles, and with them the system.
             return true;
         }
+        self.has(Mark::Harmed)
+    }
+
+    fn has(&self, mark: Mark) -> bool {
         let name = self.system.runtime_id().unwrap_or_default();
-        !name.is_empty() && self.shared.marks.join(name).exists()
+        !name.is_empty() && mark.file(&self.shared.marks, name).exists()
     }
 
     fn answered<T>(&self, what: &str, operation: Operation<T>) -> Promise<Option<T>> {
@@ -347,7 +352,7 @@ impl Session<'_> {
                 Err(failure) if is_lost(&failure) && Instant::now() < limit => {
                     self.shared.refused("exit", failure.hresult);
                 }
-                Err(_) if self.is_harmed() => return Ok(false),
+                Err(_) if self.is_harmed() || self.has(Mark::Forgotten) => return Ok(false),
                 Err(failure) => {
                     return Err(format!("the exit of process {}: {failure}", process.id()));
                 }
