@@ -4,14 +4,19 @@
 //! request ([`UnixLink`]). In a virtual machine the guest dials the host, for the stream as for each of the three
 //! streams of a process (`crate::machine`); such a link is another implementation of [`Link`], served by the same loop.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::{
+    collections::VecDeque,
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+};
 
 use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
     guest::{GuestNetwork, Renewal, VsockStdioRelaySettings},
+    proof,
 };
 use rustix::{
+    event::epoll::{self, EventData, EventFlags},
     fs::{FileType, Mode, OFlags, Uid, fchmod, fchown, fcntl_getfl, fcntl_setfl, fstat},
     io::Errno,
     net::{SocketFlags, accept_with},
@@ -129,32 +134,109 @@ pub trait Link {
 #[derive(Debug)]
 pub struct UnixLink {
     listener: OwnedFd,
+    /// Those who are still to prove that they are the host, where they have to.
+    callers: Option<Callers>,
 }
 
 impl UnixLink {
-    /// Takes a socket that is bound and listens.
+    /// Takes a socket that is bound and listens. Whoever connects is the host.
     ///
     /// # Errors
     /// The errno of `fcntl(2)`.
     pub fn new(listener: OwnedFd) -> Result<Self, Errno> {
         let flags = fcntl_getfl(&listener)?;
         fcntl_setfl(&listener, flags | OFlags::NONBLOCK)?;
-        Ok(Self { listener })
-    }
-}
-
-impl Link for UnixLink {
-    fn descriptor(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+        Ok(Self {
+            listener,
+            callers: None,
+        })
     }
 
-    fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
+    /// The same, but only a caller that proves that it is the host ([`hcs_wire::proof`]) takes the place of the stream
+    /// before.
+    ///
+    /// # Errors
+    /// The errno of `fcntl(2)`, `epoll_create1(2)` or `epoll_ctl(2)`.
+    pub fn with_proof(listener: OwnedFd) -> Result<Self, Errno> {
+        let mut link = Self::new(listener)?;
+        link.callers = Some(Callers::new(&link.listener)?);
+        Ok(link)
+    }
+
+    fn accept(&self) -> Result<Option<OwnedFd>, Errno> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match accept_with(&self.listener, flags) {
             Ok(stream) => Ok(Some(stream)),
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
             Err(errno) => Err(errno),
         }
+    }
+}
+
+/// How many callers may have proved nothing yet. The host proves itself as it connects.
+const MOST_CALLERS: usize = 4;
+
+/// Callers that are still to prove that they are the host.
+#[derive(Debug)]
+struct Callers {
+    /// The listener and all of them.
+    epoll: OwnedFd,
+    waiting: VecDeque<OwnedFd>,
+}
+
+impl Callers {
+    fn new(listener: &OwnedFd) -> Result<Self, Errno> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(&epoll, listener, EventData::new_u64(0), EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    /// One more. The one that has waited longest makes room for it, and is hung up.
+    fn add(&mut self, caller: OwnedFd) -> Result<(), Errno> {
+        proof::expect(&caller)?;
+        epoll::add(&self.epoll, &caller, EventData::new_u64(0), EventFlags::IN)?;
+        self.waiting.push_back(caller);
+        if self.waiting.len() > MOST_CALLERS {
+            self.waiting.pop_front();
+        }
+        Ok(())
+    }
+
+    /// The first that has proved itself. Those that have sent something else are hung up.
+    fn proven(&mut self) -> Option<OwnedFd> {
+        for _ in 0..self.waiting.len() {
+            let caller = self.waiting.pop_front()?;
+            match proof::receive(&caller) {
+                Ok(()) => {
+                    let left = epoll::delete(&self.epoll, &caller);
+                    return left.is_ok().then_some(caller);
+                }
+                Err(Errno::AGAIN | Errno::INTR) => self.waiting.push_back(caller),
+                Err(_) => {}
+            }
+        }
+        None
+    }
+}
+
+impl Link for UnixLink {
+    fn descriptor(&self) -> BorrowedFd<'_> {
+        let callers = self.callers.as_ref();
+        callers.map_or(self.listener.as_fd(), |callers| callers.epoll.as_fd())
+    }
+
+    fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
+        let accepted = self.accept()?;
+        let Some(callers) = &mut self.callers else {
+            return Ok(accepted);
+        };
+        if let Some(caller) = accepted {
+            callers.add(caller)?;
+        }
+        Ok(callers.proven())
     }
 
     fn stdio(

@@ -9,7 +9,8 @@
 //! 4. [`operation`], [`explain`]: one name for an operation in all parts, and the report on it.
 //! 5. [`socket`]: bytes together with file descriptors over a unix stream socket.
 //! 6. [`endpoint`]: where both sides look for the socket.
-//! 7. [`environment`], [`trust`], [`peer`]: which variables, files, directories and listeners are trusted for that.
+//! 7. [`environment`], [`trust`], [`peer`], [`proof`]: which variables, files, directories, listeners and callers are
+//!    trusted for that.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
 //! 10. [`access`]: which virtual machine may use a file, in the file's access control list.
@@ -30,6 +31,7 @@ pub mod network;
 pub mod operation;
 pub mod output;
 pub mod peer;
+pub mod proof;
 pub mod sealing;
 pub mod service;
 pub mod socket;

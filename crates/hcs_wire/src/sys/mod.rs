@@ -1,9 +1,9 @@
-//! The one system call that no dependency wraps soundly. The only unsafe code of this crate.
+//! System calls that no dependency wraps soundly. The only unsafe code of this crate.
 #![expect(unsafe_code, reason = "rustix has no place for a peer without a pid")]
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
-use rustix::io::Errno;
+use rustix::{io::Errno, net::RecvFlags};
 
 /// `SO_PEERCRED` (`unix(7)`): pid and user of the peer. The pid is 0 for a process of a pid namespace that cannot be
 /// seen from here, which is no value of rustix's `Pid`.
@@ -35,4 +35,53 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Result<(i32, u32), Err
         return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
     }
     Ok((found.pid, found.uid))
+}
+
+/// Room for one control message with credentials (`cmsg(3)`), aligned as the kernel wants it.
+#[repr(C)]
+struct CredentialsMessage {
+    header: libc::cmsghdr,
+    credentials: libc::ucred,
+    /// What alignment may add.
+    _rest: [u64; 1],
+}
+
+/// Receives one byte, and the pid of who sent it where the socket has `SO_PASSCRED`: 0 for a process of a pid namespace
+/// that cannot be seen from here, which is no value of rustix's `Pid`. Descriptors that come along are closed by the
+/// kernel, as there is no room for them. No byte at the end of the stream.
+///
+/// # Errors
+/// The errno of `recvmsg(2)`.
+pub(crate) fn receive_byte(
+    socket: BorrowedFd<'_>,
+    flags: RecvFlags,
+) -> Result<(Option<u8>, Option<i32>), Errno> {
+    let mut byte = 0_u8;
+    let mut part = libc::iovec {
+        iov_base: (&raw mut byte).cast(),
+        iov_len: 1,
+    };
+    // SAFETY: all zero is a valid value of these structures, which have numbers and null pointers only.
+    let mut control: CredentialsMessage = unsafe { std::mem::zeroed() };
+    // SAFETY: as above.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = (&raw mut control).cast();
+    message.msg_controllen = size_of::<CredentialsMessage>();
+    let flags = flags.bits().cast_signed() | libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the kernel writes one byte into `byte` and at most as many bytes into `control` as it has.
+    let answer = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
+    if answer == -1 {
+        let error = std::io::Error::last_os_error();
+        return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+    }
+    // The kernel writes credentials before descriptors.
+    let header = &control.header;
+    let are_credentials = message.msg_controllen >= size_of::<libc::cmsghdr>()
+        && header.cmsg_level == libc::SOL_SOCKET
+        && header.cmsg_type == libc::SCM_CREDENTIALS
+        && header.cmsg_len >= size_of::<libc::cmsghdr>() + size_of::<libc::ucred>();
+    let pid = are_credentials.then_some(control.credentials.pid);
+    Ok(((answer == 1).then_some(byte), pid))
 }
