@@ -28,7 +28,7 @@ use crate::{
         handed, handing,
         lease::{self, Lease},
         rootfs::{cover::Shared, overlay},
-        scratch, scratch_image,
+        scratch, scratch_image, sharing,
     },
     plan::Plan,
     record::{self, Record, UserRecord},
@@ -342,8 +342,10 @@ impl Prepared {
             // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
             root.scratch.is(lock)?;
             scratch::keep_others_out(lock, path)?;
+            sharing::mark_directory(lock, &root.scratch.path)?;
             done("locked the scratch that is kept");
         }
+        sharing::mark(&spec.mapped)?;
         if let Some(ids) = ids {
             self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
         } else {
