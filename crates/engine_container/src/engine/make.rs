@@ -435,11 +435,17 @@ impl Prepared {
                 (Vec::new(), user)
             }
         };
+        let claim = ids.slot.and_then(IdRangeSlot::held_open);
+        let user = UserSpec {
+            claimed: claim.is_some(),
+            ..user
+        };
         let spec = LaunchSpec {
             user: Some(user),
             ..spec.clone()
         };
         let mut descriptors = vec![self.listener.as_fd()];
+        descriptors.extend(claim);
         descriptors.extend(mounts.iter().map(AsFd::as_fd));
         channel::instruct(self.channel.as_fd(), &spec, &descriptors)
     }
