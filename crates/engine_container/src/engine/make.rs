@@ -16,7 +16,7 @@ use rustix::{
     process::{Signal, pidfd_send_signal},
 };
 
-use super::{Workshop, host::HostGroups};
+use super::{Workshop, host::HostGroups, unrecorded};
 use crate::{
     cgroup::{ControlGroups, DeviceControl, DeviceRule, Limits},
     channel,
@@ -31,6 +31,7 @@ use crate::{
         scratch, scratch_image, sharing,
     },
     plan::Plan,
+    privilege::Privilege,
     record::{self, Record, UserRecord},
     spec::{LaunchSpec, LeftOut, UserSpec},
     steps::done,
@@ -346,6 +347,9 @@ impl Prepared {
             done("locked the scratch that is kept");
         }
         sharing::mark(&spec.mapped)?;
+        if Privilege::own() == Privilege::User {
+            unrecorded::note(self.directory.as_fd(), self.child.pid)?;
+        }
         if let Some(ids) = ids {
             self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
         } else {
