@@ -249,7 +249,8 @@ async fn serve(
         };
         let why = tokio::select! {
             accepted = accept => {
-                match accepted.map(|socket| door.welcome(socket)) {
+                let welcome = |socket| door.welcome_all(socket, || accepting.waiting());
+                match accepted.map(welcome) {
                     // However many come, those that are here are served.
                     Ok(()) => tokio::task::yield_now().await,
                     Err(e) => {
