@@ -109,12 +109,14 @@ static int exists(const char *name)
 /* A layer of two files, from a folder. */
 static void importing(void)
 {
+    struct stat found;
     folder("source");
     file("source/kept", "as it was");
     file("source/gone", "removed later");
     REQUIRE(symlink("/etc/passwd", at("source/link")) == 0);
     CONFORMS_HR("HcsImportLayer/S_OK", HcsImportLayer(path("base"), path("source"), above(NULL)), S_OK);
     CHECK(holds("base/kept", "as it was") && exists("base/link"));
+    CONFORMS("HcsImportLayer/closed", stat(at("base"), &found) == 0 && (found.st_mode & 07777) == 0700);
     CONFORMS_HR("HcsImportLayer/exists", HcsImportLayer(path("base"), path("source"), above(NULL)), EXISTS);
     CONFORMS_HR("HcsImportLayer/missing", HcsImportLayer(path("x"), path("none"), above(NULL)), MISSING);
     file("no-archive", "this is no archive");

@@ -8,7 +8,8 @@
 //! those of root belong to no id of it, as those of other users do: such a link is followed where its directory is one
 //! that others cannot write to, and not in a `/tmp`. Layers and mapped directories are named by a user who is trusted
 //! with the host, and may be reached through links of that user. A link of another user is refused, as that user would
-//! choose what the container gets. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`) are not followed: where
+//! choose what the container gets. So would a container in a directory that it may write to, or could
+//! ([`hcs_wire::written`]): no link below such a directory is followed, whoever owns it. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`) are not followed: where
 //! they lead is up to a process.
 
 use std::{
@@ -17,7 +18,7 @@ use std::{
     path::Path,
 };
 
-use hcs_wire::trust::Trusted;
+use hcs_wire::{trust::Trusted, written};
 use rustix::{
     fs::{
         CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlink,
@@ -147,26 +148,26 @@ impl Source {
 const FOREIGN_LINK: &str =
     "following a symbolic link that belongs to another user (name what it leads to), on the way to";
 
+/// What a link fails at that a container may have made.
+const WRITTEN_LINK: &str = "following a symbolic link in a directory that a container may write to, or could (name what it leads \
+                            to), on the way to";
+
+/// Why a path leads nowhere: the errno, and the step where that is one of the walk.
+type Blocked = (Errno, Option<&'static str>);
+
 /// Opens a path of the host as a mere path, which is `step`.
 ///
 /// # Errors
 /// It cannot be opened, or a link on the way is not followed.
 pub(crate) fn reach(path: &str, step: &'static str) -> Result<OwnedFd, StepError> {
-    open(path).map_err(|errno| {
-        let step = match errno {
-            // No right is needed otherwise but that of searching directories (EACCES).
-            Errno::PERM => FOREIGN_LINK,
-            _ => step,
-        };
-        StepError::new(step, errno).at(path)
-    })
+    open(path).map_err(|(errno, of_walk)| StepError::new(of_walk.unwrap_or(step), errno).at(path))
 }
 
 /// The same, with the errno alone.
-fn open(path: &str) -> Result<OwnedFd, Errno> {
+fn open(path: &str) -> Result<OwnedFd, Blocked> {
     match open_plain(CWD, path, ResolveFlags::NO_SYMLINKS) {
         Err(Errno::LOOP) => Walk::to(path),
-        answer => answer,
+        answer => answer.map_err(|errno| (errno, None)),
     }
 }
 
@@ -199,15 +200,20 @@ impl Walk {
     /// Links that are followed on one path, as in the kernel.
     const MOST_LINKS: u32 = 40;
 
-    fn to(path: &str) -> Result<OwnedFd, Errno> {
+    fn to(path: &str) -> Result<OwnedFd, Blocked> {
         let mut walk = Self {
             left: VecDeque::new(),
-            at: Self::root()?,
+            at: Self::root().map_err(|errno| (errno, None))?,
             links: 0,
         };
         walk.add(path.as_bytes());
         while let Some(part) = walk.left.pop_front() {
-            walk.step(&part)?;
+            let link = walk.step(&part).map_err(|errno| (errno, None))?;
+            if let Some(link) = link {
+                walk.count(&link).map_err(|errno| (errno, None))?;
+                walk.may_follow(&link)?;
+                walk.follow(&link).map_err(|errno| (errno, None))?;
+            }
         }
         Ok(walk.at)
     }
@@ -225,24 +231,43 @@ impl Walk {
         }
     }
 
-    fn step(&mut self, part: &[u8]) -> Result<(), Errno> {
+    /// Goes to `part`, or returns the link that it is.
+    fn step(&mut self, part: &[u8]) -> Result<Option<OwnedFd>, Errno> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = openat(&self.at, part, flags, Mode::empty())?;
-        let about = fstat(&found)?;
-        if !FileType::from_raw_mode(about.st_mode).is_symlink() {
-            self.at = found;
-            return Ok(());
+        if FileType::from_raw_mode(fstat(&found)?.st_mode).is_symlink() {
+            return Ok(Some(found));
         }
+        self.at = found;
+        Ok(None)
+    }
+
+    /// Whether root or the service's user has made the link, in the directory that the walk has come to.
+    fn may_follow(&self, link: &OwnedFd) -> Result<(), Blocked> {
+        let plain = |errno| (errno, None);
+        let owner = fstat(link).map_err(plain)?.st_uid;
+        let directory = fstat(&self.at).map_err(plain)?.st_mode;
+        if !Trusted::of_process().owns_link(owner, directory) {
+            return Err((Errno::PERM, Some(FOREIGN_LINK)));
+        }
+        match written::is_within(self.at.as_fd()).map_err(plain)? {
+            true => Err((Errno::PERM, Some(WRITTEN_LINK))),
+            false => Ok(()),
+        }
+    }
+
+    /// One more link, which is no magic one.
+    fn count(&mut self, link: &OwnedFd) -> Result<(), Errno> {
         self.links += 1;
-        let magic = fstatfs(&found)?.f_type == libc::PROC_SUPER_MAGIC;
-        if self.links > Self::MOST_LINKS || magic {
-            return Err(Errno::LOOP);
+        let magic = fstatfs(link)?.f_type == libc::PROC_SUPER_MAGIC;
+        match self.links > Self::MOST_LINKS || magic {
+            true => Err(Errno::LOOP),
+            false => Ok(()),
         }
-        let directory = fstat(&self.at)?.st_mode;
-        if !Trusted::of_process().owns_link(about.st_uid, directory) {
-            return Err(Errno::PERM);
-        }
-        let target = readlinkat(&found, "", Vec::new())?;
+    }
+
+    fn follow(&mut self, link: &OwnedFd) -> Result<(), Errno> {
+        let target = readlinkat(link, "", Vec::new())?;
         if target.as_bytes().starts_with(b"/") {
             self.at = Self::root()?;
         }
@@ -307,6 +332,32 @@ mod tests {
         symlink("circle", path("circle")).unwrap();
         assert_eq!(identity("circle").unwrap_err().errno, Errno::LOOP);
         assert_eq!(identity("missing").unwrap_err().errno, Errno::NOENT);
+    }
+
+    #[test]
+    fn links_that_a_container_may_have_made_are_not_followed() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir_all(path("tree/real/below")).unwrap();
+        symlink("real", path("tree/link")).unwrap();
+        symlink("tree", path("outside")).unwrap();
+        let look = |name: &str| Source::look(&path(name), "/A");
+        look("tree/link/below").unwrap();
+        let tree = reach(&path("tree"), "opening").unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        assert_eq!(written::mark(tree.as_fd(), is_root), Ok(true));
+        for name in ["tree/link", "tree/link/below", "outside/real/../link/below"] {
+            let error = look(name).unwrap_err();
+            assert_eq!(
+                (error.errno, &*error.step),
+                (Errno::PERM, WRITTEN_LINK),
+                "{name}"
+            );
+        }
+        // The tree itself, what is in it, and links that lead there from elsewhere.
+        for name in ["tree/real/below", "outside/real", "outside"] {
+            look(name).unwrap();
+        }
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub(crate) struct LaunchSpec {
 pub(crate) struct UserSpec {
     /// Whether it has more ids than root's, and groups may be set.
     pub(crate) many: bool,
+    /// Whether a file comes with this, before the mounts, that the container keeps open: that of its ids.
+    pub(crate) claimed: bool,
     /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, the
     /// tree of the view, what covers it, what is mapped, in this order. Otherwise the child opens the paths itself.
     pub(crate) handed: bool,

@@ -11,7 +11,7 @@ use std::{
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::{is_root, variable},
-    peer::Peer,
+    peer::{Peer, is_dying},
     trust::{Reason, Trusted},
 };
 use rustix::{
@@ -152,7 +152,11 @@ impl Endpoint {
         let peer = Peer::of(socket)?;
         let (listener, own) = (peer.user, geteuid().as_raw());
         if listener == 0 || listener == own {
-            return Ok(());
+            // What was killed and cannot end still has the socket; another service takes the place of that.
+            return match peer.process.is_some_and(is_dying) {
+                true => Err(Errno::CONNREFUSED.into()),
+                false => Ok(()),
+            };
         }
         let expected = match own {
             0 => "root".to_owned(),

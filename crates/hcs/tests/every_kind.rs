@@ -3,7 +3,8 @@
 //! 1. Here: systems, processes, and what concerns the service. 2. [`networking`]: the calls of `ComputeNetwork.h`.
 //!    3. [`witnesses`]: what callbacks, the event log and the crash reports say of it.
 //!
-//! The test is in namespaces of its own, as its service makes networks.
+//! The test is in namespaces of its own, as its service makes networks. It boots no virtual machine: of their calls it
+//! has those that need none, and the crash, which a container refuses.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -195,6 +196,34 @@ fn service(thread: usize, round: usize, progress: &Progress) {
     // On a host without groups there is none.
     assert!(deleted.is_ok() || deleted.unwrap_err().hresult == HResult::NOT_FOUND);
     progress.round();
+    grants(thread, progress);
+    if thread == 0 && round.is_multiple_of(3) {
+        // Whatever the others are doing meanwhile.
+        let operation = raw::Operation::new();
+        raw::stop_service(&operation).unwrap();
+        operation.wait(Some(LIMIT)).unwrap();
+        progress.round();
+    }
+}
+
+/// What virtual machines may do with a file. The service says which user and group they are, the library does the rest.
+fn grants(thread: usize, progress: &Progress) {
+    let file = tempfile::NamedTempFile::new_in("/var/tmp").unwrap();
+    let (path, machine) = (file.path(), format!("machine-{thread}"));
+    let is_listed = || {
+        let mut list = [0; 1024];
+        rustix::fs::getxattr(path, "system.posix_acl_access", &mut list[..]).is_ok()
+    };
+    raw::grant_vm_access(&machine, path).unwrap();
+    progress.round();
+    raw::grant_vm_group_access(path).unwrap();
+    progress.round();
+    assert!(is_listed());
+    raw::revoke_vm_access(&machine, path).unwrap();
+    progress.round();
+    raw::revoke_vm_group_access(path).unwrap();
+    progress.round();
+    assert!(!is_listed());
 }
 
 /// The lives of systems, one after the other.
@@ -223,6 +252,7 @@ fn live(thread: usize, refused: &Refusals, progress: &Progress) {
         refusals(&system, &id, refused, progress);
         service(thread, round, progress);
         networking::live(thread, round, progress);
+        networking::balance(thread, round, progress);
         let opened = answered(ComputeSystem::open(&id));
         if round % 2 == 0 {
             answered(opened.terminate());

@@ -197,6 +197,10 @@ pub trait Engine: fmt::Debug + Send + Sync {
         Offers::default()
     }
 
+    /// Ends the machine that was made in `directory`, if an earlier service did not come to write down its record. What
+    /// [`Engine::sweep`] finds need not be ended here.
+    fn end_unrecorded(&self, _directory: &Path) {}
+
     /// Removes the remains of machines of this service from the host (cgroups, mounts, processes), except machines
     /// whose `runtime_id` is in `keep`.
     ///

@@ -54,6 +54,9 @@ pub fn of_io(error: &std::io::Error) -> HResult {
 /// What `errno` means, in words, as the system puts it.
 #[must_use]
 pub fn words(errno: Errno) -> String {
+    if errno == Errno::FBIG {
+        return "file too large for the limit of the process that writes it (ulimit -f), or for its file system".to_owned();
+    }
     let text = std::io::Error::from(errno).to_string();
     let plain = text.split(" (os error").next().unwrap_or_default();
     plain.to_lowercase()
@@ -74,6 +77,7 @@ mod tests {
         let failure = failed("opening /x", Errno::NOENT);
         assert_eq!(failure.hresult, HResult::FILE_NOT_FOUND);
         assert_eq!(failure.message, "opening /x: no such file or directory");
+        assert!(words(Errno::FBIG).contains("ulimit -f"));
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! 6. [`endpoint`]: where both sides look for the socket.
 //! 7. [`environment`], [`trust`], [`peer`], [`proof`]: which variables, files, directories, listeners and callers are
 //!    trusted for that.
+//!    [`written`]: directories of the host whose links are not, as containers write to them.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
 //! 10. [`access`]: which virtual machine may use a file, in the file's access control list.
@@ -37,6 +38,7 @@ pub mod service;
 pub mod socket;
 mod sys;
 pub mod trust;
+pub mod written;
 
 use hcs_schema::{Failure, HResult};
 

@@ -1,6 +1,6 @@
 //! The process at the other end of a unix socket.
 
-use std::os::fd::AsFd;
+use std::{fs, os::fd::AsFd};
 
 use rustix::io::Errno;
 
@@ -28,6 +28,29 @@ impl Peer {
     }
 }
 
+/// The bit of `SIGKILL` in a set of signals.
+const KILLED: u64 = 1 << 8;
+
+/// Whether a process was killed, or has ended, and is not gone: one of its threads waits in the kernel, for a network or
+/// another program, and cannot be interrupted. Its files stay open until then, a socket that it listens on and locks
+/// among them, but it does nothing any more.
+#[must_use]
+pub fn is_dying(process: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{process}/status"));
+    status.is_ok_and(|status| says_dying(&status))
+}
+
+/// By the text of `/proc/PID/status` (`proc_pid_status(5)`).
+fn says_dying(status: &str) -> bool {
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or("", |value| value.trim_start_matches(':').trim())
+    };
+    let signals = |name| u64::from_str_radix(field(name), 16).unwrap_or_default();
+    let has_ended = field("State").starts_with(['Z', 'X']);
+    has_ended || (signals("SigPnd") | signals("ShdPnd")) & KILLED != 0
+}
+
 /// The number of a process that can be seen from here; the kernel says 0 for others.
 fn seen(process: i32) -> Option<i32> {
     (process > 0).then_some(process)
@@ -42,6 +65,25 @@ mod tests {
     #[test]
     fn a_process_that_cannot_be_seen_has_no_number() {
         assert_eq!([-1, 0, 1].map(seen), [None, None, Some(1)]);
+    }
+
+    #[test]
+    fn a_process_is_dying_that_has_ended_and_is_not_reaped() {
+        assert!(!is_dying(i32::try_from(std::process::id()).unwrap()));
+        let status = |state: &str, pending: &str| {
+            format!("Name:\thcsd\nState:\t{state}\nSigPnd:\t{pending}\nShdPnd:\t0000000000000000\n")
+        };
+        assert!(says_dying(&status("Z (zombie)", "0000000000000000")));
+        assert!(says_dying(&status("D (disk sleep)", "0000000000000100")));
+        assert!(!says_dying(&status("D (disk sleep)", "0000000000004000")));
+        assert!(!says_dying(""));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        while !is_dying(pid) {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(!is_dying(pid));
     }
 
     #[test]

@@ -95,10 +95,13 @@ impl Helpers {
 }
 
 /// Gives this process what is the service's own, not its helpers': a place in the order of the kernel's kills when
-/// `detached`, and fewer capabilities.
+/// `detached`, no end by the size of a file, and fewer capabilities.
 pub(crate) fn keep_to_itself(detached: bool) {
     if detached {
         surroundings::protect();
+    }
+    if let Err(e) = surroundings::outlive_limits() {
+        warn!("a file that is larger than ulimit -f allows would end the service: {e}");
     }
     if let Err(e) = surroundings::give_up_capabilities() {
         warn!("capabilities that are of no use cannot be given up: {e}");

@@ -1,9 +1,8 @@
 //! The service itself, from its options to its end.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, IsTerminal as _},
-    os::unix::fs::PermissionsExt as _,
     path::Path,
     process::ExitCode,
     rc::Rc,
@@ -13,7 +12,7 @@ use std::{
 
 use hcs_engine::engine::Engine;
 use rustix::{
-    fs::{FlockOperation, Mode, flock},
+    fs::Mode,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use tokio::{
@@ -47,7 +46,7 @@ use crate::{
         cpu_groups::{self, CpuGroups},
         endpoint, engine_settings, logging,
         notify::{READY, STOPPING, notify},
-        start,
+        only, start,
     },
 };
 
@@ -79,7 +78,7 @@ pub(crate) fn run(
     for unused in &config.unused {
         info!("a setting of the configuration means nothing any more: {unused}");
     }
-    let Some(_lock) = lock(&root)? else {
+    let Some(_lock) = only::lock(&root)? else {
         return start::another_serves(options, endpoint);
     };
     let mut settings = engine_settings::for_containers(&config, endpoint);
@@ -249,7 +248,8 @@ async fn serve(
         };
         let why = tokio::select! {
             accepted = accept => {
-                match accepted.map(|socket| door.welcome(socket)) {
+                let welcome = |socket| door.welcome_all(socket, || accepting.waiting());
+                match accepted.map(welcome) {
                     // However many come, those that are here are served.
                     Ok(()) => tokio::task::yield_now().await,
                     Err(e) => {
@@ -329,24 +329,6 @@ fn raise_descriptor_limit() {
     };
     if let Err(e) = setrlimit(Resource::Nofile, raised) {
         warn!("the limit on descriptors stays at {:?}: {e}", limit.current);
-    }
-}
-
-/// The lock that makes this the only service of its endpoint; `None` when another holds it. A process that may open its
-/// file could hold it (`flock(2)` asks for no more) and keep every service away.
-fn lock(root: &Path) -> Result<Option<File>, String> {
-    let path = root.join(start::LOCK);
-    let failed = |e: io::Error| format!("{} cannot be locked: {e}", path.display());
-    let mut options = files::options();
-    let file = options.create(true).truncate(false).write(true).open(&path);
-    let file = file.map_err(failed)?;
-    // Where an earlier version made it.
-    file.set_permissions(fs::Permissions::from_mode(0o600))
-        .map_err(failed)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(e) => Err(failed(e.into())),
     }
 }
 

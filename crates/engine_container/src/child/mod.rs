@@ -212,6 +212,10 @@ fn enter_as_root_of_its_own(
     mut handed: Handed,
 ) -> Result<Own, StepError> {
     forget_oom_score();
+    if user.claimed {
+        let claim = handed.take()?;
+        process::keep_open(claim.as_fd()).step("keeping its ids")?;
+    }
     identity::become_root(user.many)?;
     // The kernel takes it away with another user, and with it the process's own files in /proc. It is alone there.
     set_dumpable_behavior(DumpableBehavior::Dumpable).step("keeping its files in /proc")?;

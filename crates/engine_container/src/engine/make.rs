@@ -16,7 +16,7 @@ use rustix::{
     process::{Signal, pidfd_send_signal},
 };
 
-use super::{Workshop, host::HostGroups};
+use super::{Workshop, host::HostGroups, unrecorded};
 use crate::{
     cgroup::{ControlGroups, DeviceControl, DeviceRule, Limits},
     channel,
@@ -28,9 +28,10 @@ use crate::{
         handed, handing,
         lease::{self, Lease},
         rootfs::{cover::Shared, overlay},
-        scratch, scratch_image,
+        scratch, scratch_image, sharing,
     },
     plan::Plan,
+    privilege::Privilege,
     record::{self, Record, UserRecord},
     spec::{LaunchSpec, LeftOut, UserSpec},
     steps::done,
@@ -342,7 +343,12 @@ impl Prepared {
             // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
             root.scratch.is(lock)?;
             scratch::keep_others_out(lock, path)?;
+            sharing::mark_directory(lock, &root.scratch.path)?;
             done("locked the scratch that is kept");
+        }
+        sharing::mark(&spec.mapped)?;
+        if Privilege::own() == Privilege::User {
+            unrecorded::note(self.directory.as_fd(), self.child.pid)?;
         }
         if let Some(ids) = ids {
             self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
@@ -433,11 +439,17 @@ impl Prepared {
                 (Vec::new(), user)
             }
         };
+        let claim = ids.slot.and_then(IdRangeSlot::held_open);
+        let user = UserSpec {
+            claimed: claim.is_some(),
+            ..user
+        };
         let spec = LaunchSpec {
             user: Some(user),
             ..spec.clone()
         };
         let mut descriptors = vec![self.listener.as_fd()];
+        descriptors.extend(claim);
         descriptors.extend(mounts.iter().map(AsFd::as_fd));
         channel::instruct(self.channel.as_fd(), &spec, &descriptors)
     }

@@ -4,6 +4,7 @@ pub(crate) mod host;
 mod make;
 mod slot;
 mod sweep;
+mod unrecorded;
 
 use std::{
     fs,
@@ -318,6 +319,10 @@ impl Engine for ContainerEngine {
 
     fn offers(&self) -> Offers {
         offers::look(&self.workshop.config)
+    }
+
+    fn end_unrecorded(&self, directory: &Path) {
+        unrecorded::end(directory);
     }
 
     fn sweep(&self, keep: &[String]) -> Result<(), Failure> {

@@ -49,7 +49,13 @@ pub(super) fn apply(machine: &ContainerMachine, change: &HostChange) -> Result<(
             if let ChildJob::Map(spec) = &job {
                 check_sharing(machine, spec)?;
             }
-            run(machine, &covering(machine, job)?).map_err(|error| machine.fail("changed", error))
+            let job = covering(machine, job)?;
+            let marked = match &job {
+                ChildJob::Map(spec) => sharing::mark([spec]),
+                _ => Ok(()),
+            };
+            let changed = marked.and_then(|()| run(machine, &job));
+            changed.map_err(|error| machine.fail("changed", error))
         }
     }
 }

@@ -14,14 +14,20 @@
 //! A container to which anything else is mapped is guarded as well, and one that shares a network with others: a
 //! process of a guarded container could hand it a descriptor of a writable directory through a socket.
 
+use std::os::fd::AsFd;
+
 use hcs_schema::{
     Failure, HResult,
     privileges::{Capabilities, Privileges},
 };
+use hcs_wire::written;
 use rustix::fs::{FileType, Stat, fstat};
 
 use crate::{
+    failure::{Attempt, StepError},
+    privilege::Privilege,
     spec::{MappedSpec, Owners},
+    steps::warn,
     user_namespace::IdRange,
 };
 
@@ -105,6 +111,42 @@ pub(crate) fn check_late(spec: &MappedSpec, guarded: bool) -> Result<(), Failure
     Err(refuse(HResult::NOT_SUPPORTED, spec, message))
 }
 
+/// Marks the directories among `mapped` that a container may write to, before it can: no later path that a document
+/// names is followed through a link in them ([`written`]).
+///
+/// # Errors
+/// A directory is another one by now, or cannot be marked.
+pub(crate) fn mark<'a>(mapped: impl IntoIterator<Item = &'a MappedSpec>) -> Result<(), StepError> {
+    for spec in mapped
+        .into_iter()
+        .filter(|spec| !spec.read_only && !spec.device)
+    {
+        let opened = spec.source.open()?;
+        let marked = mark_directory(opened, &spec.source.path);
+        marked.map_err(|error| error.asked_by(&spec.source.pointer))?;
+    }
+    Ok(())
+}
+
+/// The same for one open directory at `path`; other files have no links in them.
+///
+/// # Errors
+/// It cannot be marked.
+pub(crate) fn mark_directory(opened: impl AsFd, path: &str) -> Result<(), StepError> {
+    let step = "noting that a container may write to";
+    let found = fstat(&opened).step_at(step, path)?;
+    if !FileType::from_raw_mode(found.st_mode).is_dir() {
+        return Ok(());
+    }
+    let is_root = Privilege::own() == Privilege::Root;
+    if !written::mark(opened.as_fd(), is_root).step_at(step, path)? {
+        warn(format!(
+            "{path} keeps no note that a container may write to it, so links in it may be followed"
+        ));
+    }
+    Ok(())
+}
+
 /// Makes sure that a container with ids of its own, out of `ranges` of users and groups, can use what is mapped as it
 /// is mapped.
 ///
@@ -115,10 +157,10 @@ pub(crate) fn check_usable(spec: &MappedSpec, ranges: (IdRange, IdRange)) -> Res
         return Ok(());
     }
     let path = &spec.source.path;
-    let found = spec.source.open().and_then(|opened| {
-        use crate::failure::Attempt;
-        fstat(&opened).step_at("examining", &**path)
-    });
+    let found = spec
+        .source
+        .open()
+        .and_then(|opened| fstat(&opened).step_at("examining", &**path));
     let found = found.map_err(|error| error.into_failure(format!("{path:?} cannot be mapped")))?;
     if is_usable(&found, spec.read_only, ranges) {
         return Ok(());

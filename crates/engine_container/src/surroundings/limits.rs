@@ -58,13 +58,43 @@ fn raise(resource: Resource, wanted: Rlimit) -> Result<(), Errno> {
     setrlimit(resource, possible).and(Err(refused))
 }
 
-/// Open files without which a service is of no use to other clients than the one that has started it.
-const LEAST_OPEN_FILES: u64 = 1024;
+/// What a service needs: the limit, what it is of, its letter for `ulimit`, and the least that is of use to other clients than
+/// the one that has started the service.
+const LEAST: [(Resource, &str, char, u64); 5] = [
+    (Resource::Nofile, "files open", 'n', 1024),
+    (Resource::Fsize, "bytes in a file", 'f', 1 << 30),
+    (Resource::Cpu, "seconds of processor time", 't', 60),
+    (Resource::As, "bytes of addresses", 'v', 1 << 30),
+    (Resource::Data, "bytes of data", 'd', 1 << 30),
+];
 
-/// How many files this process may ever have open, if those are too few for a service.
-pub(super) fn few_open_files() -> Option<u64> {
-    let maximum = getrlimit(Resource::Nofile).maximum?;
-    (maximum < LEAST_OPEN_FILES).then_some(maximum)
+/// A limit that is too low for a service, and stays so.
+pub(super) struct TooLow {
+    /// The most it allows.
+    pub(super) most: u64,
+    /// Of what.
+    pub(super) of: &'static str,
+    /// By which `ulimit` knows it.
+    pub(super) letter: char,
+    /// What it should allow.
+    pub(super) least: u64,
+}
+
+/// The first limit of this process that is too low for a service, whatever the process does.
+pub(super) fn too_low() -> Option<TooLow> {
+    first_too_low(|resource| getrlimit(resource).maximum)
+}
+
+fn first_too_low(maximum: impl Fn(Resource) -> Option<u64>) -> Option<TooLow> {
+    LEAST.iter().find_map(|&(resource, of, letter, least)| {
+        let most = maximum(resource).filter(|most| *most < least)?;
+        Some(TooLow {
+            most,
+            of,
+            letter,
+            least,
+        })
+    })
 }
 
 /// The limits that are below what they should be, in words.
@@ -121,6 +151,19 @@ fn parse(text: &str) -> Vec<(Resource, Rlimit)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_that_would_end_a_service_are_too_low() {
+        let with = |limited: Resource, maximum: u64| {
+            first_too_low(|resource| (resource == limited).then_some(maximum))
+        };
+        for (resource, _, letter, least) in LEAST {
+            let found = with(resource, least - 1).unwrap();
+            assert_eq!((found.letter, found.most), (letter, least - 1));
+            assert!(with(resource, least).is_none());
+        }
+        assert!(first_too_low(|_| None).is_none());
+    }
 
     #[test]
     fn limits_are_read_as_the_kernel_writes_them() {

@@ -7,6 +7,7 @@
 //! namespaces, directory, inheritable capabilities, memory policy, slack of timers, what is in dumps of memory |
 //! | [`settle`], by the service | control group of its own, all processors |
 //! | [`protect`], by the service | its score for when memory runs out |
+//! | [`outlive_limits`], by the service | the signal of files that are too large |
 //! | [`give_up_capabilities`], by the service | those it has no use for |
 //! | [`remaining()`], by the service | what could not be undone, in sentences for its log |
 //!
@@ -113,15 +114,29 @@ fn become_one_user() -> Result<(), Errno> {
 }
 
 /// Why the calling process should be no service, after [`renew`]: a service that a client has started serves others as
-/// well, and must not be held to the few files that this client may have open.
+/// well, and must not be held to the few files that this client may have open, nor end by a limit of this client.
 #[must_use]
 pub fn unfit() -> Option<String> {
-    let few = limits::few_open_files()?;
+    let limits::TooLow {
+        most,
+        of,
+        letter,
+        least,
+    } = limits::too_low()?;
     Some(format!(
-        "a service that is started from here could have {few} files open, for all of its clients, as the hard limit of this \
-         process (ulimit -Hn) may not be raised: expected at least 1024; start the service from elsewhere, by hcsd --start, \
+        "a service that is started from here could have {most} {of}, for all of its clients, as the hard limit of this \
+         process (ulimit -H{letter}) may not be raised: expected at least {least}; start the service from elsewhere, by hcsd --start, \
          and use it from here"
     ))
+}
+
+/// Lets writes past the limit on the size of files fail by `EFBIG`, which the call at fault is told, instead of ending
+/// the service.
+///
+/// # Errors
+/// The errno of `signal(2)`.
+pub fn outlive_limits() -> Result<(), Errno> {
+    process::ignore_signal_of_file_size()
 }
 
 /// Moves the calling process into a control group of its own, `service` below `cgroup_root` in each hierarchy, and lets

@@ -1,7 +1,10 @@
 //! What a process changes about itself: namespaces, signals, keyring.
 #![expect(unsafe_code, reason = "calls that no dependency wraps safely")]
 
-use std::ptr;
+use std::{
+    os::fd::{AsRawFd as _, BorrowedFd},
+    ptr,
+};
 
 use rustix::{
     io::Errno,
@@ -28,6 +31,24 @@ pub(crate) fn new_mount_namespace() -> Result<(), Errno> {
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Keeps the file behind a descriptor open for the whole life of the calling process, until it executes a program: locks of
+/// the file stay with it. The descriptor can be closed.
+///
+/// # Errors
+/// The errno of `mmap(2)`.
+pub(crate) fn keep_open(file: BorrowedFd<'_>) -> Result<(), Errno> {
+    const LENGTH: usize = 1;
+    let (nowhere, descriptor) = (ptr::null_mut(), file.as_raw_fd());
+    let (access, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE);
+    // SAFETY: the kernel chooses a place that is free, and no code gets to know it. The page allows no access, and nothing
+    // unmaps it.
+    let page = unsafe { libc::mmap(nowhere, LENGTH, access, flags, descriptor, 0) };
+    match page == libc::MAP_FAILED {
+        true => Err(last_errno()),
+        false => Ok(()),
+    }
+}
+
 /// Whether the kernel reaps the children of the calling process by itself.
 ///
 /// # Errors
@@ -36,6 +57,18 @@ pub(crate) fn ignore_children(ignore: bool) -> Result<(), Errno> {
     let disposition = if ignore { libc::SIG_IGN } else { libc::SIG_DFL };
     // SAFETY: neither runs code of ours.
     if unsafe { libc::signal(libc::SIGCHLD, disposition) } == libc::SIG_ERR {
+        return Err(last_errno());
+    }
+    Ok(())
+}
+
+/// Has writes past `RLIMIT_FSIZE` fail by `EFBIG`. The launcher and its children have the default again.
+///
+/// # Errors
+/// The errno of `signal(2)`.
+pub(crate) fn ignore_signal_of_file_size() -> Result<(), Errno> {
+    // SAFETY: no code of ours runs.
+    if unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) } == libc::SIG_ERR {
         return Err(last_errno());
     }
     Ok(())

@@ -1,14 +1,18 @@
 //! Which ranges of ids are in use on this host, so that services of different endpoints give out different ones.
 //!
-//! A directory with a file for each range, named after its ids. The file says who has them: first the service, then the
-//! container's pid 1, so that a claim lasts as long as the container, whatever becomes of the service. A file whose
-//! holder is gone means nothing and is removed by the next service. All is done under one lock.
+//! A directory with a file for each range, named after its ids. Who has them holds a lock on the file (`flock`): first the
+//! service, then the container's pid 1 as well, so that a claim lasts as long as the container, whatever becomes of the
+//! service. A file that no process has locked means nothing and is removed by the next service, whichever pid namespace
+//! that is in. All is done under the lock of the directory.
+//!
+//! The file also says which process that is, for containers that an earlier version has made without the lock. Such a
+//! claim counts where its holder can be looked at: in the pid namespace of the service.
 
 use std::{
     ffi::OsString,
     fmt::Write as _,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt as _,
     },
     path::PathBuf,
@@ -53,37 +57,52 @@ pub(crate) struct Claims {
 /// The directory, locked.
 struct Locked(OwnedFd);
 
+/// What holds a claim as long as it is open in any process: the file, locked.
+#[derive(Debug)]
+pub(super) struct Hold(OwnedFd);
+
+impl AsFd for Hold {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
 impl Claims {
     pub(crate) const fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Takes the first of `wanted` that is free, for the calling process; answers which.
+    /// Takes the first of `wanted` that is free, for the calling process; answers which, and what holds it.
     pub(super) fn take(
         &self,
         mut wanted: impl Iterator<Item = (u32, Ids)>,
-    ) -> Result<Option<(u32, Ids)>, StepError> {
+    ) -> Result<Option<(u32, Ids, Hold)>, StepError> {
         let locked = self.lock(LONG)?;
         let others = locked.living().step_at(READING, self.shown())?;
         let free = wanted.find(|(_, ids)| !others.iter().any(|other| overlap(*other, *ids)));
-        if let Some((_, ids)) = free {
-            let own = getpid().as_raw_nonzero().get();
-            locked.write(ids, own).step_at(WRITING, self.shown())?;
-        }
-        Ok(free)
+        let Some((number, ids)) = free else {
+            return Ok(None);
+        };
+        let own = getpid().as_raw_nonzero().get();
+        let held = locked.write(ids, own).and_then(|()| locked.hold(ids));
+        let hold = held.step_at(WRITING, self.shown())?;
+        Ok(Some((number, ids, hold)))
     }
 
-    /// Makes the process `pid` the holder of a claim.
+    /// Makes the process `pid` the holder of a claim, as far as later services of an earlier version are told.
     pub(super) fn hold(&self, ids: Ids, pid: i32) -> Result<(), StepError> {
-        self.lock(LONG)?
-            .write(ids, pid)
-            .step_at(WRITING, self.shown())
+        let written = self.lock(LONG)?.write(ids, pid);
+        written.step_at(WRITING, self.shown())
     }
 
-    /// Removes a claim if its holder is gone, or is the calling process.
+    /// Removes a claim if its holder is gone, or is the calling process, which has let go of its [`Hold`].
     pub(super) fn give_up(&self, ids: Ids) -> Result<(), StepError> {
         let locked = self.lock(SHORT)?;
         let name = name(ids);
+        let is_held = locked.is_held(name.as_bytes());
+        if is_held.step_at(READING, self.shown())? {
+            return Ok(());
+        }
         let holder = locked
             .read(name.as_bytes())
             .step_at(READING, self.shown())?;
@@ -140,13 +159,27 @@ impl Locked {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
             let Some(ids) = parse(name) else { continue };
-            if self.read(name)?.lives() {
+            if self.is_held(name)? || self.read(name)?.lives() {
                 living.push(ids);
             } else {
                 self.remove(name)?;
             }
         }
         Ok(living)
+    }
+
+    /// Whether any process holds the lock of a claim.
+    fn is_held(&self, name: &[u8]) -> Result<bool, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = match openat(self.0.as_fd(), name, flags, Mode::empty()) {
+            Err(Errno::NOENT) => return Ok(false),
+            file => file?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Ok(()) => Ok(false),
+            Err(Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// The holder of a claim; [`Holder::None`] where there is none.
@@ -160,6 +193,14 @@ impl Locked {
         let read = rustix::io::read(&file, &mut text)?;
         let text = text.get(..read).unwrap_or_default();
         Ok(Holder::parse(&String::from_utf8_lossy(text)).unwrap_or(Holder::None))
+    }
+
+    /// Locks a claim, until the answer is closed wherever it is open.
+    fn hold(&self, ids: Ids) -> Result<Hold, Errno> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = openat(self.0.as_fd(), name(ids), flags, Mode::empty())?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Hold(file))
     }
 
     fn write(&self, ids: Ids, pid: i32) -> Result<(), Errno> {
@@ -228,7 +269,7 @@ impl Holder {
         }
     }
 
-    /// Whether it is there. One of another pid namespace cannot be looked at, so it counts until the next boot.
+    /// Whether it is there, as far as it can be looked at: in the pid namespace of this process.
     fn lives(&self) -> bool {
         let Self::Process {
             pid,
@@ -243,7 +284,7 @@ impl Holder {
             return false;
         }
         let own = stat("/proc/self/ns/pid").map(|own| own.st_ino);
-        own.is_ok_and(|own| own != *namespace) || Self::of(*pid).as_ref() == Some(self)
+        own.is_ok_and(|own| own == *namespace) && Self::of(*pid).as_ref() == Some(self)
     }
 }
 
@@ -297,22 +338,59 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let claims = Claims::at(place.path().join("ids"));
         let other = claims.clone();
-        assert_eq!(claims.take(wanted(&[1000])).unwrap(), Some((0, ids(1000))));
-        assert_eq!(other.take(wanted(&[995, 1009])).unwrap(), None);
-        let free = other.take(wanted(&[1005, 1010])).unwrap();
-        assert_eq!(free, Some((1, ids(1010))));
+        let first = taken(&claims, &[1000]).unwrap();
+        assert_eq!(first.0, 0);
+        assert!(taken(&other, &[995, 1009]).is_none());
+        let second = taken(&other, &[1005, 1010]).unwrap();
+        assert_eq!(second.0, 1);
+        // A claim without its lock, of a process that lives.
+        drop((first, second));
+        assert!(taken(&other, &[1000]).is_none());
         // A container takes over; its end gives the range back, whatever the service does.
         let mut container = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
         let pid = i32::try_from(container.id()).unwrap();
         claims.hold(ids(1000), pid).unwrap();
         claims.give_up(ids(1000)).unwrap();
-        assert_eq!(other.take(wanted(&[1000])).unwrap(), None);
+        assert!(taken(&other, &[1000]).is_none());
         drop(container.stdin.take());
         container.wait().unwrap();
-        assert_eq!(other.take(wanted(&[1000])).unwrap(), Some((0, ids(1000))));
+        assert!(taken(&other, &[1000]).is_some());
         other.give_up(ids(1000)).unwrap();
         other.give_up(ids(1010)).unwrap();
         assert_eq!(std::fs::read_dir(&claims.path).unwrap().count(), 0);
+    }
+
+    fn taken(claims: &Claims, firsts: &[u32]) -> Option<(u32, Hold)> {
+        let free = claims.take(wanted(firsts)).unwrap();
+        free.map(|(number, found, hold)| {
+            assert!(firsts.iter().any(|first| ids(*first) == found));
+            (number, hold)
+        })
+    }
+
+    /// A container whose service is gone, seen by a service in a pid namespace where neither has a number.
+    #[test]
+    fn a_claim_of_another_pid_namespace_lasts_as_long_as_it_is_held() {
+        let place = tempfile::tempdir().unwrap();
+        let claims = Claims::at(place.path().join("ids"));
+        let (_, hold) = taken(&claims, &[1000]).unwrap();
+        let file = claims.path.join(name(ids(1000)));
+        let boot = record::boot_id().unwrap();
+        let elsewhere = || std::fs::write(&file, format!("1 1 1 {boot}\n")).unwrap();
+        elsewhere();
+        assert!(taken(&claims, &[1000]).is_none());
+        claims.give_up(ids(1000)).unwrap();
+        assert!(file.exists());
+        // The descriptor is closed, the file is not: so it is for a container's first process.
+        crate::sys::process::keep_open(hold.as_fd()).unwrap();
+        drop(hold);
+        assert!(taken(&claims, &[1000]).is_none());
+        // One that no process holds.
+        let (_, hold) = taken(&claims, &[2000]).unwrap();
+        drop(hold);
+        let left = claims.path.join(name(ids(2000)));
+        std::fs::write(&left, format!("1 1 1 {boot}\n")).unwrap();
+        assert!(taken(&claims, &[2000]).is_some());
     }
 
     #[test]

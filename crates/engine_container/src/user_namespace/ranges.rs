@@ -1,10 +1,14 @@
 //! Host ids that containers may have.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    os::fd::{AsFd, BorrowedFd},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
-use super::claims::Claims;
+use super::claims::{Claims, Hold};
 use crate::failure::StepError;
 
 /// A range of ids of the host.
@@ -154,6 +158,8 @@ pub(crate) struct IdRangeSlot {
     pool: Arc<IdPool>,
     pub(crate) number: u32,
     ids: (IdRange, IdRange),
+    /// Its container has it, too. None of one that an earlier service has made.
+    hold: Option<Hold>,
 }
 
 impl IdPool {
@@ -172,7 +178,7 @@ impl IdPool {
     ) -> Result<Option<IdRangeSlot>, StepError> {
         let all = (0..from.slots()).map(|number| (number, from.of_slot(number)));
         let taken = self.claims.take(all)?;
-        Ok(taken.map(|(number, ids)| self.slot(number, ids)))
+        Ok(taken.map(|(number, ids, hold)| self.slot(number, ids, Some(hold))))
     }
 
     /// The one that a container of an earlier service has, whose pid 1 is `pid` and whose root on the host has the ids
@@ -190,16 +196,22 @@ impl IdPool {
             first,
             count: IdRange::EACH,
         };
-        let slot = self.slot(number, (range(root.0), range(root.1)));
+        let slot = self.slot(number, (range(root.0), range(root.1)), None);
         slot.hold(pid)?;
         Ok(slot)
     }
 
-    fn slot(self: &Arc<Self>, number: u32, ids: (IdRange, IdRange)) -> IdRangeSlot {
+    fn slot(
+        self: &Arc<Self>,
+        number: u32,
+        ids: (IdRange, IdRange),
+        hold: Option<Hold>,
+    ) -> IdRangeSlot {
         IdRangeSlot {
             pool: Arc::clone(self),
             number,
             ids,
+            hold,
         }
     }
 }
@@ -215,7 +227,12 @@ impl IdRangeSlot {
         self.ids.0.owner()
     }
 
-    /// Lets them be in use for as long as the process `pid` lives.
+    /// What the container is to have open for as long as it lives.
+    pub(crate) fn held_open(&self) -> Option<BorrowedFd<'_>> {
+        self.hold.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Writes down that the process `pid` has them.
     ///
     /// # Errors
     /// It cannot be written down.
@@ -226,6 +243,7 @@ impl IdRangeSlot {
 
 impl Drop for IdRangeSlot {
     fn drop(&mut self) {
+        self.hold = None;
         // One of a container that lives stays; the next service that takes ids removes what is left.
         let _left_to_others = self.pool.claims.give_up(self.ids);
     }

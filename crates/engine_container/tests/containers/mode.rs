@@ -40,6 +40,7 @@ const HOST_ONLY: &[&str] = &[
     "identity::each_container_is_somebody_else",
     "identity::no_id_inside_owns_the_namespace",
     "identity::another_service_gives_out_other_ids",
+    "identity::its_ids_are_held_as_long_as_it_lives",
     "identity::instances_of_the_hosts_root_are_its_own",
     "identity::no_capability_reaches_the_host",
     "identity::what_it_writes_has_its_own_ids",

@@ -50,6 +50,7 @@ const NOT_FOR_USERS: &[&str] = &[
     "identity::another_service_gives_out_other_ids",
     "identity::each_container_is_somebody_else",
     "identity::instances_of_the_hosts_root_are_its_own",
+    "identity::its_ids_are_held_as_long_as_it_lives",
     "identity::no_id_inside_owns_the_namespace",
     "identity::other_users_and_groups_work_inside",
     "identity::root_inside_is_nobody_outside",

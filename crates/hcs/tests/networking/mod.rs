@@ -1,14 +1,15 @@
-//! Networks, endpoints and namespaces, from their making to their end.
+//! Networks, endpoints, namespaces and load balancers, from their making to their end.
 
 use hcs::network::{self, ObjectKind};
 use serde_json::{Value, json};
 
 use crate::killing::{Progress, answered};
 
-const KINDS: [ObjectKind; 3] = [
+const KINDS: [ObjectKind; 4] = [
     ObjectKind::Network,
     ObjectKind::Endpoint,
     ObjectKind::Namespace,
+    ObjectKind::LoadBalancer,
 ];
 
 /// A document of version 2 with these properties.
@@ -69,6 +70,31 @@ pub(crate) fn live(thread: usize, round: usize, progress: &Progress) {
         // With its endpoint.
         answered(network::delete(ObjectKind::Network, &network));
     }
+    progress.round();
+}
+
+/// A load balancer before an endpoint. Its port of the host is its own: one that was created twice would be refused.
+pub(crate) fn balance(thread: usize, round: usize, progress: &Progress) {
+    let name = json!({ "Name": format!("balanced-{thread}-{round}") });
+    let network = answered(network::create(ObjectKind::Network, "", &document(name)));
+    progress.round();
+    let empty = document(json!({}));
+    let endpoint = answered(network::create_endpoint(&network, "", &empty));
+    let with_port = |port: usize| {
+        let port = json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": port });
+        document(json!({ "HostComputeEndpoints": [endpoint], "PortMappings": [port] }))
+    };
+    let kind = ObjectKind::LoadBalancer;
+    let port = 10_000 + 2 * (thread * 1000 + round % 1000);
+    let balancer = answered(network::create(kind, "", &with_port(port)));
+    progress.round();
+    look(kind, &balancer);
+    answered(network::modify(kind, &balancer, &with_port(port + 1)));
+    progress.round();
+    answered(network::delete(kind, &balancer));
+    progress.round();
+    // With its endpoint.
+    answered(network::delete(ObjectKind::Network, &network));
     progress.round();
 }
 

@@ -36,6 +36,7 @@ mod rootless_trust;
 mod run;
 mod service;
 mod sockets;
+mod stuck;
 mod terminal;
 mod trust;
 mod words;

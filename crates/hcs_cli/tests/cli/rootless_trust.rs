@@ -26,6 +26,10 @@ const SWAPS: u32 = 54_355;
 const ON_TERMINALS: u32 = 54_356;
 const BADLY_OFF: u32 = 54_357;
 const KEEPS: u32 = 54_358;
+const NOT_BELOW: u32 = 54_359;
+
+/// The signal of a file that is too large.
+const XFSZ: u32 = 25;
 
 /// A user of a test, and what makes files of theirs.
 struct Attacker {
@@ -565,4 +569,32 @@ fn a_service_of_an_ordinary_user_has_little_of_its_first_caller() {
     }
     let status = fs::read_to_string(service.join("status")).unwrap();
     assert!(status.contains("Umask:\t0022"), "{status}");
+    // A file that is larger than a limit allows ends a call, not the service.
+    let ignored = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:\t"));
+    let ignored = u64::from_str_radix(ignored.unwrap(), 16).unwrap();
+    assert_ne!(ignored & 1 << (XFSZ - 1), 0, "{status}");
+}
+
+/// What would end the service, or hold all containers of the user to the limits of one shell.
+#[test]
+fn no_service_of_an_ordinary_user_is_started_below_what_it_needs() {
+    let Some(attacker) = Attacker::new(NOT_BELOW) else {
+        return;
+    };
+    let user = &attacker.user;
+    for (letter, most) in [("f", "100000"), ("t", "30"), ("n", "100"), ("d", "800000")] {
+        let limited = format!(
+            "ulimit -{letter} {most}; exec {} run -- true",
+            user.program()
+        );
+        let refused = ended(&mut user.command(&["sh", "-c", &limited]));
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(
+            refused.err.contains(&format!("ulimit -H{letter}")),
+            "{refused:?}"
+        );
+        assert!(user.services().is_empty(), "{letter}");
+    }
 }

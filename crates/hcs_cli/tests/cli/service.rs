@@ -75,6 +75,14 @@ impl Place {
 
     /// The services that serve this endpoint now.
     fn services(&self) -> Vec<OwnedFd> {
+        let numbers = self.numbers().into_iter();
+        numbers
+            .filter_map(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+            .collect()
+    }
+
+    /// Their numbers.
+    pub(crate) fn numbers(&self) -> Vec<Pid> {
         let endpoint = self.endpoint();
         let serves = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -87,7 +95,7 @@ impl Place {
             .flatten()
             .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
             .filter(serves)
-            .filter_map(|pid| pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok())
+            .filter_map(Pid::from_raw)
             .collect()
     }
 }

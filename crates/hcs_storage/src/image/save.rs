@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     Digest, StorageError, compression,
-    layer::{Staging, sweep},
+    layer::{Entrance, Staging, sweep},
     tar::{Entry, EntryPath, Kind, TarWriter, Timestamp},
 };
 
@@ -73,7 +73,7 @@ impl Store {
             // What cannot be removed of an earlier call is no reason to fail this one.
             let _left = sweep(beside(parent));
         }
-        let staging = Staging::begin(target)?;
+        let staging = Staging::begin(target, Entrance::AsItIs)?;
         let root = staging.path();
         let failed = |error| failed("writing", target, &error);
         let mut folders = DirBuilder::new();

@@ -9,6 +9,7 @@ use std::{
     os::fd::{AsRawFd as _, BorrowedFd},
 };
 
+use hcs_wire::written::is_mark;
 use rustix::{
     fs::{XattrFlags, getxattr, listxattr, lremovexattr, lsetxattr},
     io::Errno,
@@ -129,7 +130,7 @@ pub(super) fn remove_access_lists(directory: BorrowedFd<'_>, name: &[u8]) -> Res
     Ok(())
 }
 
-/// All attributes of `file`, which may be a link: the name in `/proc` leads to that, and not to where it leads.
+/// All attributes of `file` but the mark of this host on directories that containers write to. `file` may be a link: the name in `/proc` leads to that, and not to where it leads.
 pub(super) fn read(file: BorrowedFd<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let mut buffer = vec![0; MOST];
@@ -142,7 +143,7 @@ pub(super) fn read(file: BorrowedFd<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, E
     let mut attributes = BTreeMap::new();
     for attribute in names
         .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
+        .filter(|name| !name.is_empty() && !is_mark(name))
     {
         match getxattr(&*path, attribute, &mut buffer[..]) {
             Ok(length) => {

@@ -16,7 +16,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Expected, Exported, Marks, Options, export, import_folder, import_tar, staging};
+use super::{
+    Exported, Marks, Options, export,
+    import::{import_folder_closed, import_tar_closed},
+    staging,
+};
 use crate::{Refusal, StorageError};
 
 /// The file of an export; imports know it with the end of a compression, too.
@@ -52,10 +56,11 @@ pub fn export_to_folder(
 }
 
 /// Makes the layer at `target` of `source`: an archive, a folder with an archive and nothing else ([`export_to_folder`]
-/// writes such), or a folder with the files of the layer. An empty directory at `target` is replaced.
+/// writes such), or a folder with the files of the layer. An empty directory at `target` is replaced. `target` may be in
+/// a directory that others may enter: a layer of root can be entered by root alone.
 ///
 /// # Errors
-/// As [`import_tar`] and [`import_folder`].
+/// As [`super::import_tar`] and [`super::import_folder`].
 pub fn import_from(
     source: &Path,
     marks: Marks,
@@ -78,11 +83,8 @@ pub fn import_from(
         },
     }
     match archive {
-        Some(file) => {
-            let imported = import_tar(file, target, options, &Expected::default());
-            imported.map(|_| ())
-        }
-        None => import_folder(source, marks, target, options).map(|_| ()),
+        Some(file) => import_tar_closed(file, target, options),
+        None => import_folder_closed(source, marks, target, options),
     }
 }
 

@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    Marks, Omitted, Options, Rights, Sink as _, export, staging::Staging, unpack::Unpacker,
+    Marks, Omitted, Options, Rights, Sink as _, export,
+    staging::{Entrance, Staging},
+    unpack::Unpacker,
     walk::Walk,
 };
 use crate::{
@@ -57,7 +59,28 @@ pub fn import_tar(
     import_within(stream, target, options.rights, expected, &mut budget)
 }
 
-/// The same, with what is left of `budget`.
+/// The same, into a directory that others may enter: the layer is closed to them.
+///
+/// # Errors
+/// As of [`import_tar`].
+pub(super) fn import_tar_closed(
+    stream: impl Read,
+    target: &Path,
+    options: &Options,
+) -> Result<(), StorageError> {
+    let mut budget = Budget::of(&options.limits);
+    let staging = Staging::begin(target, Entrance::closed_for(options.rights))?;
+    fill(
+        staging,
+        stream,
+        options.rights,
+        &Expected::default(),
+        &mut budget,
+    )
+    .map(|_| ())
+}
+
+/// As [`import_tar`], with what is left of `budget`.
 ///
 /// # Errors
 /// As of [`import_tar`].
@@ -68,7 +91,18 @@ pub(crate) fn import_within(
     expected: &Expected,
     budget: &mut Budget,
 ) -> Result<Imported, StorageError> {
-    let staging = Staging::begin(target)?;
+    let staging = Staging::begin(target, Entrance::AsItIs)?;
+    fill(staging, stream, rights, expected, budget)
+}
+
+/// Unpacks a stream into the layer that is begun.
+fn fill(
+    staging: Staging,
+    stream: impl Read,
+    rights: Rights,
+    expected: &Expected,
+    budget: &mut Budget,
+) -> Result<Imported, StorageError> {
     let (limit, deadline) = (budget.limits.bytes, budget.deadline);
     // A stream that grows by compression cannot be larger than what it makes, but for its own headers.
     let most = limit.saturating_add(1 << 20);
@@ -117,8 +151,32 @@ pub fn import_folder(
     target: &Path,
     options: &Options,
 ) -> Result<Omitted, StorageError> {
+    copy(folder, marks, target, Entrance::AsItIs, options)
+}
+
+/// The same, into a directory that others may enter: the layer is closed to them.
+///
+/// # Errors
+/// As of [`import_folder`].
+pub(super) fn import_folder_closed(
+    folder: &Path,
+    marks: Marks,
+    target: &Path,
+    options: &Options,
+) -> Result<(), StorageError> {
+    let entrance = Entrance::closed_for(options.rights);
+    copy(folder, marks, target, entrance, options).map(|_| ())
+}
+
+fn copy(
+    folder: &Path,
+    marks: Marks,
+    target: &Path,
+    entrance: Entrance,
+    options: &Options,
+) -> Result<Omitted, StorageError> {
     let root = export::open(folder)?;
-    let staging = Staging::begin(target)?;
+    let staging = Staging::begin(target, entrance)?;
     let mut unpacker = Unpacker::new(staging.root(), options.rights);
     let read = Walk::run(&root, marks, &options.limits, &mut unpacker)?;
     let mut omitted = unpacker.finish()?;

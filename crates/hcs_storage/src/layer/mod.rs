@@ -38,8 +38,8 @@ pub use folder::{export_to_folder, import_from};
 pub(crate) use import::import_within;
 pub use import::{Expected, Imported, import_folder, import_tar};
 pub use remove::{remove, remove_tree};
-pub(crate) use staging::Staging;
 pub use staging::sweep;
+pub(crate) use staging::{Entrance, Staging};
 #[cfg(fuzzing)]
 pub(crate) use unpack::Unpacker;
 

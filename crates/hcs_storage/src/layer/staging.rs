@@ -20,13 +20,13 @@ use std::{
 
 use rustix::{
     fs::{
-        CWD, Dir, FlockOperation, Mode, OFlags, RenameFlags, flock, fstat, fsync, mkdirat, openat,
-        renameat_with, syncfs,
+        CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock,
+        fstat, fsync, mkdirat, openat, renameat_with, syncfs,
     },
     io::Errno,
 };
 
-use super::{attributes, remove::remove_at};
+use super::{Rights, attributes, remove::remove_at};
 use crate::StorageError;
 
 const PREFIX: &[u8] = b".partial-";
@@ -39,6 +39,26 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
+/// Who may enter the directory of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entrance {
+    /// The users that the layer itself names: it lies in a directory that is closed.
+    AsItIs,
+    /// Root alone. Set-user-ID programs of root, device nodes, and files that all users may write are in a layer. Below
+    /// a directory that others may enter they would have an effect on the host.
+    Closed,
+}
+
+impl Entrance {
+    /// For a layer in any directory: one of root is closed. The files of other users give no rights but theirs.
+    pub(super) fn closed_for(rights: Rights) -> Self {
+        match rights {
+            Rights::Root => Self::Closed,
+            Rights::User(_) | Rights::Content => Self::AsItIs,
+        }
+    }
+}
+
 /// A directory that is removed unless it is committed.
 #[derive(Debug)]
 pub(crate) struct Staging {
@@ -46,12 +66,13 @@ pub(crate) struct Staging {
     own: Vec<u8>,
     target: Vec<u8>,
     root: OwnedFd,
+    entrance: Entrance,
     committed: bool,
 }
 
 impl Staging {
     /// Makes one for the layer that is to be at `target`, whose parent exists.
-    pub(crate) fn begin(target: &Path) -> Result<Self, StorageError> {
+    pub(crate) fn begin(target: &Path, entrance: Entrance) -> Result<Self, StorageError> {
         let shown = target.as_os_str().as_bytes();
         let failed = |action, errno| StorageError::step(action, shown, errno);
         let name = target.file_name().map(OsStr::as_bytes);
@@ -68,6 +89,7 @@ impl Staging {
             own,
             target: name.to_vec(),
             root,
+            entrance,
             committed: false,
         };
         flock(&staging.root, FlockOperation::NonBlockingLockExclusive).map_err(making)?;
@@ -89,6 +111,9 @@ impl Staging {
     /// Makes it the layer, once all of it is on disk.
     pub(crate) fn commit(mut self) -> Result<(), StorageError> {
         let failed = |action, errno| StorageError::step(action, &self.target, errno);
+        if self.entrance == Entrance::Closed {
+            close(&self.root).map_err(|errno| failed("keeping others out of", errno))?;
+        }
         syncfs(&self.root).map_err(|errno| failed("writing to disk", errno))?;
         let (own, target) = (&*self.own, &*self.target);
         let renamed = renameat_with(
@@ -113,6 +138,13 @@ impl Drop for Staging {
             let _left = remove_at(self.parent.as_fd(), &self.own);
         }
     }
+}
+
+/// Leaves a directory to root. Its owner in the layer could enter it whatever its mode is.
+fn close(directory: &OwnedFd) -> Result<(), Errno> {
+    let mode = Mode::from_raw_mode(fstat(directory)?.st_mode & 0o7700);
+    fchown(directory, Some(Uid::ROOT), Some(Gid::ROOT))?;
+    fchmod(directory, mode)
 }
 
 /// Renames the layer `name` in `parent`, so that a [`sweep`] takes it for an import that was killed, unless it is

@@ -5,11 +5,12 @@
 //!    ours read by them. 6. [`marks`]: overlays. 7. [`rootless`]: an ordinary user. 8. [`kills`]: imports that end
 //!    early.
 //!    9. [`swaps`]: files that become others while they are read. 10. [`writable`]: what is written above layers.
-//!    11. [`disks`]: virtual disks. 12. [`places`]: file systems of all kinds.
+//!    11. [`disks`]: virtual disks. 12. [`places`]: file systems of all kinds. 13. [`closed`]: layers where others are.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archive;
+mod closed;
 mod disk_kills;
 mod disks;
 mod everywhere;

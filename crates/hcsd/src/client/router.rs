@@ -9,7 +9,7 @@ mod output;
 pub(crate) mod processes;
 pub(crate) mod systems;
 
-use std::{future::Future, path::Path, rc::Rc};
+use std::{future::Future, rc::Rc};
 
 use hcs_engine::engine::Identity;
 use hcs_schema::{Failure, HResult, check_id};
@@ -38,7 +38,7 @@ use crate::{
     thread::share::place,
     upkeep::{
         cpu_groups::{self, By},
-        crash_reports::Submission,
+        crash_reports::{Kept, Submission},
     },
 };
 
@@ -584,23 +584,25 @@ fn submit_crash_report(routed: RoutedCall, settings: String) {
     };
     routed.pending.timeline.set_record(&service.crash_reports);
     routed.run_once(async move {
-        let (context, reports) = (&service.context, &service.crash_reports);
-        let directory = context.crash_reports();
-        let submitted = reports.submit(directory, settings, submission).await?;
-        let is_told = |file: &Path| submitted.was_there && context.log.tells_report(file);
-        let Some(file) = submitted.file.filter(|file| !is_told(file)) else {
-            return Ok(CallAnswer::done());
+        let reports = Rc::clone(&service.crash_reports);
+        let directory = service.context.crash_reports();
+        let tell = move |kept: Kept<'_>| {
+            let context = &service.context;
+            if kept.was_there && context.log.tells_report(kept.file) {
+                return;
+            }
+            // What the report says of itself is written down where it names a system.
+            let named = kept.report.system_id.as_deref();
+            let system = named.and_then(|id| context.registry.find(id, None).ok());
+            context.log.append(LogEntry {
+                system: system.map(|system| system.id.clone()),
+                user_id: Some(uid),
+                operation: initiator.operation(),
+                data: Some(json!({ "File": kept.file })),
+                ..event_log::event(Kind::CrashReported)
+            });
         };
-        // What the report says of itself is written down where it names a system.
-        let named = submitted.report.system_id.as_deref();
-        let system = named.and_then(|id| context.registry.find(id, None).ok());
-        context.log.append(LogEntry {
-            system: system.map(|system| system.id.clone()),
-            user_id: Some(uid),
-            operation: initiator.operation(),
-            data: Some(json!({ "File": file })),
-            ..event_log::event(Kind::CrashReported)
-        });
-        Ok(CallAnswer::done())
+        let submitted = reports.submit(directory, settings, submission, tell);
+        submitted.await.map(|()| CallAnswer::done())
     });
 }

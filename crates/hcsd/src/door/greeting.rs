@@ -4,6 +4,7 @@ use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use hcs_engine::engine::Engine;
 use hcs_schema::Failure;
+use rustix::net::{UCred, sockopt::socket_peercred};
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, error};
 
@@ -22,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Connections that may wait to be closed beside those that are counted. No more are accepted meanwhile.
 const MOST_UNHEARD: usize = 1024;
 
+/// Connections that are turned away without a word in one turn.
+const MOST_AT_ONCE: usize = 64;
+
 /// Where connections come in. `serve` serves one of them; where it is given a failure, it tells that and nothing else.
 #[derive(Debug)]
 pub(crate) struct Door<S> {
@@ -39,8 +43,31 @@ where
     S: Fn(Rc<AsyncFd<PeerSocket>>, Peer, Option<Failure>) -> F,
     F: Future<Output = ()> + 'static,
 {
+    /// Welcomes `first` and, while none of them takes any work, those that `next` has of the queue behind it: each of
+    /// those who come to be turned away would hold up the next client by a turn of all others.
+    pub(crate) fn welcome_all(&self, first: OwnedFd, mut next: impl FnMut() -> Option<OwnedFd>) {
+        let mut socket = Some(first);
+        for _ in 0..MOST_AT_ONCE {
+            match socket {
+                Some(stranger) if self.is_unheard(&stranger) => self.unheard.close([stranger]),
+                Some(socket) => return self.welcome(socket),
+                None => return,
+            }
+            socket = next();
+        }
+        if let Some(socket) = socket {
+            self.welcome(socket);
+        }
+    }
+
+    /// Whether a stranger has connected who is not told why: there are too many. Where the process lives does not matter.
+    fn is_unheard(&self, socket: &OwnedFd) -> bool {
+        let stranger = |peer: UCred| self.entitled.get().excludes(peer.uid.as_raw());
+        self.permits.has_many_strangers() && socket_peercred(socket).is_ok_and(stranger)
+    }
+
     /// Serves a connection in the background, or turns it away.
-    pub(crate) fn welcome(&self, socket: OwnedFd) {
+    fn welcome(&self, socket: OwnedFd) {
         let socket = PeerSocket::new(socket, &Closing::default());
         let peer = match Peer::of(&socket, &self.engines) {
             Ok(peer) => peer,

@@ -90,6 +90,13 @@ impl Peer {
     }
 }
 
+impl Entitled {
+    /// Whether that user may not use the service, wherever the process lives.
+    pub(crate) fn excludes(self, uid: u32) -> bool {
+        !may_use(uid, geteuid().as_raw(), self)
+    }
+}
+
 /// Whether a user is root, or the service's own: those could do all that the service can.
 pub(crate) fn is_trusted(uid: u32) -> bool {
     uid == 0 || uid == geteuid().as_raw()

@@ -103,10 +103,15 @@ impl Permits {
         }
     }
 
+    /// Whether no further user who may not use the service is told so.
+    pub(crate) fn has_many_strangers(&self) -> bool {
+        self.strangers.get() >= MOST_STRANGERS
+    }
+
     /// Counts a connection of a user who may not use the service, unless there are too many. The service does not stay
     /// for it.
     pub(crate) fn stranger(self: &Rc<Self>) -> Option<StrangerPermit> {
-        if self.strangers.get() >= MOST_STRANGERS {
+        if self.has_many_strangers() {
             return None;
         }
         self.strangers.set(self.strangers.get() + 1);

@@ -165,6 +165,9 @@ fn read_record(context: &Context, directory: &Path) -> Result<Record, Remains> {
             // Nothing was written down yet, or what was cannot be used: no client can name this system.
             let reason = Failure::new(HResult::E_FAIL, "its record cannot be read").because(&e);
             warn!(reason = reason.log_line(), "it is removed");
+            for engine in &context.engines {
+                engine.end_unrecorded(directory);
+            }
             remove_directory(directory);
             Err(Remains::Removed)
         }

@@ -56,12 +56,11 @@ pub(crate) struct Submission {
     pub(crate) is_repeat: bool,
 }
 
-/// A report that was submitted.
+/// A report that is on disk.
 #[derive(Debug)]
-pub(crate) struct Submitted {
-    pub(crate) report: CrashReport,
-    /// Its file, unless it had to go by now.
-    pub(crate) file: Option<PathBuf>,
+pub(crate) struct Kept<'a> {
+    pub(crate) report: &'a CrashReport,
+    pub(crate) file: &'a Path,
     /// An earlier service wrote it.
     pub(crate) was_there: bool,
 }
@@ -112,7 +111,7 @@ impl CrashReports {
     }
 
     /// Writes a report into `directory`, unless the call has done so before. Dropping the future does not stop what has
-    /// begun, only the waiting.
+    /// begun, only the waiting: `tell` hears of each report that is on disk, whether its client still waits or not.
     ///
     /// # Errors
     /// The document is no `CrashReport`, the file cannot be written, or it is unknown whether it was written before.
@@ -121,20 +120,24 @@ impl CrashReports {
         directory: PathBuf,
         settings: String,
         submission: Submission,
-    ) -> Result<Submitted, Failure> {
+        tell: impl FnOnce(Kept<'_>) + 'static,
+    ) -> Result<(), Failure> {
         let (report, settings) = parse_long::<CrashReport>(&SERVICE, settings).await?;
         let name = submission.name.as_deref();
         if let Some(name) = name.filter(|_| submission.is_repeat) {
             let (place, end) = (directory.clone(), format!("-{name}.json"));
             let file = blocking(move || find(&place, &end).map_err(|e| failed(&place, &e))).await?;
-            let calls = self.calls.borrow();
-            if file.is_some() || calls.contains(name) {
-                let was_there = true;
-                return Ok(Submitted {
-                    report,
+            if let Some(file) = &file {
+                tell(Kept {
+                    report: &report,
                     file,
-                    was_there,
+                    was_there: true,
                 });
+                return Ok(());
+            }
+            let calls = self.calls.borrow();
+            if calls.contains(name) {
+                return Ok(());
             }
             if calls.is_forgetful(name) {
                 return Err(unknown(
@@ -145,30 +148,33 @@ impl CrashReports {
         // With a thread there is nothing left to wait for, so no client has more of this going on than threads.
         let thread = blocking::thread().await;
         self.writing.borrow_mut().extend(submission.name.clone());
-        let work = Rc::clone(self).keep(thread, directory, settings, submission);
+        let tell = move |file: &Path| {
+            tell(Kept {
+                report: &report,
+                file,
+                was_there: false,
+            });
+        };
+        let work = Rc::clone(self).keep(thread, directory, settings, submission, tell);
         let work = timeline::carry(timeline::current(), work);
-        let file = match tokio::task::spawn_local(work).await {
-            Ok(file) => file?,
+        match tokio::task::spawn_local(work).await {
+            Ok(kept) => kept,
             Err(error) => {
                 let message = "the writing of a crash report broke off";
-                return Err(Failure::new(HResult::E_UNEXPECTED, message).because(&error));
+                Err(Failure::new(HResult::E_UNEXPECTED, message).because(&error))
             }
-        };
-        Ok(Submitted {
-            report,
-            file: Some(file),
-            was_there: false,
-        })
+        }
     }
 
-    /// Writes a report on `thread`, and removes those that have to go. Answers the report's file.
+    /// Writes a report on `thread`, has it told of, and removes those that have to go.
     async fn keep(
         self: Rc<Self>,
         thread: impl Send + 'static,
         directory: PathBuf,
         settings: String,
         submission: Submission,
-    ) -> Result<PathBuf, Failure> {
+        tell: impl FnOnce(&Path),
+    ) -> Result<(), Failure> {
         let Submission { uid, name, .. } = submission;
         let part = match &name {
             Some(name) => name.to_string(),
@@ -193,8 +199,8 @@ impl CrashReports {
             self.calls.borrow_mut().add(&name);
         }
         let (file, old) = written?;
-        self.remove(directory, old).await?;
-        Ok(file)
+        tell(&file);
+        self.remove(directory, old).await
     }
 
     /// Removes reports that have to go, whose calls are known from then on without them.
@@ -419,8 +425,11 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
+        let told = Rc::new(RefCell::new(Vec::new()));
         let given_up = async {
-            let submitting = reports.submit(directory.clone(), "{}".to_owned(), submission);
+            let told = Rc::clone(&told);
+            let tell = move |kept: Kept<'_>| told.borrow_mut().push(kept.file.to_owned());
+            let submitting = reports.submit(directory.clone(), "{}".to_owned(), submission, tell);
             let mut submitting = Box::pin(submitting);
             let mut context = Context::from_waker(Waker::noop());
             assert!(submitting.as_mut().poll(&mut context).is_pending());
@@ -436,6 +445,9 @@ mod tests {
         let within = async { tokio::time::timeout(Duration::from_secs(60), given_up).await };
         let done = tokio::task::LocalSet::new().block_on(&runtime, within);
         done.unwrap();
+        // It is in the event log all the same.
+        let file = find(&directory, &format!("-{call}.json")).unwrap();
+        assert_eq!(*told.borrow(), [file.unwrap()]);
         assert!(reports.calls.borrow().is_empty() && reports.writing.borrow().is_empty());
     }
 

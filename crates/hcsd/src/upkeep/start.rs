@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_wire::peer::{Peer, is_dying};
 use rustix::{
     fs::{Mode, OFlags},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
@@ -24,15 +25,13 @@ use crate::{
     cli::Options,
     engines::{leave_descriptors_behind, shed_surroundings},
     record::files,
-    upkeep::{endpoint::state_root, logging},
+    upkeep::{endpoint::state_root, logging, only::LOCK},
 };
 
 /// This very program, even if another has its name by now.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 /// Where the service looks for programs of the host, `newuidmap` say. All that it has of an environment.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// The file in the state root that a service holds locked.
-pub(crate) const LOCK: &str = "hcsd.lock";
 /// How long a service may take to come up, or to make room.
 const LIMIT: Duration = Duration::from_secs(30);
 /// How often the service may be killed while it starts, before the starter takes that for a fault of the service.
@@ -89,9 +88,10 @@ pub(crate) fn start(
     ))
 }
 
-/// Whether a service accepts connections at `endpoint`, whatever the length of its path.
+/// Whether a service accepts connections at `endpoint`, whatever the length of its path. One that was killed and cannot end
+/// does not, though its socket is there.
 fn answers(endpoint: &Path) -> bool {
-    let connected = || -> rustix::io::Result<()> {
+    let connected = || -> rustix::io::Result<Peer> {
         let file = rustix::fs::open(endpoint, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
         let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&file));
         let socket = socket_with(
@@ -100,9 +100,10 @@ fn answers(endpoint: &Path) -> bool {
             SocketFlags::CLOEXEC,
             None,
         )?;
-        connect(&socket, &SocketAddrUnix::new(path)?)
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Peer::of(&socket)
     };
-    connected().is_ok()
+    connected().is_ok_and(|peer| !peer.process.is_some_and(is_dying))
 }
 
 fn spawn(options: &Options, endpoint: &Path, config: Option<&Path>) -> Result<Child, String> {

@@ -3,7 +3,8 @@
 //!
 //! A set-group-ID bit of a file whose group may not execute it survives a change of the group, and counts as soon as
 //! the group may execute it. A mode without the bit takes it away, an access control list does not: so no attribute is
-//! set, and programs that copy attributes go on without them (`EOPNOTSUPP`).
+//! set, and programs that copy attributes go on without them (`EOPNOTSUPP`). None is removed either: one of them says
+//! that containers may write to a directory ([`hcs_wire::written`]).
 //!
 //! Nor is a lease taken: it holds up each program of the host that opens the file, for as long as `fs.lease-break-time`
 //! says. One for reading is to be had of a file that is mapped read-only.
@@ -25,16 +26,21 @@ const MAKES: u32 = (libc::O_CREAT | libc::O_TMPFILE & !libc::O_DIRECTORY).cast_u
 /// A number that libc does not name yet; the same on every architecture.
 const SYS_FCHMODAT2: c_long = 452;
 const SYS_SETXATTRAT: c_long = 463;
+const SYS_REMOVEXATTRAT: c_long = 466;
 
 /// Commands of `fcntl` that take a lease: `F_SETLEASE`, and `F_SETDELEG` for directories, of Linux 6.19.
 const LEASES: &[u32] = &[1024, 1040];
 
-/// Calls that set attributes, access control lists among them.
-const ATTRIBUTES: [c_long; 4] = [
+/// Calls that set attributes, access control lists among them, or remove them.
+const ATTRIBUTES: [c_long; 8] = [
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
     SYS_SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    SYS_REMOVEXATTRAT,
 ];
 
 /// Argument `argument` is a mode.

@@ -12,6 +12,7 @@ super::cases![
     each_container_is_somebody_else,
     no_id_inside_owns_the_namespace,
     another_service_gives_out_other_ids,
+    its_ids_are_held_as_long_as_it_lives,
     instances_of_the_hosts_root_are_its_own,
     no_capability_reaches_the_host,
     what_it_writes_has_its_own_ids,
@@ -112,6 +113,22 @@ fn another_service_gives_out_other_ids() {
     let free = ids(&first);
     drop(first);
     assert_eq!(ids(&start(&other)), free);
+}
+
+/// A service in another pid namespace can tell a container that lives from one that is gone, when the service of that
+/// one is gone: the first process has the claim open and locked.
+fn its_ids_are_held_as_long_as_it_lives() {
+    let host = Host::new();
+    let container = start(&host);
+    let pid = container.recorded("Pid");
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let claim = host
+        .config
+        .ids_in_use
+        .join(format!("{}-", ids(&container)[0]));
+    assert!(maps.contains(claim.to_str().unwrap()), "{maps}");
+    drop(container);
+    assert_eq!(fs::read_dir(&host.config.ids_in_use).unwrap().count(), 0);
 }
 
 fn instances_of_the_hosts_root_are_its_own() {

@@ -13,7 +13,10 @@ use hcs_schema::{HResult, documents::PauseOptions};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::host::{Container, Host, LIMIT, entries, statistics, wait_readable};
+use crate::{
+    host::{Container, Host, LIMIT, entries, statistics, wait_readable},
+    mode::Mode,
+};
 
 super::cases![
     killing_ends_every_process,
@@ -25,6 +28,7 @@ super::cases![
     a_killed_machine_is_never_ready,
     one_that_is_not_ready_yet_is_adopted,
     a_machine_outlives_its_engine_and_is_adopted,
+    one_that_was_not_written_down_is_ended_by_the_next_service,
     another_process_is_not_adopted,
     leftovers_are_swept_and_others_kept,
     a_dead_launcher_is_replaced,
@@ -235,6 +239,18 @@ pub(super) fn a_machine_outlives_its_engine_and_is_adopted() {
     assert_eq!(adopted.machine.record(), record);
     assert!(statistics(&*adopted.machine).memory.is_some());
     adopted.machine.kill().unwrap();
+    wait_readable(&first.machine.exit_descriptor());
+}
+
+/// A service that is killed before it has written down what it made. Control groups name those of root.
+fn one_that_was_not_written_down_is_ended_by_the_next_service() {
+    let host = Host::new();
+    let first = host.start(json!({}));
+    let later = second_engine(&host);
+    later.end_unrecorded(&first.request.directory);
+    if Mode::get() != Mode::Rootless {
+        later.sweep(&[]).unwrap_or_else(|f| panic!("{f:#?}"));
+    }
     wait_readable(&first.machine.exit_descriptor());
 }
 

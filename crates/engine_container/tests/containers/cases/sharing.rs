@@ -34,6 +34,7 @@ super::cases![
     bits_of_its_own_ids_are_refused_too,
     a_set_group_id_bit_of_the_host_does_not_come_to_count,
     a_directory_it_could_not_use_is_refused,
+    a_link_in_what_was_mapped_leads_no_later_path,
 ];
 
 fn shared(host: &Host) -> std::path::PathBuf {
@@ -472,4 +473,64 @@ fn a_directory_it_could_not_use_is_refused() {
         let failure = running.modify(&add(&mapping)).unwrap_err();
         assert_eq!(failure.hresult, HResult::E_ACCESSDENIED);
     }
+}
+
+/// A link that a container makes in a tree belongs to the owner of the tree. The container would choose what a later path
+/// below it leads to.
+fn a_link_in_what_was_mapped_leads_no_later_path() {
+    let host = Host::new();
+    let shared = shared(&host);
+    let [secret, late] = ["secret", "late"].map(|name| host.files.path().join(name));
+    fs::create_dir(&secret).unwrap();
+    fs::create_dir(&late).unwrap();
+    let container = sharing(&host, &shared);
+    let make = |at: &str| {
+        let secret = secret.display();
+        container.shell(&format!(
+            "mkdir {at}/real && ln -s {secret} {at}/link && ln -s real {at}/inner"
+        ));
+    };
+    make("/s");
+    let mut trees = vec![shared];
+    if Mode::get() != Mode::Rootless {
+        let mapping = json!({ "HostPath": late, "ContainerPath": "/late", "ShiftOwners": true });
+        container.modify(&add(&mapping)).unwrap();
+        make("/late");
+        trees.push(late);
+    }
+    let refused = || {
+        for tree in &trees {
+            drop(host.start(json!({ "MappedDirectories": [mapping(&tree.join("real"))] })));
+            for link in ["link", "inner"] {
+                let path = tree.join(link);
+                let named = [
+                    json!({ "MappedDirectories": [mapping(&path)] }),
+                    json!({ "Storage": { "Layers": [{ "Path": path }] } }),
+                ];
+                for document in named {
+                    let failure = host.failure(document);
+                    assert_eq!(failure.hresult, HResult::E_ACCESSDENIED, "{failure:#?}");
+                    let why = &failure.causes[0].message;
+                    assert!(
+                        why.contains("that a container may write to"),
+                        "{failure:#?}"
+                    );
+                }
+            }
+        }
+    };
+    refused();
+    // The note of that is out of its reach.
+    for attribute in [hcs_wire::written::TRUSTED, hcs_wire::written::OWN] {
+        let call = libc::SYS_removexattr;
+        let errno = perl(
+            &container,
+            &format!("syscall({call}, '/s', '{attribute}'); print $! + 0"),
+        );
+        assert_ne!(errno, "0");
+    }
+    refused();
+    // Its links stay.
+    drop(container);
+    refused();
 }

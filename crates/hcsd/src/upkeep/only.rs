@@ -1,0 +1,164 @@
+//! The lock that makes a service the only one of its endpoint.
+//!
+//! It is a lock of the file [`LOCK`] (`flock(2)`), so it ends with the service, however that ends. There is one exception: a
+//! service that was killed is not gone while one of its threads waits in the kernel and cannot be interrupted, as for a
+//! file system whose server does not answer. It does nothing any more, but its files stay open. Its number is in the
+//! file: so another service knows that, and puts a file of its own in the place of that one.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
+    process,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use hcs_wire::peer::is_dying;
+use rustix::{
+    fs::{FlockOperation, flock},
+    io::Errno,
+};
+use tracing::warn;
+
+use crate::record::files;
+
+/// The file in the state root that a service holds locked.
+pub(crate) const LOCK: &str = "hcsd.lock";
+
+/// How long a service that was killed is waited for: what its threads had begun is done by then, or waits for others.
+const LAST_MOMENTS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Takes the lock; `None` when another service has it. A process that may open its file could hold it (`flock(2)` asks for
+/// no more) and keep every service away.
+///
+/// # Errors
+/// The sentence to be shown.
+pub(crate) fn lock(root: &Path) -> Result<Option<File>, String> {
+    lock_within(root, LAST_MOMENTS)
+        .map_err(|e| format!("{} cannot be locked: {e}", root.join(LOCK).display()))
+}
+
+fn lock_within(root: &Path, patience: Duration) -> io::Result<Option<File>> {
+    let path = root.join(LOCK);
+    let end = Instant::now() + patience;
+    loop {
+        match take(&path)? {
+            None if !is_of_dying(&path) => return Ok(None),
+            None if Instant::now() < end => sleep(LOOK),
+            None => return replace(root, &path),
+            taken => return Ok(taken),
+        }
+    }
+}
+
+/// Opens and locks the file, and writes down who has it.
+fn take(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let mut options = files::options();
+        let file = options
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        // Where an earlier version made it.
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // Another service has put its file there since this one was opened.
+            Ok(()) if !is_at(&file, path)? => {}
+            Ok(()) => {
+                sign(&file)?;
+                return Ok(Some(file));
+            }
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let identity = |found: &fs::Metadata| (found.dev(), found.ino());
+    match fs::symlink_metadata(path) {
+        Ok(found) => Ok(identity(&found) == identity(&file.metadata()?)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// The pid namespace of this process, in which its number is its own.
+fn namespace() -> io::Result<u64> {
+    fs::metadata("/proc/self/ns/pid").map(|found| found.ino())
+}
+
+fn sign(mut file: &File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{} {}", process::id(), namespace()?)
+}
+
+/// Whether the holder of the lock was killed and cannot end.
+fn is_of_dying(path: &Path) -> bool {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut words = text.split_whitespace();
+    let holder = words.next().and_then(|pid| pid.parse().ok());
+    let place = words.next().and_then(|inode| inode.parse::<u64>().ok());
+    let is_here = namespace().is_ok_and(|own| place == Some(own));
+    is_here && holder.is_some_and(is_dying)
+}
+
+/// Puts a file of its own in the place of that of a dying service. `None` when another service does so, too, or has.
+fn replace(root: &Path, path: &Path) -> io::Result<Option<File>> {
+    let turn = File::open(root)?;
+    match flock(&turn, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    }
+    // Whatever became of it meanwhile.
+    match take(path)? {
+        None if is_of_dying(path) => {}
+        taken => return Ok(taken),
+    }
+    let own = path.with_extension("new");
+    match fs::remove_file(&own) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let taken = take(&own)?;
+    fs::rename(&own, path)?;
+    warn!(
+        "an earlier service was killed and cannot end, as a file system does not answer it; this one takes its place"
+    );
+    Ok(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_service_has_the_lock_until_it_is_gone_or_dying() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(LOCK);
+        let locked = || lock_within(root.path(), Duration::ZERO).unwrap();
+        let first = locked().unwrap();
+        assert!(locked().is_none());
+        // A process that has ended and was not reaped stands for one that cannot end.
+        let mut dying = process::Command::new("true").spawn().unwrap();
+        while !is_dying(i32::try_from(dying.id()).unwrap()) {
+            std::thread::yield_now();
+        }
+        let elsewhere = format!("{} 1\n", dying.id());
+        fs::write(&path, elsewhere).unwrap();
+        assert!(locked().is_none());
+        fs::write(&path, format!("{} {}\n", dying.id(), namespace().unwrap())).unwrap();
+        let second = locked().unwrap();
+        assert!(locked().is_none());
+        dying.wait().unwrap();
+        drop(first);
+        assert!(locked().is_none());
+        drop(second);
+        assert!(locked().is_some());
+    }
+}
