@@ -96,6 +96,7 @@ pub(crate) fn check(
             hostname,
             // Known when they have been made.
             groups: Vec::new(),
+            proof: false,
             root: root(
                 container.storage.as_ref(),
                 request,

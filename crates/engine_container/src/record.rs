@@ -52,6 +52,9 @@ pub(crate) struct Record {
     /// Whether owners in what is mapped are shifted unless a request says otherwise.
     #[serde(default)]
     pub(crate) shifts_owners: bool,
+    /// Whether its agent wants a proof of who connects ([`hcs_wire::proof`]).
+    #[serde(default)]
+    pub(crate) proof: bool,
     /// The signal that asks its processes to end, where that is not the usual one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) stop_signal: Option<u8>,

@@ -12,6 +12,9 @@ use crate::source::Source;
 pub(crate) struct LaunchSpec {
     /// Name of the UTS namespace.
     pub(crate) hostname: String,
+    /// Whether who connects to its agent has to prove that it is no process of a container ([`hcs_wire::proof`]).
+    #[serde(default)]
+    pub(crate) proof: bool,
     /// Whether device nodes in its root work: only where it may make some, and the host says which of them it may use.
     /// For a process of the host, whose user has a process in the container, they would work without such rules: it
     /// reaches them by `/proc/PID/root`.

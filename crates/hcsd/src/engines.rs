@@ -25,7 +25,7 @@ pub fn main_if_helper() {
     engine_vm::worker::main_if_worker();
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals).with_hosts(files.hosts);
-        guest_agent::run(files.listener, own, privileges)
+        guest_agent::run(files.listener, files.proof, own, privileges)
     });
 }
 

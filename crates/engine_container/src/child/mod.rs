@@ -50,6 +50,8 @@ pub type AgentEntry = fn(AgentFiles, Privileges) -> i32;
 pub struct AgentFiles {
     /// The listening socket that the service connects to. Blocking.
     pub listener: OwnedFd,
+    /// Whether who connects has to prove that it is no process of a container ([`hcs_wire::proof`]).
+    pub proof: bool,
     /// The root of the container's procfs (`O_PATH`), wherever its paths lead.
     pub proc: OwnedFd,
     /// The root of its devpts (`O_PATH`), where its consoles are made.
@@ -285,7 +287,7 @@ fn hand_over(
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    let Ok((channel, files, rest)) = renumber(channel, listener, own) else {
+    let Ok((channel, files, rest)) = renumber(channel, (listener, spec.proof), own) else {
         // Nothing to report by; the service sees the channel close.
         return FAILED;
     };
@@ -315,7 +317,7 @@ type Rest = (OwnedFd, Option<OwnedFd>);
 /// Gives all their numbers, but for the rest. All go out of the way first, since they may sit on each other's.
 fn renumber(
     channel: OwnedFd,
-    listener: OwnedFd,
+    (listener, proof): (OwnedFd, bool),
     own: Own,
 ) -> Result<(OwnedFd, AgentFiles, Rest), Errno> {
     let up = |descriptor| descriptors::move_up(descriptor, FIRST_UNUSED.cast_signed());
@@ -326,6 +328,7 @@ fn renumber(
     let to_hosts = |hosts| descriptors::move_to(hosts, HOSTS);
     let files = AgentFiles {
         listener: descriptors::move_to(listener, LISTENER)?,
+        proof,
         proc: descriptors::move_to(proc, PROC)?,
         terminals: descriptors::move_to(terminals, TERMINALS)?,
         hosts: hosts.map(to_hosts).transpose()?,

@@ -11,9 +11,10 @@ use std::{
 
 use hcs_engine::engine::CreateRequest;
 use hcs_schema::Failure;
+use hcs_wire::proof;
 use rustix::{
     fs::{AtFlags, unlinkat},
-    process::{Signal, pidfd_send_signal},
+    process::{Pid, Signal, pidfd_send_signal},
 };
 
 use super::{Workshop, host::HostGroups, unrecorded};
@@ -328,6 +329,8 @@ impl Prepared {
     ) -> Result<(Record, Option<OwnedFd>), StepError> {
         let mut spec = LaunchSpec {
             groups: self.left.groups.shown(),
+            // An ordinary user's service has no power that a process of a container cannot have as well.
+            proof: Pid::from_raw(self.child.pid).is_some_and(proof::is_possible),
             ..plan.spec.clone()
         };
         if let Some(view) = &mut spec.root.view {
@@ -379,6 +382,7 @@ impl Prepared {
             lease: lease.map(Lease::keep),
             user_namespace: ids.and_then(Ids::record),
             guarded: spec.guarded,
+            proof: spec.proof,
             shifts_owners: plan.preferred,
             stop_signal: plan.stop_signal,
         };

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use hcs_wire::proof;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -51,11 +52,12 @@ pub(crate) fn is_listened_on(directory: BorrowedFd<'_>) -> Result<bool, StepErro
     }
 }
 
-/// Connects to the agent, which must be the process `pid`, and blocks for at most `limit` while its queue is full. The
-/// stream it answers blocks.
+/// Connects to the agent, which must be the process `pid`, and blocks for at most `limit` while its queue is full.
+/// Proves to it who connects, if it wants that. The stream it answers blocks.
 pub(crate) fn connect_to(
     directory: BorrowedFd<'_>,
     pid: i32,
+    wants_proof: bool,
     limit: Duration,
 ) -> Result<OwnedFd, StepError> {
     let step = "connecting to the agent";
@@ -80,6 +82,9 @@ pub(crate) fn connect_to(
             "finding the container's pid 1 behind the agent's socket",
             Errno::CONNREFUSED,
         ));
+    }
+    if wants_proof {
+        proof::send(&socket, peer.pid).step("proving to the agent who connects")?;
     }
     set_socket_timeout(&socket, Timeout::Send, None).step(step)?;
     Ok(socket)

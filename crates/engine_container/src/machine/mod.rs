@@ -166,7 +166,8 @@ impl Guest for ContainerMachine {
     }
 
     fn connect_guest(&self, limit: Duration) -> Result<OwnedFd, Failure> {
-        let connected = agent_socket::connect_to(self.directory.as_fd(), self.record.pid, limit);
+        let Record { pid, proof, .. } = self.record;
+        let connected = agent_socket::connect_to(self.directory.as_fd(), pid, proof, limit);
         connected.map_err(|error| {
             let mut failure = self.fail("connected to", error);
             if failure.hresult != HResult::HCS_E_CONNECTION_TIMEOUT {

@@ -5,13 +5,17 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    os::unix::net::UnixListener,
+    os::unix::net::{UnixListener, UnixStream},
     process::Command,
 };
 
 use engine_container::launcher::AgentFiles;
 use hcs_schema::privileges::Privileges;
-use rustix::thread::set_no_new_privs;
+use hcs_wire::proof;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    thread::set_no_new_privs,
+};
 use serde::{Deserialize, Serialize};
 
 /// What a program did.
@@ -35,12 +39,16 @@ pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
     set_no_new_privs(privileges.no_new_privileges).expect("no new privileges");
     let AgentFiles {
         listener,
+        proof,
         proc: _proc,
         terminals: _terminals,
         ..
     } = files;
     for stream in UnixListener::from(listener).incoming() {
         let stream = stream.expect("a connection");
+        if proof && !is_proven(&stream) {
+            continue;
+        }
         let mut answers = stream.try_clone().expect("a second descriptor");
         for line in BufReader::new(stream).lines() {
             let request: Vec<String> = serde_json::from_str(&line.expect("a line")).expect("JSON");
@@ -55,6 +63,13 @@ pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
         }
     }
     0
+}
+
+/// Waits for the proof that the real agent asks for, too.
+fn is_proven(stream: &UnixStream) -> bool {
+    proof::expect(stream).expect("credentials");
+    poll(&mut [PollFd::new(stream, PollFlags::IN)], None).expect("something to read");
+    proof::receive(stream).is_ok()
 }
 
 fn run(arguments: &[String]) -> Outcome {

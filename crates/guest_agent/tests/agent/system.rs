@@ -21,7 +21,15 @@ pub fn become_agent() -> ExitCode {
     let null = std::fs::File::open("/dev/null").unwrap();
     rustix::stdio::dup2_stdin(null).unwrap();
     let own = guest_agent::Own::at_usual_places();
-    ExitCode::from(u8::try_from(guest_agent::run(listener, own, Privileges::default())).unwrap())
+    ExitCode::from(
+        u8::try_from(guest_agent::run(
+            listener,
+            false,
+            own,
+            Privileges::default(),
+        ))
+        .unwrap(),
+    )
 }
 
 /// A running agent. Dropping it kills everything in it.

@@ -286,6 +286,7 @@ fn with_hostile_agent(lines: &str, script: &str) -> (Hostile, Service, Client) {
     let hostile = Hostile::start(socket.to_str().unwrap(), script);
     machine["Pid"] = json!(hostile.0.id());
     machine["StartTime"] = json!(hostile.start_time());
+    machine["Proof"] = json!(false);
     record["machine"] = json!(machine.to_string());
     fs::write(&state, record.to_string()).unwrap();
 
