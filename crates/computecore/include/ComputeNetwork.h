@@ -471,6 +471,22 @@ HRESULT HCS_API HcnRegisterServiceCallback(_In_ HCN_NOTIFICATION_CALLBACK Callba
 /** Ends that. Where the function runs, waits until it has returned, unless called from within it. */
 HRESULT HCS_API HcnUnregisterServiceCallback(_In_ HCN_CALLBACK CallbackHandle);
 
+/* ---- The API of version 1 ---------------------------------------------------------------------------------------- */
+
+/**
+ * Makes a request of version 1 on the same objects: GET, POST (with the document of a new object) and DELETE of
+ * /networks/, /endpoints/, /namespaces/ and /policylists/ (load balancers), with an id behind where it is about one;
+ * POST /endpoints/ID/attach and /detach with {"ContainerId":...,"SystemType":"Container"}; POST
+ * /namespaces/ID/addresource and /removeresource with {"Type":"Endpoint","Data":{"Id":...}}; GET /endpointstats/ID and
+ * /globals/version. On Windows it is a function of vmcompute.
+ *
+ * @param Response Receives {"Success":true,"Output":...} or {"Success":false,"Error":"...","ErrorCode":...}, also for
+ *                 what has no meaning here. It is NULL when the function does not return S_OK: for a parameter that is
+ *                 NULL, and where the service cannot be reached.
+ */
+HRESULT HCS_API HNSCall(_In_ HCN_PCWSTR Method, _In_ HCN_PCWSTR Path, _In_opt_ HCN_PCWSTR Request,
+                        _Outptr_ HCN_PWSTR *Response);
+
 /* ---- The guest network service ----------------------------------------------------------------------------------- */
 
 /** Not implemented: has the networks of guests follow the host. */

@@ -141,6 +141,11 @@ fn programs_are_told_what_happens_to_networks() {
     runs_with_networks("callbacks");
 }
 
+#[test]
+fn requests_of_version_1_are_made_by_method_and_path() {
+    runs_with_networks("hns");
+}
+
 /// The names that the library exports are those of the list, which has all of the newest library of Windows.
 #[test]
 fn the_library_exports_what_is_listed() {

@@ -3,7 +3,7 @@
 //!
 //! 1. [`answer`]: a call and its ErrorRecord. [`guid`]: ids. [`objects`]: the objects that handles stand for.
 //! 2. [`calls`]: networks, endpoints and namespaces. [`callbacks`]: what happens to them, by way of [`boundary`].
-//!    [`absent`], [`reserved`]: what is not implemented. [`frees`]: the functions that release strings.
+//!    [`hns`]: the API of version 1. [`absent`], [`reserved`]: what is not implemented. [`frees`]: the functions that release strings.
 
 #![expect(
     unsafe_code,
@@ -17,5 +17,6 @@ mod callbacks;
 mod calls;
 mod frees;
 mod guid;
+mod hns;
 mod objects;
 mod reserved;
