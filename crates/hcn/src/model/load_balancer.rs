@@ -172,6 +172,13 @@ impl State {
             return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
         }
         document.id = Some(id.to_string());
+        // Clients compare them as texts with ids that the service told.
+        let spelled = |text: &mut String| *text = version1::id(Some(&*text)).to_string();
+        let named = document.host_compute_endpoints.iter_mut().flatten();
+        named
+            .chain(&mut document.host_compute_network)
+            .filter(|text| !text.is_empty())
+            .for_each(spelled);
         document.schema_version = Some(Version {
             major: Some(2),
             minor: Some(0),
