@@ -142,6 +142,11 @@ fn programs_are_told_what_happens_to_networks() {
 }
 
 #[test]
+fn what_is_promised_of_each_function_holds() {
+    runs_with_networks("conformance");
+}
+
+#[test]
 fn requests_of_version_1_are_made_by_method_and_path() {
     runs_with_networks("hns");
 }
