@@ -454,8 +454,8 @@ HRESULT HCS_API HcnCloseSdnRoute(_In_ HCN_SDNROUTE SdnRoute);
  * brings it about: in the order in which it happens, one call at a time, by a thread of the library that holds no lock.
  * The function may block and call every function, HcnUnregisterServiceCallback included; it delays no other callback.
  *
- * NetworkPreCreate and NetworkPreDelete come before the change, which the host may still refuse; the others come when it
- * is made. The data are {"ID":...,"Flags":0,"Data":...} with the object's id; for an endpoint that is attached or
+ * NetworkPreCreate and NetworkPreDelete come before the change, which the host may still refuse; the others come when
+ * it is made. The data are {"ID":...,"Flags":0,"Data":...} with the object's id; for an endpoint that is attached or
  * detached, Data is the text {"NamespaceID":...}. They are released when the function returns.
  *
  * ServiceDisconnect, without data, says that something may have happened that is not told, and why: the status is

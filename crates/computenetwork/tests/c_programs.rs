@@ -93,8 +93,8 @@ const FIRST: &str =
     r#""$@"; code=$?; flock --shared "$HOME_OF_TEST/hcs.d/hcsd.lock" true; exit $code"#;
 
 /// Only a service of root has networks. `unshare` runs the program, and with it the service that it starts, in
-/// namespaces of its own, which end with them: a service joins the network of its pid 1. Each row of `conformance.toml` that the program names it has to
-/// have seen come true.
+/// namespaces of its own, which end with them: a service joins the network of its pid 1. Each row of `conformance.toml`
+/// that the program names it has to have seen come true.
 fn runs_with_networks(name: &str) {
     if !rustix::process::geteuid().is_root() {
         return;

@@ -10,7 +10,8 @@ use serde_json::{Map, Value, json};
 use crate::{error_record::error_record, guid::Guid, reading::refused};
 
 /// The version of the service that `GET /globals/version` tells. Clients take a version for the promise of all that
-/// came up to it, so it is that of version 2 of the API and of nothing later: several steps of that ladder are not done.
+/// came up to it, so it is that of version 2 of the API and of nothing later: several steps of that ladder are not
+/// done.
 pub const VERSION: (u32, u32) = (9, 2);
 
 /// A kind of objects.
@@ -86,8 +87,8 @@ impl Request {
     /// Reads a request.
     ///
     /// # Errors
-    /// `HCN_E_REQUEST_UNSUPPORTED` for what has no meaning here, `HCN_E_GUID_CONVERSION_FAILURE` for an id that is none,
-    /// `HCN_E_INVALID_JSON`.
+    /// `HCN_E_REQUEST_UNSUPPORTED` for what has no meaning here, `HCN_E_GUID_CONVERSION_FAILURE` for an id that is
+    /// none, `HCN_E_INVALID_JSON`.
     pub fn read(method: &str, path: &str, body: &str) -> Result<Self, Failure> {
         let method = method.to_ascii_uppercase();
         let unsupported = |why: &str| {
@@ -374,17 +375,19 @@ pub fn load_balancer(body: &str) -> Result<String, Failure> {
     Ok(document.to_string())
 }
 
+/// The properties of a policy that makes a port of a load balancer.
+const BALANCING: [&str; 8] = [
+    "Type",
+    "Protocol",
+    "InternalPort",
+    "ExternalPort",
+    "SourceVIP",
+    "VIPs",
+    "ILB",
+    "IsDSR",
+];
+
 fn add_policy(document: &mut Value, policy: &Value, pointer: &str) -> Result<(), Failure> {
-    const KNOWN: [&str; 8] = [
-        "Type",
-        "Protocol",
-        "InternalPort",
-        "ExternalPort",
-        "SourceVIP",
-        "VIPs",
-        "ILB",
-        "IsDSR",
-    ];
     let unsupported = |key: &str, what: &str| {
         Err(refused(
             HResult::HCN_E_REQUEST_UNSUPPORTED,
@@ -397,7 +400,7 @@ fn add_policy(document: &mut Value, policy: &Value, pointer: &str) -> Result<(),
     if text(policy, "Type") != "ELB" {
         return unsupported("Type", "of policies in a list only \"ELB\" is supported");
     }
-    only(policy, &KNOWN, pointer)?;
+    only(policy, &BALANCING, pointer)?;
     let is_set = |key: &str| policy.get(key).is_some_and(|it| *it == true);
     let mut mapping = Map::new();
     for key in ["Protocol", "InternalPort", "ExternalPort"] {

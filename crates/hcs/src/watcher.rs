@@ -46,13 +46,13 @@ pub struct NetworkEvent {
 type Told = Arc<dyn Fn(&NetworkEvent) + Send + Sync>;
 
 /// `HCN_CALLBACK`: calls a function of the program for what happens to the networks of the service, until it is dropped
-/// or ended. What happens from its making on is told, whichever program brings it about, in the order in which it
-/// happens and one at a time, by a thread of the library that holds no lock. The function may block and call
+/// or ended. What happens from its making on is told, whichever program brings it about. That comes in the order in
+/// which it happens, one at a time, by a thread of the library that holds no lock. The function may block and call
 /// everything.
 ///
-/// Where something may have happened that is not told, the function is told [`SERVICE_DISCONNECT`], with the reason as
-/// status: the service was lost (`HCS_E_SERVICE_DISCONNECT`), or the function was so slow that the service does not keep
-/// what comes next any more (`ERROR_JOURNAL_ENTRY_DELETED`). Then the program asks what there is; what happens
+/// Where something may have happened that is not told, the function is told [`SERVICE_DISCONNECT`]. Its status is the
+/// reason: the service was lost (`HCS_E_SERVICE_DISCONNECT`), or the function was so slow that the service does not
+/// keep what comes next any more (`ERROR_JOURNAL_ENTRY_DELETED`). Then the program asks what there is; what happens
 /// afterwards is told as before.
 pub struct Watcher {
     shared: Arc<Shared>,

@@ -67,14 +67,7 @@ pub(super) fn text(
         ["function", "status", "note"],
         network.iter().map(function),
     );
-    text.push_str(CONFORMANCE);
-    table(
-        &mut text,
-        ["function", "what", "it says", "source", "check"],
-        conformance
-            .iter()
-            .flat_map(|one| one.rows.iter().map(|row| promise(row, one))),
-    );
+    promises(&mut text, conformance);
     let all: Vec<Row> = [&SERVICE, &CONTAINER, &STORAGE]
         .iter()
         .flat_map(|table| table.rows())
@@ -110,6 +103,15 @@ pub(super) fn text(
     }
     networks(&mut text);
     text
+}
+
+fn promises(text: &mut String, conformance: &[Conformance]) {
+    text.push_str(CONFORMANCE);
+    let rows = conformance
+        .iter()
+        .flat_map(|one| one.rows.iter().map(|row| promise(row, one)));
+    let columns = ["function", "what", "it says", "source", "check"];
+    table(text, columns, rows);
 }
 
 /// The Host Compute Network service: the properties of its documents.

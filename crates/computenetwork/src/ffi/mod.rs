@@ -3,7 +3,8 @@
 //!
 //! 1. [`answer`]: a call and its ErrorRecord. [`guid`]: ids. [`objects`]: the objects that handles stand for.
 //! 2. [`calls`]: networks, endpoints and namespaces. [`callbacks`]: what happens to them, by way of [`boundary`].
-//!    [`hns`]: the API of version 1. [`absent`], [`reserved`]: what is not implemented. [`frees`]: the functions that release strings.
+//!    [`hns`]: the API of version 1. [`absent`], [`reserved`]: what is not implemented. [`frees`]: the functions that
+//!    release strings.
 
 #![expect(
     unsafe_code,

@@ -1,4 +1,5 @@
-//! What is not implemented: routes of software networks, callbacks of one network, the guest network service and its ports.
+//! What is not implemented: routes of software networks, callbacks of one network, the guest network service and its
+//! ports.
 
 use super::absent::absent;
 use crate::abi::HCN_PORT_RANGE_ENTRY;
