@@ -70,7 +70,7 @@ fn ids_in_a_load_balancer_are_told_as_all_ids_are() {
     let id = Guid(0xabcd_ef00_0000_0000_0000_0000_0000_0002);
     state.create_endpoint(Guid(1), id, &v2(json!({}))).unwrap();
     let given = format!("{{{}}}", id.to_string().to_lowercase());
-    let settings = v2(json!({ "HostComputeEndpoints": [given], "HostComputeNetwork": "" }));
+    let settings = v2(json!({ "HostComputeEndpoints": [given] }));
     state.create_load_balancer(Guid(5), &settings).unwrap();
     let told = asked(state.query_load_balancer(Guid(5), V2));
     assert_eq!(told["HostComputeEndpoints"], json!([id]));
