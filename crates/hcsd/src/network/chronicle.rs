@@ -142,6 +142,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         /// A reader hears of everything in its order, each once, or is told that it missed something.
         #[test]
         fn a_reader_misses_nothing_without_being_told(steps in steps()) {
