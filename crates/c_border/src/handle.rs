@@ -48,6 +48,8 @@ pub enum Kind {
     Namespace = 6,
     /// `HCN_LOADBALANCER`.
     LoadBalancer = 7,
+    /// `HCN_CALLBACK`.
+    Callback = 8,
 }
 
 /// All handles of one kind.

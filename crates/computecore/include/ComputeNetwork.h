@@ -449,12 +449,43 @@ HRESULT HCS_API HcnCloseSdnRoute(_In_ HCN_SDNROUTE SdnRoute);
 
 /* ---- Callbacks --------------------------------------------------------------------------------------------------- */
 
-/** Not implemented: has a function of the program called for what happens to networks and namespaces. */
+/**
+ * Has a function of the program called for what happens to networks and namespaces from now on, whichever program
+ * brings it about: in the order in which it happens, one call at a time, by a thread of the library that holds no lock.
+ * The function may block and call every function, HcnUnregisterServiceCallback included; it delays no other callback.
+ *
+ * NetworkPreCreate and NetworkPreDelete come before the change, which the host may still refuse; the others come when
+ * it is made. The data are {"ID":...,"Flags":0,"Data":...} with the object's id; for an endpoint that is attached or
+ * detached, Data is the text {"NamespaceID":...}. They are released when the function returns.
+ *
+ * ServiceDisconnect, without data, says that something may have happened that is not told, and why: the status is
+ * HCS_E_SERVICE_DISCONNECT where the service was lost, and 0x8007049D (ERROR_JOURNAL_ENTRY_DELETED) where the function
+ * was so slow that what comes next is not kept any more. The program then asks what there is. The callback stays
+ * registered, and what happens afterwards is told as before.
+ *
+ * @param CallbackHandle Receives a handle, to be given to HcnUnregisterServiceCallback.
+ */
 HRESULT HCS_API HcnRegisterServiceCallback(_In_ HCN_NOTIFICATION_CALLBACK Callback, _In_opt_ void *Context,
                                            _Out_ HCN_CALLBACK *CallbackHandle);
 
-/** Not implemented: ends that. */
+/** Ends that. Where the function runs, waits until it has returned, unless called from within it. */
 HRESULT HCS_API HcnUnregisterServiceCallback(_In_ HCN_CALLBACK CallbackHandle);
+
+/* ---- The API of version 1 ---------------------------------------------------------------------------------------- */
+
+/**
+ * Makes a request of version 1 on the same objects: GET, POST (with the document of a new object) and DELETE of
+ * /networks/, /endpoints/, /namespaces/ and /policylists/ (load balancers), with an id behind where it is about one;
+ * POST /endpoints/ID/attach and /detach with {"ContainerId":...,"SystemType":"Container"}; POST
+ * /namespaces/ID/addresource and /removeresource with {"Type":"Endpoint","Data":{"Id":...}}; GET /endpointstats/ID and
+ * /globals/version. On Windows it is a function of vmcompute.
+ *
+ * @param Response Receives {"Success":true,"Output":...} or {"Success":false,"Error":"...","ErrorCode":...}, also for
+ *                 what has no meaning here. It is NULL when the function does not return S_OK: for a parameter that is
+ *                 NULL, and where the service cannot be reached.
+ */
+HRESULT HCS_API HNSCall(_In_ HCN_PCWSTR Method, _In_ HCN_PCWSTR Path, _In_opt_ HCN_PCWSTR Request,
+                        _Outptr_ HCN_PWSTR *Response);
 
 /* ---- The guest network service ----------------------------------------------------------------------------------- */
 

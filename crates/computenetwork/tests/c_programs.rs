@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
@@ -87,18 +88,67 @@ fn daemon() -> PathBuf {
     daemon
 }
 
-/// Only a service of root has networks. `unshare` runs the program, and with it the service that it starts, in a
-/// network namespace of its own, which ends with them.
-#[test]
-fn networks_are_made_asked_for_and_deleted() {
+/// Waits for the service before it ends, as the pid namespace takes all its processes along.
+const FIRST: &str =
+    r#""$@"; code=$?; flock --shared "$HOME_OF_TEST/hcs.d/hcsd.lock" true; exit $code"#;
+
+/// Only a service of root has networks. `unshare` runs the program, and with it the service that it starts, in
+/// namespaces of its own, which end with them: a service joins the network of its pid 1. Each row of `conformance.toml`
+/// that the program names it has to have seen come true.
+fn runs_with_networks(name: &str) {
     if !rustix::process::geteuid().is_root() {
         return;
     }
     let home = tempfile::tempdir().unwrap();
-    let program = compiled("networks", &home);
+    let program = compiled(name, &home);
     let mut command = Command::new("unshare");
-    command.arg("--net").arg(program);
-    succeeds(&run(command, &home, &daemon()));
+    command.args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    command
+        .args(["sh", "-c", FIRST, "sh"])
+        .arg(program)
+        .env("HOME_OF_TEST", home.path());
+    let output = run(command, &home, &daemon());
+    succeeds(&output);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let found: BTreeSet<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("row "))
+        .collect();
+    let source = manifest().join(format!("tests/c_programs/{name}.c"));
+    let source = fs::read_to_string(source).unwrap();
+    let missed: Vec<_> = rows_of(&source)
+        .filter(|row| !found.contains(row))
+        .collect();
+    assert!(missed.is_empty(), "never checked: {missed:?}");
+}
+
+/// The rows of `conformance.toml` that a program names.
+fn rows_of(source: &str) -> impl Iterator<Item = &str> {
+    const FUNCTIONS: [&str; 4] = ["Hcn", "HNSCall/", "LocalFree/", "CoTaskMemFree/"];
+    let literals = source
+        .lines()
+        .flat_map(|line| line.split('"').skip(1).step_by(2));
+    literals.filter(|it| it.contains('/') && FUNCTIONS.iter().any(|start| it.starts_with(start)))
+}
+
+#[test]
+fn networks_are_made_asked_for_and_deleted() {
+    runs_with_networks("networks");
+}
+
+#[test]
+fn programs_are_told_what_happens_to_networks() {
+    runs_with_networks("callbacks");
+}
+
+#[test]
+fn what_is_promised_of_each_function_holds() {
+    runs_with_networks("conformance");
+}
+
+#[test]
+fn requests_of_version_1_are_made_by_method_and_path() {
+    runs_with_networks("hns");
 }
 
 /// The names that the library exports are those of the list, which has all of the newest library of Windows.

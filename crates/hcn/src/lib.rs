@@ -6,7 +6,8 @@
 //!    reads a document and either changes the state and says how ([`Changes`]), or refuses and changes nothing.
 //! 3. [`plan`] gives addresses: a subnet for a network without one, an address and a hardware address for an endpoint.
 //! 4. [`intent`] says what a state asks of the kernel: links, addresses, routes, rules. An engine makes it so.
-//! 5. [`ErrorRecord`](error_record) is what a client gets with a refusal, in place of `ResultError`.
+//! 5. [`ErrorRecord`](error_record) is what a client gets with a refusal, in place of `ResultError`. [`hns`]: requests
+//!    of version 1, by method and path.
 //!
 //! ```
 //! use hcn::{Guid, State, Surroundings};
@@ -32,6 +33,7 @@ pub mod coverage;
 pub mod documents;
 pub mod error_record;
 mod guid;
+pub mod hns;
 pub mod intent;
 mod model;
 pub mod plan;

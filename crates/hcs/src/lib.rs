@@ -98,6 +98,7 @@ mod reading;
 mod stdio;
 mod system;
 mod timer;
+mod watcher;
 
 pub use attendant::Attendant;
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};

@@ -25,6 +25,8 @@ use hcs_wire::network::{Created, NetworkCall};
 
 pub use hcs_wire::network::ObjectKind;
 
+pub use crate::watcher::{NetworkEvent, SERVICE_DISCONNECT, Watcher};
+
 use crate::{
     Operation,
     operation::{read, refused},

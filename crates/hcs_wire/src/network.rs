@@ -104,6 +104,16 @@ pub enum NetworkCall {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         only_unused: bool,
     },
+    /// `HcnRegisterServiceCallback`: what happened since a place; answered with [`NetworkNews`] when there is something
+    /// to tell. A client asks again with the place of the answer, so one that does not read costs the service nothing.
+    Watch {
+        /// The service that the place is of; "" asks for a place to begin with, which is answered at once.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        life: String,
+        /// The number of the first notification that is wanted.
+        #[serde(default)]
+        since: u64,
+    },
 }
 
 impl NetworkCall {
@@ -123,6 +133,29 @@ pub struct Created {
     /// Its id.
     #[serde(rename = "ID")]
     pub id: String,
+}
+
+/// What happened to networks, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkNews {
+    /// The service that tells: another one counts anew.
+    pub life: String,
+    /// The place to go on from.
+    pub next: u64,
+    /// Something happened before these that is not told any more, or the place was another service's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missed: bool,
+    /// What happened.
+    pub notifications: Vec<NetworkNotification>,
+}
+
+/// Something that happened to an object.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkNotification {
+    /// `HCN_NOTIFICATIONS`.
+    pub kind: u32,
+    /// The document that goes with it.
+    pub data: String,
 }
 
 #[cfg(test)]
@@ -177,6 +210,13 @@ mod tests {
                     only_unused: false,
                 },
                 true,
+            ),
+            (
+                NetworkCall::Watch {
+                    life: id(),
+                    since: 0,
+                },
+                false,
             ),
         ];
         for (call, effect) in calls {
@@ -233,6 +273,10 @@ mod tests {
             Call::Network(NetworkCall::Statistics {
                 id: id.clone(),
                 query,
+            }),
+            Call::Network(NetworkCall::Watch {
+                life: id.clone(),
+                since: 7,
             }),
             Call::Network(NetworkCall::Delete {
                 kind,

@@ -1,22 +1,40 @@
-//! What is promised of each function of the C API, and which check of the programs in `tests/c/` holds it to that.
+//! What is promised of each function of the C API, and which check of its C programs holds it to that.
 //!
-//! 1. [`rows`]: the promises, from `tests/c/conformance.toml`.
+//! 1. [`rows`]: the promises, from the file `conformance.toml` beside the programs.
 //! 2. [`scan`]: the checks, from the programs.
-//! 3. Here: both together, for the tidy rule and for `docs/COVERAGE.md`. That each check is also run, and finds what it
-//!    expects, is tested by `crates/computecore/tests/c_programs.rs`.
+//! 3. Here: both together, for the tidy rule and for `docs/COVERAGE.md`; each library has its own. That each check is
+//!    also run, and finds what it expects, is tested by `c_programs.rs` of the library.
 
 mod rows;
 mod scan;
 
 use std::collections::BTreeMap;
 
-pub(crate) use rows::{FILE, Row, Source};
+pub(crate) use rows::{Row, Source};
 pub(crate) use scan::Check;
 
 use crate::{Repository, Result};
 
-/// Where the programs are.
-const PROGRAMS: &str = "tests/c/";
+/// The promises of a library.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Promises {
+    /// The data file.
+    pub file: &'static str,
+    /// Where the programs are.
+    programs: &'static str,
+}
+
+/// Those of `ComputeCore.h` and of what is beside it.
+pub(crate) const CORE: Promises = Promises {
+    file: "tests/c/conformance.toml",
+    programs: "tests/c/",
+};
+
+/// Those of `ComputeNetwork.h`.
+pub(crate) const NETWORK: Promises = Promises {
+    file: "crates/computenetwork/tests/c_programs/conformance.toml",
+    programs: "crates/computenetwork/tests/c_programs/",
+};
 
 /// The promises, and for each id the checks.
 #[derive(Debug)]
@@ -32,11 +50,11 @@ impl Conformance {
     ///
     /// # Errors
     /// A file cannot be read, or the data file is not what it should be.
-    pub(crate) fn read(repository: &Repository) -> Result<Self> {
-        let rows = rows::read(&repository.read(FILE)?)?;
+    pub(crate) fn read(repository: &Repository, promises: Promises) -> Result<Self> {
+        let rows = rows::read(promises.file, &repository.read(promises.file)?)?;
         let mut checks: BTreeMap<String, Vec<Check>> = BTreeMap::new();
         for file in repository.ending(&[".c", ".h"]) {
-            if file.starts_with(PROGRAMS) {
+            if file.starts_with(promises.programs) {
                 for (id, check) in scan::checks(file, &repository.read(file)?) {
                     checks.entry(id).or_default().push(check);
                 }

@@ -4,9 +4,6 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// The data file.
-pub(crate) const FILE: &str = "tests/c/conformance.toml";
-
 /// One promise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
@@ -61,15 +58,16 @@ struct Elsewhere {
     test: String,
 }
 
-/// Reads the data file.
+/// Reads the data file with that name.
 ///
 /// # Errors
 /// It is not what it should be: the reason.
-pub(super) fn read(text: &str) -> Result<Vec<Row>> {
-    let table: toml::Table = toml::from_str(text).map_err(|error| format!("{FILE}: {error}"))?;
+pub(super) fn read(file_name: &str, text: &str) -> Result<Vec<Row>> {
+    let table: toml::Table =
+        toml::from_str(text).map_err(|error| format!("{file_name}: {error}"))?;
     let mut rows = Vec::new();
     for (name, value) in table {
-        let wrong = |error: toml::de::Error| format!("{FILE}: {name}: {error}");
+        let wrong = |error: toml::de::Error| format!("{file_name}: {name}: {error}");
         let function: Function = value.try_into().map_err(wrong)?;
         for (source, said) in [
             (Source::Reference, function.reference),
@@ -90,7 +88,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Row>> {
             let Elsewhere { says, test } = value.try_into().map_err(wrong)?;
             let (file, test) = test
                 .split_once("::")
-                .ok_or_else(|| format!("{FILE}: {name}/{what}: {test:?} is not file::test"))?;
+                .ok_or_else(|| format!("{file_name}: {name}/{what}: {test:?} is not file::test"))?;
             let (file, test) = (file.to_owned(), test.to_owned());
             let (function, source) = (name.clone(), Source::Elsewhere { file, test });
             rows.push(Row {
@@ -111,6 +109,7 @@ mod tests {
     #[test]
     fn rows_of_all_sources_are_read() {
         let rows = read(
+            "f",
             "[HcsA.reference]\nS_OK = \"it is done\"\n[HcsA.header]\n\"x y\" = \"z\"\n\
              [HcsA.elsewhere]\nw = { says = \"s\", test = \"a/b.rs::c\" }\n",
         )
@@ -118,7 +117,13 @@ mod tests {
         let ids: Vec<_> = rows.iter().map(Row::id).collect();
         assert_eq!(ids, ["HcsA/S_OK", "HcsA/x y", "HcsA/w"]);
         assert!(matches!(&rows[2].source, Source::Elsewhere { file, .. } if file == "a/b.rs"));
-        assert!(read("[HcsA.other]\nx = \"y\"\n").is_err());
-        assert!(read("[HcsA.elsewhere]\nw = { says = \"s\", test = \"c\" }\n").is_err());
+        assert!(read("f", "[HcsA.other]\nx = \"y\"\n").is_err());
+        assert!(
+            read(
+                "f",
+                "[HcsA.elsewhere]\nw = { says = \"s\", test = \"c\" }\n"
+            )
+            .is_err()
+        );
     }
 }

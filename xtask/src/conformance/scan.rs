@@ -10,7 +10,7 @@ pub(crate) struct Check {
 }
 
 /// What ids begin with: names of exported functions.
-const FUNCTIONS: [&str; 3] = ["Hcs", "LocalFree", "CoTaskMemFree"];
+const FUNCTIONS: [&str; 5] = ["Hcs", "Hcn", "HNSCall", "LocalFree", "CoTaskMemFree"];
 
 /// The checks in `text`, each with the id of its row.
 pub(super) fn checks(file: &str, text: &str) -> Vec<(String, Check)> {

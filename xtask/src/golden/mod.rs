@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     Repository, Result,
-    conformance::Conformance,
+    conformance::{self, Conformance},
     tidy::{CORE, Library, NETWORK, is_twin, listed_exports},
 };
 
@@ -68,7 +68,14 @@ pub(crate) fn documents(repository: &Repository) -> Result<Vec<Document>> {
     let network = of(NETWORK_FUNCTIONS, &NETWORK)?;
     Ok(vec![Document {
         file: COVERAGE,
-        text: coverage::text(&core, &network, &Conformance::read(repository)?),
+        text: coverage::text(
+            &core,
+            &network,
+            &[
+                Conformance::read(repository, conformance::CORE)?,
+                Conformance::read(repository, conformance::NETWORK)?,
+            ],
+        ),
     }])
 }
 

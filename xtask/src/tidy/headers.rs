@@ -131,7 +131,7 @@ fn against_exports(repository: &Repository, headers: &[&str]) -> Result<Vec<Faul
     Ok(faults)
 }
 
-/// Names that look like declared functions: a word `Hcs...` or `Hcn...` (or one of [`FREES`]) right before a
+/// Names that look like declared functions: a word `Hcs...`, `Hcn...` or `HNSCall` (or one of [`FREES`]) right before a
 /// parenthesis, outside comments.
 fn declared(header: &str) -> Vec<String> {
     let code = without_comments(header);
@@ -143,7 +143,7 @@ fn declared(header: &str) -> Vec<String> {
                 .rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_')
                 .map_or(0, |at| at + 1);
             let name = &before[start..];
-            let ours = name.starts_with("Hcs") || name.starts_with("Hcn");
+            let ours = name.starts_with("Hcs") || name.starts_with("Hcn") || name == "HNSCall";
             (ours && name.len() > 3 || FREES.contains(&name)).then(|| name.to_owned())
         })
         .collect();
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn declared_functions_are_found_outside_comments() {
-        let header = "/* HcsNot(1) */\nHRESULT WINAPI\nHcsOne(\n    int);\n// HcsNeither(2)\ntypedef void (CALLBACK *HCS_CB)(int);\nHCSAPI HcsTwo (void);\nHRESULT HcnTwo(void);\n";
-        assert_eq!(declared(header), ["HcnTwo", "HcsOne", "HcsTwo"]);
+        let header = "/* HcsNot(1) */\nHRESULT WINAPI\nHcsOne(\n    int);\n// HcsNeither(2)\ntypedef void (CALLBACK *HCS_CB)(int);\nHCSAPI HcsTwo (void);\nHRESULT HcnTwo(void);\nHRESULT HNSCall(void);\n";
+        assert_eq!(declared(header), ["HNSCall", "HcnTwo", "HcsOne", "HcsTwo"]);
     }
 }

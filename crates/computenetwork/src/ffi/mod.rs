@@ -2,8 +2,9 @@
 //! `hcs::network`, convert back. A call that fails fills its ErrorRecord; one that succeeds leaves it NULL.
 //!
 //! 1. [`answer`]: a call and its ErrorRecord. [`guid`]: ids. [`objects`]: the objects that handles stand for.
-//! 2. [`calls`]: networks, endpoints and namespaces. [`absent`], [`reserved`]: what is not implemented. [`frees`]: the
-//!    functions that release strings.
+//! 2. [`calls`]: networks, endpoints and namespaces. [`callbacks`]: what happens to them, by way of [`boundary`].
+//!    [`hns`]: the API of version 1. [`absent`], [`reserved`]: what is not implemented. [`frees`]: the functions that
+//!    release strings.
 
 #![expect(
     unsafe_code,
@@ -12,8 +13,11 @@
 
 mod absent;
 mod answer;
+mod boundary;
+mod callbacks;
 mod calls;
 mod frees;
 mod guid;
+mod hns;
 mod objects;
 mod reserved;

@@ -63,7 +63,8 @@ pub(super) fn close(table: &Table<String>, handle: Handle, name: &str) -> Result
     closed.map(drop).map_err(|code| refused(code, name))
 }
 
-fn refused(code: HResult, name: &str) -> Failure {
+/// The failure of a handle that is not accepted.
+pub(super) fn refused(code: HResult, name: &str) -> Failure {
     match code {
         HResult::E_INVALIDARG => missing(name),
         code => {

@@ -1,4 +1,5 @@
-//! What is not implemented: routes of software networks, callbacks, the guest network service and its ports.
+//! What is not implemented: routes of software networks, callbacks of one network, the guest network service and its
+//! ports.
 
 use super::absent::absent;
 use crate::abi::HCN_PORT_RANGE_ENTRY;
@@ -20,9 +21,7 @@ absent! {
 }
 
 absent! {
-    "callbacks are not built yet";
-    fn HcnRegisterServiceCallback(callback: callback, context: context, callback_handle: handle_out);
-    fn HcnUnregisterServiceCallback(callback_handle: handle);
+    "no public header declares it; HcnRegisterServiceCallback tells of all networks";
     fn HcnRegisterNetworkCallback();
     fn HcnUnregisterNetworkCallback();
 }

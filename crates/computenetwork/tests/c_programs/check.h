@@ -47,4 +47,18 @@ static inline void answered(HRESULT found, HRESULT wanted, PWSTR record, int lin
         answered(found, (HRESULT)(wanted), record, __LINE__); \
     } while (0)
 
+/* Checks a row of conformance.toml, which `id` names: "Function/what", and tells that it was found to be so. */
+#define CONFORMS(id, holds) \
+    do { \
+        CHECK(holds); \
+        printf("row %s\n", id); \
+    } while (0)
+
+/* The same for a row that is what a call answers, with an ErrorRecord on failure only. */
+#define CONFORMS_HR(id, wanted, call) \
+    do { \
+        ANSWERS(wanted, call); \
+        printf("row %s\n", id); \
+    } while (0)
+
 #endif

@@ -50,8 +50,8 @@ static void not_implemented(void)
     ANSWERS(INVALID, HcnQueryEndpointStats((HCN_ENDPOINT)8, NULL, NULL, &record));
     ANSWERS(NOT_IMPLEMENTED, HcnQueryEndpointAddresses((HCN_ENDPOINT)8, NULL, &text, &record));
     ANSWERS(NOT_IMPLEMENTED, HcnCreateGuestNetworkService(&SOME, NOTHING, &handle, &record));
-    CHECK(HcnRegisterServiceCallback(told, NULL, &handle) == (HRESULT)NOT_IMPLEMENTED);
-    CHECK(HcnRegisterServiceCallback(NULL, NULL, &handle) == (HRESULT)INVALID);
+    CHECK(HcnRegisterGuestNetworkServiceCallback(NULL, told, NULL, &handle) == (HRESULT)NOT_IMPLEMENTED);
+    CHECK(HcnRegisterGuestNetworkServiceCallback(NULL, NULL, NULL, &handle) == (HRESULT)INVALID);
     CHECK(HcnReserveGuestNetworkServicePortRange(NULL, 2, &range, &handle) == (HRESULT)NOT_IMPLEMENTED);
     CHECK(range.startingPort == 0 && range.endingPort == 0);
     CHECK(HcnEnumerateGuestNetworkPortReservations(&count, &entries) == (HRESULT)NOT_IMPLEMENTED);

@@ -64,6 +64,18 @@ fn load_balancers_are_kept_and_lead_to_endpoints_that_are_there() {
     });
 }
 
+#[test]
+fn ids_in_a_load_balancer_are_told_as_all_ids_are() {
+    let mut state = with_network();
+    let id = Guid(0xabcd_ef00_0000_0000_0000_0000_0000_0002);
+    state.create_endpoint(Guid(1), id, &v2(json!({}))).unwrap();
+    let given = format!("{{{}}}", id.to_string().to_lowercase());
+    let settings = v2(json!({ "HostComputeEndpoints": [given] }));
+    state.create_load_balancer(Guid(5), &settings).unwrap();
+    let told = asked(state.query_load_balancer(Guid(5), V2));
+    assert_eq!(told["HostComputeEndpoints"], json!([id]));
+}
+
 fn attach_in(state: &mut State, namespace: u128, endpoint: u128) {
     let resources = json!([{"Type": "Endpoint", "Data": {"Id": Guid(endpoint)}}]);
     let settings = json!({ "Resources": resources }).to_string();

@@ -68,6 +68,15 @@ impl BalancedPort {
     }
 }
 
+/// Ids are told in one spelling: clients compare them as texts with others that the service told.
+fn spell_ids(document: &mut HostComputeLoadBalancer) {
+    let named = document.host_compute_endpoints.iter_mut().flatten();
+    let named = named.chain(&mut document.host_compute_network);
+    for text in named.filter(|text| !text.is_empty()) {
+        *text = version1::id(Some(&*text)).to_string();
+    }
+}
+
 /// A load balancer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoadBalancer {
@@ -172,6 +181,7 @@ impl State {
             return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
         }
         document.id = Some(id.to_string());
+        spell_ids(&mut document);
         document.schema_version = Some(Version {
             major: Some(2),
             minor: Some(0),

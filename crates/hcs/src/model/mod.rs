@@ -9,6 +9,9 @@ mod cell;
 #[expect(dead_code, reason = "not all of it is modelled")]
 #[path = "../reading/hub.rs"]
 mod hub;
+mod inquiries;
+#[path = "../reading/inquiry.rs"]
+mod inquiry;
 mod reading;
 mod repeats;
 mod sync;

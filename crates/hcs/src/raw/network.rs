@@ -44,7 +44,9 @@ fn request(endpoint: Endpoint, call: NetworkCall) -> PendingCall {
         NetworkCall::Create { settings, .. } | NetworkCall::Modify { settings, .. } => {
             settings.clone()
         }
-        NetworkCall::Open { .. } | NetworkCall::Delete { .. } => String::new(),
+        NetworkCall::Open { .. } | NetworkCall::Delete { .. } | NetworkCall::Watch { .. } => {
+            String::new()
+        }
     };
     PendingCall::on_service(endpoint, OperationKind::None, Call::Network(call)).checking(&document)
 }

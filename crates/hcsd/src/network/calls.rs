@@ -6,7 +6,7 @@ use hcn::{Changes, Counters, Guid, Object, State, Surroundings};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::is_root,
-    network::{Created, NetworkCall, ObjectKind},
+    network::{Created, NetworkCall, NetworkNews, ObjectKind},
 };
 
 use super::{Held, LIMIT, Networks, Turn, join, kernel};
@@ -55,6 +55,7 @@ impl Networks {
             NetworkCall::Create { .. }
             | NetworkCall::Modify { .. }
             | NetworkCall::Statistics { .. }
+            | NetworkCall::Watch { .. }
             | NetworkCall::Delete { .. } => {
                 let message =
                     "a call that changes networks, or asks the kernel, is not answered at once";
@@ -80,6 +81,7 @@ impl Networks {
             NetworkCall::Enumerate { .. }
             | NetworkCall::Open { .. }
             | NetworkCall::Query { .. }
+            | NetworkCall::Watch { .. }
             | NetworkCall::Statistics { .. } => self.look(&call),
             NetworkCall::Create {
                 kind,
@@ -111,6 +113,17 @@ impl Networks {
                     .map(|()| None)
             }
         }
+    }
+
+    /// What happened to networks from a place on, when there is something to tell.
+    ///
+    /// # Errors
+    /// `E_NOTIMPL` where the service is an ordinary user's.
+    pub(crate) async fn news(&self, life: &str, since: u64) -> Result<NetworkNews, Failure> {
+        if !is_root() {
+            return Err(not_for_users());
+        }
+        Ok(self.chronicle.news(life, since).await)
     }
 
     /// The counters of an endpoint, as a document.

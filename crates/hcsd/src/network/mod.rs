@@ -4,7 +4,7 @@
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
 //!    container, from its document to its end. [`machines`]: that of a virtual machine. [`names`]: what it is called in
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
-//!    the host programs have.
+//!    the host programs have. `chronicle`: what happened, for clients with a callback.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -15,6 +15,7 @@
 //! last process, and takes links, addresses and routes with it.
 
 mod calls;
+mod chronicle;
 mod containers;
 mod gone;
 mod kernel;
@@ -50,6 +51,7 @@ use crate::{
         rounds::Who,
     },
 };
+use chronicle::Chronicle;
 use gone::Gone;
 use kernel::{Change, Restored};
 use names::Names;
@@ -83,6 +85,8 @@ pub(crate) struct Networks {
     released: RefCell<Vec<String>>,
     /// How often the kernel was looked at.
     checks: Cell<usize>,
+    /// What happened, for clients that are told.
+    chronicle: Chronicle,
 }
 
 /// All that is known of networks.
@@ -202,6 +206,7 @@ impl Networks {
             names: RefCell::default(),
             released: RefCell::default(),
             checks: Cell::default(),
+            chronicle: Chronicle::new(),
         }
     }
 
@@ -262,6 +267,7 @@ impl Networks {
             error!("{}", failure.log_line());
         }
         self.held.replace(after);
+        self.chronicle.tell(&changes.notifications);
         self.tell_names();
         drop(turn);
     }
@@ -409,6 +415,8 @@ impl Networks {
         if had != wants {
             blocking(move || ports::check(&had, &wants)).await?;
         }
+        let (before_it, after_it) = chronicle::parted(&changes.notifications);
+        self.chronicle.tell(&before_it);
         let made = match self.write(&after, &changes) {
             Ok(()) => self.follow(&before, &after).await,
             Err(failure) => Err(failure),
@@ -422,6 +430,7 @@ impl Networks {
                     error!("{}", failure.log_line());
                 }
                 self.held.replace(after);
+                self.chronicle.tell(&after_it);
                 self.tell_names();
                 Ok(decided)
             }

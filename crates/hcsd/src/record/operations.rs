@@ -11,7 +11,10 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::{explain::OperationReport, log::LogEntry, operation::OperationId, service::Call};
+use hcs_wire::{
+    explain::OperationReport, log::LogEntry, network::NetworkCall, operation::OperationId,
+    service::Call,
+};
 use serde_json::Value;
 
 use super::{
@@ -61,6 +64,7 @@ const fn is_remembered(call: &Call) -> bool {
         call,
         Call::ReadEvents { .. }
             | Call::ExplainOperation { .. }
+            | Call::Network(NetworkCall::Watch { .. })
             | Call::CloseSystem { .. }
             | Call::CloseProcess { .. }
     )

@@ -284,6 +284,7 @@ const fn network(call: &NetworkCall) -> (&'static str, bool) {
         NetworkCall::Modify { .. } => ("ModifyNetworkObject", true),
         NetworkCall::Query { .. } => ("QueryNetworkObject", false),
         NetworkCall::Statistics { .. } => ("QueryEndpointStats", false),
+        NetworkCall::Watch { .. } => ("WatchNetworks", false),
         NetworkCall::Delete { .. } => ("DeleteNetworkObject", true),
     }
 }

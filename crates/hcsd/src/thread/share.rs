@@ -382,7 +382,7 @@ impl Share {
         let place = Arc::clone(&self.user.following).try_acquire_owned();
         place.map_err(|_full| {
             let message = format!(
-                "{FOLLOWERS} readers of this user follow the event log, which are as many as may"
+                "{FOLLOWERS} readers of this user follow the event log or networks, which are as many as may"
             );
             Failure::new(
                 HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),

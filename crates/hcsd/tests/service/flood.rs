@@ -193,6 +193,12 @@ const KINDS: &[(&str, Make)] = &[
             ..LogQuery::default()
         })
     }),
+    ("watch networks", |number| {
+        Call::Network(NetworkCall::Watch {
+            life: "another".to_owned(),
+            since: number,
+        })
+    }),
     ("explain", |number| Call::ExplainOperation {
         operation: format!("7-{number}"),
     }),

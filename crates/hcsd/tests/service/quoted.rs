@@ -248,7 +248,9 @@ const fn network_document_of(call: &NetworkCall) -> Option<&'static str> {
         NetworkCall::Query { .. }
         | NetworkCall::Enumerate { .. }
         | NetworkCall::Statistics { .. } => "HostComputeQuery",
-        NetworkCall::Open { .. } | NetworkCall::Delete { .. } => return None,
+        NetworkCall::Open { .. } | NetworkCall::Delete { .. } | NetworkCall::Watch { .. } => {
+            return None;
+        }
     })
 }
 

@@ -24,6 +24,9 @@ pub(super) fn answer(routed: RoutedCall, call: NetworkCall) {
             told.map(|text| CallAnswer::document(Some(text)))
         });
     }
+    if let NetworkCall::Watch { life, since } = call {
+        return watch(routed, life, since);
+    }
     if !call.has_effect() {
         let found = networks.look(&call);
         return routed.answer(found.map(CallAnswer::document));
@@ -61,6 +64,29 @@ pub(super) fn answer(routed: RoutedCall, call: NetworkCall) {
     });
 }
 
+/// Tells what happened to networks. A client that waits for it holds a place among its user's readers, and no other.
+fn watch(routed: RoutedCall, life: String, since: u64) {
+    let connection = Rc::clone(&routed.connection);
+    let place = match life.is_empty() {
+        true => Ok(None),
+        false => connection.share.follow().map(Some),
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(failure) => return routed.answer(Err(failure)),
+    };
+    routed.look(async move {
+        let _place = place;
+        let networks = &connection.service.context.networks;
+        connection.room().await;
+        let news = networks.news(&life, since).await?;
+        let text = serde_json::to_string(&news).map_err(|error| {
+            Failure::new(HResult::E_UNEXPECTED, "an answer could not be written").because(&error)
+        })?;
+        Ok(CallAnswer::document(Some(text)))
+    });
+}
+
 fn check(call: &NetworkCall) -> Result<(), Failure> {
     let (id, other) = match call {
         NetworkCall::Enumerate { .. } => ("", ""),
@@ -69,6 +95,7 @@ fn check(call: &NetworkCall) -> Result<(), Failure> {
         | NetworkCall::Modify { id, .. }
         | NetworkCall::Query { id, .. }
         | NetworkCall::Statistics { id, .. }
+        | NetworkCall::Watch { life: id, .. }
         | NetworkCall::Delete { id, .. } => (id.as_str(), ""),
     };
     if id.len().max(other.len()) <= MOST_ID {
