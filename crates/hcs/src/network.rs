@@ -76,8 +76,8 @@ pub fn open(kind: ObjectKind, id: &str) -> Operation<String> {
 
 /// The id of the network of containers for which none is named; none where the service's configuration says so.
 ///
-/// Fails with `HCN_E_NETWORK_NOT_FOUND` where the network `nat` is still to be made, with `HCN_E_REQUEST_UNSUPPORTED` and
-/// the reason where it could not be made before, and with `E_NOTIMPL` for a service of an ordinary user.
+/// Fails with `HCN_E_NETWORK_NOT_FOUND` where the network `nat` is still to be made. Where it could not be made before,
+/// that is `HCN_E_REQUEST_UNSUPPORTED`, with the reason. A service of an ordinary user answers `E_NOTIMPL`.
 pub fn open_default() -> Operation<Option<String>> {
     let call = NetworkCall::Open {
         kind: ObjectKind::Network,

@@ -1,4 +1,5 @@
-//! The network of a container whose options name none: `nat` of a service of root, unless its configuration says `none`.
+//! The network of a container whose options name none: `nat` of a service of root, unless its configuration says
+//! `none`.
 //!
 //! It is a convenience, so nothing fails for want of it: what this machine lacks for it is told, and the container has
 //! loopback.

@@ -35,8 +35,8 @@ impl ObjectKind {
 
 /// What stands for the id of the network of containers for which none is named, where a network is opened.
 ///
-/// The answer is its id, "" where there is to be none, `HCN_E_NETWORK_NOT_FOUND` where it is still to be made, and
-/// `HCN_E_REQUEST_UNSUPPORTED` with the reason where it could not be made before.
+/// The answer is its id, or "" where there is to be none. It is `HCN_E_NETWORK_NOT_FOUND` where the network is still to
+/// be made. Where it could not be made before, it is `HCN_E_REQUEST_UNSUPPORTED` with the reason.
 pub const DEFAULT_NETWORK: &str = "default";
 
 /// The name of the network that [`DEFAULT_NETWORK`] stands for.

@@ -24,8 +24,8 @@ const PREFIX: &str = "HCS_BENCH_PREFIX";
 const CGROUP: &str = "HCS_BENCH_CGROUP";
 const HOST: &str = "HCS_BENCH_HOST";
 
-/// Makes the first namespace, which has a network of its own, and waits in it for the program in the second. The bench is in a control group of its own
-/// where systemd-nspawn looks, because that makes groups below its caller's.
+/// Makes the first namespace, which has a network of its own, and waits in it for the program in the second. The bench
+/// is in a control group of its own where systemd-nspawn looks, because that makes groups below its caller's.
 const SCRIPT: &str = r#"
 ip link set lo up || exit
 mount -t tmpfs -o mode=755 hcs-bench /run || exit

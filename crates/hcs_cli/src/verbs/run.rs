@@ -227,8 +227,8 @@ impl Run {
     }
 }
 
-/// [`client::launch`] in the default network, where there is one and no other is asked for. Where that cannot be had, the
-/// container is made without it.
+/// [`client::launch`] in the default network, where there is one and no other is asked for. Where that cannot be had,
+/// the container is made without it.
 fn launch(
     container: &ContainerOptions,
     id: &str,

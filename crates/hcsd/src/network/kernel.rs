@@ -134,8 +134,8 @@ impl Change {
             may_be_there && !stays
         };
         // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
-        // held to no rules once its address is given back. So it is taken out of its network at once; removing it, which
-        // takes the kernel some 30 ms, can wait.
+        // held to no rules once its address is given back. So it is taken out of its network at once; removing it,
+        // which takes the kernel some 30 ms, can wait.
         let (mut had_access, mut left) = (BTreeSet::new(), Vec::new());
         for endpoint in self.before.endpoints.iter().filter(gone) {
             if self.machine_of(endpoint).is_none() {
