@@ -96,7 +96,7 @@ impl Networks {
         let turn = self.turn().await;
         let changed = self.alter(turn, None, move |held, changes| match change {
             EndpointChange::Attach(endpoint) => {
-                let namespace = home(held, occupant, changes)?;
+                let namespace = home(held, &occupant, changes)?;
                 let adapter = Adapter {
                     pointer: SETTINGS.to_owned(),
                     endpoint,
@@ -105,7 +105,7 @@ impl Networks {
                 containers::put_in(held, namespace, &adapter, changes)
             }
             EndpointChange::Make(settings) => {
-                let namespace = home(held, occupant, changes)?;
+                let namespace = home(held, &occupant, changes)?;
                 make(held, namespace, &settings, changes)
             }
             EndpointChange::Detach(endpoint) => take(held, &occupant, endpoint, changes),
@@ -153,12 +153,12 @@ fn found(held: &Held, occupant: &Occupant) -> Option<Guid> {
 }
 
 /// The namespace that a container is in; one is made where there is none.
-fn home(held: &mut Held, occupant: Occupant, changes: &mut Changes) -> Result<Guid, Failure> {
-    if let Some(namespace) = found(held, &occupant) {
+fn home(held: &mut Held, occupant: &Occupant, changes: &mut Changes) -> Result<Guid, Failure> {
+    if let Some(namespace) = found(held, occupant) {
         return Ok(namespace);
     }
     containers::furnish(held, (SETTINGS, &[]), &[], occupant.clone(), changes)?;
-    found(held, &occupant).ok_or_else(|| {
+    found(held, occupant).ok_or_else(|| {
         let message = "the namespace of the container is not there";
         Failure::new(HResult::E_UNEXPECTED, message)
     })

@@ -36,7 +36,7 @@ const PEERS: &[Start] = &[
     |bundles| Ok(Box::new(Runtime::start("crun", bundles)?)),
     |bundles| Ok(Box::new(Runtime::start("runc", bundles)?)),
     |bundles| Ok(Box::new(containerd::Containerd::start(bundles)?)),
-    |bundles| Ok(Box::new(podman::Podman::start(bundles)?)),
+    |bundles| Ok(Box::new(Podman::start(bundles)?)),
     |bundles| Ok(Box::new(lxc::Lxc::start(bundles)?)),
     |bundles| Ok(Box::new(sandboxes::Bubblewrap::find(bundles)?)),
     |bundles| Ok(Box::new(sandboxes::Nspawn::find(bundles)?)),
