@@ -11,6 +11,7 @@ use crate::{
     namespace::sockets_in,
     nft::{self, Rules},
     parts::{Bridge, Card, Inside, Part, Port, port},
+    survey::Stray,
 };
 
 /// Makes a network's bridge, or what is missing of it.
@@ -100,6 +101,20 @@ pub fn set_port(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failur
 /// The step that failed.
 pub fn detach(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
     port::remove(host, endpoint)
+}
+
+/// Takes an endpoint out of its network whose namespace is ending: its link is a port of the bridge no more. The link
+/// goes with the namespace some milliseconds later. It is told all the same, to be removed by [`sweep`](crate::sweep)
+/// while no other change waits: a socket is enough to keep a namespace.
+///
+/// # Errors
+/// The step that failed.
+pub fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Stray>, Failure> {
+    let left = port::release(host, endpoint)?;
+    Ok(left.map(|link| Stray {
+        object: endpoint.id,
+        link,
+    }))
 }
 
 /// Removes what is left in a container's network namespace of endpoints that are in it no more: their rules for what

@@ -51,8 +51,8 @@ mod survey;
 pub mod fuzzing;
 
 pub use assembly::{
-    attach, attach_card, card_rules_are_there, clear_access, detach, make_network, remove_network,
-    set_card_rules, set_port, write_rules,
+    attach, attach_card, card_rules_are_there, clear_access, detach, make_network, release,
+    remove_network, set_card_rules, set_port, write_rules,
 };
 pub use conntrack::{forget, forget_misled};
 pub use counters::counters;

@@ -21,7 +21,7 @@
 //! ```
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::network::{Created, NetworkCall};
+use hcs_wire::network::{Created, DEFAULT_NETWORK, NetworkCall};
 
 pub use hcs_wire::network::ObjectKind;
 
@@ -73,6 +73,20 @@ pub fn open(kind: ObjectKind, id: &str) -> Operation<String> {
     let id = id.to_owned();
     call_of(NetworkCall::Open { kind, id }, |document| {
         id_of(document.as_ref())
+    })
+}
+
+/// The id of the network of containers for which none is named; none where the service's configuration says so.
+///
+/// Fails with `HCN_E_NETWORK_NOT_FOUND` where the network `nat` is still to be made. Where it could not be made before,
+/// that is `HCN_E_REQUEST_UNSUPPORTED`, with the reason. A service of an ordinary user answers `E_NOTIMPL`.
+pub fn open_default() -> Operation<Option<String>> {
+    let call = NetworkCall::Open {
+        kind: ObjectKind::Network,
+        id: DEFAULT_NETWORK.to_owned(),
+    };
+    call_of(call, |document| {
+        id_of(document.as_ref()).map(|id| Some(id).filter(|id| !id.is_empty()))
     })
 }
 

@@ -13,6 +13,7 @@ mod advice;
 mod cli;
 mod client;
 mod clock;
+mod default_network;
 mod failure;
 mod grants;
 mod images;

@@ -32,6 +32,8 @@ pub(crate) struct Facts {
     pub(crate) strict: Vec<String>,
     /// Subnets of networks that reach the outside.
     pub(crate) translated: Vec<Subnet>,
+    /// Why the service could not make the network nat.
+    pub(crate) not_made: Option<String>,
 }
 
 /// A prefix of addresses.
@@ -52,7 +54,7 @@ pub(crate) struct Route {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Finding {
-    /// What it is about: `firewall`, `bridge-nf-call-iptables`, `forwarding`, `rp_filter`, `route`, `unseen`.
+    /// What it is about: `firewall`, `bridge-nf-call-iptables`, `forwarding`, `rp_filter`, `route`, `kernel`, `unseen`.
     pub(crate) kind: &'static str,
     /// What it does.
     pub(crate) what: String,
@@ -156,6 +158,12 @@ pub(crate) fn check(facts: &Facts) -> Vec<Finding> {
     }
     found.extend(reverse_paths(facts));
     found.extend(overlaps(facts));
+    found.extend(facts.not_made.as_ref().map(|why| Finding {
+        kind: "kernel",
+        what: format!("the network nat could not be made: {why}"),
+        repair: "modprobe -a bridge veth nf_tables nft_chain_nat nft_masq nf_conntrack_netlink && hcs network create nat"
+            .to_owned(),
+    }));
     found.extend(unseen(facts));
     found
 }
@@ -618,6 +626,18 @@ mod tests {
             to("oifname"),
         ];
         assert_eq!(kinds(&with(&whole)), ["firewall"]);
+    }
+
+    #[test]
+    fn what_the_kernel_refused_is_told_with_the_modules_that_it_takes() {
+        let facts = Facts {
+            not_made: Some("making the bridge hcb01 failed".to_owned()),
+            ..with(&[])
+        };
+        let found = check(&facts);
+        assert_eq!(kinds(&facts), ["kernel"]);
+        assert!(found[0].what.ends_with("hcb01 failed"), "{found:?}");
+        assert!(found[0].repair.starts_with("modprobe "), "{found:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hcs::{
-    Failure, HResult,
+    Failure, HResult, Operation,
     network::{self, ObjectKind},
 };
 use hcs_schema::{documents::ComputeSystem, rules::names::is_host_name};
@@ -65,23 +65,33 @@ pub(crate) fn find(name: &str) -> Result<String, Failure> {
 /// # Errors
 /// The service refuses it.
 pub(crate) fn create(settings: &Value) -> Result<String, Failure> {
+    creation(settings).deadline(LIMIT).wait()
+}
+
+/// The operation of [`create`].
+pub(crate) fn creation(settings: &Value) -> Operation<String> {
     network::create(ObjectKind::Network, "", &settings.to_string())
-        .deadline(LIMIT)
-        .wait()
+}
+
+/// The document of the network that is made when it is first used.
+pub(crate) fn nat_settings() -> Value {
+    json!({
+        "SchemaVersion": { "Major": 2, "Minor": 0 }, "Owner": "hcs", "Name": NAT, "Type": "NAT",
+    })
 }
 
 /// [`find`], but the network `nat` is made where it is not there.
-fn find_or_make(name: &str) -> Result<String, Failure> {
+///
+/// # Errors
+/// As [`find`], or the service refuses to make it.
+pub(crate) fn find_or_make(name: &str) -> Result<String, Failure> {
     if name != NAT {
         return find(name);
     }
     if let Some(id) = named(name)?.pop() {
         return Ok(id);
     }
-    let settings = json!({
-        "SchemaVersion": { "Major": 2, "Minor": 0 }, "Owner": "hcs", "Name": NAT, "Type": "NAT",
-    });
-    match create(&settings) {
+    match create(&nat_settings()) {
         // Another program was faster.
         Err(failure) if failure.hresult == HResult::HCN_E_NETWORK_ALREADY_EXISTS => find(name),
         made => made,
@@ -126,6 +136,7 @@ pub(crate) fn furnish(
                 networking.get_or_insert_default().namespace = Some(path);
                 Ok(())
             }
+            // The default network comes last, as its service has to be asked for it.
             _ => Ok(()),
         };
     };

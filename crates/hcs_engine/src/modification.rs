@@ -73,6 +73,12 @@ pub enum Action {
         /// Its name in the document of the machine.
         name: String,
     },
+    /// Puts an endpoint that a client has made into a container, by its id. The service does it.
+    AttachEndpoint(String),
+    /// Makes an endpoint for a container, which ends with it, by its document. The service does it.
+    MakeEndpoint(Value),
+    /// Takes an endpoint out of a container, by its id. The service does it.
+    DetachEndpoint(String),
     /// Shares a directory of the host with the guest.
     AddShare(Plan9Share),
     /// Ends such a share.
@@ -166,6 +172,9 @@ fn action(
         }
         ("Container/MappedPipes", Add) => Action::MapPipe(document(settings, table)?),
         ("Container/MappedPipes", Remove) => Action::UnmapPipe(document(settings, table)?),
+        ("Container/Networking/NetworkAdapters", Add) => Action::AttachEndpoint(text(settings)?),
+        ("Container/Networking/NetworkAdapters", Remove) => Action::DetachEndpoint(text(settings)?),
+        ("Container/Networking/Endpoints", Add) => Action::MakeEndpoint(settings.clone()),
         ("VirtualMachine/Devices/Scsi/*/Attachments/*", Add) => Action::AttachDisk {
             place: place(),
             attachment: document(settings, table)?,
@@ -206,6 +215,14 @@ fn size(settings: &Value) -> Result<u64, Failure> {
     })
 }
 
+/// The id of an endpoint.
+fn text(settings: &Value) -> Result<String, Failure> {
+    settings.as_str().map(str::to_owned).ok_or_else(|| {
+        let message = "the id of an endpoint is expected, as a string";
+        Failure::new(HResult::HCS_E_INVALID_JSON, message).cause_at(SETTINGS, message)
+    })
+}
+
 /// The settings as a document.
 fn document<T: Document>(settings: &Value, table: &Table) -> Result<T, Failure> {
     hcs_schema::parse(&settings.to_string())
@@ -241,6 +258,7 @@ mod tests {
             for row in rows.filter(|row| row.coverage == Coverage::Supported) {
                 let settings = match row.settings {
                     "uint64" => json!(7),
+                    "string" => json!("id"),
                     "Attachment" => json!({"Type": "VirtualDisk", "Path": "/a"}),
                     "MappedDirectory" => json!({"HostPath": "/a", "ContainerPath": "/b"}),
                     "MappedPipe" => json!({"HostPath": "/a", "ContainerPipeName": "b"}),

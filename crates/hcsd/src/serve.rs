@@ -42,7 +42,7 @@ use crate::{
         share::WAITING_THREADS,
     },
     upkeep::{
-        config::Config,
+        config::{Config, DefaultNetwork},
         cpu_groups::{self, CpuGroups},
         endpoint, engine_settings, logging,
         notify::{READY, STOPPING, notify},
@@ -106,7 +106,11 @@ pub(crate) fn run(
     engines.extend(helpers.engines(settings, machines)?);
     closing::start().map_err(|e| format!("a thread cannot be started: {e}"))?;
     let owner = endpoint::network_owner(endpoint);
-    let networks = Networks::open(&root, owner);
+    let networks = Networks::open(
+        &root,
+        owner,
+        config.default_network.unwrap_or_default() == DefaultNetwork::Nat,
+    );
     let context = Context::new(config, root, log, engines, networks);
     LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
     // Engine calls that never return must not keep the service from leaving.
@@ -272,6 +276,7 @@ async fn serve(
     Closing::default().close(accepting.retire());
     service.context.registry.close();
     service.context.clear_up().await;
+    service.context.networks.settled().await;
     service.context.log.append(event(Kind::ServiceStopped));
     Ok(())
 }

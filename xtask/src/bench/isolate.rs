@@ -24,9 +24,10 @@ const PREFIX: &str = "HCS_BENCH_PREFIX";
 const CGROUP: &str = "HCS_BENCH_CGROUP";
 const HOST: &str = "HCS_BENCH_HOST";
 
-/// Makes the first namespace and waits in it for the program in the second. The bench is in a control group of its own
-/// where systemd-nspawn looks, because that makes groups below its caller's.
+/// Makes the first namespace, which has a network of its own, and waits in it for the program in the second. The bench
+/// is in a control group of its own where systemd-nspawn looks, because that makes groups below its caller's.
 const SCRIPT: &str = r#"
+ip link set lo up || exit
 mount -t tmpfs -o mode=755 hcs-bench /run || exit
 mount -t tmpfs -o mode=1777 hcs-bench /dev/shm || exit
 [ ! -d /var/lib/containers ] || mount -t tmpfs hcs-bench /var/lib/containers || exit
@@ -80,7 +81,8 @@ pub(crate) fn enter(program: &Path, folder: &Path, prefix: &Path) -> crate::Resu
     }
     let cgroup = format!("hcs-bench-{}", std::process::id());
     let status = Command::new("unshare")
-        .args(["--mount", "--propagation", "private", "sh", "-c", SCRIPT])
+        .args(["--mount", "--net", "--propagation", "private"])
+        .args(["sh", "-c", SCRIPT])
         .arg("sh")
         .arg(program)
         .args(std::env::args_os().skip(1))

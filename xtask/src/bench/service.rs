@@ -52,7 +52,7 @@ impl Service {
         fs::create_dir_all(&scratch).map_err(|e| format!("{}: {e}", scratch.display()))?;
         let config = place.folder.join("hcsd.toml");
         let text = format!(
-            "cgroup_root = \"{}/service\"\nscratch_root = {scratch:?}\n",
+            "cgroup_root = \"{}/service\"\nscratch_root = {scratch:?}\ndefault_network = \"none\"\n",
             place.cgroup
         );
         write(&config, &text)?;

@@ -43,7 +43,9 @@ impl<'a> Place<'a> {
             fs::create_dir(place.at(name)).unwrap();
         }
         // The service of a session leaves soon after the session.
-        fs::write(place.at("hcsd.toml"), "[times]\nidle_seconds = 1\n").unwrap();
+        // A session leaves no network on this machine but one that it makes and removes by name.
+        let text = "default_network = \"none\"\n[times]\nidle_seconds = 1\n";
+        fs::write(place.at("hcsd.toml"), text).unwrap();
         let tops = repository
             .files
             .iter()

@@ -33,7 +33,7 @@ impl Sandbox {
         let root = env::temp_dir().join(format!("hcs-test-run-{}", std::process::id()));
         fs::create_dir(&root)
             .and_then(|()| fs::create_dir(root.join("tmp")))
-            .and_then(|()| fs::write(root.join(CONFIG), ""))
+            .and_then(|()| fs::write(root.join(CONFIG), "default_network = \"none\"\n"))
             .map_err(|error| format!("{} cannot be made: {error}", root.display()))?;
         Ok(Self {
             root,
@@ -56,7 +56,8 @@ impl Sandbox {
             .env(dotnet::VARIABLE, &self.dotnet);
     }
 
-    /// An empty configuration: that of this machine must not matter.
+    /// A configuration that says nearly nothing: that of this machine must not matter, and no test makes a network here
+    /// that it does not ask for.
     pub(crate) fn config(&self) -> PathBuf {
         self.root.join(CONFIG)
     }

@@ -67,7 +67,7 @@ impl Place {
     fn new(directory: &Path, daemon: &Path, cgroup: &str, slots: usize) -> Result<Self> {
         let config = directory.join("hcsd.toml");
         let text = format!(
-            "cgroup_root = \"{cgroup}\"\nprocesses_per_container = 64\nwarm_slots = {slots}\n{TIMES}"
+            "cgroup_root = \"{cgroup}\"\ndefault_network = \"none\"\nprocesses_per_container = 64\nwarm_slots = {slots}\n{TIMES}"
         );
         fs::write(&config, text)?;
         let endpoint = directory.join("hcs.sock");

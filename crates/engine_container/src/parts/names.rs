@@ -55,7 +55,8 @@ pub(crate) fn check(container: &Container, hostname: &str) -> Option<NamesSpec> 
             hostname: hostname.to_owned(),
             resolver: resolver(""),
             hosts: String::new(),
-            follows: false,
+            // It may come into a network later.
+            follows: true,
         });
     };
     let network = networking.namespace.as_deref().unwrap_or_default();
@@ -401,7 +402,7 @@ mod tests {
         let own = document(serde_json::json!({ "GuestOs": { "KeepNameFiles": true } }));
         assert_eq!(check(&own, "box"), None);
         let usual = check(&Container::default(), "box").unwrap();
-        assert!(usual.hostname == "box" && !usual.follows, "{usual:?}");
+        assert!(usual.hostname == "box" && usual.follows, "{usual:?}");
     }
 
     #[test]

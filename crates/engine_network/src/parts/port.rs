@@ -76,6 +76,26 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
     }
 }
 
+/// Takes the end here out of its bridge, and tells it: it goes with the far end's namespace, or has to be removed.
+pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Link>, Failure> {
+    const NO_BRIDGE: u32 = 0;
+    let Some(found) = removable(found(host, endpoint))? else {
+        return Ok(None);
+    };
+    let mut batch = Batch::default();
+    link::set_master(&mut batch, &found.name, found.index, NO_BRIDGE);
+    let doing = format!(
+        "taking the link {} of the endpoint {} out of its network",
+        endpoint.link, endpoint.id
+    );
+    match host.route.run(batch) {
+        // Its namespace has ended meanwhile.
+        Err(error) if error.errno() == Some(Errno::NODEV) => Ok(None),
+        Err(error) => Err(failed(&doing, NEEDS, &error)),
+        Ok(()) => Ok(Some(found)),
+    }
+}
+
 /// Whether the link is a port of the bridge with this number, set up as the endpoint says.
 pub(crate) fn is_sound(endpoint: &EndpointIntent, link: &Link, bridge: u32) -> bool {
     link.up

@@ -9,8 +9,7 @@ use hcs_schema::{
 };
 use serde_json::{Value, json};
 
-/// The network that is made when it is first used.
-pub(crate) const NAT: &str = "nat";
+pub(crate) use hcs_wire::network::NAT;
 
 /// The network of a container.
 #[derive(Args, Clone, Debug, Default)]
@@ -18,8 +17,9 @@ pub(crate) struct NetworkOptions {
     /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; repeat for more,
     /// of which --publish, --ip and --mac are about the first. none is loopback only, host the network of the service
     /// itself, ns:PATH the network namespace of a file such as /proc/1234/ns/net; these two are for root, and for a
-    /// namespace of the caller's own. Takes a service of root, but for none [default: none, or nat beside --publish,
-    /// --ip, --mac and --alias]
+    /// namespace of the caller's own. Takes a service of root, but for none [default: nat, or what default_network in
+    /// hcsd.toml says; none where this machine or an ordinary user cannot have it, and for virtual machines unless
+    /// --publish, --ip, --mac or --alias asks for it]
     #[arg(
         long = "network",
         value_name = "NAME|none|host|ns:PATH",
@@ -148,6 +148,8 @@ pub(crate) fn is_reserved(name: &str) -> bool {
 /// The networks that a system is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Choice<'a> {
+    /// What the service has for containers for which none is named.
+    Default,
     /// Loopback only.
     None,
     /// The network namespace at this path.
@@ -178,7 +180,8 @@ impl NetworkOptions {
         let names: Vec<&str> = self.networks.iter().map(String::as_str).collect();
         match names.as_slice() {
             [] if self.only_in_network().is_some() => Ok(Choice::Named(vec![NAT])),
-            [] | [NONE] => Ok(Choice::None),
+            [] => Ok(Choice::Default),
+            [NONE] => Ok(Choice::None),
             [HOST] => Ok(Choice::Namespace(OF_SERVICE.to_owned())),
             [one] if one.starts_with(NAMESPACE) => match one.strip_prefix(NAMESPACE) {
                 None | Some("") => Err(format!(
@@ -193,6 +196,11 @@ impl NetworkOptions {
                 None => Ok(Choice::Named(names.to_vec())),
             },
         }
+    }
+
+    /// Whether no network is named, and no option asks for one.
+    pub(crate) fn names_none(&self) -> bool {
+        self.choice() == Ok(Choice::Default)
     }
 
     /// The first option that was given and means nothing without a network.
@@ -316,7 +324,9 @@ mod tests {
         };
         let namespace = |path: &str| Ok(Choice::Namespace(path.to_owned()));
         let own = format!("/proc/{}/ns/net", std::process::id());
-        assert_eq!(of(&[], &[]).choice(), Ok(Choice::None));
+        assert_eq!(of(&[], &[]).choice(), Ok(Choice::Default));
+        assert!(of(&[], &[]).names_none() && !of(&["none"], &[]).names_none());
+        assert!(!of(&[], &["80:80"]).names_none());
         assert_eq!(of(&["none"], &["80:80"]).choice(), Ok(Choice::None));
         assert_eq!(of(&[], &["80:80"]).choice(), Ok(Choice::Named(vec![NAT])));
         assert_eq!(of(&["host"], &[]).choice(), namespace(OF_SERVICE));

@@ -7,7 +7,7 @@ use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
 use super::{new_id, read_document, system_document};
 use crate::{
-    advice, client,
+    advice, client, default_network,
     failure::Stop,
     grants::Grants,
     images,
@@ -88,27 +88,36 @@ impl Create {
         misplaced(&self.misplaced, &env::args_os().collect::<Vec<_>>())?;
         // What it is made from stays there until that is known to the service.
         let (image, _hold) = images::of(&self.container, false)?.unzip();
+        let clock = self.limit.begin("create");
+        let id = self.id.clone().unwrap_or_else(new_id);
+        let mut in_default = None;
         let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {
             Some(file) => (read_document(file)?, advice::of_making),
-            None => (
-                client::text(&system_document(
+            None => {
+                let mut document = system_document(
                     &self.container,
                     &self.machine,
                     image.as_ref(),
                     &Surroundings::here(),
                     false,
-                )?)?,
-                advice::of_own_document,
-            ),
+                )?;
+                if default_network::furnish(&mut document, &self.container.networks, &id, clock)? {
+                    in_default = Some(document.clone());
+                }
+                (client::text(&document)?, advice::of_own_document)
+            }
         };
-        let id = self.id.unwrap_or_else(new_id);
-        let clock = self.limit.begin("create");
         if self.document.is_none() && !self.machine.is_machine(&self.container)? {
             unseen::tell(&self.container, &Surroundings::here(), clock);
         }
         // What cannot be read is refused by the service, with the place of the fault.
         let grants = hcs_schema::parse(&document).map(|document| Grants::give(&id, &document));
-        let made = clock.wait(&id, ComputeSystem::create_json(&id, &document));
+        let mut made = clock.wait(&id, ComputeSystem::create_json(&id, &document));
+        if let (Err(stop), Some(mut document)) = (&made, in_default)
+            && default_network::give_up(&mut document, &stop.failure)
+        {
+            made = clock.wait(&id, ComputeSystem::create(&id, &document));
+        }
         let system = made.map_err(advise)?;
         if let Ok(mut grants) = grants {
             grants.stay_if(true);

@@ -19,6 +19,7 @@ pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod network;
 mod network_check;
+mod network_connect;
 pub(crate) mod pause;
 pub(crate) mod ps;
 pub(crate) mod resume;

@@ -1,6 +1,7 @@
 //! `hcs network`: the networks of the service.
 //!
-//! [`check`](super::network_check) has a file of its own.
+//! [`check`](super::network_check) has a file of its own, and so have [`connect` and
+//! `disconnect`](super::network_connect).
 
 use clap::{Args, Subcommand, ValueEnum};
 use hcs::{
@@ -9,7 +10,10 @@ use hcs::{
 };
 use serde_json::{Value, json};
 
-use super::network_check::Check;
+use super::{
+    network_check::Check,
+    network_connect::{Connect, Disconnect},
+};
 use crate::{
     failure::Stop,
     networks::{self, LIMIT, find},
@@ -32,6 +36,7 @@ Examples:
   hcs run -d --network web -p 8080:80 -- httpd -f
   hcs network list
   hcs network inspect web
+  hcs network connect web box
   hcs network remove web
   hcs network check"
 )]
@@ -46,18 +51,22 @@ enum Action {
     List(List),
     Inspect(Inspect),
     Remove(Remove),
+    Connect(Connect),
+    Disconnect(Disconnect),
     Check(Check),
 }
 
 impl Network {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         match self.action {
-            Action::Create(action) => action.run(),
-            Action::List(action) => action.run(),
-            Action::Inspect(action) => action.run(),
-            Action::Remove(action) => action.run(),
+            Action::Create(action) => action.run()?,
+            Action::List(action) => action.run()?,
+            Action::Inspect(action) => action.run()?,
+            Action::Remove(action) => action.run()?,
+            Action::Connect(action) => action.run()?,
+            Action::Disconnect(action) => action.run()?,
             Action::Check(action) => return Ok(action.run()?),
-        }?;
+        }
         Ok(0)
     }
 }

@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use clap::Args;
-use hcs::{Failure, network::ObjectKind};
+use hcs::{Failure, HResult, network::ObjectKind};
 use serde_json::{Value, json};
 
 use super::network::{document, subnets};
@@ -97,7 +97,17 @@ fn facts() -> Result<Facts, Failure> {
         strict,
         routes,
         translated,
+        not_made: not_made(),
     })
+}
+
+/// Why the service could not make the network nat, when it tried last.
+fn not_made() -> Option<String> {
+    let asked = hcs::network::open_default().deadline(LIMIT).wait();
+    let refused = asked
+        .err()
+        .filter(|failure| failure.hresult == HResult::HCN_E_REQUEST_UNSUPPORTED);
+    refused.map(|failure| failure.message.to_string())
 }
 
 fn conf(interface: &str, name: &str) -> Option<String> {

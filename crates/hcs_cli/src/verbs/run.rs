@@ -3,13 +3,17 @@
 use std::{ffi::OsString, path::Path};
 
 use clap::Args;
-use hcs::{ComputeSystem, Failure, HResult, LogQuery, OutOfMemory, read_log};
+use hcs::{
+    ComputeSystem, Failure, HResult, LogQuery, OutOfMemory, Process,
+    documents::{ComputeSystem as ComputeSystemDocument, ProcessParameters},
+    read_log,
+};
 
 use super::{new_id, our_variable, read_document, system_document};
 use crate::{
     client,
     clock::Clock,
-    complain,
+    complain, default_network,
     failure::{NOT_FOUND, Stop},
     grants::Grants,
     images,
@@ -133,6 +137,7 @@ impl Run {
         let (image, hold) = images::of(&self.container, typed)?.unzip();
         self.decide_command(image.as_ref())?;
         let ends_with_us = !self.keep && !self.detach;
+        let clock = self.limit.begin("run");
         let document = system_document(
             &self.container,
             &self.machine,
@@ -149,12 +154,11 @@ impl Run {
         let stays = if self.detach { !self.rm } else { self.keep };
         parameters.ends_system = (!stays).then_some(true);
         let id = self.id.unwrap_or_else(new_id);
-        let clock = self.limit.begin("run");
         if !is_machine {
             unseen::tell(&self.container, &here, clock);
         }
         let mut grants = Grants::give(&id, &document);
-        let launched = client::launch(&id, &document, &parameters, clock);
+        let launched = launch(&self.container, &id, document, &parameters, clock);
         // What the container is made from is mounted by now.
         drop(hold);
         let (system, process) =
@@ -220,6 +224,25 @@ impl Run {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// [`client::launch`] in the default network, where there is one and no other is asked for. Where that cannot be had,
+/// the container is made without it.
+fn launch(
+    container: &ContainerOptions,
+    id: &str,
+    mut document: ComputeSystemDocument,
+    parameters: &ProcessParameters,
+    clock: Clock,
+) -> Result<(ComputeSystem, Process), Stop> {
+    let is_in_default = default_network::furnish(&mut document, &container.networks, id, clock)?;
+    let launched = client::launch(id, &document, parameters, clock);
+    match launched {
+        Err(stop) if is_in_default && default_network::give_up(&mut document, &stop.failure) => {
+            client::launch(id, &document, parameters, clock)
+        }
+        launched => launched,
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["--net", "--unshare-net", "--share-net"],
-        "a container has loopback only; `--network nat` puts it into a network, `--net-namespace blue` into a network namespace \
-         made by ip netns add blue",
+        "a container of root is in the network nat, and with `--network none` has loopback only; `--network web` puts it into \
+         another network, `--net-namespace blue` into a network namespace made by ip netns add blue",
     ),
     (
         &["-P", "--publish-all", "--expose", "--link"],

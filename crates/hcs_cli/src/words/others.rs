@@ -302,8 +302,12 @@ pub(super) const OF_NETWORKS: &[Row] = &[
         "`hcs network create web` makes a network",
     ),
     (
-        &["connect", "disconnect"],
-        "a container is put into a network when it is made: `hcs run --network nat -- server`",
+        &["attach", "join"],
+        "`hcs network connect web box` puts a container that runs into a network",
+    ),
+    (
+        &["detach", "leave"],
+        "`hcs network disconnect web box` takes a container that runs out of a network",
     ),
     (
         &["prune"],

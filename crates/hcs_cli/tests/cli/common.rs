@@ -3,6 +3,7 @@
 use std::{
     env,
     ffi::OsStr,
+    fs,
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -30,10 +31,12 @@ fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     if env::var_os("HCS_ENDPOINT").is_none() {
-        command.env(
-            "HCS_ENDPOINT",
-            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("hcs.sock"),
-        );
+        let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        // No network of this machine is made.
+        let configuration = place.join("hcsd.toml");
+        fs::write(&configuration, "default_network = \"none\"\n").unwrap();
+        command.env("HCS_ENDPOINT", place.join("hcs.sock"));
+        command.env("HCS_CONFIG", configuration);
     }
     command
 }

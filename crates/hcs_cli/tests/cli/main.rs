@@ -26,6 +26,7 @@ mod lifecycle;
 mod machines;
 mod manual;
 mod masks;
+mod network_default;
 mod networks;
 mod places;
 mod privileges;

@@ -48,7 +48,10 @@ fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
     for (verb, actions) in [
         ("guest-image", "build list remove"),
         ("disk", "create format mount unmount"),
-        ("network", "create list inspect remove check"),
+        (
+            "network",
+            "create list inspect remove connect disconnect check",
+        ),
         (
             "image",
             "pull load save import list inspect history tag remove prune",

@@ -28,7 +28,10 @@ impl Place {
             .prefix("hcs-cli-")
             .tempdir()
             .unwrap();
-        let text = format!("[times]\nidle_seconds = 1\nreconnect_seconds = {reconnect}\n");
+        // No network of this machine is made.
+        let text = format!(
+            "default_network = \"none\"\n[times]\nidle_seconds = 1\nreconnect_seconds = {reconnect}\n"
+        );
         fs::write(folder.path().join("hcsd.toml"), text).unwrap();
         Self { folder }
     }
@@ -336,7 +339,7 @@ fn a_configuration_is_read_again_while_everything_runs_on() {
     let refused = at(&["service", "reload"]);
     assert_eq!(refused.code, Some(125), "{refused:?}");
     for said in [
-        "line 7",
+        "line 8",
         "users: expected",
         "goes on with the configuration",
     ] {

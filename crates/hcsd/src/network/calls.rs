@@ -6,7 +6,7 @@ use hcn::{Changes, Counters, Guid, Object, State, Surroundings};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::is_root,
-    network::{Created, NetworkCall, NetworkNews, ObjectKind},
+    network::{Created, DEFAULT_NETWORK, NetworkCall, NetworkNews, ObjectKind},
 };
 
 use super::{Held, LIMIT, Networks, Turn, join, kernel};
@@ -37,6 +37,10 @@ impl Networks {
         }
         match call {
             NetworkCall::Enumerate { kind, query } => self.enumerate(*kind, query).map(Some),
+            NetworkCall::Open {
+                kind: ObjectKind::Network,
+                id,
+            } if id == DEFAULT_NETWORK => told(self.preset()?).map(Some),
             NetworkCall::Open { kind, id } => {
                 let id = read_id(id)?;
                 find(&self.held.borrow().state, *kind, id)?;
@@ -186,6 +190,7 @@ impl Networks {
             _ => Vec::new(),
         };
         let repeat = named.clone();
+        let asked = settings.clone();
         let id = self.alter(turn, named.name, move |held, changes| {
             if let Some(id) = repeat.made(held, kind) {
                 return Ok(id);
@@ -207,7 +212,11 @@ impl Networks {
             join(changes, made);
             Ok(id)
         });
-        created(id.await?).map(Some)
+        let id = id.await;
+        if kind == ObjectKind::Network {
+            self.preset.note(&asked, id.as_ref().map(drop));
+        }
+        created(id?).map(Some)
     }
 
     async fn modify(
@@ -338,7 +347,11 @@ fn find(state: &State, kind: ObjectKind, id: Guid) -> Result<(), Failure> {
 }
 
 fn created(id: Guid) -> Result<String, Failure> {
-    let created = Created { id: id.to_string() };
+    told(id.to_string())
+}
+
+fn told(id: String) -> Result<String, Failure> {
+    let created = Created { id };
     serde_json::to_string(&created).map_err(|error| {
         Failure::new(HResult::E_UNEXPECTED, "the id cannot be written").because(&error)
     })

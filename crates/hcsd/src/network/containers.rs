@@ -17,7 +17,7 @@ use hcs_wire::{environment::is_root, network::ObjectKind};
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::{GuestNames, Held, Networks, Occupant, calls, join, machines};
+use super::{GuestNames, Held, Networks, Occupant, Turn, calls, join, machines};
 use crate::{
     engines::resolver,
     record::{blocking::blocking, timeline},
@@ -234,6 +234,10 @@ impl Networks {
         let named = runtime_id.to_owned();
         self.machines.borrow_mut().insert(named, machine);
         let turn = self.turn().await;
+        let asked_at = match &place.home {
+            Home::Namespace(_) => None,
+            Home::Own { at, .. } => Some(*at),
+        };
         let moved = self.alter(turn, None, move |held, changes| match place.home {
             Home::Namespace(namespace) => enter(held, namespace, occupant, changes),
             Home::Own {
@@ -246,11 +250,19 @@ impl Networks {
         if moved.is_err() {
             self.machines.borrow_mut().remove(runtime_id);
         }
-        moved
+        // What the host refuses is refused of these.
+        moved.map_err(|failure| match asked_at {
+            Some(at) if failure.causes.iter().all(|cause| cause.pointer.is_none()) => {
+                let message = failure.message.clone();
+                failure.cause_at(at, message)
+            }
+            _ => failure,
+        })
     }
 
     /// A container of the user `uid` has ended, or will not be. It has its turn among what is that user's: what ends by
-    /// itself makes no other user wait for all of it.
+    /// itself makes no other user wait for all of it. This returns when the turn has come. What is left to do takes
+    /// milliseconds, and later calls about networks find it done.
     pub(crate) async fn leave(self: &Rc<Self>, runtime_id: &str, uid: u32) {
         self.unfollow(runtime_id);
         let had_some = self.machines.borrow_mut().remove(runtime_id).is_some();
@@ -264,17 +276,32 @@ impl Networks {
             return;
         }
         let who = timeline::share().map_or(Who::of_user(uid), |share| share.who);
-        self.leave_in_turn(who, runtime_id).await;
+        let turn = self.turn_of(who).await;
+        self.leaving.set(self.leaving.get() + 1);
+        let (networks, runtime_id) = (Rc::clone(self), runtime_id.to_owned());
+        tokio::task::spawn_local(async move {
+            networks.leave_in_turn(turn, &runtime_id).await;
+            networks.left.set(networks.left.get() + 1);
+            networks.has_left.notify_waiters();
+        });
+    }
+
+    /// Returns when what ended containers had is given back, as far as that has begun.
+    pub(crate) async fn settled(&self) {
+        let begun = self.leaving.get();
+        while self.left.get() < begun {
+            self.has_left.notified().await;
+        }
     }
 
     /// Gives back what [`Networks::leave`] has left, in the service's own turn: no user's calls keep others' waiting.
     pub(super) async fn leave_again(self: &Rc<Self>, runtime_id: &str) {
-        self.leave_in_turn(Who::SERVICE, runtime_id).await;
+        let turn = self.turn_of(Who::SERVICE).await;
+        self.leave_in_turn(turn, runtime_id).await;
     }
 
-    async fn leave_in_turn(self: &Rc<Self>, who: Who, runtime_id: &str) {
+    async fn leave_in_turn(self: &Rc<Self>, turn: Turn, runtime_id: &str) {
         let ended = runtime_id.to_owned();
-        let turn = self.turn_of(who).await;
         let left = self.alter(turn, None, move |held, changes| {
             end(held, &ended, changes);
             Ok(())
@@ -381,7 +408,7 @@ pub(super) fn put_in(
     }
 }
 
-fn make_endpoint(
+pub(super) fn make_endpoint(
     held: &mut Held,
     settings: &Value,
     changes: &mut Changes,
@@ -482,7 +509,7 @@ mod tests {
             .unwrap();
         LocalSet::new().block_on(&runtime, async {
             let root = tempfile::tempdir().unwrap();
-            let networks = Rc::new(Networks::open(root.path(), "test".to_owned()));
+            let networks = Rc::new(Networks::open(root.path(), "test".to_owned(), false));
             let held = networks.turn().await;
             let order = Rc::new(RefCell::new(Vec::new()));
             let mut all = JoinSet::new();

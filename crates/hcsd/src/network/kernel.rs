@@ -1,11 +1,11 @@
 //! From what is there to what is wanted, in the kernel. Runs on a thread that may wait.
 
-use std::{collections::BTreeSet, os::fd::AsFd as _, sync::Arc};
+use std::{collections::BTreeSet, net::IpAddr, os::fd::AsFd as _, sync::Arc};
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, attach, attach_card, card_rules_are_there,
-    clear_access, detach, forget, forget_misled, make_network, remove_network, set_card_rules,
-    set_port, survey, sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card,
+    card_rules_are_there, clear_access, detach, forget, forget_misled, make_network, release,
+    remove_network, set_card_rules, set_port, survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -36,14 +36,52 @@ pub(super) struct Change {
     pub(super) former: Vec<Former>,
 }
 
+/// What came of a change.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// Former settings of the host.
+    pub(super) former: Vec<Former>,
+    /// What is left of machines that have ended: see [`Left::clear`].
+    pub(super) left: Left,
+}
+
+/// What is left of machines that have ended, and is cleared away while no other change waits.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Links, which are in no network any more.
+    links: Vec<Stray>,
+    /// Addresses that were given back. The next endpoint gets another one, unless it asks for one of these.
+    addresses: Vec<IpAddr>,
+}
+
+impl Left {
+    pub(super) fn is_empty(&self) -> bool {
+        self.links.is_empty() && self.addresses.is_empty()
+    }
+
+    /// Removes links, most of which are gone by themselves, and has the kernel forget connections: for that it goes
+    /// through its whole table of them, which takes milliseconds.
+    ///
+    /// # Errors
+    /// The first that could not be done. The next service finds a link that stays.
+    pub(super) fn clear(&self, owner: &str) -> Result<(), Failure> {
+        let mut host = Host::open(owner)?;
+        let forgotten = match &*self.addresses {
+            [] => Ok(()),
+            addresses => forget(&mut host, addresses),
+        };
+        sweep(&mut host, &self.links).and(forgotten)
+    }
+}
+
 impl Change {
-    /// Makes it so; answers former settings of the host.
+    /// Makes it so.
     ///
     /// # Errors
     /// What the host refused; what was done until then stays.
-    pub(super) fn make(mut self) -> Result<Vec<Former>, Failure> {
+    pub(super) fn make(mut self) -> Result<Made, Failure> {
         let mut host = Host::open(&self.owner)?;
-        self.detach_gone(&mut host)?;
+        let links = self.detach_gone(&mut host)?;
         for network in &self.before.networks {
             if !self.after.networks.iter().any(|one| one.id == network.id) {
                 remove_network(&mut host, network)?;
@@ -77,12 +115,15 @@ impl Change {
                 attached => attached?,
             }
         }
-        self.forget(&mut host)?;
-        Ok(self.former)
+        let addresses = self.forget(&mut host)?;
+        Ok(Made {
+            former: self.former,
+            left: Left { links, addresses },
+        })
     }
 
-    /// Takes endpoints out that are gone, or elsewhere.
-    fn detach_gone(&self, host: &mut Host) -> Result<(), Failure> {
+    /// Takes endpoints out that are gone, or elsewhere; tells links that are left of machines that have ended.
+    fn detach_gone(&self, host: &mut Host) -> Result<Vec<Stray>, Failure> {
         let gone = |endpoint: &&EndpointIntent| {
             let stays = self.wanted.contains(&endpoint.id)
                 && (self.after.endpoints.iter())
@@ -93,9 +134,14 @@ impl Change {
             may_be_there && !stays
         };
         // A link may outlive the machine that had it: a socket is enough to keep a network namespace. Its port would be
-        // held to no rules once its address is given back.
-        let mut had_access = BTreeSet::new();
+        // held to no rules once its address is given back. So it is taken out of its network at once; removing it,
+        // which takes the kernel some 30 ms, can wait.
+        let (mut had_access, mut left) = (BTreeSet::new(), Vec::new());
         for endpoint in self.before.endpoints.iter().filter(gone) {
+            if self.machine_of(endpoint).is_none() {
+                left.extend(release(host, endpoint)?);
+                continue;
+            }
             self.unplug(endpoint);
             detach(host, endpoint)?;
             if !endpoint.access.is_empty() {
@@ -105,7 +151,7 @@ impl Change {
         for namespace in had_access {
             self.clear_access(host, namespace);
         }
-        Ok(())
+        Ok(left)
     }
 
     fn machine_of(&self, endpoint: &EndpointIntent) -> Option<&Arc<dyn Machine>> {
@@ -227,16 +273,22 @@ impl Change {
         links
     }
 
-    /// What the kernel remembers of addresses that are given back.
-    fn forget(&self, host: &mut Host) -> Result<(), Failure> {
+    /// What the kernel remembers of addresses that are given back is forgotten. Those of machines that have ended are
+    /// told, for later.
+    fn forget(&self, host: &mut Host) -> Result<Vec<IpAddr>, Failure> {
         let left = |id: Guid| !self.after.endpoints.iter().any(|one| one.id == id);
-        let gone = self.before.endpoints.iter().filter(|one| left(one.id));
-        let addresses = gone.flat_map(|one| one.addresses.iter().map(|(address, _)| *address));
-        let addresses: Vec<_> = addresses.collect();
-        match addresses.is_empty() {
-            true => Ok(()),
-            false => forget(host, &addresses),
+        let (mut now, mut later) = (Vec::new(), Vec::new());
+        for endpoint in self.before.endpoints.iter().filter(|one| left(one.id)) {
+            let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
+            match self.machine_of(endpoint) {
+                Some(_) => now.extend(addresses),
+                None => later.extend(addresses),
+            }
         }
+        if !now.is_empty() {
+            forget(host, &now)?;
+        }
+        Ok(later)
     }
 }
 

@@ -2,9 +2,11 @@
 //! together.
 //!
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
-//!    container, from its document to its end. [`machines`]: that of a virtual machine. [`names`]: what it is called in
+//!    container, from its document to its end. [`machines`]: that of a virtual machine.
+//!    [`endpoints`]: what changes of that of a running container. [`names`]: what it is called in
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
-//!    the host programs have. `chronicle`: what happened, for clients with a callback.
+//!    the host programs have. `preset`: the network of containers for which none is named. `chronicle`: what happened,
+//!    for clients with a callback.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -17,11 +19,13 @@
 mod calls;
 mod chronicle;
 mod containers;
+mod endpoints;
 mod gone;
 mod kernel;
 mod machines;
 mod names;
 mod ports;
+mod preset;
 mod store;
 
 use std::{
@@ -38,6 +42,7 @@ use hcn::{Changes, Guid, Object, State};
 use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
+use tokio::sync::Notify;
 use tracing::{error, warn};
 
 use crate::{
@@ -53,12 +58,14 @@ use crate::{
 };
 use chronicle::Chronicle;
 use gone::Gone;
-use kernel::{Change, Restored};
+use kernel::{Change, Left, Restored};
 use names::Names;
+use preset::Preset;
 use store::{GuestNames, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
 pub(crate) use containers::{Place, claim};
+pub(crate) use endpoints::{EndpointChange, LiveContainer};
 pub(crate) use machines::AdapterChange;
 pub(crate) use names::{AgentNetworks, NameReader};
 
@@ -81,6 +88,11 @@ pub(crate) struct Networks {
     /// Containers that ended, and whose networks could not be given back yet, by runtime id.
     left_behind: RefCell<BTreeSet<String>>,
     names: RefCell<Names>,
+    preset: Preset,
+    /// How many ended containers have begun to give back what they had, one after the other, and how many are done.
+    leaving: Cell<u64>,
+    left: Cell<u64>,
+    has_left: Notify,
     /// Calls whose clients have their answers, until the next change.
     released: RefCell<Vec<String>>,
     /// How often the kernel was looked at.
@@ -163,8 +175,9 @@ impl CallKeeper for Networks {
 }
 
 impl Networks {
-    /// What is written down in the state root `root`. `owner` tells the services of one host apart.
-    pub(crate) fn open(root: &Path, owner: String) -> Self {
+    /// What is written down in the state root `root`. `owner` tells the services of one host apart. `has_preset`: there
+    /// is a network for containers for which none is named.
+    pub(crate) fn open(root: &Path, owner: String, has_preset: bool) -> Self {
         let store = Store::new(root);
         // First: these change what is to be read.
         store.finish_change();
@@ -204,6 +217,10 @@ impl Networks {
             machines: RefCell::default(),
             left_behind: RefCell::default(),
             names: RefCell::default(),
+            preset: Preset::new(has_preset),
+            leaving: Cell::default(),
+            left: Cell::default(),
+            has_left: Notify::new(),
             released: RefCell::default(),
             checks: Cell::default(),
             chronicle: Chronicle::new(),
@@ -412,7 +429,7 @@ impl Networks {
         }
         after.settle();
         let (had, wants) = (before.state.intent(), after.state.intent());
-        if had != wants {
+        if ports::asks(&had, &wants) {
             blocking(move || ports::check(&had, &wants)).await?;
         }
         let (before_it, after_it) = chronicle::parted(&changes.notifications);
@@ -448,7 +465,25 @@ impl Networks {
         }
         // Without a limit: a change that goes on beside the next one would undo it.
         let change = self.change(before, after);
-        blocking(|| change.make()).await
+        let made = blocking(|| change.make()).await?;
+        self.clear_later(made.left);
+        Ok(made.former)
+    }
+
+    /// Clears away what is left of ended machines, while others go on.
+    fn clear_later(&self, left: Left) {
+        if left.is_empty() {
+            return;
+        }
+        let owner = self.owner.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(failure) = blocking(move || left.clear(&owner)).await {
+                warn!(
+                    "something of an ended container stays: {}",
+                    failure.log_line()
+                );
+            }
+        });
     }
 
     /// Takes a change back that the host has refused.
@@ -457,8 +492,9 @@ impl Networks {
         before.former = self.store.read_former();
         let back = self.change(&after, &before);
         match blocking(|| back.make()).await {
-            Ok(former) => {
-                before.former = former;
+            Ok(made) => {
+                self.clear_later(made.left);
+                before.former = made.former;
                 self.held.replace(before);
             }
             Err(failure) => {

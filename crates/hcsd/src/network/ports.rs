@@ -22,10 +22,18 @@ use rustix::{
 /// # Errors
 /// `HCN_E_PORT_ALREADY_EXISTS` for one that a program of the host has.
 pub(super) fn check(before: &Intent, after: &Intent) -> Result<(), Failure> {
+    new(before, after).into_iter().try_for_each(try_bind)
+}
+
+/// Whether there is something to check.
+pub(super) fn asks(before: &Intent, after: &Intent) -> bool {
+    !new(before, after).is_empty()
+}
+
+fn new(before: &Intent, after: &Intent) -> Vec<Place> {
     let all = |intent| published(intent).map(place).chain(balanced(intent));
     let had: Vec<_> = all(before).collect();
-    let mut new = all(after).filter(|place| !had.contains(place));
-    new.try_for_each(try_bind)
+    all(after).filter(|place| !had.contains(place)).collect()
 }
 
 type Place = (Protocol, u16, Option<IpAddr>);

@@ -26,7 +26,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{System, SystemRequest, driver::Running, no_guest};
 use crate::{
-    network::AdapterChange,
+    network::{AdapterChange, EndpointChange, LiveContainer},
     record::{
         blocking::{blocking, blocking_within},
         failures::cancelled,
@@ -311,9 +311,11 @@ async fn modify(system: Rc<System>, request: ModifySettingRequest) -> Result<(),
         let Modification { host, guest } = Modification::read(request, system.coverage())?;
         if let Some(change) = host {
             let machine = Arc::clone(&system.machine);
-            match AdapterChange::of(&change.action)?.filter(|_| machine.has_cards()) {
-                Some(change) => change_adapter(&system, machine, change).await?,
-                None => {
+            let adapter = AdapterChange::of(&change.action)?.filter(|_| machine.has_cards());
+            match (adapter, EndpointChange::of(&change.action)?) {
+                (Some(change), _) => change_adapter(&system, machine, change).await?,
+                (None, Some(change)) => change_endpoint(&system, machine, change).await?,
+                (None, None) => {
                     operations::step("the engine changes the machine");
                     blocking(move || machine.modify(&change)).await?;
                 }
@@ -345,6 +347,25 @@ async fn change_adapter(
     let who = (&*system.id, &*system.runtime_id);
     networks.change_adapter(who, machine, change).await?;
     operations::step("the network adapter is changed");
+    system.follow_names();
+    Ok(())
+}
+
+/// Puts an endpoint into a running container, or takes one out, and tells its agent of names.
+async fn change_endpoint(
+    system: &System,
+    machine: Arc<dyn Machine>,
+    change: EndpointChange,
+) -> Result<(), Failure> {
+    let live = LiveContainer {
+        id: system.id.clone(),
+        runtime_id: system.runtime_id.clone(),
+        machine,
+        document: hcs_schema::parse(system.document())?,
+    };
+    let networks = &system.context()?.networks;
+    networks.change_endpoint(live, change).await?;
+    operations::step("the endpoint is changed");
     system.follow_names();
     Ok(())
 }

@@ -44,6 +44,8 @@ pub struct Config {
     pub socket_mode: Option<u32>,
     /// Whether processes in containers may use the service, if their user may.
     pub clients_in_containers: bool,
+    /// The network that `hcs run` puts containers into for which none is named.
+    pub default_network: Option<DefaultNetwork>,
     /// What is logged: "error", "warn", "info", "debug", "trace", or directives as `tracing` has them.
     pub log: Option<String>,
     /// Whether the event log and the log may quote what clients wrote into documents, for finding a fault.
@@ -88,6 +90,17 @@ pub struct Config {
     /// Whether the file was there.
     #[serde(skip)]
     pub found: bool,
+}
+
+/// The network of containers for which none is named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DefaultNetwork {
+    /// The network `nat`, which is made when it is first used.
+    #[default]
+    Nat,
+    /// Loopback only.
+    None,
 }
 
 /// What containers without layers do not see of the host's files: see [`HostView`].

@@ -46,6 +46,7 @@ pub(crate) fn merged(current: &Config, read: &Config) -> Config {
         moved,
         unused,
         cgroup_root: _,
+        default_network: _,
         socket_group: _,
         socket_owner: _,
         socket_mode: _,

@@ -2,6 +2,7 @@
 //!
 //! 1. [`processes`]: a process in a running container, by API and by command line, and what comes out of its stdout.
 //! 2. [`containers`]: a whole container; what an idle one takes.
+//!    [`networks`]: what a network costs it.
 //! 3. [`calls`]: small calls, results, the start of the program.
 //! 4. [`scale`]: hundreds of containers at once.
 //! 5. [`sharing`]: what another client's calls cost a client.
@@ -9,6 +10,7 @@
 
 mod calls;
 mod containers;
+mod networks;
 mod processes;
 mod profile;
 mod scale;
@@ -35,6 +37,7 @@ const GROUPS: &[(&str, Body)] = &[
     ("exec-cli", processes::exec_cli),
     ("run-cli", containers::run_cli),
     ("create-api", containers::create_api),
+    ("networks", networks::networks),
     ("memory", containers::memory),
     ("round-trip", calls::round_trip),
     ("pipelining", calls::pipelining),

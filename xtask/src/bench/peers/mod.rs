@@ -10,6 +10,7 @@ mod podman;
 mod sandboxes;
 
 pub(crate) use oci::Runtime;
+pub(crate) use podman::Podman;
 
 use super::{
     bundle::Bundles,
@@ -35,7 +36,7 @@ const PEERS: &[Start] = &[
     |bundles| Ok(Box::new(Runtime::start("crun", bundles)?)),
     |bundles| Ok(Box::new(Runtime::start("runc", bundles)?)),
     |bundles| Ok(Box::new(containerd::Containerd::start(bundles)?)),
-    |bundles| Ok(Box::new(podman::Podman::start(bundles)?)),
+    |bundles| Ok(Box::new(Podman::start(bundles)?)),
     |bundles| Ok(Box::new(lxc::Lxc::start(bundles)?)),
     |bundles| Ok(Box::new(sandboxes::Bubblewrap::find(bundles)?)),
     |bundles| Ok(Box::new(sandboxes::Nspawn::find(bundles)?)),
@@ -60,6 +61,11 @@ pub(crate) fn start_all(bundles: &Bundles) -> Vec<Result<Box<dyn Peer>, String>>
 /// bwrap alone.
 pub(crate) fn bubblewrap(bundles: &Bundles) -> Result<Box<dyn Peer>, String> {
     Ok(Box::new(sandboxes::Bubblewrap::find(bundles)?))
+}
+
+/// podman, whose containers can have networks.
+pub(crate) fn podman(bundles: &Bundles) -> Result<Podman, String> {
+    Podman::start(bundles)
 }
 
 /// The peers that are installed, each with its version.

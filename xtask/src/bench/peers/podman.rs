@@ -11,7 +11,7 @@ const IDLE: &str = "bench-idle";
 
 /// podman with an idle container.
 #[derive(Debug)]
-pub(super) struct Podman {
+pub(crate) struct Podman {
     folder: String,
     cgroup: String,
 }
@@ -45,15 +45,37 @@ impl Podman {
     /// A command that makes a container; its limits are stated because the usual ones need a capability to raise.
     fn container(&self, words: &[&str]) -> Line {
         let mut command = self.command(words);
-        command.extend(line(&[
-            "--network",
-            "none",
-            "--cgroup-parent",
-            &self.cgroup,
-        ]));
+        command.extend(line(&["--network", "none"]));
+        self.limited(command)
+    }
+
+    fn limited(&self, mut command: Line) -> Line {
+        command.extend(line(&["--cgroup-parent", &self.cgroup]));
         command.extend(line(&["--ulimit", "nofile=1024:1024"]));
         command.extend(line(&["--ulimit", "nproc=1024:1024"]));
         command
+    }
+}
+
+impl Podman {
+    /// Commands that make a container for one `/bin/true`, by their names in tables: without a network, and in one.
+    pub(crate) fn networked(&self) -> [(&'static str, Line); 3] {
+        let once = |options: &[&str]| {
+            let mut command = self.command(&["run", "--rm"]);
+            command.extend(line(options));
+            let mut command = self.limited(command);
+            command.extend(line(&[image::NAME, "/bin/true"]));
+            command
+        };
+        let bridge = ["--network", "podman"];
+        [
+            ("podman run", once(&["--network", "none"])),
+            ("podman run --network podman", once(&bridge)),
+            (
+                "podman run -p 8081:80",
+                once(&[&bridge[..], &["-p", "8081:80"]].concat()),
+            ),
+        ]
     }
 }
 

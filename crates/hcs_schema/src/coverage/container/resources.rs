@@ -38,6 +38,18 @@ pub(super) const RESOURCES: &[Resource] = &[
         coverage: Coverage::Supported,
     },
     Resource {
+        path: "Container/Networking/NetworkAdapters",
+        settings: "string",
+        requests: ADD_REMOVE,
+        coverage: Coverage::Supported,
+    },
+    Resource {
+        path: "Container/Networking/Endpoints",
+        settings: "Any",
+        requests: &[ModifyRequestType::Add],
+        coverage: Coverage::Supported,
+    },
+    Resource {
         path: "Container/Networking/Namespace",
         settings: "string",
         requests: UPDATE,

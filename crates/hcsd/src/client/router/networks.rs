@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::network::NetworkCall;
+use hcs_wire::network::{NetworkCall, ObjectKind};
 
 use super::RoutedCall;
 use crate::{client::connection::CallAnswer, network::Named, record::operations};
@@ -28,6 +28,12 @@ pub(super) fn answer(routed: RoutedCall, call: NetworkCall) {
         return watch(routed, life, since);
     }
     if !call.has_effect() {
+        if is_of_containers(&call) {
+            return routed.look(async move {
+                networks.settled().await;
+                networks.look(&call).map(CallAnswer::document)
+            });
+        }
         let found = networks.look(&call);
         return routed.answer(found.map(CallAnswer::document));
     }
@@ -85,6 +91,17 @@ fn watch(routed: RoutedCall, life: String, since: u64) {
         })?;
         Ok(CallAnswer::document(Some(text)))
     });
+}
+
+/// Whether a call looks at what goes with containers.
+fn is_of_containers(call: &NetworkCall) -> bool {
+    let (NetworkCall::Enumerate { kind, .. }
+    | NetworkCall::Open { kind, .. }
+    | NetworkCall::Query { kind, .. }) = call
+    else {
+        return false;
+    };
+    matches!(kind, ObjectKind::Endpoint | ObjectKind::Namespace)
 }
 
 fn check(call: &NetworkCall) -> Result<(), Failure> {

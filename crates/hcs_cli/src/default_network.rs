@@ -1,0 +1,111 @@
+//! The network of a container whose options name none: `nat` of a service of root, unless its configuration says
+//! `none`.
+//!
+//! It is a convenience, so nothing fails for want of it: what this machine lacks for it is told, and the container has
+//! loopback.
+
+use std::io::{IsTerminal as _, stderr};
+
+use hcs::{Failure, HResult, network};
+use hcs_schema::documents::{ComputeSystem, Networking};
+
+use crate::{
+    clock::Clock,
+    complain,
+    failure::Stop,
+    networks::{self, nat_settings},
+    options::network::NetworkOptions,
+    output::printable,
+};
+
+/// The part of a document about endpoints, as failures name it.
+const ENDPOINTS: &str = "/Container/Networking/Endpoints";
+
+/// Puts the container `id` of `document` into the default network, where there is one. Whether it is in it.
+///
+/// # Errors
+/// The service cannot be asked.
+pub(crate) fn furnish(
+    document: &mut ComputeSystem,
+    options: &NetworkOptions,
+    id: &str,
+    clock: Clock,
+) -> Result<bool, Stop> {
+    let Some(container) = document.container.as_mut() else {
+        return Ok(false);
+    };
+    let is_in_another =
+        |networking: &Networking| networking.namespace.is_some() || networking.endpoints.is_some();
+    if !options.names_none() || container.networking.as_ref().is_some_and(is_in_another) {
+        return Ok(false);
+    }
+    let network = match clock.on(network::open_default()).wait() {
+        Ok(None) => return Ok(false),
+        Ok(Some(id)) => id,
+        Err(failure) => match failure.hresult {
+            HResult::HCN_E_NETWORK_NOT_FOUND => match make(clock) {
+                Ok(id) => id,
+                Err(failure) => return Ok(without(&failure)),
+            },
+            HResult::HCN_E_REQUEST_UNSUPPORTED => return Ok(without(&failure)),
+            HResult::E_NOTIMPL => return Ok(without_root()),
+            // A service of an earlier version has no default, and takes the word for an id.
+            HResult::HCN_E_GUID_CONVERSION_FAILURE => return Ok(false),
+            _ => return Err(clock.stop(id, failure).unexplained()),
+        },
+    };
+    let networking = container.networking.get_or_insert_default();
+    networking.endpoints = Some(vec![options.endpoint(&network)]);
+    Ok(true)
+}
+
+fn make(clock: Clock) -> Result<String, Failure> {
+    let made = clock.on(networks::creation(&nat_settings())).wait();
+    match made {
+        // Another program was faster.
+        Err(failure) if failure.hresult == HResult::HCN_E_NETWORK_ALREADY_EXISTS => {
+            let found = clock.on(network::open_default()).wait()?;
+            found.ok_or(failure)
+        }
+        made => made,
+    }
+}
+
+/// Takes the container of `document` out of the default network again, where that is what it could not be made for.
+/// Whether it is worth another try.
+pub(crate) fn give_up(document: &mut ComputeSystem, failure: &Failure) -> bool {
+    let mut causes = failure.causes.iter();
+    let is_at_fault = causes.any(|cause| {
+        let pointer = cause.pointer.as_deref().unwrap_or_default();
+        pointer.starts_with(ENDPOINTS)
+    });
+    let networking = document.container.as_mut();
+    let networking = networking.and_then(|container| container.networking.as_mut());
+    match networking {
+        Some(networking) if is_at_fault => {
+            networking.endpoints = None;
+            without(failure);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Tells why there is no network.
+fn without(failure: &Failure) -> bool {
+    complain(&format!(
+        "hcs: no network but loopback: {}; `hcs network check` tells more, and --network none asks for no other\n",
+        printable(&failure.message)
+    ));
+    false
+}
+
+/// An ordinary user has none, and knows it: this is told to a person at a terminal.
+fn without_root() -> bool {
+    if stderr().is_terminal() {
+        complain(
+            "hcs: no network but loopback: networks are those of a service of root; --network none asks for no other\n",
+        );
+    }
+    false
+}
