@@ -34,6 +34,7 @@ use rustix::{
 use crate::{
     argv::{Accelerator, Board, BoardBoot},
     config::{Acceleration, EngineConfig},
+    crash_memory,
     disk::{self, Attached},
     exit, firmware,
     grants::Grantee,
@@ -175,6 +176,7 @@ impl VmEngine {
                 network_ports: plan.network_ports,
                 screen: plan.screen,
                 holds_memory: plan.holds_memory,
+                keeps_crashed: plan.crash_memory.is_some(),
                 storage_limits: plan.storage_limits,
                 virtio_ports: plan.virtio_ports.as_ref().map(|ports| {
                     let ports = ports.iter().map(|port| port.port.clone());
@@ -259,6 +261,10 @@ impl Inputs {
         if plan.hv_socket.is_some() {
             let sockets = open_sockets(directory).inspect_err(|_| inputs.undo())?;
             inputs.descriptors.extend(sockets);
+        }
+        if let Some(file) = &plan.crash_memory {
+            let opened = crash_memory::open(file, grantee).inspect_err(|_| inputs.undo())?;
+            inputs.descriptors.push(opened);
         }
         Ok(inputs)
     }

@@ -11,6 +11,7 @@ use hcs_schema::{
 
 use crate::{
     argv::Accelerator,
+    crash_memory,
     disk::{self, Attached},
     firmware::FirmwareBoot,
     hv_socket::Rules,
@@ -121,6 +122,8 @@ pub(crate) struct Plan {
     pub(crate) screen: Option<Screen>,
     /// Whether its memory is taken from the host before it starts, and kept.
     pub(crate) holds_memory: bool,
+    /// The file for the memory of a guest that crashed.
+    pub(crate) crash_memory: Option<Named>,
     /// Limits on the input and output of its disks, where it can have some.
     pub(crate) storage_limits: Option<StorageLimits>,
     /// Whether a reset ends it.
@@ -178,6 +181,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         network_ports: network_ports(machine)?,
         screen,
         holds_memory: holds_memory(machine),
+        crash_memory: crash_memory::of_machine(machine),
         storage_limits,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb + beside_mb, processors, accelerator)?,

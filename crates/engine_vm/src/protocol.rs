@@ -72,12 +72,13 @@ impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
     /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk;
     /// the listening socket of each serial port, and of each virtio serial port; the folder of sockets of programs, and
-    /// the listening one in it.
+    /// the listening one in it; the file for the memory of a guest that crashed.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
         let ports = self.ports.len() + self.board.virtio_ports.iter().flatten().count();
-        boot + self.board.disks.len() + ports + sockets
+        let crash = usize::from(self.board.keeps_crashed);
+        boot + self.board.disks.len() + ports + sockets + crash
     }
 
     /// Whether the guest has a device for sockets.
@@ -293,6 +294,7 @@ mod tests {
                     height: u16::MAX,
                 }),
                 holds_memory: true,
+                keeps_crashed: true,
                 storage_limits: Some(StorageLimits {
                     operations: u64::MAX,
                     bytes: u64::MAX,

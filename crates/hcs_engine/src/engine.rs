@@ -21,8 +21,8 @@ use hcs_schema::{
     Failure, HResult, Stdio,
     coverage::Table,
     documents::{
-        ComputeSystem, CrashOptions, OsType, PauseOptions, ProcessDefaults, Properties,
-        SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
+        ComputeSystem, CrashOptions, CrashReport, OsType, PauseOptions, ProcessDefaults,
+        Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
 
@@ -440,6 +440,11 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// log. Known once [`Machine::exit`] was asked.
     fn fault(&self) -> Option<String> {
         None
+    }
+
+    /// What is known of the crash of its guest, once [`Machine::exit`] has told of one. The service adds the system's id.
+    fn crash_report(&self) -> CrashReport {
+        CrashReport::default()
     }
 
     /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The

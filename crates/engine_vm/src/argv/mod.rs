@@ -34,6 +34,9 @@ use crate::{
 };
 pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
 
+/// Memory of the board that is not the guest's own, in megabytes.
+pub(crate) const BOARD_MEMORY_MB: u64 = 64;
+
 /// What a machine is to be, as far as QEMU has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Board {
@@ -62,12 +65,23 @@ pub(crate) struct Board {
     /// Whether all of its memory is taken from the host before it starts, and kept.
     #[serde(default)]
     pub(crate) holds_memory: bool,
+    /// Whether a guest that crashed is left where it is, so that its memory can be written to a file.
+    #[serde(default)]
+    pub(crate) keeps_crashed: bool,
     /// Limits on the input and output of its disks, where it can have some.
     #[serde(default)]
     pub(crate) storage_limits: Option<StorageLimits>,
     /// Its virtio serial ports, where it has a device for them.
     #[serde(default)]
     pub(crate) virtio_ports: Option<Vec<VirtioPort>>,
+}
+
+impl Board {
+    /// The most bytes of memory with all that describes it, as it is written after a crash of the guest.
+    pub(crate) fn most_crash_bytes(&self) -> u64 {
+        let screen = self.screen.map_or(0, Screen::memory_mb);
+        (self.memory_mb + screen + BOARD_MEMORY_MB) << 20
+    }
 }
 
 /// What the board begins with.
@@ -136,6 +150,7 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         boot(board, numbers),
         Box::new(action::Action {
             stops_on_reset: board.stops_on_reset,
+            keeps_crashed: board.keeps_crashed,
         }),
         Box::new(mon::Monitor(numbers.monitor)),
         Box::new(device_pvpanic::PvPanic),
@@ -277,6 +292,7 @@ mod tests {
                 height: 720,
             }),
             holds_memory: true,
+            keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
         };
@@ -340,6 +356,7 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            keeps_crashed: true,
             storage_limits: None,
             virtio_ports: None,
         };
@@ -355,7 +372,7 @@ mod tests {
         };
         let words = argv(&board, &numbers);
         let has = |word: &str| words.iter().any(|known| known == word);
-        assert!(has("reboot=reset,shutdown=poweroff,panic=shutdown") && has("kvm") && has("host"));
+        assert!(has("reboot=reset,shutdown=poweroff,panic=pause") && has("kvm") && has("host"));
         assert!(!has("-initrd") && !has("-append"), "{words:?}");
     }
 
@@ -376,6 +393,7 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
         };

@@ -55,6 +55,8 @@ commands! {
     SystemPowerdown = "system_powerdown" -> Nothing;
     /// Interrupts each processor in a way that it cannot mask.
     InjectNmi = "inject-nmi" -> Nothing;
+    /// Ends QEMU.
+    Quit = "quit" -> Nothing;
     /// Asks whether the processors run.
     QueryStatus = "query-status" -> Status;
     /// Asks which files QEMU was given and has not closed.
@@ -202,6 +204,21 @@ impl Command for ScreenDump {
 
     fn arguments(&self) -> Option<Value> {
         Some(json!({ "filename": format!("/dev/fdset/{}", self.set), "format": "png" }))
+    }
+}
+
+/// Has the memory of the guest written to the descriptor of this name, as an ELF core. QEMU answers at once, tells the end
+/// by an event, and closes the descriptor before.
+#[derive(Clone, Debug)]
+pub(crate) struct DumpGuestMemory(pub(crate) String);
+
+impl Command for DumpGuestMemory {
+    const NAME: &'static str = "dump-guest-memory";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        let target = format!("fd:{}", self.0);
+        Some(json!({ "paging": false, "protocol": target, "detach": true, "format": "elf" }))
     }
 }
 
