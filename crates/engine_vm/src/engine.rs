@@ -140,7 +140,7 @@ impl VmEngine {
         let made = worker
             .join(&groups, root)
             .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
-            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone(), grantee))
+            .and_then(|()| worker.machine(request, (plan, &groups), inputs.pipes.clone(), grantee))
             .and_then(|machine| {
                 machine
                     .share(plan.shares.iter().flatten())
@@ -165,6 +165,7 @@ impl VmEngine {
                 name: request.runtime_id.clone(),
                 accelerator: self.accelerator(),
                 memory_mb: plan.memory_mb,
+                most_added_mb: plan.most_added_mb,
                 processors: plan.processors,
                 boot: match &plan.boot {
                     Boot::Kernel { command_line, .. } => BoardBoot::Kernel(command_line.clone()),
@@ -387,7 +388,7 @@ impl Launched {
     fn machine(
         &mut self,
         request: &CreateRequest,
-        groups: &MachineGroups,
+        (plan, groups): (&Plan, &MachineGroups),
         pipes: Vec<PathBuf>,
         grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
@@ -397,6 +398,7 @@ impl Launched {
             groups: groups.clone(),
             pipes,
             user: grantee.user(),
+            memory: plan.hot_memory(),
         };
         let process = rustix::io::fcntl_dupfd_cloexec(&self.process, 3);
         let process = process.map_err(|e| failed("no descriptors are left", &e.into()))?;

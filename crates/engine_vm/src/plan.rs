@@ -14,6 +14,7 @@ use crate::{
     crash_memory,
     disk::{self, Attached},
     firmware::FirmwareBoot,
+    hot_memory::{self, HotMemory},
     hv_socket::Rules,
     pipe::PipeName,
     screen::Screen,
@@ -102,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) boot: Boot,
     /// Memory, in megabytes.
     pub(crate) memory_mb: u64,
+    /// The most memory that comes on top while it runs, in megabytes.
+    pub(crate) most_added_mb: u64,
     /// Processors.
     pub(crate) processors: u32,
     /// Serial ports with a pipe.
@@ -138,6 +141,15 @@ impl Plan {
         let limit = self.limits.memory.map(|bytes| bytes.div_ceil(1 << 20));
         limit.unwrap_or(self.memory_mb)
     }
+
+    /// Its memory, where that can be resized.
+    pub(crate) fn hot_memory(&self) -> Option<HotMemory> {
+        (self.most_added_mb > 0).then(|| HotMemory {
+            boot_mb: self.memory_mb,
+            whole_mb: self.whole_mb(),
+            most_added_mb: self.most_added_mb,
+        })
+    }
 }
 
 /// The machine that `document` asks for.
@@ -171,6 +183,11 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
     Ok(Plan {
         boot,
         memory_mb,
+        // What is held is held from the start.
+        most_added_mb: match holds_memory(machine) {
+            true => 0,
+            false => hot_memory::most_added(memory_mb),
+        },
         processors,
         ports,
         virtio_ports,

@@ -137,6 +137,11 @@ pub(crate) enum WorkerRequest {
     Plug(String, [u8; 6]),
     /// Take the network card of this name away.
     Unplug(String),
+    /// Have the guest take so many megabytes on top of what it began with, or give back what it has beyond; and the most
+    /// that it can have.
+    ResizeMemory(u64, u64),
+    /// How many megabytes it has on top.
+    AddedMemory,
     /// Hand over a picture of the screen.
     TakePicture,
 }
@@ -152,6 +157,8 @@ pub(crate) enum WorkerAnswer {
     Paused(bool),
     /// The answer to [`WorkerRequest::Fault`].
     Fault(Option<String>),
+    /// The answer to [`WorkerRequest::AddedMemory`].
+    AddedMemory(u64),
     /// It was not done, for this reason.
     Failed(String),
     /// It cannot be done while the processors stand still.
@@ -294,6 +301,7 @@ mod tests {
                     height: u16::MAX,
                 }),
                 holds_memory: true,
+                most_added_mb: u64::MAX,
                 keeps_crashed: true,
                 storage_limits: Some(StorageLimits {
                     operations: u64::MAX,

@@ -12,6 +12,7 @@ mod device_pvpanic;
 mod device_vhost_user_vsock_pci;
 mod device_virtio_scsi_pci;
 mod device_virtserialport;
+pub(crate) mod hot_memory_port;
 mod kernel;
 mod m;
 mod machine;
@@ -65,6 +66,9 @@ pub(crate) struct Board {
     /// Whether all of its memory is taken from the host before it starts, and kept.
     #[serde(default)]
     pub(crate) holds_memory: bool,
+    /// The most megabytes of memory that come on top while it runs.
+    #[serde(default)]
+    pub(crate) most_added_mb: u64,
     /// Whether a guest that crashed is left where it is, so that its memory can be written to a file.
     #[serde(default)]
     pub(crate) keeps_crashed: bool,
@@ -80,7 +84,12 @@ impl Board {
     /// The most bytes of memory with all that describes it, as it is written after a crash of the guest.
     pub(crate) fn most_crash_bytes(&self) -> u64 {
         let screen = self.screen.map_or(0, Screen::memory_mb);
-        (self.memory_mb + screen + BOARD_MEMORY_MB) << 20
+        (self.most_memory_mb() + screen + BOARD_MEMORY_MB) << 20
+    }
+
+    /// The most memory that the guest can have, in megabytes.
+    pub(crate) const fn most_memory_mb(&self) -> u64 {
+        self.memory_mb + self.most_added_mb
     }
 }
 
@@ -145,6 +154,7 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         Box::new(smp::Smp(board.processors)),
         Box::new(m::Memory {
             megabytes: board.memory_mb,
+            most_added_mb: board.most_added_mb,
             descriptor: numbers.memory,
         }),
         boot(board, numbers),
@@ -189,6 +199,9 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         )));
     }
     parts.push(Box::new(network_ports::NetworkPorts(board.network_ports)));
+    if board.most_added_mb > 0 {
+        parts.push(Box::new(hot_memory_port::HotMemoryPort));
+    }
     if let Some(screen) = board.screen {
         parts.push(Box::new(device_bochs_display::Display(screen)));
     }
@@ -292,6 +305,7 @@ mod tests {
                 height: 720,
             }),
             holds_memory: true,
+            most_added_mb: 0,
             keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
@@ -356,6 +370,7 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            most_added_mb: 128,
             keeps_crashed: true,
             storage_limits: None,
             virtio_ports: None,
@@ -374,6 +389,7 @@ mod tests {
         let has = |word: &str| words.iter().any(|known| known == word);
         assert!(has("reboot=reset,shutdown=poweroff,panic=pause") && has("kvm") && has("host"));
         assert!(!has("-initrd") && !has("-append"), "{words:?}");
+        assert!(has("64M,maxmem=192M") && has("pcie-root-port,id=mp0,chassis=64,slot=64"));
     }
 
     #[test]
@@ -393,6 +409,7 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            most_added_mb: 0,
             keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,

@@ -5,6 +5,7 @@ pub(crate) mod control;
 mod guest;
 mod modify;
 mod picture;
+mod resize;
 mod saving;
 
 use std::{
@@ -72,6 +73,8 @@ pub(crate) struct VmMachine {
     has_limits: bool,
     /// Why it cannot be saved.
     saving: Failure,
+    /// The memory that it began with, in megabytes.
+    boot_mb: u64,
     /// The path of the file for the memory of a guest that crashed.
     crash_memory: Option<String>,
 }
@@ -102,6 +105,7 @@ impl VmMachine {
             controllers: controllers(&request.document),
             has_limits: has_limits(&request.document),
             saving: saving::refusal(&request.document),
+            boot_mb: boot_mb(&request.document),
             crash_memory: crash_memory_of(&request.document),
         })
     }
@@ -274,6 +278,15 @@ fn no_sockets() -> Failure {
     Failure::new(HResult::HCS_E_INVALID_STATE, message).cause_at("/ResourcePath", message)
 }
 
+fn boot_mb(document: &ComputeSystem) -> u64 {
+    let machine = document.virtual_machine.as_ref();
+    let topology = machine.and_then(|machine| machine.compute_topology.as_ref());
+    let memory = topology.and_then(|topology| topology.memory.as_ref());
+    memory
+        .and_then(|memory| memory.size_in_mb)
+        .unwrap_or_default()
+}
+
 fn crash_memory_of(document: &ComputeSystem) -> Option<String> {
     let machine = document.virtual_machine.as_ref()?;
     crash_memory::of_machine(machine).map(|file| file.path)
@@ -425,6 +438,7 @@ impl Machine for VmMachine {
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
         match kind {
             SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
+            SystemPropertyType::Memory => resize::property(self),
             _ => Ok(self.record.groups.property(self.record.created_at(), kind)),
         }
     }
@@ -454,6 +468,7 @@ impl Machine for VmMachine {
             Change::Service(port, service) => {
                 self.ask_sockets(&WorkerRequest::SetService(port, service))
             }
+            Change::Resize(megabytes) => return resize::to(self, megabytes),
             Change::Share(share) => self.add_share(share, "/Settings/Path"),
             Change::Unshare(name) => self.remove_share(&name),
             Change::NoPort => self.ask_sockets(&WorkerRequest::HasSockets),

@@ -119,6 +119,44 @@ impl Command for SetLimits {
     }
 }
 
+/// Changes a property of an object.
+#[derive(Clone, Debug)]
+pub(crate) struct QomSet {
+    /// The object.
+    pub(crate) path: String,
+    /// The property.
+    pub(crate) property: &'static str,
+    /// Its value.
+    pub(crate) value: Value,
+}
+
+impl Command for QomSet {
+    const NAME: &'static str = "qom-set";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "path": self.path, "property": self.property, "value": self.value }))
+    }
+}
+
+/// Asks for a property of an object.
+#[derive(Clone, Debug)]
+pub(crate) struct QomGet {
+    /// The object.
+    pub(crate) path: String,
+    /// The property.
+    pub(crate) property: &'static str,
+}
+
+impl Command for QomGet {
+    const NAME: &'static str = "qom-get";
+    type Return = Value;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "path": self.path, "property": self.property }))
+    }
+}
+
 /// Gives QEMU a file, by the number of a set.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AddFd<'a> {
@@ -253,6 +291,10 @@ commands_with! {
     NetdevAdd = "netdev_add", Value::clone;
     /// Takes the host's end of a card away.
     NetdevDel = "netdev_del", |name| json!({ "id": name });
+    /// Makes an object.
+    ObjectAdd = "object-add", Value::clone;
+    /// Removes the object of this name.
+    ObjectDel = "object-del", |name| json!({ "id": name });
     /// Plugs a device in.
     DeviceAdd = "device_add", Value::clone;
     /// Has the device of this name unplugged, which an event tells.

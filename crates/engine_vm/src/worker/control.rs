@@ -12,6 +12,7 @@ use rustix::process::geteuid;
 use super::{
     cards::{CardError, Cards},
     disks::{self, DiskError, HeldFiles},
+    hot_memory,
     hv_socket::HvSocket,
     picture::Pictures,
     shares::Shares,
@@ -176,6 +177,12 @@ fn act(
             monitor.execute(&SetLimits(*limits), COMMAND_LIMIT)?;
             return let_go(monitor).map(|()| WorkerAnswer::Done);
         }
+        (WorkerRequest::ResizeMemory(megabytes, most), _) => {
+            return hot_memory::resize(monitor, *megabytes, *most);
+        }
+        (WorkerRequest::AddedMemory, _) => {
+            return hot_memory::size(monitor).map(WorkerAnswer::AddedMemory);
+        }
         _ => return steer(request, monitor, held),
     };
     Ok(match changed {
@@ -243,6 +250,8 @@ fn steer(
         | WorkerRequest::Plug(..)
         | WorkerRequest::Unplug(_)
         | WorkerRequest::TakePicture
+        | WorkerRequest::ResizeMemory(..)
+        | WorkerRequest::AddedMemory
         | WorkerRequest::LimitStorage(_)
         | WorkerRequest::Detach(_) => {}
         WorkerRequest::Attach(_) => {

@@ -8,6 +8,7 @@
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`, `cards`: those that
 //!    come and go. `picture`: what the screen shows. `crash_memory`: the memory of a guest that crashed.
+//!    `hot_memory`: that which comes and goes.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.
@@ -16,6 +17,7 @@ mod cards;
 mod control;
 mod crash_memory;
 mod disks;
+mod hot_memory;
 mod hv_socket;
 mod jail;
 mod picture;

@@ -443,7 +443,7 @@ fn use_of_resources_is_counted() {
     assert!(statistics.processor.unwrap().total_runtime100ns > Some(0));
     let memory = property(SystemPropertyType::Memory).memory.unwrap();
     let memory = memory.virtual_machine_memory.unwrap();
-    assert!(memory.assigned_memory.unwrap() > 256, "{memory:?}");
+    assert_eq!(memory.assigned_memory, Some(16 * 256), "{memory:?}");
     assert!(memory.available_memory.unwrap() > 0, "{memory:?}");
     assert_eq!(running.machine.memory_kills().count, 0);
     running.machine.kill().unwrap();
