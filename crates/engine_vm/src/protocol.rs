@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use hcs_engine::engine::Lease;
 use rustix::{
     io::Errno,
     net::sockopt::{Timeout, set_socket_timeout},
@@ -135,6 +136,9 @@ pub(crate) enum WorkerRequest {
     RemoveShare(String),
     /// Plug a network card with this name and hardware address in; the descriptor of its link comes along.
     Plug(String, [u8; 6]),
+    /// Answer what the guest asks by DHCP from the card with this name and hardware address; the socket that hears it comes
+    /// along.
+    Lease(String, [u8; 6], Lease),
     /// Take the network card of this name away.
     Unplug(String),
     /// Have the guest take so many megabytes on top of what it began with, or give back what it has beyond; and the most

@@ -11,6 +11,7 @@
 
 use std::{
     fmt,
+    net::Ipv4Addr,
     os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -25,6 +26,7 @@ use hcs_schema::{
         Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
+use serde::{Deserialize, Serialize};
 
 use crate::modification::HostChange;
 
@@ -105,6 +107,23 @@ pub struct Card {
     pub link: String,
     /// Its hardware address.
     pub mac: [u8; 6],
+    /// What a guest without an agent is told of its network, where that has IPv4.
+    pub lease: Option<Lease>,
+}
+
+/// What a guest is told by DHCP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many bits of it are those of its network.
+    pub length: u8,
+    /// The way to other networks.
+    pub router: Option<Ipv4Addr>,
+    /// The servers that know names.
+    pub resolvers: Vec<Ipv4Addr>,
+    /// The largest packet, where the usual is not wanted.
+    pub mtu: Option<u16>,
 }
 
 /// Where a process lives that has connected to the service.

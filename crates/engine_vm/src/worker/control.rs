@@ -14,6 +14,7 @@ use super::{
     disks::{self, DiskError, HeldFiles},
     hot_memory,
     hv_socket::HvSocket,
+    leases::Leases,
     picture::Pictures,
     shares::Shares,
     switchboard::Switchboard,
@@ -40,6 +41,7 @@ pub(super) struct Parts<'a> {
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut HeldFiles,
     pub(super) cards: &'a mut Cards,
+    pub(super) leases: &'a mut Leases,
     pub(super) pictures: &'a mut Pictures,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
@@ -54,6 +56,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         monitor,
         held,
         cards,
+        leases,
         pictures,
         dialled,
         sockets,
@@ -92,7 +95,20 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
             Ok(picture) => (WorkerAnswer::Done, Some(picture)),
             Err(why) => (WorkerAnswer::Failed(why.to_string()), None),
         },
-        (WorkerRequest::Unplug(name), Some(monitor)) => (card(cards.unplug(monitor, &name)), None),
+        (WorkerRequest::Lease(name, mac, lease), _) => {
+            let answer = match file {
+                Some(socket) => {
+                    leases.give((name, mac), lease, socket);
+                    WorkerAnswer::Done
+                }
+                None => WorkerAnswer::Failed("no socket came along".to_owned()),
+            };
+            (answer, None)
+        }
+        (WorkerRequest::Unplug(name), Some(monitor)) => {
+            leases.take(&name);
+            (card(cards.unplug(monitor, &name)), None)
+        }
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
             (
@@ -248,6 +264,7 @@ fn steer(
         | WorkerRequest::AddShare(_)
         | WorkerRequest::RemoveShare(_)
         | WorkerRequest::Plug(..)
+        | WorkerRequest::Lease(..)
         | WorkerRequest::Unplug(_)
         | WorkerRequest::TakePicture
         | WorkerRequest::ResizeMemory(..)

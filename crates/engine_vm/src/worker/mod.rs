@@ -8,7 +8,7 @@
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`, `cards`: those that
 //!    come and go. `picture`: what the screen shows. `crash_memory`: the memory of a guest that crashed.
-//!    `hot_memory`: that which comes and goes.
+//!    `hot_memory`: that which comes and goes. `leases`: addresses of its cards.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.
@@ -20,6 +20,7 @@ mod disks;
 mod hot_memory;
 mod hv_socket;
 mod jail;
+mod leases;
 mod picture;
 mod qemu;
 mod serial;
@@ -55,6 +56,7 @@ use cards::Cards;
 use crash_memory::CrashMemory;
 use disks::HeldFiles;
 use hv_socket::HvSocket;
+use leases::Leases;
 use picture::Pictures;
 use serial::SerialLine;
 use serve::Worker;
@@ -252,6 +254,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         exit,
         held: HeldFiles::new(setup.board.storage_limits.is_some()),
         cards: Cards::new(setup.board.network_ports),
+        leases: Leases::default(),
         pictures: Pictures::default(),
         crash: crash.map(|file| CrashMemory::new(file, setup.board.most_crash_bytes())),
     })

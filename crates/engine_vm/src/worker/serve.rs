@@ -19,6 +19,7 @@ use super::{
     crash_memory::CrashMemory,
     disks::HeldFiles,
     hv_socket::HvSocket,
+    leases::Leases,
     picture::Pictures,
     serial::SerialLine,
     shares::Shares,
@@ -55,6 +56,8 @@ pub(super) struct Worker {
     pub(super) held: HeldFiles,
     /// Its network cards.
     pub(super) cards: Cards,
+    /// The addresses of some of them.
+    pub(super) leases: Leases,
     /// What its screen shows.
     pub(super) pictures: Pictures,
     /// Where the memory of a guest goes that crashed.
@@ -94,6 +97,7 @@ impl Worker {
             self.listen(heard);
             self.read_output();
             self.ports.iter_mut().for_each(SerialLine::work);
+            self.leases.work();
             if let Some(crash) = &mut self.crash {
                 crash.work(self.monitor.as_mut());
             }
@@ -119,6 +123,8 @@ impl Worker {
         if let Some(pipe) = self.crash.as_ref().and_then(CrashMemory::descriptor) {
             polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
         }
+        let asked = self.leases.descriptors();
+        polled.extend(asked.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         let ports = self.ports.iter().flat_map(SerialLine::polled);
         polled.extend(ports.map(|(descriptor, flags)| PollFd::from_borrowed_fd(descriptor, flags)));
         let _again = poll(&mut polled, None);
@@ -189,6 +195,7 @@ impl Worker {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
             cards: &mut self.cards,
+            leases: &mut self.leases,
             pictures: &mut self.pictures,
             dialled: &self.dialled,
             sockets: self.sockets.as_ref(),
@@ -260,6 +267,7 @@ mod tests {
             exit: tempfile::tempfile().unwrap(),
             held: HeldFiles::default(),
             cards: Cards::default(),
+            leases: Leases::default(),
             pictures: Pictures::default(),
             crash: None,
         };
