@@ -5,7 +5,8 @@
 
 use std::net::Ipv4Addr;
 
-use hcs_engine::engine::Lease;
+use hcs_engine::engine;
+use serde::{Deserialize, Serialize};
 
 /// How long a guest may use its address before it asks again, in seconds: a day.
 const SECONDS: u32 = 86_400;
@@ -45,6 +46,33 @@ const REQUEST: u8 = 3;
 const ACK: u8 = 5;
 const NAK: u8 = 6;
 const INFORM: u8 = 8;
+
+/// What a guest is told, as a worker gets it from the service ([`engine::Lease`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Lease {
+    /// Its address.
+    pub(crate) address: Ipv4Addr,
+    /// How many bits of it are those of its network.
+    pub(crate) length: u8,
+    /// The way to other networks.
+    pub(crate) router: Option<Ipv4Addr>,
+    /// The servers that know names.
+    pub(crate) resolvers: Vec<Ipv4Addr>,
+    /// The largest packet, where the usual is not wanted.
+    pub(crate) mtu: Option<u16>,
+}
+
+impl From<&engine::Lease> for Lease {
+    fn from(lease: &engine::Lease) -> Self {
+        Self {
+            address: lease.address,
+            length: lease.length,
+            router: lease.router,
+            resolvers: lease.resolvers.iter().take(MOST_SERVERS).copied().collect(),
+            mtu: lease.mtu,
+        }
+    }
+}
 
 /// What a guest asks.
 #[derive(Debug, PartialEq, Eq)]

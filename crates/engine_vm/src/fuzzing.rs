@@ -4,10 +4,8 @@
 
 use std::net::Ipv4Addr;
 
-use hcs_engine::engine::Lease;
-
 use crate::{
-    dhcp,
+    dhcp::{self, Lease},
     disk::format::{Format, LOOKED_AT},
     qmp::{
         lines::{LONGEST, Lines},

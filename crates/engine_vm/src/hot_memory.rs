@@ -1,7 +1,8 @@
 //! Memory that comes and goes while a machine runs: which sizes are possible. No I/O.
 //!
-//! The guest keeps what it began with. A device (`virtio-mem`) has what comes on top, which the driver of the guest takes
-//! into use and gives back. QEMU plugs the device in when it is needed first, as the host pays for its largest size.
+//! The guest keeps what it began with. A device (`virtio-mem`) has what comes on top, which the driver of the guest
+//! takes into use and gives back. QEMU plugs the device in when it is needed first, as the host pays for its largest
+//! size.
 
 use serde::{Deserialize, Serialize};
 

@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::Lease;
 use rustix::{
     io::Errno,
     net::sockopt::{Timeout, set_socket_timeout},
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     argv::Board,
+    dhcp::Lease,
     disk::{Disk, Place},
     hv_socket::{Rules, Service},
     shares::{Owner, Share},
@@ -136,13 +136,13 @@ pub(crate) enum WorkerRequest {
     RemoveShare(String),
     /// Plug a network card with this name and hardware address in; the descriptor of its link comes along.
     Plug(String, [u8; 6]),
-    /// Answer what the guest asks by DHCP from the card with this name and hardware address; the socket that hears it comes
-    /// along.
+    /// Answer what the guest asks by DHCP from the card with this name and hardware address; the socket that hears it
+    /// comes along.
     Lease(String, [u8; 6], Lease),
     /// Take the network card of this name away.
     Unplug(String),
-    /// Have the guest take so many megabytes on top of what it began with, or give back what it has beyond; and the most
-    /// that it can have.
+    /// Have the guest take so many megabytes on top of what it began with, or give back what it has beyond; and the
+    /// most that it can have.
     ResizeMemory(u64, u64),
     /// How many megabytes it has on top.
     AddedMemory,

@@ -26,7 +26,6 @@ use hcs_schema::{
         Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
-use serde::{Deserialize, Serialize};
 
 use crate::modification::HostChange;
 
@@ -112,7 +111,7 @@ pub struct Card {
 }
 
 /// What a guest is told by DHCP.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// Its address.
     pub address: Ipv4Addr,
@@ -461,7 +460,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
         None
     }
 
-    /// What is known of the crash of its guest, once [`Machine::exit`] has told of one. The service adds the system's id.
+    /// What is known of the crash of its guest, once [`Machine::exit`] has told of one. The service adds the system's
+    /// id.
     fn crash_report(&self) -> CrashReport {
         CrashReport::default()
     }

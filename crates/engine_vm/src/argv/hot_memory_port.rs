@@ -1,5 +1,5 @@
-//! `-device pcie-root-port` for memory that comes while the machine runs (`virtio-mem-pci`), which is plugged in there by
-//! the monitor.
+//! `-device pcie-root-port` for memory that comes while the machine runs (`virtio-mem-pci`), which is plugged in there
+//! by the monitor.
 
 use serde_json::{Value, json};
 
@@ -23,8 +23,8 @@ impl Switch for HotMemoryPort {
     }
 }
 
-/// What makes the memory, of so many bytes. The host gives it when the guest touches it. It is shared, as the device for
-/// vsock reaches it, too.
+/// What makes the memory, of so many bytes. The host gives it when the guest touches it. It is shared, as the device
+/// for vsock reaches it, too.
 pub(crate) fn backend(bytes: u64) -> Value {
     json!({ "qom-type": "memory-backend-memfd", "id": BACKEND, "size": bytes, "share": true, "reserve": false })
 }

@@ -165,21 +165,7 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         Box::new(mon::Monitor(numbers.monitor)),
         Box::new(device_pvpanic::PvPanic),
     ];
-    for (number, descriptor) in &numbers.ports {
-        parts.push(Box::new(device_isa_serial::IsaSerial {
-            number: *number,
-            descriptor: *descriptor,
-        }));
-    }
-    if let Some(ports) = &board.virtio_ports {
-        parts.push(Box::new(device_virtserialport::VirtioSerial));
-        for (port, descriptor) in ports.iter().zip(&numbers.virtio_ports) {
-            parts.push(Box::new(device_virtserialport::VirtioSerialPort {
-                port,
-                descriptor: *descriptor,
-            }));
-        }
-    }
+    parts.extend(serial_ports(board, numbers));
     for number in &board.controllers {
         parts.push(Box::new(device_virtio_scsi_pci::Controller(*number)));
     }
@@ -204,6 +190,27 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
     }
     if let Some(screen) = board.screen {
         parts.push(Box::new(device_bochs_display::Display(screen)));
+    }
+    parts
+}
+
+/// Serial ports, and those of virtio.
+fn serial_ports<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Switch + 'a>> {
+    let mut parts: Vec<Box<dyn Switch + 'a>> = Vec::new();
+    for (number, descriptor) in &numbers.ports {
+        parts.push(Box::new(device_isa_serial::IsaSerial {
+            number: *number,
+            descriptor: *descriptor,
+        }));
+    }
+    if let Some(ports) = &board.virtio_ports {
+        parts.push(Box::new(device_virtserialport::VirtioSerial));
+        for (port, descriptor) in ports.iter().zip(&numbers.virtio_ports) {
+            parts.push(Box::new(device_virtserialport::VirtioSerialPort {
+                port,
+                descriptor: *descriptor,
+            }));
+        }
     }
     parts
 }

@@ -31,7 +31,7 @@ fn give(machine: &VmMachine, card: &Card, lease: &Lease) -> Result<(), Failure> 
         let message = "what a guest asks for by DHCP cannot be heard";
         Failure::new(hcs_wire::errno::hresult(errno), message).because(&std::io::Error::from(errno))
     })?;
-    let request = WorkerRequest::Lease(card.link.clone(), card.mac, lease.clone());
+    let request = WorkerRequest::Lease(card.link.clone(), card.mac, lease.into());
     let asked = machine.control.ask_with(&request, &socket);
     machine.done("given an address", asked).map(drop)
 }

@@ -30,7 +30,8 @@ const WHAT: &str = "given another size of memory";
 /// Gives the guest so many megabytes.
 ///
 /// # Errors
-/// The size is not possible, the machine stands still, or the guest has not followed in time. Then it keeps what it has.
+/// The size is not possible, the machine stands still, or the guest has not followed in time. Then it keeps what it
+/// has.
 pub(super) fn to(machine: &VmMachine, megabytes: u64) -> Result<(), Failure> {
     let memory = machine.record.memory.ok_or_else(|| {
         let message = "the memory of the virtual machine is held from the start, so it keeps its size (\"Backing\": \

@@ -245,8 +245,8 @@ impl Command for ScreenDump {
     }
 }
 
-/// Has the memory of the guest written to the descriptor of this name, as an ELF core. QEMU answers at once, tells the end
-/// by an event, and closes the descriptor before.
+/// Has the memory of the guest written to the descriptor of this name, as an ELF core. QEMU answers at once, tells the
+/// end by an event, and closes the descriptor before.
 #[derive(Clone, Debug)]
 pub(crate) struct DumpGuestMemory(pub(crate) String);
 

@@ -21,6 +21,7 @@ use super::{
     vsock::VsockServer,
 };
 use crate::{
+    dhcp::Lease,
     hv_socket::Service,
     protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
@@ -91,19 +92,9 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         (WorkerRequest::Plug(name, mac), Some(monitor)) => {
             (plug(cards, monitor, (&name, mac), file.as_ref()), None)
         }
-        (WorkerRequest::TakePicture, Some(monitor)) => match pictures.take(monitor) {
-            Ok(picture) => (WorkerAnswer::Done, Some(picture)),
-            Err(why) => (WorkerAnswer::Failed(why.to_string()), None),
-        },
+        (WorkerRequest::TakePicture, Some(monitor)) => picture(pictures, monitor),
         (WorkerRequest::Lease(name, mac, lease), _) => {
-            let answer = match file {
-                Some(socket) => {
-                    leases.give((name, mac), lease, socket);
-                    WorkerAnswer::Done
-                }
-                None => WorkerAnswer::Failed("no socket came along".to_owned()),
-            };
-            (answer, None)
+            (give(leases, (name, mac), lease, file), None)
         }
         (WorkerRequest::Unplug(name), Some(monitor)) => {
             leases.take(&name);
@@ -111,10 +102,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         }
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
-            (
-                done.unwrap_or_else(|e| WorkerAnswer::Failed(e.to_string())),
-                None,
-            )
+            (done.unwrap_or_else(|e| failed(&e)), None)
         }
         (_, None) => (
             WorkerAnswer::Failed("QEMU has closed its monitor".to_owned()),
@@ -122,6 +110,32 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         ),
     };
     send(&connection, &answer, stream.as_ref());
+}
+
+fn failed(why: &dyn ToString) -> WorkerAnswer {
+    WorkerAnswer::Failed(why.to_string())
+}
+
+fn picture(pictures: &mut Pictures, monitor: &mut Client) -> (WorkerAnswer, Option<OwnedFd>) {
+    match pictures.take(monitor) {
+        Ok(picture) => (WorkerAnswer::Done, Some(picture)),
+        Err(why) => (failed(&why), None),
+    }
+}
+
+fn give(
+    leases: &mut Leases,
+    card: (String, [u8; 6]),
+    lease: Lease,
+    socket: Option<OwnedFd>,
+) -> WorkerAnswer {
+    match socket {
+        Some(socket) => {
+            leases.give(card, lease, socket);
+            WorkerAnswer::Done
+        }
+        None => failed(&"no socket came along"),
+    }
 }
 
 fn send(connection: &OwnedFd, answer: &WorkerAnswer, stream: Option<&OwnedFd>) {

@@ -1,4 +1,5 @@
-//! Memory that comes on top of what the guest began with. The guest takes it and gives it back by itself, so it takes time.
+//! Memory that comes on top of what the guest began with. The guest takes it and gives it back by itself, so it takes
+//! time.
 
 use std::time::Duration;
 

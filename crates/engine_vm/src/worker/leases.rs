@@ -5,13 +5,12 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use hcs_engine::engine::Lease;
 use rustix::{
     io::{Errno, write},
     net::{RecvFlags, recv},
 };
 
-use crate::dhcp;
+use crate::dhcp::{self, Lease};
 
 /// The most bytes of a question; a longer one is cut, and is none then.
 const LONGEST: usize = 2048;

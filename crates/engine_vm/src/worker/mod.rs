@@ -237,8 +237,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     }
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| (listener, false));
-    let listeners = listeners.chain(virtio_ports);
-    let ports = running.ports.into_iter().zip(listeners);
+    let ports = running.ports.into_iter().zip(listeners.chain(virtio_ports));
     Ok(Worker {
         qemu: running.process,
         monitor: Some(running.monitor),

@@ -106,8 +106,8 @@ fn free_id(system: &Rc<System>) {
 /// How long a machine that is gone may take to tell how it ended.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// How the machine says that it ended, and what it knows of a crash of its guest. Not asked of one that was killed here:
-/// that is known, and soon answered.
+/// How the machine says that it ended, and what it knows of a crash of its guest. Not asked of one that was killed
+/// here: that is known, and soon answered.
 async fn told(system: &System, asked: ExitType) -> (Exit, Option<CrashReport>) {
     if asked == ExitType::Forced {
         return (Exit::Killed, None);
