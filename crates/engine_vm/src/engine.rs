@@ -34,6 +34,7 @@ use rustix::{
 use crate::{
     argv::{Accelerator, Board, BoardBoot},
     config::{Acceleration, EngineConfig},
+    crash_memory,
     disk::{self, Attached},
     exit, firmware,
     grants::Grantee,
@@ -139,7 +140,7 @@ impl VmEngine {
         let made = worker
             .join(&groups, root)
             .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
-            .and_then(|()| worker.machine(request, &groups, inputs.pipes.clone(), grantee))
+            .and_then(|()| worker.machine(request, (plan, &groups), inputs.pipes.clone(), grantee))
             .and_then(|machine| {
                 machine
                     .share(plan.shares.iter().flatten())
@@ -164,6 +165,7 @@ impl VmEngine {
                 name: request.runtime_id.clone(),
                 accelerator: self.accelerator(),
                 memory_mb: plan.memory_mb,
+                most_added_mb: plan.most_added_mb,
                 processors: plan.processors,
                 boot: match &plan.boot {
                     Boot::Kernel { command_line, .. } => BoardBoot::Kernel(command_line.clone()),
@@ -175,6 +177,7 @@ impl VmEngine {
                 network_ports: plan.network_ports,
                 screen: plan.screen,
                 holds_memory: plan.holds_memory,
+                keeps_crashed: plan.crash_memory.is_some(),
                 storage_limits: plan.storage_limits,
                 virtio_ports: plan.virtio_ports.as_ref().map(|ports| {
                     let ports = ports.iter().map(|port| port.port.clone());
@@ -259,6 +262,10 @@ impl Inputs {
         if plan.hv_socket.is_some() {
             let sockets = open_sockets(directory).inspect_err(|_| inputs.undo())?;
             inputs.descriptors.extend(sockets);
+        }
+        if let Some(file) = &plan.crash_memory {
+            let opened = crash_memory::open(file, grantee).inspect_err(|_| inputs.undo())?;
+            inputs.descriptors.push(opened);
         }
         Ok(inputs)
     }
@@ -381,7 +388,7 @@ impl Launched {
     fn machine(
         &mut self,
         request: &CreateRequest,
-        groups: &MachineGroups,
+        (plan, groups): (&Plan, &MachineGroups),
         pipes: Vec<PathBuf>,
         grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
@@ -391,6 +398,7 @@ impl Launched {
             groups: groups.clone(),
             pipes,
             user: grantee.user(),
+            memory: plan.hot_memory(),
         };
         let process = rustix::io::fcntl_dupfd_cloexec(&self.process, 3);
         let process = process.map_err(|e| failed("no descriptors are left", &e.into()))?;

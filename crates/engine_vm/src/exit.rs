@@ -1,7 +1,7 @@
 //! How a machine ended, and the file by which its worker tells that to the next service.
 //!
-//! The worker writes one line when QEMU has ended, and a second one where its device for sockets had failed, both at
-//! once. A file without them means that the worker was killed.
+//! The worker writes one line when QEMU has ended, and a second one where something of it had failed, both at once. A
+//! file without them means that the worker was killed.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::{fs::File, io::Write as _, path::Path, process::ExitStatus};
@@ -31,7 +31,7 @@ impl Heard {
             }
             // A guest that starts again has no panic behind it.
             Event::Reset => *self = Self::default(),
-            Event::Unplugged(_) | Event::Other => {}
+            Event::Dumped(_) | Event::Unplugged(_) | Event::Other => {}
         }
     }
 
@@ -55,7 +55,30 @@ impl Heard {
     }
 }
 
-/// Names of the ends in the file.
+/// How a machine ended, as its worker writes it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) exit: Exit,
+    /// Whether the memory of the guest that crashed is in the file of the document.
+    pub(crate) memory_is_written: bool,
+    /// What had gone wrong before: one line of text.
+    pub(crate) fault: Option<String>,
+}
+
+impl Ended {
+    /// The end of a machine whose worker had no last word.
+    pub(crate) const KILLED: Self = Self {
+        exit: Exit::Killed,
+        memory_is_written: false,
+        fault: None,
+    };
+}
+
+/// The name of a crash after which the memory of the guest was written.
+const WRITTEN: &str = "CrashWithMemory";
+
+/// Names of the other ends in the file.
 const NAMES: [(Exit, &str); 5] = [
     (Exit::PowerOff, "PowerOff"),
     (Exit::Reset, "Reset"),
@@ -64,22 +87,23 @@ const NAMES: [(Exit, &str); 5] = [
     (Exit::Unknown, "Unknown"),
 ];
 
-/// Writes the end down, and what had gone wrong before: one line of text. The worker leaves afterwards, so a failure
-/// cannot be told.
-pub(crate) fn write(file: &mut File, exit: Exit, fault: Option<&str>) {
-    let name = NAMES.iter().find(|(known, _)| *known == exit);
-    let name = name.map_or("Unknown", |(_, name)| name);
+/// Writes the end down. The worker leaves afterwards, so a failure cannot be told.
+pub(crate) fn write(file: &mut File, ended: &Ended) {
+    let name = NAMES.iter().find(|(known, _)| *known == ended.exit);
+    let name = match ended.exit {
+        Exit::Crash if ended.memory_is_written => WRITTEN,
+        _ => name.map_or("Unknown", |(_, name)| name),
+    };
     let mut text = format!("{name}\n");
-    if let Some(fault) = fault.filter(|fault| !fault.is_empty()) {
+    if let Some(fault) = ended.fault.as_ref().filter(|fault| !fault.is_empty()) {
         text.push_str(&fault.replace('\n', " "));
         text.push('\n');
     }
     let _killed_it_seems = file.write_all(text.as_bytes());
 }
 
-/// The end that is written down in the machine's `directory`, with what had gone wrong before; `None` without a whole
-/// line.
-pub(crate) fn read(directory: &Path) -> Option<(Exit, Option<String>)> {
+/// The end that is written down in the machine's `directory`; `None` without a whole line.
+pub(crate) fn read(directory: &Path) -> Option<Ended> {
     let text = std::fs::read_to_string(directory.join(FILE)).ok()?;
     let (name, fault) = text
         .strip_suffix('\n')
@@ -87,9 +111,17 @@ pub(crate) fn read(directory: &Path) -> Option<(Exit, Option<String>)> {
             Some((name, fault)) => (name, Some(fault.to_owned())),
             None => (text, None),
         })?;
-    let (exit, _) = NAMES.iter().find(|(_, known)| *known == name)?;
+    let memory_is_written = name == WRITTEN;
+    let exit = match memory_is_written {
+        true => Exit::Crash,
+        false => NAMES.iter().find(|(_, known)| *known == name)?.0,
+    };
     let whole = fault.as_deref().is_none_or(|fault| !fault.is_empty());
-    whole.then_some((*exit, fault))
+    whole.then_some(Ended {
+        exit,
+        memory_is_written,
+        fault,
+    })
 }
 
 #[cfg(test)]
@@ -132,10 +164,23 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join(FILE);
         for (exit, _) in NAMES {
-            write(&mut File::create(&path).unwrap(), exit, None);
-            assert_eq!(read(place.path()), Some((exit, None)));
-            write(&mut File::create(&path).unwrap(), exit, Some("a\nb"));
-            assert_eq!(read(place.path()), Some((exit, Some("a b".to_owned()))));
+            let written: &[bool] = match exit {
+                Exit::Crash => &[false, true],
+                _ => &[false],
+            };
+            for memory_is_written in written {
+                let mut ended = Ended {
+                    exit,
+                    memory_is_written: *memory_is_written,
+                    fault: None,
+                };
+                write(&mut File::create(&path).unwrap(), &ended);
+                assert_eq!(read(place.path()), Some(ended.clone()));
+                ended.fault = Some("a\nb".to_owned());
+                write(&mut File::create(&path).unwrap(), &ended);
+                ended.fault = Some("a b".to_owned());
+                assert_eq!(read(place.path()), Some(ended));
+            }
         }
         for text in ["", "PowerOff", "Power\n", "PowerOff\n\n"] {
             std::fs::write(&path, text).unwrap();

@@ -2,7 +2,10 @@
 //!
 //! Compiled with `--cfg fuzzing` only.
 
+use std::net::Ipv4Addr;
+
 use crate::{
+    dhcp::{self, Lease},
     disk::format::{Format, LOOKED_AT},
     qmp::{
         lines::{LONGEST, Lines},
@@ -17,6 +20,24 @@ pub fn disk_images(start: &[u8], end: &[u8]) {
         for is_named_raw in [false, true] {
             let _any = format.check(&cut(start), &cut(end), is_named_raw);
         }
+    }
+}
+
+/// A frame of a guest, from the card with the hardware address 00-15-5D-01-02-03.
+pub fn dhcp(frame: &[u8]) {
+    let address = Ipv4Addr::new(172, 20, 0, 5);
+    let lease = Lease {
+        address,
+        length: 20,
+        router: Some(Ipv4Addr::new(172, 20, 0, 1)),
+        resolvers: vec![address; 9],
+        mtu: Some(1400),
+    };
+    if let Some(answer) = dhcp::answer(frame, [0, 0x15, 0x5d, 1, 2, 3], &lease) {
+        // It fits into a frame of the usual size, and never names another address.
+        assert!(answer.len() <= 1514);
+        let named = &answer[14 + 20 + 8 + 16..][..4];
+        assert!(named == address.octets() || named == [0; 4]);
     }
 }
 

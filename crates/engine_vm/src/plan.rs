@@ -11,8 +11,10 @@ use hcs_schema::{
 
 use crate::{
     argv::Accelerator,
+    crash_memory,
     disk::{self, Attached},
     firmware::FirmwareBoot,
+    hot_memory::{self, HotMemory},
     hv_socket::Rules,
     pipe::PipeName,
     screen::Screen,
@@ -101,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) boot: Boot,
     /// Memory, in megabytes.
     pub(crate) memory_mb: u64,
+    /// The most memory that comes on top while it runs, in megabytes.
+    pub(crate) most_added_mb: u64,
     /// Processors.
     pub(crate) processors: u32,
     /// Serial ports with a pipe.
@@ -121,6 +125,8 @@ pub(crate) struct Plan {
     pub(crate) screen: Option<Screen>,
     /// Whether its memory is taken from the host before it starts, and kept.
     pub(crate) holds_memory: bool,
+    /// The file for the memory of a guest that crashed.
+    pub(crate) crash_memory: Option<Named>,
     /// Limits on the input and output of its disks, where it can have some.
     pub(crate) storage_limits: Option<StorageLimits>,
     /// Whether a reset ends it.
@@ -134,6 +140,15 @@ impl Plan {
     pub(crate) fn whole_mb(&self) -> u64 {
         let limit = self.limits.memory.map(|bytes| bytes.div_ceil(1 << 20));
         limit.unwrap_or(self.memory_mb)
+    }
+
+    /// Its memory, where that can be resized.
+    pub(crate) fn hot_memory(&self) -> Option<HotMemory> {
+        (self.most_added_mb > 0).then(|| HotMemory {
+            boot_mb: self.memory_mb,
+            whole_mb: self.whole_mb(),
+            most_added_mb: self.most_added_mb,
+        })
     }
 }
 
@@ -168,6 +183,11 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
     Ok(Plan {
         boot,
         memory_mb,
+        // What is held is held from the start.
+        most_added_mb: match holds_memory(machine) {
+            true => 0,
+            false => hot_memory::most_added(memory_mb),
+        },
         processors,
         ports,
         virtio_ports,
@@ -178,6 +198,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         network_ports: network_ports(machine)?,
         screen,
         holds_memory: holds_memory(machine),
+        crash_memory: crash_memory::of_machine(machine),
         storage_limits,
         stops_on_reset: machine.stop_on_reset != Some(false),
         limits: limits(machine, memory_mb + beside_mb, processors, accelerator)?,

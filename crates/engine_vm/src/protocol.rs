@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     argv::Board,
+    dhcp::Lease,
     disk::{Disk, Place},
     hv_socket::{Rules, Service},
     shares::{Owner, Share},
@@ -72,12 +73,13 @@ impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
     /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk;
     /// the listening socket of each serial port, and of each virtio serial port; the folder of sockets of programs, and
-    /// the listening one in it.
+    /// the listening one in it; the file for the memory of a guest that crashed.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
         let ports = self.ports.len() + self.board.virtio_ports.iter().flatten().count();
-        boot + self.board.disks.len() + ports + sockets
+        let crash = usize::from(self.board.keeps_crashed);
+        boot + self.board.disks.len() + ports + sockets + crash
     }
 
     /// Whether the guest has a device for sockets.
@@ -134,8 +136,16 @@ pub(crate) enum WorkerRequest {
     RemoveShare(String),
     /// Plug a network card with this name and hardware address in; the descriptor of its link comes along.
     Plug(String, [u8; 6]),
+    /// Answer what the guest asks by DHCP from the card with this name and hardware address; the socket that hears it
+    /// comes along.
+    Lease(String, [u8; 6], Lease),
     /// Take the network card of this name away.
     Unplug(String),
+    /// Have the guest take so many megabytes on top of what it began with, or give back what it has beyond; and the
+    /// most that it can have.
+    ResizeMemory(u64, u64),
+    /// How many megabytes it has on top.
+    AddedMemory,
     /// Hand over a picture of the screen.
     TakePicture,
 }
@@ -151,6 +161,8 @@ pub(crate) enum WorkerAnswer {
     Paused(bool),
     /// The answer to [`WorkerRequest::Fault`].
     Fault(Option<String>),
+    /// The answer to [`WorkerRequest::AddedMemory`].
+    AddedMemory(u64),
     /// It was not done, for this reason.
     Failed(String),
     /// It cannot be done while the processors stand still.
@@ -293,6 +305,8 @@ mod tests {
                     height: u16::MAX,
                 }),
                 holds_memory: true,
+                most_added_mb: u64::MAX,
+                keeps_crashed: true,
                 storage_limits: Some(StorageLimits {
                     operations: u64::MAX,
                     bytes: u64::MAX,

@@ -5,6 +5,8 @@ use std::{path::PathBuf, time::SystemTime};
 use engine_container::shared::{MachineGroups, ProcessName, time};
 use serde::{Deserialize, Serialize};
 
+use crate::hot_memory::HotMemory;
+
 /// A machine. The fields are the state file's, so they only ever gain optional ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -20,6 +22,9 @@ pub(crate) struct Record {
     /// The user of the host that it runs as.
     #[serde(default)]
     pub(crate) user: Option<u32>,
+    /// Its memory, where that can be resized.
+    #[serde(default)]
+    pub(crate) memory: Option<HotMemory>,
 }
 
 impl Record {

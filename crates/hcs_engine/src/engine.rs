@@ -11,6 +11,7 @@
 
 use std::{
     fmt,
+    net::Ipv4Addr,
     os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -21,8 +22,8 @@ use hcs_schema::{
     Failure, HResult, Stdio,
     coverage::Table,
     documents::{
-        ComputeSystem, CrashOptions, OsType, PauseOptions, ProcessDefaults, Properties,
-        SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
+        ComputeSystem, CrashOptions, CrashReport, OsType, PauseOptions, ProcessDefaults,
+        Properties, SaveOptions, ShutdownOptions, StartOptions, SystemPropertyType, SystemType,
     },
 };
 
@@ -105,6 +106,23 @@ pub struct Card {
     pub link: String,
     /// Its hardware address.
     pub mac: [u8; 6],
+    /// What a guest without an agent is told of its network, where that has IPv4.
+    pub lease: Option<Lease>,
+}
+
+/// What a guest is told by DHCP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many bits of it are those of its network.
+    pub length: u8,
+    /// The way to other networks.
+    pub router: Option<Ipv4Addr>,
+    /// The servers that know names.
+    pub resolvers: Vec<Ipv4Addr>,
+    /// The largest packet, where the usual is not wanted.
+    pub mtu: Option<u16>,
 }
 
 /// Where a process lives that has connected to the service.
@@ -444,6 +462,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// log. Known once [`Machine::exit`] was asked.
     fn fault(&self) -> Option<String> {
         None
+    }
+
+    /// What is known of the crash of its guest, once [`Machine::exit`] has told of one. The service adds the system's
+    /// id.
+    fn crash_report(&self) -> CrashReport {
+        CrashReport::default()
     }
 
     /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The

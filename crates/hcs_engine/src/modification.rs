@@ -83,6 +83,8 @@ pub enum Action {
     AddShare(Plan9Share),
     /// Ends such a share.
     RemoveShare(Plan9Share),
+    /// Gives the guest so many megabytes of memory.
+    ResizeMemory(u64),
     /// Limits the input and output of all disks.
     LimitStorage(StorageQoS),
     /// Gives a service of hypervisor sockets rules of its own.
@@ -192,6 +194,9 @@ fn action(
         }
         ("VirtualMachine/Devices/Plan9/Shares", Remove) => {
             Action::RemoveShare(document(settings, table)?)
+        }
+        ("VirtualMachine/ComputeTopology/Memory/SizeInMB", Update) => {
+            Action::ResizeMemory(size(settings)?)
         }
         ("VirtualMachine/StorageQoS", Update) => Action::LimitStorage(document(settings, table)?),
         ("VirtualMachine/Devices/HvSocket/HvSocketConfig/ServiceTable/*", Remove) => {

@@ -74,15 +74,10 @@ impl MachineGroups {
             });
         match limited {
             Ok(()) => Ok(Self(groups)),
-            Err(mut failure) => {
+            Err(failure) => {
                 // What resists is found by the next sweep.
                 let _left = groups.clear();
-                // The pointers are those of containers.
-                failure
-                    .causes
-                    .iter_mut()
-                    .for_each(|cause| cause.pointer = None);
-                Err(failure)
+                Err(without_pointers(failure))
             }
         }
     }
@@ -95,6 +90,14 @@ impl MachineGroups {
         own::put_out(root, process);
         let joined = self.0.join(process);
         joined.map_err(|error| error.into_failure("a process cannot join its control groups"))
+    }
+
+    /// Limits memory and swap together to `bytes` from now on.
+    ///
+    /// # Errors
+    /// The kernel refused, as it does where more is in use and stays.
+    pub fn limit_memory(&self, bytes: u64) -> Result<(), Failure> {
+        self.0.limit_memory(Some(bytes)).map_err(without_pointers)
     }
 
     /// Kills every process in the groups, without waiting for their end.
@@ -127,4 +130,12 @@ impl MachineGroups {
     pub fn memory_kills(&self) -> MemoryKills {
         self.0.memory_kills()
     }
+}
+
+/// A failure of limits; its pointers would be those of containers.
+fn without_pointers(mut failure: Failure) -> Failure {
+    for cause in &mut failure.causes {
+        cause.pointer = None;
+    }
+    failure
 }

@@ -5,6 +5,8 @@ use super::Switch;
 pub(super) struct Action {
     /// Whether a reset ends the machine.
     pub(super) stops_on_reset: bool,
+    /// Whether a guest that crashed is left where it is.
+    pub(super) keeps_crashed: bool,
 }
 
 impl Switch for Action {
@@ -14,7 +16,12 @@ impl Switch for Action {
         } else {
             "reset"
         };
-        let actions = format!("reboot={reboot},shutdown=poweroff,panic=shutdown");
+        let panic = if self.keeps_crashed {
+            "pause"
+        } else {
+            "shutdown"
+        };
+        let actions = format!("reboot={reboot},shutdown=poweroff,panic={panic}");
         vec!["-action".to_owned(), actions]
     }
 }

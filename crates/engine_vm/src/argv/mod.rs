@@ -12,6 +12,7 @@ mod device_pvpanic;
 mod device_vhost_user_vsock_pci;
 mod device_virtio_scsi_pci;
 mod device_virtserialport;
+pub(crate) mod hot_memory_port;
 mod kernel;
 mod m;
 mod machine;
@@ -33,6 +34,9 @@ use crate::{
     virtio_serial::VirtioPort,
 };
 pub(crate) use accel::{Accelerator, TRANSLATIONS_MB};
+
+/// Memory of the board that is not the guest's own, in megabytes.
+pub(crate) const BOARD_MEMORY_MB: u64 = 64;
 
 /// What a machine is to be, as far as QEMU has to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,12 +66,31 @@ pub(crate) struct Board {
     /// Whether all of its memory is taken from the host before it starts, and kept.
     #[serde(default)]
     pub(crate) holds_memory: bool,
+    /// The most megabytes of memory that come on top while it runs.
+    #[serde(default)]
+    pub(crate) most_added_mb: u64,
+    /// Whether a guest that crashed is left where it is, so that its memory can be written to a file.
+    #[serde(default)]
+    pub(crate) keeps_crashed: bool,
     /// Limits on the input and output of its disks, where it can have some.
     #[serde(default)]
     pub(crate) storage_limits: Option<StorageLimits>,
     /// Its virtio serial ports, where it has a device for them.
     #[serde(default)]
     pub(crate) virtio_ports: Option<Vec<VirtioPort>>,
+}
+
+impl Board {
+    /// The most bytes of memory with all that describes it, as it is written after a crash of the guest.
+    pub(crate) fn most_crash_bytes(&self) -> u64 {
+        let screen = self.screen.map_or(0, Screen::memory_mb);
+        (self.most_memory_mb() + screen + BOARD_MEMORY_MB) << 20
+    }
+
+    /// The most memory that the guest can have, in megabytes.
+    pub(crate) const fn most_memory_mb(&self) -> u64 {
+        self.memory_mb + self.most_added_mb
+    }
 }
 
 /// What the board begins with.
@@ -131,30 +154,18 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         Box::new(smp::Smp(board.processors)),
         Box::new(m::Memory {
             megabytes: board.memory_mb,
+            most_added_mb: board.most_added_mb,
             descriptor: numbers.memory,
         }),
         boot(board, numbers),
         Box::new(action::Action {
             stops_on_reset: board.stops_on_reset,
+            keeps_crashed: board.keeps_crashed,
         }),
         Box::new(mon::Monitor(numbers.monitor)),
         Box::new(device_pvpanic::PvPanic),
     ];
-    for (number, descriptor) in &numbers.ports {
-        parts.push(Box::new(device_isa_serial::IsaSerial {
-            number: *number,
-            descriptor: *descriptor,
-        }));
-    }
-    if let Some(ports) = &board.virtio_ports {
-        parts.push(Box::new(device_virtserialport::VirtioSerial));
-        for (port, descriptor) in ports.iter().zip(&numbers.virtio_ports) {
-            parts.push(Box::new(device_virtserialport::VirtioSerialPort {
-                port,
-                descriptor: *descriptor,
-            }));
-        }
-    }
+    parts.extend(serial_ports(board, numbers));
     for number in &board.controllers {
         parts.push(Box::new(device_virtio_scsi_pci::Controller(*number)));
     }
@@ -174,8 +185,32 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         )));
     }
     parts.push(Box::new(network_ports::NetworkPorts(board.network_ports)));
+    if board.most_added_mb > 0 {
+        parts.push(Box::new(hot_memory_port::HotMemoryPort));
+    }
     if let Some(screen) = board.screen {
         parts.push(Box::new(device_bochs_display::Display(screen)));
+    }
+    parts
+}
+
+/// Serial ports, and those of virtio.
+fn serial_ports<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Switch + 'a>> {
+    let mut parts: Vec<Box<dyn Switch + 'a>> = Vec::new();
+    for (number, descriptor) in &numbers.ports {
+        parts.push(Box::new(device_isa_serial::IsaSerial {
+            number: *number,
+            descriptor: *descriptor,
+        }));
+    }
+    if let Some(ports) = &board.virtio_ports {
+        parts.push(Box::new(device_virtserialport::VirtioSerial));
+        for (port, descriptor) in ports.iter().zip(&numbers.virtio_ports) {
+            parts.push(Box::new(device_virtserialport::VirtioSerialPort {
+                port,
+                descriptor: *descriptor,
+            }));
+        }
     }
     parts
 }
@@ -277,6 +312,8 @@ mod tests {
                 height: 720,
             }),
             holds_memory: true,
+            most_added_mb: 0,
+            keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
         };
@@ -340,6 +377,8 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            most_added_mb: 128,
+            keeps_crashed: true,
             storage_limits: None,
             virtio_ports: None,
         };
@@ -355,8 +394,9 @@ mod tests {
         };
         let words = argv(&board, &numbers);
         let has = |word: &str| words.iter().any(|known| known == word);
-        assert!(has("reboot=reset,shutdown=poweroff,panic=shutdown") && has("kvm") && has("host"));
+        assert!(has("reboot=reset,shutdown=poweroff,panic=pause") && has("kvm") && has("host"));
         assert!(!has("-initrd") && !has("-append"), "{words:?}");
+        assert!(has("64M,maxmem=192M") && has("pcie-root-port,id=mp0,chassis=64,slot=64"));
     }
 
     #[test]
@@ -376,6 +416,8 @@ mod tests {
             network_ports: 0,
             screen: None,
             holds_memory: false,
+            most_added_mb: 0,
+            keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
         };

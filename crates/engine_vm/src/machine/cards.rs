@@ -1,18 +1,39 @@
 //! Network cards: links of the host, whose descriptors the worker gives to QEMU.
 
-use hcs_engine::engine::Card;
+use hcs_engine::engine::{Card, Lease};
 use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
 
 use super::VmMachine;
-use crate::{protocol::WorkerRequest, sys::tap};
+use crate::{
+    protocol::WorkerRequest,
+    sys::{packet, tap},
+};
 
 /// Makes the link of a card and hands its descriptor to QEMU, which has the only copy then: the link goes with it.
 pub(super) fn plug(machine: &VmMachine, card: &Card) -> Result<(), Failure> {
     let link = tap::make(&card.link).map_err(|errno| unmade(card, errno))?;
     let request = WorkerRequest::Plug(card.link.clone(), card.mac);
     let asked = machine.control.ask_with(&request, &link);
-    machine.done("given a network adapter", asked).map(drop)
+    machine.done("given a network adapter", asked)?;
+    match &card.lease {
+        // An agent gives its cards their addresses.
+        Some(lease) if !machine.has_agent => {
+            give(machine, card, lease).inspect_err(|_| drop(unplug(machine, &card.link)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Has the worker answer what the guest asks for by DHCP.
+fn give(machine: &VmMachine, card: &Card, lease: &Lease) -> Result<(), Failure> {
+    let socket = packet::dhcp_questions(&card.link).map_err(|errno| {
+        let message = "what a guest asks for by DHCP cannot be heard";
+        Failure::new(hcs_wire::errno::hresult(errno), message).because(&std::io::Error::from(errno))
+    })?;
+    let request = WorkerRequest::Lease(card.link.clone(), card.mac, lease.into());
+    let asked = machine.control.ask_with(&request, &socket);
+    machine.done("given an address", asked).map(drop)
 }
 
 pub(super) fn unplug(machine: &VmMachine, link: &str) -> Result<(), Failure> {

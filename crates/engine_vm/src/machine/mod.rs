@@ -5,6 +5,7 @@ pub(crate) mod control;
 mod guest;
 mod modify;
 mod picture;
+mod resize;
 mod saving;
 
 use std::{
@@ -22,8 +23,8 @@ use hcs_engine::{
 use hcs_schema::{
     Failure, HResult, Stdio,
     documents::{
-        ComputeSystem, CrashOptions, PauseOptions, Properties, ShutdownOptions, StartOptions,
-        SystemPropertyType,
+        ComputeSystem, CrashOptions, CrashReport, GuestCrashSaveInfo, PauseOptions, Properties,
+        ShutdownOptions, StartOptions, SystemPropertyType,
     },
 };
 use rustix::{
@@ -33,8 +34,9 @@ use rustix::{
 };
 
 use crate::{
+    crash_memory,
     disk::{self, Controllers},
-    exit,
+    exit::{self, Ended},
     grants::Grantee,
     pipe,
     protocol::{WorkerAnswer, WorkerRequest},
@@ -71,6 +73,10 @@ pub(crate) struct VmMachine {
     has_limits: bool,
     /// Why it cannot be saved.
     saving: Failure,
+    /// The memory that it began with, in megabytes.
+    boot_mb: u64,
+    /// The path of the file for the memory of a guest that crashed.
+    crash_memory: Option<String>,
 }
 
 impl VmMachine {
@@ -99,6 +105,8 @@ impl VmMachine {
             controllers: controllers(&request.document),
             has_limits: has_limits(&request.document),
             saving: saving::refusal(&request.document),
+            boot_mb: boot_mb(&request.document),
+            crash_memory: crash_memory_of(&request.document),
         })
     }
 
@@ -217,7 +225,7 @@ pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
 
 /// How a machine ended whose worker is gone.
 pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
-    let (exit, fault) = ended(&request.directory);
+    let Ended { exit, fault, .. } = ended(&request.directory);
     let why = Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
     Found::Gone {
         why: fault.into_iter().fold(why, Failure::cause),
@@ -270,9 +278,23 @@ fn no_sockets() -> Failure {
     Failure::new(HResult::HCS_E_INVALID_STATE, message).cause_at("/ResourcePath", message)
 }
 
-/// How a machine ended, and what had gone wrong before. A worker without a last word was killed itself.
-fn ended(directory: &std::path::Path) -> (Exit, Option<String>) {
-    exit::read(directory).unwrap_or((Exit::Killed, None))
+fn boot_mb(document: &ComputeSystem) -> u64 {
+    let machine = document.virtual_machine.as_ref();
+    let topology = machine.and_then(|machine| machine.compute_topology.as_ref());
+    let memory = topology.and_then(|topology| topology.memory.as_ref());
+    memory
+        .and_then(|memory| memory.size_in_mb)
+        .unwrap_or_default()
+}
+
+fn crash_memory_of(document: &ComputeSystem) -> Option<String> {
+    let machine = document.virtual_machine.as_ref()?;
+    crash_memory::of_machine(machine).map(|file| file.path)
+}
+
+/// How a machine ended. A worker without a last word was killed itself.
+fn ended(directory: &std::path::Path) -> Ended {
+    exit::read(directory).unwrap_or(Ended::KILLED)
 }
 
 impl Guest for VmMachine {
@@ -361,11 +383,24 @@ impl Machine for VmMachine {
 
     fn exit(&self) -> Exit {
         self.reap();
-        ended(&self.directory).0
+        ended(&self.directory).exit
     }
 
     fn fault(&self) -> Option<String> {
-        ended(&self.directory).1
+        ended(&self.directory).fault
+    }
+
+    fn crash_report(&self) -> CrashReport {
+        let is_written = ended(&self.directory).memory_is_written;
+        let file = self.crash_memory.clone();
+        let failed = file.is_some() && !is_written;
+        CrashReport {
+            status: Some(if failed { HResult::E_FAIL.0 } else { 0 }),
+            guest_crash_save_info: file.filter(|_| is_written).map(|path| GuestCrashSaveInfo {
+                save_state_file: Some(path),
+            }),
+            ..CrashReport::default()
+        }
     }
 
     fn release(&self) -> Result<(), Failure> {
@@ -403,6 +438,7 @@ impl Machine for VmMachine {
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
         match kind {
             SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
+            SystemPropertyType::Memory => resize::property(self),
             _ => Ok(self.record.groups.property(self.record.created_at(), kind)),
         }
     }
@@ -432,6 +468,7 @@ impl Machine for VmMachine {
             Change::Service(port, service) => {
                 self.ask_sockets(&WorkerRequest::SetService(port, service))
             }
+            Change::Resize(megabytes) => return resize::to(self, megabytes),
             Change::Share(share) => self.add_share(share, "/Settings/Path"),
             Change::Unshare(name) => self.remove_share(&name),
             Change::NoPort => self.ask_sockets(&WorkerRequest::HasSockets),

@@ -31,6 +31,8 @@ pub(super) enum Change {
     Unshare(String),
     /// Disks get these limits.
     Limit(StorageLimits),
+    /// The guest gets so many megabytes of memory.
+    Resize(u64),
     /// The rules of a service that is no port, which no guest could use.
     NoPort,
 }
@@ -50,6 +52,7 @@ pub(super) fn read(change: &HostChange, controllers: &Controllers) -> Result<Cha
         Action::LimitStorage(asked) => StorageLimits::read(asked)
             .map(Change::Limit)
             .map_err(in_settings),
+        Action::ResizeMemory(megabytes) => Ok(Change::Resize(*megabytes)),
         Action::SetSocketService { service, config } => set_service(service, Some(config)),
         Action::RemoveSocketService { service } => set_service(service, None),
         _ => Err(VIRTUAL_MACHINE.refuse_resource(&change.resource)),

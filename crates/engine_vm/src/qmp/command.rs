@@ -55,6 +55,8 @@ commands! {
     SystemPowerdown = "system_powerdown" -> Nothing;
     /// Interrupts each processor in a way that it cannot mask.
     InjectNmi = "inject-nmi" -> Nothing;
+    /// Ends QEMU.
+    Quit = "quit" -> Nothing;
     /// Asks whether the processors run.
     QueryStatus = "query-status" -> Status;
     /// Asks which files QEMU was given and has not closed.
@@ -114,6 +116,44 @@ impl Command for SetLimits {
     fn arguments(&self) -> Option<Value> {
         let path = format!("/objects/{GROUP}");
         Some(json!({ "path": path, "property": "limits", "value": self.0.value() }))
+    }
+}
+
+/// Changes a property of an object.
+#[derive(Clone, Debug)]
+pub(crate) struct QomSet {
+    /// The object.
+    pub(crate) path: String,
+    /// The property.
+    pub(crate) property: &'static str,
+    /// Its value.
+    pub(crate) value: Value,
+}
+
+impl Command for QomSet {
+    const NAME: &'static str = "qom-set";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "path": self.path, "property": self.property, "value": self.value }))
+    }
+}
+
+/// Asks for a property of an object.
+#[derive(Clone, Debug)]
+pub(crate) struct QomGet {
+    /// The object.
+    pub(crate) path: String,
+    /// The property.
+    pub(crate) property: &'static str,
+}
+
+impl Command for QomGet {
+    const NAME: &'static str = "qom-get";
+    type Return = Value;
+
+    fn arguments(&self) -> Option<Value> {
+        Some(json!({ "path": self.path, "property": self.property }))
     }
 }
 
@@ -205,6 +245,21 @@ impl Command for ScreenDump {
     }
 }
 
+/// Has the memory of the guest written to the descriptor of this name, as an ELF core. QEMU answers at once, tells the
+/// end by an event, and closes the descriptor before.
+#[derive(Clone, Debug)]
+pub(crate) struct DumpGuestMemory(pub(crate) String);
+
+impl Command for DumpGuestMemory {
+    const NAME: &'static str = "dump-guest-memory";
+    type Return = Nothing;
+
+    fn arguments(&self) -> Option<Value> {
+        let target = format!("fd:{}", self.0);
+        Some(json!({ "paging": false, "protocol": target, "detach": true, "format": "elf" }))
+    }
+}
+
 macro_rules! commands_with {
     ($($(#[$doc:meta])* $name:ident = $wire:literal, $arguments:expr;)*) => {
         $(
@@ -236,6 +291,10 @@ commands_with! {
     NetdevAdd = "netdev_add", Value::clone;
     /// Takes the host's end of a card away.
     NetdevDel = "netdev_del", |name| json!({ "id": name });
+    /// Makes an object.
+    ObjectAdd = "object-add", Value::clone;
+    /// Removes the object of this name.
+    ObjectDel = "object-del", |name| json!({ "id": name });
     /// Plugs a device in.
     DeviceAdd = "device_add", Value::clone;
     /// Has the device of this name unplugged, which an event tells.

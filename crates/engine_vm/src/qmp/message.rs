@@ -34,6 +34,8 @@ pub(crate) enum Event {
     Reset,
     /// The guest's kernel crashed.
     Panicked,
+    /// The memory of the guest was written, or was not for this reason.
+    Dumped(Option<String>),
     /// The device of this name was unplugged.
     Unplugged(String),
     /// Something that changes nothing here.
@@ -108,6 +110,7 @@ fn event(name: &str, data: Option<&Value>) -> Event {
         }),
         "RESET" => Event::Reset,
         "GUEST_PANICKED" => Event::Panicked,
+        "DUMP_COMPLETED" => Event::Dumped(text("error").map(plain)),
         "DEVICE_DELETED" => match text("device") {
             Some(device) => Event::Unplugged(plain(device)),
             None => Event::Other,

@@ -2,5 +2,6 @@
 
 pub(crate) mod descriptors;
 pub(crate) mod memory;
+pub(crate) mod packet;
 pub(crate) mod process;
 pub(crate) mod tap;

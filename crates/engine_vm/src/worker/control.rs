@@ -12,13 +12,16 @@ use rustix::process::geteuid;
 use super::{
     cards::{CardError, Cards},
     disks::{self, DiskError, HeldFiles},
+    hot_memory,
     hv_socket::HvSocket,
+    leases::Leases,
     picture::Pictures,
     shares::Shares,
     switchboard::Switchboard,
     vsock::VsockServer,
 };
 use crate::{
+    dhcp::Lease,
     hv_socket::Service,
     protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
@@ -39,6 +42,7 @@ pub(super) struct Parts<'a> {
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut HeldFiles,
     pub(super) cards: &'a mut Cards,
+    pub(super) leases: &'a mut Leases,
     pub(super) pictures: &'a mut Pictures,
     pub(super) dialled: &'a Switchboard,
     pub(super) sockets: Option<&'a HvSocket>,
@@ -53,6 +57,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         monitor,
         held,
         cards,
+        leases,
         pictures,
         dialled,
         sockets,
@@ -87,17 +92,17 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         (WorkerRequest::Plug(name, mac), Some(monitor)) => {
             (plug(cards, monitor, (&name, mac), file.as_ref()), None)
         }
-        (WorkerRequest::TakePicture, Some(monitor)) => match pictures.take(monitor) {
-            Ok(picture) => (WorkerAnswer::Done, Some(picture)),
-            Err(why) => (WorkerAnswer::Failed(why.to_string()), None),
-        },
-        (WorkerRequest::Unplug(name), Some(monitor)) => (card(cards.unplug(monitor, &name)), None),
+        (WorkerRequest::TakePicture, Some(monitor)) => picture(pictures, monitor),
+        (WorkerRequest::Lease(name, mac, lease), _) => {
+            (give(leases, (name, mac), lease, file), None)
+        }
+        (WorkerRequest::Unplug(name), Some(monitor)) => {
+            leases.take(&name);
+            (card(cards.unplug(monitor, &name)), None)
+        }
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, held);
-            (
-                done.unwrap_or_else(|e| WorkerAnswer::Failed(e.to_string())),
-                None,
-            )
+            (done.unwrap_or_else(|e| failed(&e)), None)
         }
         (_, None) => (
             WorkerAnswer::Failed("QEMU has closed its monitor".to_owned()),
@@ -105,6 +110,32 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         ),
     };
     send(&connection, &answer, stream.as_ref());
+}
+
+fn failed(why: &dyn ToString) -> WorkerAnswer {
+    WorkerAnswer::Failed(why.to_string())
+}
+
+fn picture(pictures: &mut Pictures, monitor: &mut Client) -> (WorkerAnswer, Option<OwnedFd>) {
+    match pictures.take(monitor) {
+        Ok(picture) => (WorkerAnswer::Done, Some(picture)),
+        Err(why) => (failed(&why), None),
+    }
+}
+
+fn give(
+    leases: &mut Leases,
+    card: (String, [u8; 6]),
+    lease: Lease,
+    socket: Option<OwnedFd>,
+) -> WorkerAnswer {
+    match socket {
+        Some(socket) => {
+            leases.give(card, lease, socket);
+            WorkerAnswer::Done
+        }
+        None => failed(&"no socket came along"),
+    }
 }
 
 fn send(connection: &OwnedFd, answer: &WorkerAnswer, stream: Option<&OwnedFd>) {
@@ -176,6 +207,12 @@ fn act(
             monitor.execute(&SetLimits(*limits), COMMAND_LIMIT)?;
             return let_go(monitor).map(|()| WorkerAnswer::Done);
         }
+        (WorkerRequest::ResizeMemory(megabytes, most), _) => {
+            return hot_memory::resize(monitor, *megabytes, *most);
+        }
+        (WorkerRequest::AddedMemory, _) => {
+            return hot_memory::size(monitor).map(WorkerAnswer::AddedMemory);
+        }
         _ => return steer(request, monitor, held),
     };
     Ok(match changed {
@@ -241,8 +278,11 @@ fn steer(
         | WorkerRequest::AddShare(_)
         | WorkerRequest::RemoveShare(_)
         | WorkerRequest::Plug(..)
+        | WorkerRequest::Lease(..)
         | WorkerRequest::Unplug(_)
         | WorkerRequest::TakePicture
+        | WorkerRequest::ResizeMemory(..)
+        | WorkerRequest::AddedMemory
         | WorkerRequest::LimitStorage(_)
         | WorkerRequest::Detach(_) => {}
         WorkerRequest::Attach(_) => {

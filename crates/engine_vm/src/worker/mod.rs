@@ -7,16 +7,20 @@
 //! 1. [`main_if_worker`]: the beginning; sets up and reports.
 //! 2. `qemu`: starts QEMU. `jail`: what QEMU's process gives up first.
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`, `cards`: those that
-//!    come and go. `picture`: what the screen shows.
+//!    come and go. `picture`: what the screen shows. `crash_memory`: the memory of a guest that crashed.
+//!    `hot_memory`: that which comes and goes. `leases`: addresses of its cards.
 //! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.
 
 mod cards;
 mod control;
+mod crash_memory;
 mod disks;
+mod hot_memory;
 mod hv_socket;
 mod jail;
+mod leases;
 mod picture;
 mod qemu;
 mod serial;
@@ -49,8 +53,10 @@ use crate::{
     sys::descriptors,
 };
 use cards::Cards;
+use crash_memory::CrashMemory;
 use disks::HeldFiles;
 use hv_socket::HvSocket;
+use leases::Leases;
 use picture::Pictures;
 use serial::SerialLine;
 use serve::Worker;
@@ -129,6 +135,8 @@ struct ReceivedInputs {
     virtio_ports: Vec<(OwnedFd, bool)>,
     /// The folder of sockets of programs, and the listening one in it.
     sockets: Option<(OwnedFd, OwnedFd)>,
+    /// For the memory of a guest that crashed.
+    crash: Option<File>,
 }
 
 /// Waits for what to run.
@@ -166,6 +174,10 @@ fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
             Some(_) => Some((next()?, next()?)),
             None => None,
         },
+        crash: match setup.board.keeps_crashed {
+            true => Some(next()?.into()),
+            false => None,
+        },
     };
     Ok((setup, inputs))
 }
@@ -196,6 +208,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         ports,
         virtio_ports,
         sockets,
+        crash,
     } = inputs;
     let files = qemu::Files {
         kernel,
@@ -224,8 +237,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     }
     listen(&control, QUEUE).map_err(|e| Unstarted::at("the worker cannot listen", &e))?;
     let listeners = ports.into_iter().map(|(_, listener)| (listener, false));
-    let listeners = listeners.chain(virtio_ports);
-    let ports = running.ports.into_iter().zip(listeners);
+    let ports = running.ports.into_iter().zip(listeners.chain(virtio_ports));
     Ok(Worker {
         qemu: running.process,
         monitor: Some(running.monitor),
@@ -241,7 +253,9 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         exit,
         held: HeldFiles::new(setup.board.storage_limits.is_some()),
         cards: Cards::new(setup.board.network_ports),
+        leases: Leases::default(),
         pictures: Pictures::default(),
+        crash: crash.map(|file| CrashMemory::new(file, setup.board.most_crash_bytes())),
     })
 }
 

@@ -102,8 +102,8 @@ pub(super) fn start(
     let served = given_up.and_then(|()| {
         // Before its greeting QEMU waits for the device.
         let device = ends.device;
-        let served =
-            device.map(|end| VsockServer::serve(end, setup.board.memory_mb, dialled.clone()));
+        let served = device
+            .map(|end| VsockServer::serve(end, setup.board.most_memory_mb(), dialled.clone()));
         served.transpose()
     });
     match served.and_then(|vsock| Ok((vsock, greet(ends.monitor)?))) {

@@ -16,8 +16,10 @@ use rustix::{
 use super::{
     cards::Cards,
     control::{self, Parts},
+    crash_memory::CrashMemory,
     disks::HeldFiles,
     hv_socket::HvSocket,
+    leases::Leases,
     picture::Pictures,
     serial::SerialLine,
     shares::Shares,
@@ -25,7 +27,7 @@ use super::{
     vsock::VsockServer,
 };
 use crate::{
-    exit::{self, Heard},
+    exit::{self, Ended, Heard},
     qmp::{Client, Event, QmpError},
 };
 
@@ -54,8 +56,12 @@ pub(super) struct Worker {
     pub(super) held: HeldFiles,
     /// Its network cards.
     pub(super) cards: Cards,
+    /// The addresses of some of them.
+    pub(super) leases: Leases,
     /// What its screen shows.
     pub(super) pictures: Pictures,
+    /// Where the memory of a guest goes that crashed.
+    pub(super) crash: Option<CrashMemory>,
 }
 
 impl Worker {
@@ -67,7 +73,16 @@ impl Worker {
         self.listen(&mut heard);
         self.ports.iter_mut().for_each(SerialLine::finish);
         let fault = self.vsock.take().and_then(VsockServer::finish);
-        exit::write(&mut self.exit, heard.exit(status), fault.as_deref());
+        let crash = self.crash.take().and_then(CrashMemory::end);
+        let is_written = matches!(crash, Some(Ok(())));
+        let unwritten = crash.and_then(Result::err);
+        let faults: Vec<String> = fault.into_iter().chain(unwritten).collect();
+        let ended = Ended {
+            exit: heard.exit(status),
+            memory_is_written: is_written,
+            fault: (!faults.is_empty()).then(|| faults.join("; ")),
+        };
+        exit::write(&mut self.exit, &ended);
     }
 
     fn serve_until_end(&mut self, heard: &mut Heard) -> Option<ExitStatus> {
@@ -82,6 +97,10 @@ impl Worker {
             self.listen(heard);
             self.read_output();
             self.ports.iter_mut().for_each(SerialLine::work);
+            self.leases.work();
+            if let Some(crash) = &mut self.crash {
+                crash.work(self.monitor.as_mut());
+            }
             self.answer(heard);
         }
     }
@@ -101,6 +120,11 @@ impl Worker {
         if let Some(output) = &self.output {
             polled.push(PollFd::new(output, PollFlags::IN));
         }
+        if let Some(pipe) = self.crash.as_ref().and_then(CrashMemory::descriptor) {
+            polled.push(PollFd::from_borrowed_fd(pipe, PollFlags::IN));
+        }
+        let asked = self.leases.descriptors();
+        polled.extend(asked.map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         let ports = self.ports.iter().flat_map(SerialLine::polled);
         polled.extend(ports.map(|(descriptor, flags)| PollFd::from_borrowed_fd(descriptor, flags)));
         let _again = poll(&mut polled, None);
@@ -114,8 +138,13 @@ impl Worker {
         let read = monitor.read_events();
         while let Some(event) = monitor.next_event() {
             heard.hear(&event);
-            if let Event::Unplugged(device) = &event {
-                self.cards.has_left(device);
+            match (&event, &mut self.crash) {
+                (Event::Unplugged(device), _) => self.cards.has_left(device),
+                (Event::Panicked, Some(crash)) => crash.begin(monitor),
+                (Event::Dumped(why_not), Some(crash)) => {
+                    crash.hear(monitor, why_not.as_deref());
+                }
+                _ => {}
             }
             if event == Event::Reset
                 && let Some(vsock) = &self.vsock
@@ -166,6 +195,7 @@ impl Worker {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
             cards: &mut self.cards,
+            leases: &mut self.leases,
             pictures: &mut self.pictures,
             dialled: &self.dialled,
             sockets: self.sockets.as_ref(),
@@ -237,7 +267,9 @@ mod tests {
             exit: tempfile::tempfile().unwrap(),
             held: HeldFiles::default(),
             cards: Cards::default(),
+            leases: Leases::default(),
             pictures: Pictures::default(),
+            crash: None,
         };
         qemus_end.unwrap();
         let vsock = worker.vsock.as_ref().unwrap().handle();

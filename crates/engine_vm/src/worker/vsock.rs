@@ -9,13 +9,10 @@ use std::{
 
 use vhost_vsock::{Config, Device, Handle, Limits, Memory, Services};
 
-use crate::qmp::message::plain;
+use crate::{argv::BOARD_MEMORY_MB, qmp::message::plain};
 
 /// The guest's address. Each machine has a device of its own, so all have the same.
 const GUEST_CID: u64 = 3;
-
-/// Memory of the board that is not the guest's own, in megabytes.
-const BOARD_MEMORY_MB: u64 = 64;
 
 /// Connections that are kept for the guest's agent: programs of the guest and of the host do not keep it out.
 const RESERVE: usize = 128;

@@ -38,6 +38,7 @@ cases![
     the_power_button_is_pressed,
     a_guest_is_made_to_crash,
     a_killed_qemu_or_worker_ends_its_machine_alone,
+    a_qemu_that_stands_still_is_told_and_goes_on,
     a_machine_is_taken_over,
     ends_without_a_service_are_told_as_they_were,
     kernels_that_are_none_are_told,
@@ -239,6 +240,31 @@ fn a_killed_qemu_or_worker_ends_its_machine_alone() {
     com.booted();
     com.say("o");
     assert_eq!(other.end(), Exit::PowerOff);
+}
+
+fn a_qemu_that_stands_still_is_told_and_goes_on() {
+    let host = Host::new();
+    let running = host.start();
+    let mut com = host.com();
+    com.booted();
+    let (qemu, machine) = (running.qemu(), &running.machine);
+    signal(qemu, Signal::STOP);
+    let refused = machine.pause(&PauseOptions::default()).unwrap_err();
+    let said = refused.causes.iter().map(|cause| &*cause.message);
+    assert!(
+        said.clone().any(|text| text.contains("has not answered")),
+        "{refused:?}"
+    );
+    signal(qemu, Signal::CONT);
+    // What was late is no answer to what is asked now.
+    machine.pause(&PauseOptions::default()).unwrap();
+    assert_eq!(machine.is_paused(), Some(true));
+    machine.resume().unwrap();
+    com.say("x");
+    assert_eq!(com.read_to("x"), "");
+    signal(qemu, Signal::STOP);
+    machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
 }
 
 fn a_machine_is_taken_over() {
@@ -445,7 +471,7 @@ fn use_of_resources_is_counted() {
     assert!(statistics.processor.unwrap().total_runtime100ns > Some(0));
     let memory = property(SystemPropertyType::Memory).memory.unwrap();
     let memory = memory.virtual_machine_memory.unwrap();
-    assert!(memory.assigned_memory.unwrap() > 256, "{memory:?}");
+    assert_eq!(memory.assigned_memory, Some(16 * 256), "{memory:?}");
     assert!(memory.available_memory.unwrap() > 0, "{memory:?}");
     assert_eq!(running.machine.memory_kills().count, 0);
     running.machine.kill().unwrap();

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 mod cases;
+mod crash_memory;
 mod disks;
 mod grants;
 mod guest;
@@ -22,6 +23,7 @@ fn main() {
     let unprivileged = !rustix::process::geteuid().is_root();
     let trials = cases::CASES
         .iter()
+        .chain(crash_memory::CASES)
         .chain(disks::CASES)
         .chain(grants::CASES)
         .chain(memory::CASES)

@@ -2,20 +2,55 @@
 
 use std::fs;
 
-use hcs_engine::engine::Exit;
-use hcs_schema::HResult;
+use hcs_engine::engine::{Exit, Machine};
+use hcs_schema::{Failure, HResult, documents::PauseOptions};
 use rustix::{
     process::{Resource, getrlimit},
     thread::{CapabilitySet, capabilities},
 };
 use serde_json::json;
 
-use crate::{cases::Case, host::Host};
+use crate::{
+    cases::Case,
+    host::{Host, host_change},
+};
 
-pub(crate) const CASES: &[Case] = &[(
-    "memory_that_is_physical_is_held_before_the_guest_touches_it",
-    memory_that_is_physical_is_held_before_the_guest_touches_it,
-)];
+pub(crate) const CASES: &[Case] = &[
+    (
+        "memory_that_is_physical_is_held_before_the_guest_touches_it",
+        memory_that_is_physical_is_held_before_the_guest_touches_it,
+    ),
+    (
+        "a_size_of_memory_that_cannot_be_is_told",
+        a_size_of_memory_that_cannot_be_is_told,
+    ),
+];
+
+fn resized(machine: &dyn Machine, megabytes: u64) -> Result<(), Failure> {
+    let path = "VirtualMachine/ComputeTopology/Memory/SizeInMB";
+    let request = json!({"ResourcePath": path, "RequestType": "Update", "Settings": megabytes});
+    machine.modify(&host_change(&request).unwrap())
+}
+
+fn a_size_of_memory_that_cannot_be_is_told() {
+    let host = Host::new();
+    let running = host.start();
+    host.com().booted();
+    let machine = &*running.machine;
+    // It has this, and needs no device for it.
+    resized(machine, 16).unwrap();
+    for megabytes in [0, 15, 16 + 129] {
+        let refused = resized(machine, megabytes).unwrap_err();
+        assert_eq!(refused.hresult, HResult::E_INVALIDARG, "{refused}");
+        assert_eq!(refused.causes[0].pointer.as_deref(), Some("/Settings"));
+        assert!(refused.message.contains("up to 144 MB"), "{refused}");
+    }
+    machine.pause(&PauseOptions::default()).unwrap();
+    let refused = resized(machine, 32).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCS_E_INVALID_STATE, "{refused}");
+    machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
+}
 
 fn memory_that_is_physical_is_held_before_the_guest_touches_it() {
     let host = Host::new();
@@ -39,6 +74,8 @@ fn memory_that_is_physical_is_held_before_the_guest_touches_it() {
     let status = fs::read_to_string(format!("/proc/{}/status", running.worker())).unwrap();
     let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
     assert_eq!(locked.unwrap().trim(), "65536 kB");
+    let refused = resized(&*running.machine, 128).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCS_E_INVALID_STATE, "{refused}");
     running.machine.kill().unwrap();
     assert_eq!(running.end(), Exit::Killed);
 }

@@ -51,6 +51,15 @@ const LINKS: [(&str, &str); 4] = [
     ("/proc/self/fd/2", "/dev/stderr"),
 ];
 
+/// Settings of the kernel: memory that comes while the machine runs is used at once, in a way that it can go again.
+const MEMORY: [(&str, &str); 2] = [
+    (
+        "/sys/module/memory_hotplug/parameters/online_policy",
+        "auto-movable",
+    ),
+    ("/sys/devices/system/memory/auto_online_blocks", "online"),
+];
+
 /// Open files of the agent, which has six for each process.
 const AGENT_FILES: u64 = 1 << 20;
 /// The longest name of a machine.
@@ -67,6 +76,10 @@ pub(super) fn machine() {
     for (to, link) in LINKS {
         // A link that is there may stay.
         let _there = symlink(to, link);
+    }
+    for (setting, value) in MEMORY {
+        // A kernel without it takes no such memory.
+        let _has_none = fs::write(setting, value);
     }
     let began = Instant::now();
     let loaded = modules::load();

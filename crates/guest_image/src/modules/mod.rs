@@ -21,7 +21,7 @@ use crate::unpack::Format;
 
 /// What a guest uses, where its kernel has it as a module. Of those in the first list at least one way to the host is
 /// needed; what a kernel lacks of the others is left out.
-pub const WANTED: [&str; 18] = [
+pub const WANTED: [&str; 19] = [
     "virtio_pci",
     "vmw_vsock_virtio_transport",
     "virtio_console",
@@ -35,6 +35,7 @@ pub const WANTED: [&str; 18] = [
     "9p",
     "9pnet_fd",
     "virtio_balloon",
+    "virtio_mem",
     "overlay",
     "erofs",
     "ext4",

@@ -103,6 +103,12 @@ const ENTRIES: &[(&str, Entries)] = &[
             ("Status", Supported),
             ("PreOSId", Supported),
             ("CrashStackUnavailable", Supported),
+            (
+                "GuestCrashSaveInfo",
+                WithoutEffect(
+                    "it is kept with the report; the file that it names is not looked at",
+                ),
+            ),
         ],
     ),
 ];

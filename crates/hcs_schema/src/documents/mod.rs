@@ -135,6 +135,7 @@ documents! {
     GuestConnectionInfo,
     GuestCrash,
     GuestCrashReporting,
+    GuestCrashSaveInfo,
     GuestModifySettingRequest,
     GuestOs,
     GuestState,

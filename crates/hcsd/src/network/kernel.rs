@@ -1,6 +1,11 @@
 //! From what is there to what is wanted, in the kernel. Runs on a thread that may wait.
 
-use std::{collections::BTreeSet, net::IpAddr, os::fd::AsFd as _, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    os::fd::AsFd as _,
+    sync::Arc,
+};
 
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card,
@@ -11,7 +16,7 @@ use hcn::{
     Counters, Guid,
     intent::{EndpointIntent, Intent},
 };
-use hcs_engine::engine::{self, Machine};
+use hcs_engine::engine::{self, Lease, Machine};
 use hcs_schema::Failure;
 use tracing::warn;
 
@@ -33,6 +38,8 @@ pub(super) struct Change {
     pub(super) wanted: BTreeSet<Guid>,
     /// Machines, by the namespace whose network they have.
     pub(super) machines: Vec<(Guid, Arc<dyn Machine>)>,
+    /// The text of `/etc/resolv.conf` of machines, by namespace.
+    pub(super) resolvers: BTreeMap<Guid, String>,
     pub(super) former: Vec<Former>,
 }
 
@@ -205,7 +212,9 @@ impl Change {
             return Ok(());
         };
         if machine.has_cards() {
-            return plug(&**machine, host, endpoint);
+            let resolver = self.resolvers.get(&endpoint.namespace);
+            let resolver = resolver.map_or("", String::as_str);
+            return plug(&**machine, host, endpoint, resolver);
         }
         let network = machine.network()?;
         attach(host, endpoint, network.as_fd())
@@ -310,8 +319,37 @@ fn is_as_before(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
     })
 }
 
+/// What a guest without an agent is told of its card, where that has an address of IPv4.
+fn lease(endpoint: &EndpointIntent, resolver: &str) -> Option<Lease> {
+    let v4 = |address: IpAddr| match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(_) => None,
+    };
+    let mut addresses = endpoint.addresses.iter();
+    let (address, length) =
+        addresses.find_map(|(address, length)| Some((v4(*address)?, *length)))?;
+    let mut routes = endpoint.routes.iter();
+    let router = routes.find_map(|(to, router, _)| to.is_all().then(|| v4(*router))?);
+    let named = resolver.lines().filter_map(|line| {
+        let (word, server) = line.split_once(char::is_whitespace)?;
+        (word == "nameserver").then(|| server.trim().parse().ok())?
+    });
+    Some(Lease {
+        address,
+        length,
+        router,
+        resolvers: named.collect(),
+        mtu: endpoint.mtu.and_then(|mtu| u16::try_from(mtu).ok()),
+    })
+}
+
 /// Plugs the card of an endpoint into its machine, or sets up what there is of it.
-fn plug(machine: &dyn Machine, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+fn plug(
+    machine: &dyn Machine,
+    host: &mut Host,
+    endpoint: &EndpointIntent,
+    resolver: &str,
+) -> Result<(), Failure> {
     let card = Card(endpoint);
     // Before the machine is changed.
     card.check(host)?;
@@ -320,6 +358,7 @@ fn plug(machine: &dyn Machine, host: &mut Host, endpoint: &EndpointIntent) -> Re
         machine.plug(&engine::Card {
             link: endpoint.link.clone(),
             mac: endpoint.mac.0,
+            lease: lease(endpoint, resolver),
         })?;
     }
     attach_card(host, endpoint).inspect_err(|_| {

@@ -542,6 +542,9 @@ impl Networks {
                 .chain(&before.occupants)
                 .filter_map(of)
                 .collect(),
+            resolvers: (after.occupants.iter())
+                .filter_map(|(id, one)| Some((*id, one.machine.as_ref()?.resolver.clone())))
+                .collect(),
             former: after.former.clone(),
         }
     }

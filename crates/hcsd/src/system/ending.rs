@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc, time::Duration};
 
 use hcs_engine::engine::Exit;
+use hcs_schema::documents::CrashReport;
 use serde_json::json;
 use tracing::{error, info, warn};
 
@@ -29,7 +30,7 @@ pub(super) const SETTLE_TIME: Duration = Duration::from_secs(1);
 pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     operations::step("the machine is gone");
     let asked = system.queue.borrow_mut().exited();
-    let told = told(system, asked).await;
+    let (told, crash) = told(system, asked).await;
     let link = system.link();
     let agent_told_all = hear_last_exits(system).await;
     // The agent may have told only now that the command has ended.
@@ -69,6 +70,9 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         system.note(Kind::SystemExited, None, Initiator::Service, data);
     }
     remove(system).await;
+    if let Some(report) = crash {
+        tell_crash(system, report);
+    }
     system
         .watchers
         .push(Subject::System, event_type::SYSTEM_EXITED, Some(&document));
@@ -102,19 +106,41 @@ fn free_id(system: &Rc<System>) {
 /// How long a machine that is gone may take to tell how it ended.
 const TELLING: Duration = Duration::from_secs(1);
 
-/// How the machine says that it ended. Not asked of one that was killed here: that is known, and soon answered.
-async fn told(system: &System, asked: ExitType) -> Exit {
+/// How the machine says that it ended, and what it knows of a crash of its guest. Not asked of one that was killed
+/// here: that is known, and soon answered.
+async fn told(system: &System, asked: ExitType) -> (Exit, Option<CrashReport>) {
     if asked == ExitType::Forced {
-        return Exit::Killed;
+        return (Exit::Killed, None);
     }
     let machine = Arc::clone(&system.machine);
-    let asking = move || Ok((machine.exit(), machine.fault()));
+    let asking = move || {
+        let exit = machine.exit();
+        let crash = (exit == Exit::Crash).then(|| machine.crash_report());
+        Ok((exit, machine.fault(), crash))
+    };
     let told = blocking_within(TELLING, "telling how it ended", asking).await;
-    let (exit, fault) = told.unwrap_or_default();
+    let (exit, fault, crash) = told.unwrap_or_default();
     if let Some(fault) = fault {
         warn!("something of it had failed before: {fault}");
     }
-    exit
+    (exit, crash)
+}
+
+/// Tells the clients that its guest has crashed, and what is known of that. The guest is heard of when the machine is
+/// gone, so both come at once.
+fn tell_crash(system: &System, mut report: CrashReport) {
+    report.system_id = Some(system.id.clone());
+    let Ok(document) = serde_json::to_string(&report) else {
+        return;
+    };
+    for event in [
+        event_type::SYSTEM_CRASH_INITIATED,
+        event_type::SYSTEM_CRASH_REPORT,
+    ] {
+        system
+            .watchers
+            .push(Subject::System, event, Some(&document));
+    }
 }
 
 /// How a system ended, by what was asked of it and by what its machine told. `complete`: the process had ended that it

@@ -86,7 +86,7 @@ fn properties(system: u64, kind: &str) -> Call {
 /// that.
 #[track_caller]
 fn end(client: &mut Client, system: u64) -> (String, Value) {
-    let (subject, event_type, status) = client.event();
+    let (subject, event_type, status) = client.event_after_crash();
     assert_eq!(
         (subject, event_type),
         (Subject::System(system), SYSTEM_EXITED)

@@ -4,7 +4,7 @@
 
 use std::{
     env, fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicU64, Ordering},
@@ -73,6 +73,13 @@ impl Guest {
         let users = "root:x:0:0::/root:/bin/sh\nme:x:1000:1000::/:/bin/sh\n";
         fs::write(root.join("etc/passwd"), users).unwrap();
         fs::create_dir(root.join("mnt")).unwrap();
+        for program in ["dhcp", "leased"] {
+            let source = format!("tests/service/{program}.sh");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+            fs::copy(source, root.join("bin").join(program)).unwrap();
+            let mode = fs::Permissions::from_mode(0o755);
+            fs::set_permissions(root.join("bin").join(program), mode).unwrap();
+        }
         for program in ["dial", "talk", "frames", "relay"] {
             let source = format!("tests/service/{program}.c");
             let mut compile = Command::new("gcc");

@@ -5,12 +5,15 @@ mod guest;
 
 use std::{
     io::{Read as _, Write as _},
-    os::unix::net::UnixStream,
+    os::unix::{fs::PermissionsExt as _, net::UnixStream},
     time::Duration,
 };
 
 use hcs_schema::HResult;
-use hcs_wire::service::{Call, Subject};
+use hcs_wire::{
+    event_type::{SYSTEM_CRASH_INITIATED, SYSTEM_CRASH_REPORT},
+    service::{Call, Subject},
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -65,7 +68,7 @@ fn read_line(com: &mut UnixStream) -> String {
 /// Waits for the end of a system, which must be the next event; returns its type, and what its machine said of it.
 #[track_caller]
 fn end(client: &mut Client, system: u64) -> (String, Value) {
-    let (subject, event_type, status) = client.event();
+    let (subject, event_type, status) = client.event_after_crash();
     assert_eq!(
         (subject, event_type),
         (Subject::System(system), SYSTEM_EXITED)
@@ -124,6 +127,40 @@ fn a_machine_lives_beside_a_container_and_its_end_is_told() {
     assert_eq!(client.exit_code(10), 0);
     client.terminate(9);
     assert_eq!(client.system_exit(9), "ForcedExit");
+}
+
+#[test]
+fn a_crash_is_reported_with_the_file_that_has_the_memory() {
+    let service = Service::new();
+    let mut client = service.client();
+    let guest = Guest::new();
+    let file = guest.0.path().join("memory");
+    std::fs::write(&file, "").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let mut document = guest.document("crash");
+    for (system, named) in [(1, true), (2, false)] {
+        document["VirtualMachine"]["DebugOptions"] = match named {
+            true => json!({ "BugcheckSavedStateFileName": file }),
+            false => json!({}),
+        };
+        let call = create_system(system, "crashes", &document.to_string());
+        client.call(&call).ok();
+        client.call(&start_system(system)).ok();
+        let mut com = com(&service, "crash");
+        read_line(&mut com);
+        com.write_all(b"p").unwrap();
+        let mut report = json!({"SystemId": "crashes", "Status": 0});
+        if named {
+            report["GuestCrashSaveInfo"] = json!({ "SaveStateFile": file });
+        }
+        for event in [SYSTEM_CRASH_INITIATED, SYSTEM_CRASH_REPORT] {
+            let told = (Subject::System(system), event, report.clone());
+            assert_eq!(client.event(), told);
+        }
+        let expected = ("UnexpectedExit".to_owned(), json!("GuestCrash"));
+        assert_eq!(end(&mut client, system), expected);
+    }
+    assert!(std::fs::metadata(&file).unwrap().len() > 16 << 20);
 }
 
 #[test]
@@ -209,16 +246,13 @@ fn what_a_machine_has_not_is_refused() {
     let message = answer.failed(HResult::NOT_SUPPORTED);
     assert!(message.contains("no guest agent"), "{message}");
     let settings =
-        json!({"ResourcePath": "VirtualMachine/ComputeTopology/Memory/SizeInMB", "Settings": 32});
+        json!({"ResourcePath": "VirtualMachine/ComputeTopology/Memory/SizeInMB", "Settings": 8});
     let modify = Call::ModifySystem {
         system: 1,
         settings: settings.to_string(),
     };
-    let message = client.call(&modify).failed(HResult::NOT_SUPPORTED);
-    assert!(
-        message.contains("of a virtual machine cannot be modified: the memory"),
-        "{message}"
-    );
+    let message = client.call(&modify).failed(HResult::E_INVALIDARG);
+    assert!(message.contains("began with 16 MB"), "{message}");
     client.terminate(1);
     assert_eq!(client.system_exit(1), "ForcedExit");
 }

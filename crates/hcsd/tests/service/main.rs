@@ -16,6 +16,7 @@ mod event_log;
 mod flood;
 mod guests;
 mod guests_devices;
+mod guests_memory;
 mod guests_opengcs;
 mod held;
 mod host;

@@ -5,10 +5,6 @@ use crate::{
     documents::ModifyRequestType,
 };
 
-const SIZE_STAYS: Coverage = Coverage::Refused(
-    "the memory of a virtual machine keeps its size: it has no device yet by which its guest takes more or gives some back",
-);
-
 pub(super) const RESOURCES: &[Resource] = &[
     Resource {
         path: "VirtualMachine/Devices/Scsi/*/Attachments/*",
@@ -32,7 +28,7 @@ pub(super) const RESOURCES: &[Resource] = &[
         path: "VirtualMachine/ComputeTopology/Memory/SizeInMB",
         settings: "uint64",
         requests: &[ModifyRequestType::Update],
-        coverage: SIZE_STAYS,
+        coverage: Coverage::Supported,
     },
     Resource {
         path: "VirtualMachine/StorageQoS",

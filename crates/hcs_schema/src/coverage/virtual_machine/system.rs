@@ -87,10 +87,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
                 "SecuritySettings",
                 Refused("the guest cannot be protected from its host"),
             ),
-            (
-                "DebugOptions",
-                Refused("the state of a guest that crashed is not saved"),
-            ),
+            ("DebugOptions", Supported),
             (
                 "ResourcePartitionId",
                 Refused("the host has no partitions of resources"),
@@ -403,12 +400,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("Mouse", ON_BOARD),
             ("HvSocket", Supported),
             ("EnhancedModeVideo", NO_REMOTE_DESKTOP),
-            (
-                "GuestCrashReporting",
-                Refused(
-                    "a guest that crashed is told by the system's exit (GuestCrash); its memory is not written to a file",
-                ),
-            ),
+            ("GuestCrashReporting", Supported),
             (
                 "VirtualSmb",
                 Refused("there is no SMB server for guests; share directories by Plan9"),
@@ -430,6 +422,36 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             (
                 "KernelIntegration",
                 Refused("it was dropped from the schema"),
+            ),
+        ],
+    ),
+    (
+        "GuestCrashReporting",
+        &[(
+            "WindowsCrashSettings",
+            Refused(
+                "a Linux guest makes no dump of Windows; \"BugcheckSavedStateFileName\" in \"DebugOptions\" names a \
+                 file for the memory of a guest that crashed",
+            ),
+        )],
+    ),
+    (
+        "DebugOptions",
+        &[
+            ("BugcheckSavedStateFileName", Supported),
+            (
+                "BugcheckNoCrashdumpSavedStateFileName",
+                Refused(
+                    "a Linux guest makes no dump of its own here: \"BugcheckSavedStateFileName\" is for each crash",
+                ),
+            ),
+            (
+                "TripleFaultSavedStateFileName",
+                Refused("a guest whose processor gives up is reset, as a board does"),
+            ),
+            (
+                "FirmwareDumpFileName",
+                Refused("the firmware makes no dump"),
             ),
         ],
     ),

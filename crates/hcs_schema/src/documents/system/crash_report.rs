@@ -1,6 +1,9 @@
 //! [`CrashReport`].
 
-use crate::{documents::WindowsCrashReport, shape::format::Guid};
+use crate::{
+    documents::{GuestCrashSaveInfo, WindowsCrashReport},
+    shape::format::Guid,
+};
 
 document! {
     /// A crash of a guest. Comes with the crash events, and is read by `HcsSubmitWerReport`.
@@ -21,5 +24,7 @@ document! {
         pre_os_id: u32 = "PreOSId", 2.4;
         /// Whether the guest could not make a dump.
         crash_stack_unavailable: bool = "CrashStackUnavailable", 2.4;
+        /// What was kept of the guest. It is in no published schema, but clients of HCS read it.
+        guest_crash_save_info: GuestCrashSaveInfo = "GuestCrashSaveInfo", "extension";
     }
 }

@@ -15,7 +15,9 @@ use std::{
 use hcs_schema::HResult;
 pub(crate) use hcs_wire::event_type::SYSTEM_EXITED;
 use hcs_wire::{
-    event_type::{PROCESS_EXITED, SYSTEM_GUEST_CONNECTION_CLOSED},
+    event_type::{
+        PROCESS_EXITED, SYSTEM_CRASH_INITIATED, SYSTEM_CRASH_REPORT, SYSTEM_GUEST_CONNECTION_CLOSED,
+    },
     service::{
         Call, Decoder, Event, Frame, Kind, ProcessInformation, Reply, Subject, VERSION, encode,
     },
@@ -225,6 +227,17 @@ impl Client {
         let data = event.data.as_deref().unwrap_or("null");
         let data = serde_json::from_str(data).unwrap();
         (event.subject, event.event_type, data)
+    }
+
+    /// The same, with the reports of a crash of its guest left out that come before.
+    #[track_caller]
+    pub(crate) fn event_after_crash(&mut self) -> (Subject, u32, Value) {
+        loop {
+            let event = self.event();
+            if ![SYSTEM_CRASH_INITIATED, SYSTEM_CRASH_REPORT].contains(&event.1) {
+                return event;
+            }
+        }
     }
 
     /// Waits for the exit of a process, which must be the next event; returns its exit code.

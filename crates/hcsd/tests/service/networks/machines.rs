@@ -1,5 +1,6 @@
 //! Network adapters of virtual machines: real guests in QEMU on networks of the service.
 
+mod dhcp;
 mod faults;
 
 use std::{

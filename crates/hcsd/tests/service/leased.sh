@@ -1,0 +1,6 @@
+#!/bin/sh
+# What a client of DHCP runs when something happens to its address.
+[ "$1" = bound ] || exit 0
+busybox ip addr add $ip/$mask dev $interface
+busybox ip route add default via $router
+echo "leased $ip/$mask, router $router, for $lease s"
