@@ -33,9 +33,9 @@ extern "C" {
 /**
  * Makes a layer of this host out of an exported one, whole or not at all. The source is a folder with `layer.tar` (or
  * layer.tar.gz, layer.tar.zst) and nothing else, such an archive itself, or a folder with the files of the layer. A
- * call that is killed leaves a directory `.partial-...` beside the layer, which the next one there removes. A layer that
- * root imports belongs to root and has the mode 0700, as other users of the host could run the set-user-ID programs in
- * it. A container whose topmost layer it is has a root of mode 0755. `chmod` opens the layer to others.
+ * call that is killed leaves a directory `.partial-...` beside the layer, which the next one there removes. A layer
+ * that root imports belongs to root and has the mode 0700, as other users of the host could run the set-user-ID
+ * programs in it. A container whose topmost layer it is has a root of mode 0755. `chmod` opens the layer to others.
  *
  * @return S_OK; HRESULT_FROM_WIN32(ERROR_ALREADY_EXISTS) where layerPath is no empty directory; HCS_E_INVALID_LAYER for
  *         a source that is no layer, or that reaches beyond it.

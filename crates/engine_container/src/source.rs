@@ -9,8 +9,8 @@
 //! that others cannot write to, and not in a `/tmp`. Layers and mapped directories are named by a user who is trusted
 //! with the host, and may be reached through links of that user. A link of another user is refused, as that user would
 //! choose what the container gets. So would a container in a directory that it may write to, or could
-//! ([`hcs_wire::written`]): no link below such a directory is followed, whoever owns it. Magic links of `/proc` (`/proc/1/root`, `/proc/self/fd/3`) are not followed: where
-//! they lead is up to a process.
+//! ([`hcs_wire::written`]): no link below such a directory is followed, whatever its owner is. Magic links of `/proc`
+//! (`/proc/1/root`, `/proc/self/fd/3`) are not followed: where they lead is up to a process.
 
 use std::{
     collections::VecDeque,

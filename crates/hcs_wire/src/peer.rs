@@ -31,8 +31,8 @@ impl Peer {
 /// The bit of `SIGKILL` in a set of signals.
 const KILLED: u64 = 1 << 8;
 
-/// Whether a process was killed, or has ended, and is not gone: one of its threads waits in the kernel, for a network or
-/// another program, and cannot be interrupted. Its files stay open until then, a socket that it listens on and locks
+/// Whether a process was killed, or has ended, and is not gone: one of its threads waits in the kernel, for a network
+/// or another program, and cannot be interrupted. Its files stay open until then, a socket that it listens on and locks
 /// among them, but it does nothing any more.
 #[must_use]
 pub fn is_dying(process: i32) -> bool {

@@ -1,16 +1,16 @@
 //! Directories of the host that containers may write to, or could: the root of a container makes symbolic links there
-//! that belong to root on the host, or to the user of the service. So the owner of a link below such a directory does not
-//! say that the link can be trusted, and no path that a document names is followed through one.
+//! that belong to root on the host, or to the user of the service. So the owner of a link below such a directory does
+//! not say that the link can be trusted, and no path that a document names is followed through one.
 //!
-//! The directory has a mark: an extended attribute, which stays when the container is gone, as its links do. The mark goes
-//! where the directory goes. All services of the host see it.
+//! The directory has a mark: an extended attribute, which stays when the container is gone, as its links do. The mark
+//! goes where the directory goes. All services of the host see it.
 //!
 //! - A service of root sets [`TRUSTED`], which no container can remove without `CAP_SYS_ADMIN` on the host.
 //! - That of an ordinary user sets [`OWN`]. A filter keeps containers from removing it, as long as their document does
 //!   not ask for less (`AllowSetId`).
 //!
-//! `setfattr -x` takes a mark away. `/` itself is never marked: a container that writes to all files of the host is root
-//! there anyway. File systems without such attributes keep no mark.
+//! `setfattr -x` takes a mark away. `/` itself is never marked: a container that writes to all files of the host is
+//! root there anyway. File systems without such attributes keep no mark.
 
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
@@ -37,9 +37,9 @@ pub fn is_mark(attribute: &[u8]) -> bool {
         .any(|mark| mark.as_bytes() == attribute)
 }
 
-/// Marks an open directory as one that containers of root may write to, or those of an ordinary user. Returns whether it
-/// is marked then: `/` is not, nor is a directory on a file system that keeps no marks. A directory that no process can write
-/// to needs none.
+/// Marks an open directory as one that containers of root may write to, or those of an ordinary user. Returns whether
+/// it is marked then: `/` is not, nor is a directory on a file system that keeps no marks. A directory that no process
+/// can write to needs none.
 ///
 /// # Errors
 /// Of `setxattr(2)`.

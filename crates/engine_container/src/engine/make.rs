@@ -34,7 +34,7 @@ use crate::{
     plan::Plan,
     privilege::Privilege,
     record::{self, Record, UserRecord},
-    spec::{LaunchSpec, LeftOut, UserSpec},
+    spec::{LaunchSpec, LeftOut, RootSpec, UserSpec},
     steps::done,
     user_namespace::{self, IdRangeSlot, Mapping},
     waiting::is_readable,
@@ -341,18 +341,9 @@ impl Prepared {
         }
         let root = &spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
-        let lock = kept_scratch.as_deref().map(scratch::lock).transpose()?;
-        if let (Some(lock), Some(path)) = (&lock, &kept_scratch) {
-            // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
-            root.scratch.is(lock)?;
-            scratch::keep_others_out(lock, path)?;
-            sharing::mark_directory(lock, &root.scratch.path)?;
-            done("locked the scratch that is kept");
-        }
-        sharing::mark(&spec.mapped)?;
-        if Privilege::own() == Privilege::User {
-            unrecorded::note(self.directory.as_fd(), self.child.pid)?;
-        }
+        let lock = kept_scratch.as_deref().map(|path| take_kept(root, path));
+        let lock = lock.transpose()?;
+        self.write_down(&spec)?;
         if let Some(ids) = ids {
             self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
         } else {
@@ -387,6 +378,15 @@ impl Prepared {
             stop_signal: plan.stop_signal,
         };
         Ok((record, lock))
+    }
+
+    /// Notes on the host what has to be known of the container before it can do anything.
+    fn write_down(&self, spec: &LaunchSpec) -> Result<(), StepError> {
+        sharing::mark(&spec.mapped)?;
+        if Privilege::own() == Privilege::User {
+            unrecorded::note(self.directory.as_fd(), self.child.pid)?;
+        }
+        Ok(())
     }
 
     /// Gives the child in its user namespace its ids; returns whether groups may be set in it.
@@ -467,6 +467,17 @@ impl Prepared {
         let _gone_already = unlinkat(&self.directory, agent_socket::NAME, AtFlags::empty());
         self.left.remove()
     }
+}
+
+/// Takes the scratch of `root` at `path`, which is kept, for one container.
+fn take_kept(root: &RootSpec, path: &Path) -> Result<OwnedFd, StepError> {
+    let lock = scratch::lock(path)?;
+    // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
+    root.scratch.is(&lock)?;
+    scratch::keep_others_out(&lock, path)?;
+    sharing::mark_directory(&lock, &root.scratch.path)?;
+    done("locked the scratch that is kept");
+    Ok(lock)
 }
 
 fn prepare_groups(

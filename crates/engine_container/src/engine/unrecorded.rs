@@ -1,8 +1,8 @@
 //! Containers that a service has made and did not come to write down: it was killed in between.
 //!
-//! Control groups name those of root for the next service. An ordinary user's have none. So their first process is noted
-//! in their directory before it is told what to be: until then it ends with the service. The next service finds the
-//! directory without a record, and ends what the note names.
+//! Control groups name those of root for the next service. An ordinary user's have none. So their first process is
+//! noted in their directory before it is told what to be: until then it ends with the service. The next service finds
+//! the directory without a record, and ends what the note names.
 
 use std::{fs, os::fd::BorrowedFd, path::Path};
 

@@ -58,8 +58,8 @@ fn raise(resource: Resource, wanted: Rlimit) -> Result<(), Errno> {
     setrlimit(resource, possible).and(Err(refused))
 }
 
-/// What a service needs: the limit, what it is of, its letter for `ulimit`, and the least that is of use to other clients than
-/// the one that has started the service.
+/// What a service needs: the limit, what it is of, its letter for `ulimit`, and the least that is of use to other
+/// clients than the one that has started the service.
 const LEAST: [(Resource, &str, char, u64); 5] = [
     (Resource::Nofile, "files open", 'n', 1024),
     (Resource::Fsize, "bytes in a file", 'f', 1 << 30),

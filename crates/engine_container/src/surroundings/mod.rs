@@ -114,7 +114,7 @@ fn become_one_user() -> Result<(), Errno> {
 }
 
 /// Why the calling process should be no service, after [`renew`]: a service that a client has started serves others as
-/// well, and must not be held to the few files that this client may have open, nor end by a limit of this client.
+/// well. It must not be held to the few files that this client may have open, nor end by a limit of this client.
 #[must_use]
 pub fn unfit() -> Option<String> {
     let limits::TooLow {

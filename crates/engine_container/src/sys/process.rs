@@ -31,8 +31,8 @@ pub(crate) fn new_mount_namespace() -> Result<(), Errno> {
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
-/// Keeps the file behind a descriptor open for the whole life of the calling process, until it executes a program: locks of
-/// the file stay with it. The descriptor can be closed.
+/// Keeps the file behind a descriptor open for the whole life of the calling process, until it executes a program:
+/// locks of the file stay with it. The descriptor can be closed.
 ///
 /// # Errors
 /// The errno of `mmap(2)`.
@@ -40,8 +40,8 @@ pub(crate) fn keep_open(file: BorrowedFd<'_>) -> Result<(), Errno> {
     const LENGTH: usize = 1;
     let (nowhere, descriptor) = (ptr::null_mut(), file.as_raw_fd());
     let (access, flags) = (libc::PROT_NONE, libc::MAP_PRIVATE);
-    // SAFETY: the kernel chooses a place that is free, and no code gets to know it. The page allows no access, and nothing
-    // unmaps it.
+    // SAFETY: the kernel chooses a place that is free, and no code gets to know it. The page allows no access, and
+    // nothing unmaps it.
     let page = unsafe { libc::mmap(nowhere, LENGTH, access, flags, descriptor, 0) };
     match page == libc::MAP_FAILED {
         true => Err(last_errno()),

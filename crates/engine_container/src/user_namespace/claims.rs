@@ -1,9 +1,9 @@
 //! Which ranges of ids are in use on this host, so that services of different endpoints give out different ones.
 //!
-//! A directory with a file for each range, named after its ids. Who has them holds a lock on the file (`flock`): first the
-//! service, then the container's pid 1 as well, so that a claim lasts as long as the container, whatever becomes of the
-//! service. A file that no process has locked means nothing and is removed by the next service, whichever pid namespace
-//! that is in. All is done under the lock of the directory.
+//! A directory with a file for each range, named after its ids. Their holder has a lock on the file (`flock`): first
+//! the service, then the container's pid 1 as well, so that a claim lasts as long as the container, whatever becomes of
+//! the service. A file that no process has locked means nothing and is removed by the next service, whichever pid
+//! namespace that is in. All is done under the lock of the directory.
 //!
 //! The file also says which process that is, for containers that an earlier version has made without the lock. Such a
 //! claim counts where its holder can be looked at: in the pid namespace of the service.

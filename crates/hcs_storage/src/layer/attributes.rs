@@ -130,7 +130,8 @@ pub(super) fn remove_access_lists(directory: BorrowedFd<'_>, name: &[u8]) -> Res
     Ok(())
 }
 
-/// All attributes of `file` but the mark of this host on directories that containers write to. `file` may be a link: the name in `/proc` leads to that, and not to where it leads.
+/// All attributes of `file` but the mark of this host on directories that containers write to. `file` may be a link:
+/// the name in `/proc` leads to that, and not to where it leads.
 pub(super) fn read(file: BorrowedFd<'_>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Errno> {
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let mut buffer = vec![0; MOST];

@@ -56,8 +56,8 @@ pub fn export_to_folder(
 }
 
 /// Makes the layer at `target` of `source`: an archive, a folder with an archive and nothing else ([`export_to_folder`]
-/// writes such), or a folder with the files of the layer. An empty directory at `target` is replaced. `target` may be in
-/// a directory that others may enter: a layer of root can be entered by root alone.
+/// writes such), or a folder with the files of the layer. An empty directory at `target` is replaced. `target` may be
+/// in a directory that others may enter: a layer of root can be entered by root alone.
 ///
 /// # Errors
 /// As [`super::import_tar`] and [`super::import_folder`].

@@ -39,7 +39,7 @@ const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Who may enter the directory of a layer.
+/// The users that may enter the directory of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entrance {
     /// The users that the layer itself names: it lies in a directory that is closed.

@@ -60,7 +60,8 @@ where
         }
     }
 
-    /// Whether a stranger has connected who is not told why: there are too many. Where the process lives does not matter.
+    /// Whether a stranger has connected who is not told why: there are too many. Where the process lives does not
+    /// matter.
     fn is_unheard(&self, socket: &OwnedFd) -> bool {
         let stranger = |peer: UCred| self.entitled.get().excludes(peer.uid.as_raw());
         self.permits.has_many_strangers() && socket_peercred(socket).is_ok_and(stranger)

@@ -61,8 +61,8 @@ impl Access {
 
 /// Connections that may wait to be accepted; the kernel's own limit may be lower.
 const BACKLOG: i32 = 4096;
-/// The same of a socket that all users may connect to: the kernel hands them over in their order, so a stranger who fills
-/// this holds up each client by as many. Clients that find it full wait for a place, in their order as well.
+/// The same of a socket that all users may connect to: the kernel hands them over in their order, so a stranger who
+/// fills this holds up each client by as many. Clients that find it full wait for a place, in their order as well.
 const OPEN_BACKLOG: i32 = 64;
 
 /// The listening socket.

@@ -1,9 +1,9 @@
 //! The lock that makes a service the only one of its endpoint.
 //!
-//! It is a lock of the file [`LOCK`] (`flock(2)`), so it ends with the service, however that ends. There is one exception: a
-//! service that was killed is not gone while one of its threads waits in the kernel and cannot be interrupted, as for a
-//! file system whose server does not answer. It does nothing any more, but its files stay open. Its number is in the
-//! file: so another service knows that, and puts a file of its own in the place of that one.
+//! It is a lock of the file [`LOCK`] (`flock(2)`), so it ends with the service, however that ends. There is one
+//! exception. A service that was killed is not gone while one of its threads waits in the kernel and cannot be
+//! interrupted. A file system whose server does not answer has that effect. The service does nothing any more, but its
+//! files stay open. Its number is in the file: so another service knows that, and puts a file of its own there.
 
 use std::{
     fs::{self, File},
@@ -31,8 +31,8 @@ pub(crate) const LOCK: &str = "hcsd.lock";
 const LAST_MOMENTS: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Takes the lock; `None` when another service has it. A process that may open its file could hold it (`flock(2)` asks for
-/// no more) and keep every service away.
+/// Takes the lock; `None` when another service has it. A process that may open its file could hold it (`flock(2)` asks
+/// for no more) and keep every service away.
 ///
 /// # Errors
 /// The sentence to be shown.

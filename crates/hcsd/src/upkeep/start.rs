@@ -88,8 +88,8 @@ pub(crate) fn start(
     ))
 }
 
-/// Whether a service accepts connections at `endpoint`, whatever the length of its path. One that was killed and cannot end
-/// does not, though its socket is there.
+/// Whether a service accepts connections at `endpoint`, whatever the length of its path. One that was killed and cannot
+/// end does not, though its socket is there.
 fn answers(endpoint: &Path) -> bool {
     let connected = || -> rustix::io::Result<Peer> {
         let file = rustix::fs::open(endpoint, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;

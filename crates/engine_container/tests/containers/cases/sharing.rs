@@ -475,8 +475,8 @@ fn a_directory_it_could_not_use_is_refused() {
     }
 }
 
-/// A link that a container makes in a tree belongs to the owner of the tree. The container would choose what a later path
-/// below it leads to.
+/// A link that a container makes in a tree belongs to the owner of the tree. The container would choose what a later
+/// path below it leads to.
 fn a_link_in_what_was_mapped_leads_no_later_path() {
     let host = Host::new();
     let shared = shared(&host);
