@@ -36,6 +36,7 @@ mod attribute {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const NAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
+    /// Of a pair: the other end. Of what stands on another link: that.
     pub(super) const PEER: u16 = 5;
     pub(super) const QUEUE: u16 = 6;
     pub(super) const MASTER: u16 = 10;
@@ -187,6 +188,45 @@ pub(crate) fn add_pair(batch: &mut Batch, pair: &Pair<'_>) {
                         let descriptor = pair.namespace.as_raw_fd().cast_unsigned();
                         batch.number(attribute::NAMESPACE, descriptor);
                     });
+                });
+        });
+    });
+}
+
+/// A link on an adapter, to be made in another namespace: frames for its hardware address come to it.
+#[derive(Debug)]
+pub(crate) struct OnAdapter<'a> {
+    /// Its name there.
+    pub(crate) name: &'a str,
+    /// The number of the adapter here.
+    pub(crate) adapter: u32,
+    /// Its hardware address.
+    pub(crate) mac: Mac,
+    /// Whether others on the same adapter are kept away.
+    pub(crate) isolated: bool,
+    /// Its namespace.
+    pub(crate) namespace: BorrowedFd<'a>,
+}
+
+/// Makes a link on an adapter (`macvlan`), in another namespace, under its name there: it is never seen here.
+pub(crate) fn add_on_adapter(batch: &mut Batch, one: &OnAdapter<'_>) {
+    const MODE: u16 = 1;
+    const PRIVATE: u32 = 1;
+    const BRIDGE: u32 = 4;
+    let what = format!("making the link {} on an adapter", one.name);
+    let flags = flag::ACK | flag::CREATE | flag::EXCL;
+    batch.message(what, NEWLINK, flags, &link_header(0, 0, 0, 0), |batch| {
+        batch
+            .text(attribute::NAME, one.name)
+            .number(attribute::PEER, one.adapter)
+            .bytes(attribute::ADDRESS, &one.mac.0);
+        let descriptor = one.namespace.as_raw_fd().cast_unsigned();
+        batch.number(attribute::NAMESPACE, descriptor);
+        batch.nest(attribute::LINKINFO, |batch| {
+            batch
+                .text(attribute::INFO_KIND, "macvlan")
+                .nest(attribute::INFO_DATA, |batch| {
+                    batch.number(MODE, if one.isolated { PRIVATE } else { BRIDGE });
                 });
         });
     });

@@ -19,10 +19,10 @@ use crate::{
 /// The difference between what is there and an intent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Networks whose bridge is missing, not up, or lacks an address.
+    /// Networks whose bridge is missing, not up, or lacks an address, and those whose adapter is missing.
     pub networks: Vec<Guid>,
     /// Endpoints whose link is missing, not up, or not such a port of their bridge as they ask for. Their namespace may
-    /// have ended.
+    /// have ended. Those on adapters of the host are not among them: see [`crate::is_on_adapter`].
     pub endpoints: Vec<Guid>,
     /// Links of this service that nothing asks for.
     pub strays: Vec<Stray>,
@@ -57,10 +57,14 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     let addresses = link::addresses(&mut host.route)
         .map_err(|error| failed("listing addresses", "rtnetlink", &error))?;
     let networks = intent.networks.iter().filter(|network| {
+        if let Some(adapter) = &network.adapter {
+            return !links.iter().any(|link| link.name == *adapter);
+        }
         let sound = |link: &Link| Bridge(network).is_sound(host, link, &addresses);
         !of(network.id, &network.link).is_some_and(sound)
     });
-    let endpoints = intent.endpoints.iter().filter(|endpoint| {
+    let on_bridges = intent.endpoints.iter().filter(|one| one.adapter.is_none());
+    let endpoints = on_bridges.filter(|endpoint| {
         let bridge = of(endpoint.network, &endpoint.bridge).map(|bridge| bridge.index);
         let sound =
             |link: &Link| bridge.is_some_and(|bridge| port::is_sound(endpoint, link, bridge));

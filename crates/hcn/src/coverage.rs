@@ -70,13 +70,12 @@ const NETWORK: Documents = &[
                 "ICS",
                 WithoutEffect("it is made as NAT: containers get their addresses without DHCP"),
             ),
-            (
-                "Transparent",
-                Refused("networks on an adapter of the host are not built yet"),
-            ),
+            ("Transparent", Supported),
             (
                 "L2Bridge",
-                Refused("networks on an adapter of the host are not built yet"),
+                WithoutEffect(
+                    "it is made as Transparent: endpoints have hardware addresses of their own",
+                ),
             ),
             (
                 "L2Tunnel",
@@ -208,15 +207,14 @@ const POLICIES: Documents = &[
     (
         "NetworkPolicyType",
         &[
-            ("SourceMacAddress", Refused(LATER)),
             (
-                "NetAdapterName",
-                Refused("networks on an adapter of the host are not built yet"),
+                "SourceMacAddress",
+                Refused(
+                    "endpoints have hardware addresses of their own, which nothing here rewrites",
+                ),
             ),
-            (
-                "InterfaceConstraint",
-                Refused("networks on an adapter of the host are not built yet"),
-            ),
+            ("NetAdapterName", Supported),
+            ("InterfaceConstraint", Supported),
             ("VSwitchExtension", Refused(WINDOWS)),
             ("ProviderAddress", Refused(OVERLAY)),
             ("DrMacAddress", Refused(OVERLAY)),
@@ -264,7 +262,7 @@ const POLICIES: Documents = &[
             ("EncapOverhead", Supported),
             (
                 "InterfaceConstraint",
-                Refused("networks on an adapter of the host are not built yet"),
+                Refused("an endpoint is on the adapter of its network"),
             ),
             ("Encryption", Refused(LATER)),
             ("VLAN", Refused(LATER)),

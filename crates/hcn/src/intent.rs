@@ -67,6 +67,8 @@ pub struct NetworkIntent {
     /// Whether the host forwards for it and translates addresses. Without it no packet passes between the network and
     /// others.
     pub translated: bool,
+    /// The adapter of the host that each endpoint has a link on, in the place of a bridge: then none is made.
+    pub adapter: Option<String>,
 }
 
 /// What is wanted for an endpoint: a pair of links, one on the bridge and one in the namespace.
@@ -102,6 +104,9 @@ pub struct EndpointIntent {
     pub mappings: Vec<Mapping>,
     /// Whether a load balancer leads to it.
     pub balanced: bool,
+    /// The adapter of the host that its link is on, in the place of a pair: then it is in the namespace alone, and
+    /// neither `link` nor `bridge` is made.
+    pub adapter: Option<String>,
 }
 
 impl EndpointIntent {
@@ -208,6 +213,7 @@ impl State {
         let mut balancers = self.load_balancers.values();
         Some(EndpointIntent {
             balanced: balancers.any(|one| one.endpoints.contains(&id)),
+            adapter: self.networks.get(&endpoint.network).and_then(uplink),
             ..endpoint_intent(id, endpoint, namespace_id, place)
         })
     }
@@ -240,7 +246,14 @@ fn network_intent(id: Guid, network: &Network) -> NetworkIntent {
         },
         subnets: network.pools().iter().map(|pool| pool.prefix).collect(),
         translated: network.is_translated(),
+        adapter: uplink(network),
     }
+}
+
+/// The adapter of the host that endpoints of a network have their links on.
+fn uplink(network: &Network) -> Option<String> {
+    let adapter = network.fabric().adapter.clone();
+    adapter.filter(|_| network.is_uplinked())
 }
 
 /// Routes of the interface at a place of its namespace, with the metrics of the kernel. The place stands behind the
@@ -301,6 +314,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         access: terms.access.clone(),
         mappings: terms.mappings.clone(),
         balanced: false,
+        adapter: None,
     }
 }
 

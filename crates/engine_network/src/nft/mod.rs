@@ -4,7 +4,8 @@
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
-//!    those of load balancers.
+//!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
+//!    namespaces.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -19,6 +20,7 @@ mod balancers;
 mod cards;
 mod contents;
 mod expression;
+mod leaving;
 mod tables;
 
 use std::{
@@ -28,12 +30,13 @@ use std::{
 
 use hcn::{
     Mac, Mapping, Prefix,
-    intent::{BalancerIntent, Intent},
+    intent::{BalancerIntent, EndpointIntent, Intent},
 };
 
 pub(crate) use access::{keep as keep_access, set as set_access};
 pub(crate) use cards::{are_there as card_rules_are_there, set as set_card_rules};
 pub(crate) use contents::{are_there, guarded_by_others};
+pub(crate) use leaving::{hold, is_held};
 pub(crate) use tables::{remove, write};
 
 /// What the rules are about.
@@ -59,6 +62,13 @@ pub struct Rules {
     pub(crate) guarded: BTreeSet<String>,
 }
 
+/// What an endpoint may send from.
+fn own(endpoint: &EndpointIntent) -> (Mac, BTreeSet<IpAddr>) {
+    let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
+    let addresses = addresses.chain([endpoint.mac.link_local().into()]);
+    (endpoint.mac, addresses.collect())
+}
+
 impl Rules {
     /// The rules of an intent. `guarded` are interfaces that forward only because of us.
     #[must_use]
@@ -70,7 +80,7 @@ impl Rules {
             balancers: balancers.cloned().collect(),
             ..Self::default()
         };
-        for network in &intent.networks {
+        for network in intent.networks.iter().filter(|one| one.adapter.is_none()) {
             let bridges = if network.translated {
                 &mut rules.open
             } else {
@@ -86,12 +96,8 @@ impl Rules {
                     .extend(network.subnets.iter().filter(|subnet| subnet.is_ipv4()));
             }
         }
-        for endpoint in &intent.endpoints {
-            let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
-            let addresses = addresses.chain([endpoint.mac.link_local().into()]);
-            rules
-                .ports
-                .insert(endpoint.link.clone(), (endpoint.mac, addresses.collect()));
+        for endpoint in intent.endpoints.iter().filter(|one| one.adapter.is_none()) {
+            rules.ports.insert(endpoint.link.clone(), own(endpoint));
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings

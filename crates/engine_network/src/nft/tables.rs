@@ -11,6 +11,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
+    leaving,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -26,6 +27,7 @@ pub(super) const END: u16 = 17;
 
 /// Families of tables.
 pub(super) const INET: u8 = 1;
+pub(super) const NETDEV: u8 = 5;
 pub(super) const BRIDGE: u8 = 7;
 
 /// Types of keys, for programs that show them.
@@ -57,7 +59,7 @@ pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(
         fill(&mut table, rules);
         table.replace(&mut batch);
     }
-    finish(&mut batch, table);
+    finish(&mut batch, INET, table);
     socket.run(batch)
 }
 
@@ -65,7 +67,21 @@ pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(
 type Fill = fn(&mut Table<'_>, &Rules);
 
 /// The tables: their families, and what is in them.
-const TABLES: [(u8, Fill); 2] = [(INET, connections), (BRIDGE, ports)];
+const TABLES: [(u8, Fill); 2] = [
+    (INET, connections),
+    (BRIDGE, |table, rules| {
+        ports(table, rules, Way::In);
+    }),
+];
+
+/// Where an endpoint's frames pass rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way<'a> {
+    /// In the host, where they come in by a port of a bridge.
+    In,
+    /// In its namespace, where they leave by this link.
+    Out(&'a str),
+}
 
 /// Removes the tables, if they are there.
 pub(crate) fn remove(socket: &mut Socket, table: &str) -> Result<(), NetlinkError> {
@@ -112,8 +128,8 @@ pub(super) fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
 
 /// Only the last message is acknowledged: errors of the others come without being asked for, and thousands of
 /// acknowledgements would not fit into the socket's queue.
-pub(super) fn finish(batch: &mut Batch, table: &str) {
-    make(batch, INET, table, flag::ACK);
+pub(super) fn finish(batch: &mut Batch, family: u8, table: &str) {
+    make(batch, family, table, flag::ACK);
     control(batch, END);
 }
 
@@ -165,6 +181,11 @@ impl<'b> Table<'b> {
     }
 
     pub(super) fn chain(&mut self, chain: &str, hook: &Hook) {
+        self.chain_at(chain, hook, None);
+    }
+
+    /// A chain at a hook that a single device has.
+    pub(super) fn chain_at(&mut self, chain: &str, hook: &Hook, device: Option<&str>) {
         let (header, table) = (self.header(), self.name);
         self.contents.chain(chain);
         let what = format!("making the chain {chain}");
@@ -174,13 +195,16 @@ impl<'b> Table<'b> {
                     batch
                         .big(1, hook.number)
                         .big(2, hook.priority.cast_unsigned());
+                    if let Some(device) = device {
+                        batch.text(3, device);
+                    }
                 });
                 batch.text(7, hook.kind);
             });
     }
 
     pub(super) fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
-        let (header, table) = (self.header(), self.name);
+        let (header, table, family) = (self.header(), self.name, self.family);
         let contents = &mut self.contents;
         let what = format!("making a rule of the chain {chain}");
         self.batch.message(
@@ -193,7 +217,7 @@ impl<'b> Table<'b> {
                 batch.text(1, table).text(2, chain);
                 let before = batch.length();
                 batch.nest(4, |batch| {
-                    let _ended = rule(&mut Expressions(batch));
+                    let _ended = rule(&mut Expressions::at(batch, family));
                 });
                 let comment = contents.rule(chain, batch.since(before));
                 batch.bytes(COMMENT, &comment);
@@ -532,7 +556,7 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
 }
 
 /// The table where each port is held to its own addresses, whatever the container behind it sends.
-fn ports(table: &mut Table<'_>, rules: &Rules) {
+pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     table.set("held", &[INTERFACE], 16, 0, None);
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
@@ -556,15 +580,20 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
         table.elements(set, &elements);
     }
     let chain = "holding";
-    table.chain(
-        chain,
-        &Hook {
-            kind: "filter",
-            number: 0,
-            priority: -300,
-        },
-    );
-    table.rule(chain, |rule| rule.came_in("held", false).accept());
+    let (number, device) = match way {
+        Way::In => (0, None),
+        Way::Out(device) => (1, Some(device)),
+    };
+    let hook = Hook {
+        kind: "filter",
+        number,
+        priority: -300,
+    };
+    table.chain_at(chain, &hook, device);
+    match way {
+        Way::In => table.rule(chain, |rule| rule.came_in("held", false).accept()),
+        Way::Out(_) => leaving::kinds_agree(table, chain),
+    }
     table.rule(chain, |rule| rule.frame_is_from("cards", false).drop());
     // What is tagged is of a network that ours have nothing to do with, whatever it carries.
     for tag in TAGS {
@@ -599,7 +628,7 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
             .is_icmp6(None)
             .accept()
     });
-    table.rule(chain, |rule| rule.came_in("held", true).drop());
+    table.rule(chain, |rule| rule.passes_by("held").drop());
 }
 
 /// Addresses are given by the service: no container answers others that ask a server for one.

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod adapters;
 mod balancers;
 mod cards;
 mod cases;

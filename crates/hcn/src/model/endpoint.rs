@@ -630,17 +630,29 @@ fn fill_in(document: &mut HostComputeEndpoint, network: &Network, leases: &[Leas
         }
     });
     document.ip_configurations = Some(configurations.collect());
-    if document.routes.as_ref().is_none_or(Vec::is_empty) && network.is_translated() {
+    if document.routes.as_ref().is_none_or(Vec::is_empty) {
         // Only IPv4 is translated. With a default route of IPv6 each connection to the outside would wait for an answer
         // that never comes; without one it fails at once, and programs go on to the addresses of IPv4.
-        let lease = leases.iter().find(|lease| lease.address.is_ipv4());
-        let gateway = lease.and_then(|lease| network.pool_of(lease.address)?.gateway);
-        let routes = gateway.into_iter().map(|gateway| Route {
-            next_hop: Some(gateway.to_string()),
-            destination_prefix: Some(all_like(gateway).to_owned()),
-            metric: None,
-        });
-        document.routes = Some(routes.collect());
+        let families: &[bool] = match (network.is_translated(), network.is_uplinked()) {
+            (true, _) => &[true],
+            (_, true) => &[true, false],
+            _ => &[],
+        };
+        let route = |ipv4: &bool| {
+            let lease = leases
+                .iter()
+                .find(|lease| lease.address.is_ipv4() == *ipv4)?;
+            let gateway = network.pool_of(lease.address)?.gateway?;
+            Some(Route {
+                next_hop: Some(gateway.to_string()),
+                destination_prefix: Some(all_like(gateway).to_owned()),
+                metric: None,
+            })
+        };
+        let routes: Vec<Route> = families.iter().filter_map(route).collect();
+        if !families.is_empty() {
+            document.routes = Some(routes);
+        }
     }
     let own = document
         .dns

@@ -4,7 +4,7 @@
 //! network ──< endpoint >── namespace        deleting a network deletes its endpoints,
 //!    └──< load balancer >── endpoint        deleting an endpoint takes it out of its namespace
 //! ```
-//! 1. [`network`], [`endpoint`], [`namespace`], [`load_balancer`]: create and delete. 2. [`modify`]: requests. 3.
+//! 1. [`network`], [`endpoint`], [`namespace`], [`load_balancer`]: create and delete; [`fabric`]: what a network stands on. 2. [`modify`]: requests. 3.
 //!    [`query`]: properties and enumerations, in the version that the query asks for. 4. [`record`]: what is written
 //!    down, one record per object, and read again by the next service.
 //!
@@ -13,6 +13,7 @@
 //! what it created; addresses were taken at once, so no other call has got them in between.
 
 mod endpoint;
+mod fabric;
 mod load_balancer;
 mod modify;
 mod namespace;
@@ -28,6 +29,7 @@ use hcs_schema::{Failure, HResult, win32};
 use crate::{address::Prefix, guid::Guid, reading::refused};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
+pub use fabric::{Fabric, RemoteSubnet, Tunnel};
 pub use load_balancer::{BalancedPort, LoadBalancer, Spread};
 pub use namespace::Namespace;
 pub use network::{DEFAULT_SWITCH, Network};
@@ -264,6 +266,8 @@ fn chosen(given: Guid, named: Option<&String>) -> Result<Guid, Failure> {
 mod balancer_tests;
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod fabric_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

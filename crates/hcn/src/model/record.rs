@@ -6,7 +6,7 @@
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Lease, Namespace, Network, Object, State, has_own_name};
+use super::{Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name};
 use crate::{
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
@@ -184,12 +184,18 @@ impl State {
             faults.push(failure);
             return;
         }
-        let network = Network {
-            document,
-            pools,
-            macs,
-        };
-        self.networks.insert(id, network);
+        match fabric(&document) {
+            Ok(fabric) => {
+                let network = Network {
+                    document,
+                    pools,
+                    macs,
+                    fabric,
+                };
+                self.networks.insert(id, network);
+            }
+            Err(failure) => faults.push(failure),
+        }
     }
 
     fn restore_endpoint(&mut self, document: HostComputeEndpoint) -> Result<(), Failure> {

@@ -440,7 +440,7 @@ fn what_version_1_asks_for_is_honoured_or_refused() {
             json!({"Subnets": [{"AddressPrefix": "10.4.0.0/24", "Policies": [{}]}]}),
             "/Subnets/0/Policies",
         ),
-        (json!({"Type": "Transparent"}), "/Type"),
+        (json!({"Type": "L2Tunnel"}), "/Type"),
     ] {
         let text = settings.to_string();
         let made = state.create_network(Guid(2), &text, &Surroundings::default());
