@@ -10,7 +10,7 @@ use crate::{
     host::Host,
     namespace::sockets_in,
     nft::{self, Rules},
-    parts::{Bridge, Card, Inside, Part, Port, adapter, port},
+    parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
 };
 
 /// Makes a network's bridge, or what is missing of it. Of a network on an adapter of the host nothing is made; its adapter
@@ -23,10 +23,15 @@ pub fn make_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fail
         return adapter::adapter(host, name).map(drop);
     }
     let bridge = Bridge(network);
+    let tunnels = Tunnels::of(network);
     let was_there = bridge.found(host)?.is_some();
-    bridge.apply(host).inspect_err(|_| {
+    let made = bridge.apply(host).and_then(|()| match &tunnels {
+        Some(tunnels) => tunnels.apply(host),
+        None => Ok(()),
+    });
+    made.inspect_err(|_| {
         if !was_there {
-            let _swept_later = bridge.undo(host);
+            let _swept_later = remove_network(host, network);
         }
     })
 }
@@ -38,6 +43,9 @@ pub fn make_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fail
 pub fn remove_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Failure> {
     if network.adapter.is_some() {
         return Ok(());
+    }
+    if let Some(tunnels) = Tunnels::of(network) {
+        tunnels.undo(host)?;
     }
     Bridge(network).undo(host)
 }

@@ -40,6 +40,7 @@ mod host;
 mod link;
 mod loopback;
 mod namespace;
+mod neighbours;
 mod netlink;
 mod nft;
 mod parts;

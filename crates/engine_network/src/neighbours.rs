@@ -57,7 +57,11 @@ impl Known {
         header[8..10].copy_from_slice(&state.to_ne_bytes());
         header[10] = whose;
         let (what, kind, flags) = match is_wanted {
-            true => (format!("telling where {mac} is"), NEW, flag::CREATE | flag::REPLACE),
+            true => (
+                format!("telling where {mac} is"),
+                NEW,
+                flag::CREATE | flag::REPLACE,
+            ),
             false => (format!("forgetting where {mac} is"), DELETE, 0),
         };
         batch.message(what, kind, flag::ACK | flags, &header, |batch| {

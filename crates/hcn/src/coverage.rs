@@ -13,6 +13,7 @@ pub static TABLE: Table = Table {
     about: "a network on Linux",
     entries: &[
         NETWORK,
+        SUBNET_POLICIES,
         ENDPOINT,
         NAMESPACE,
         LOAD_BALANCER,
@@ -33,7 +34,6 @@ const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
 const MACHINES: &str =
     "the network of a virtual machine is that of NetworkAdapters in its document";
-const OVERLAY: &str = "overlay networks are not built yet";
 
 /// An object's entries: those that all objects have, and its own.
 macro_rules! object {
@@ -81,7 +81,7 @@ const NETWORK: Documents = &[
                 "L2Tunnel",
                 Refused("no fabric here takes the place of the switch"),
             ),
-            ("Overlay", Refused(OVERLAY)),
+            ("Overlay", Supported),
             ("Private", Supported),
             ("Internal", Supported),
             ("Mirrored", Refused(WINDOWS)),
@@ -107,10 +107,27 @@ const NETWORK: Documents = &[
     ),
     object!("Subnet":
         ("IpAddressPrefix", Supported),
-        ("Policies", Refused("virtual LANs and numbers of overlays are not built yet")),
+        ("Policies", Supported),
         ("Routes", Supported),
         ("IpSubnets", WithoutEffect("endpoints get their addresses from the whole subnet")),
         ("Flags", Supported),
+    ),
+];
+
+const SUBNET_POLICIES: Documents = &[
+    (
+        "SubnetPolicy",
+        &[("Type", Supported), ("Settings", Supported)],
+    ),
+    (
+        "SubnetPolicyType",
+        &[
+            (
+                "VLAN",
+                Refused("tags of virtual LANs are dropped at the ports of endpoints"),
+            ),
+            ("VSID", Supported),
+        ],
     ),
 ];
 
@@ -216,14 +233,14 @@ const POLICIES: Documents = &[
             ("NetAdapterName", Supported),
             ("InterfaceConstraint", Supported),
             ("VSwitchExtension", Refused(WINDOWS)),
-            ("ProviderAddress", Refused(OVERLAY)),
-            ("DrMacAddress", Refused(OVERLAY)),
+            ("ProviderAddress", Supported),
+            ("DrMacAddress", Supported),
             (
                 "AutomaticDNS",
                 WithoutEffect("endpoints without servers of their own use the host's"),
             ),
-            ("RemoteSubnetRoute", Refused(OVERLAY)),
-            ("VxlanPort", Refused(OVERLAY)),
+            ("RemoteSubnetRoute", Supported),
+            ("VxlanPort", Supported),
             (
                 "HostRoute",
                 WithoutEffect("the host always has a route to its networks"),
@@ -254,7 +271,7 @@ const POLICIES: Documents = &[
             ("SDNRoute", Refused(LATER)),
             ("L4Proxy", Refused(LATER)),
             ("L4WFPPROXY", Refused(LATER)),
-            ("ProviderAddress", Refused(OVERLAY)),
+            ("ProviderAddress", Supported),
             (
                 "PortName",
                 WithoutEffect("links on Linux are named after the endpoint"),
@@ -419,7 +436,6 @@ pub(crate) const SUBNET_FLAGS: &[(u32, &str, &str)] = &[(
 
 /// Flags of an endpoint that are refused: bit, name, reason.
 pub(crate) const ENDPOINT_FLAGS: &[(u32, &str, &str)] = &[
-    (1, "RemoteEndpoint", OVERLAY),
     (4, "EnableMirroring", WINDOWS),
     (8, "EnableLowInterfaceMetric", LATER),
     (16, "OverrideDNSServerOrder", LATER),
@@ -432,6 +448,9 @@ pub(crate) const ENDPOINT_FLAGS: &[(u32, &str, &str)] = &[
 
 /// All flags of an endpoint.
 pub(crate) const ENDPOINT_FLAGS_KNOWN: u32 = 0x3f;
+
+/// The endpoint is on another host.
+pub(crate) const REMOTE: u32 = 1;
 
 /// Other endpoints of the network are kept away.
 pub(crate) const ISOLATED: u32 = 2;

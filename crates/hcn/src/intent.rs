@@ -12,7 +12,9 @@ use crate::{
     access::AccessRule,
     address::{Mac, Prefix},
     guid::Guid,
-    model::{BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, State},
+    model::{
+        BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, RemoteSubnet, State,
+    },
 };
 
 /// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
@@ -69,7 +71,46 @@ pub struct NetworkIntent {
     pub translated: bool,
     /// The adapter of the host that each endpoint has a link on, in the place of a bridge: then none is made.
     pub adapter: Option<String>,
+    /// Tunnels to other hosts.
+    pub tunnel: Option<TunnelIntent>,
 }
+
+/// What is wanted for an overlay: a port of the bridge by which other hosts are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelIntent {
+    /// The name of the link.
+    pub link: String,
+    /// The number of the network, the same on all hosts.
+    pub number: u32,
+    /// The port of UDP, the same on all hosts.
+    pub port: u16,
+    /// The address of this host.
+    pub local: Option<Ipv4Addr>,
+    /// The adapter that packets leave by; routes say it where there is none.
+    pub adapter: Option<String>,
+    /// The hardware address of the bridge, which other hosts send to what they route to this one.
+    pub router: Option<Mac>,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+    /// Endpoints on other hosts.
+    pub peers: Vec<PeerIntent>,
+    /// Subnets on other hosts.
+    pub subnets: Vec<RemoteSubnet>,
+}
+
+/// An endpoint on another host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerIntent {
+    /// Its hardware address.
+    pub mac: Mac,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The address of its host.
+    pub provider: Ipv4Addr,
+}
+
+/// The largest packet of an overlay, in bytes: what is left of a usual one beside the headers of VXLAN.
+const OVERLAID_MTU: u32 = 1450;
 
 /// What is wanted for an endpoint: a pair of links, one on the bridge and one in the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +182,12 @@ pub fn bridge_name(id: Guid) -> String {
     format!("{BRIDGES}{}", spelled(id))
 }
 
+/// The name of a network's link to other hosts.
+#[must_use]
+pub fn tunnel_name(id: Guid) -> String {
+    format!("hcv{}", spelled(id))
+}
+
 /// The name of an endpoint's link on the bridge.
 #[must_use]
 pub fn port_name(id: Guid) -> String {
@@ -168,7 +215,7 @@ impl State {
             networks: self
                 .networks
                 .iter()
-                .map(|(id, network)| network_intent(*id, network))
+                .map(|(id, network)| self.intent_of(*id, network))
                 .collect(),
             endpoints: endpoints
                 .filter_map(|id| self.endpoint_intent(*id))
@@ -200,7 +247,41 @@ impl State {
     pub fn network_intent(&self, id: Guid) -> Option<NetworkIntent> {
         self.networks
             .get(&id)
-            .map(|network| network_intent(id, network))
+            .map(|network| self.intent_of(id, network))
+    }
+
+    fn intent_of(&self, id: Guid, network: &Network) -> NetworkIntent {
+        NetworkIntent {
+            tunnel: self.tunnel_intent(id, network),
+            ..network_intent(id, network)
+        }
+    }
+
+    fn tunnel_intent(&self, id: Guid, network: &Network) -> Option<TunnelIntent> {
+        let fabric = network.fabric();
+        let tunnel = fabric.tunnel.as_ref()?;
+        let peer = |(_, endpoint): (Guid, &Endpoint)| {
+            Some(PeerIntent {
+                mac: endpoint.mac(),
+                addresses: endpoint
+                    .leases()
+                    .iter()
+                    .map(|lease| lease.address)
+                    .collect(),
+                provider: endpoint.terms().provider?,
+            })
+        };
+        Some(TunnelIntent {
+            link: tunnel_name(id),
+            number: tunnel.number,
+            port: tunnel.port,
+            local: tunnel.local,
+            adapter: fabric.adapter.clone(),
+            router: tunnel.router,
+            mtu: OVERLAID_MTU,
+            peers: self.endpoints_of(id).filter_map(peer).collect(),
+            subnets: tunnel.subnets.clone(),
+        })
     }
 
     /// What is wanted for an endpoint; `None` when it is gone or in no namespace.
@@ -211,9 +292,16 @@ impl State {
         let namespace = self.namespaces.get(&namespace_id)?;
         let place = namespace.place(id)?;
         let mut balancers = self.load_balancers.values();
+        let network = self.networks.get(&endpoint.network);
+        let overlaid = network.is_some_and(|network| network.fabric().tunnel.is_some());
+        let mtu = endpoint.terms().mtu;
         Some(EndpointIntent {
+            mtu: match overlaid {
+                true => Some(mtu.unwrap_or(OVERLAID_MTU)),
+                false => mtu,
+            },
             balanced: balancers.any(|one| one.endpoints.contains(&id)),
-            adapter: self.networks.get(&endpoint.network).and_then(uplink),
+            adapter: network.and_then(uplink),
             ..endpoint_intent(id, endpoint, namespace_id, place)
         })
     }
@@ -247,6 +335,7 @@ fn network_intent(id: Guid, network: &Network) -> NetworkIntent {
         subnets: network.pools().iter().map(|pool| pool.prefix).collect(),
         translated: network.is_translated(),
         adapter: uplink(network),
+        tunnel: None,
     }
 }
 

@@ -134,7 +134,7 @@ pub(crate) fn read_network(text: &str) -> Result<HostComputeNetwork, Failure> {
             .as_ref()
             .is_some_and(|policies| !policies.is_empty())
         {
-            let what = "virtual LANs and numbers of overlays are not built yet";
+            let what = "policies of subnets are read in version 2 only";
             return unsupported(&format!("/Subnets/{at}/Policies"), what);
         }
     }
@@ -177,7 +177,8 @@ pub(crate) fn read_endpoint(text: &str) -> Result<HostComputeEndpoint, Failure> 
         Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, name, what))
     };
     if old.is_remote_endpoint == Some(true) {
-        return unsupported("/IsRemoteEndpoint", "overlay networks are not built yet");
+        let reason = "a remote endpoint is made by a document of version 2";
+        return unsupported("/IsRemoteEndpoint", reason);
     }
     if old.enable_internal_dns == Some(true) {
         return unsupported(

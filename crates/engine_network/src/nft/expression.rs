@@ -229,6 +229,26 @@ impl Expressions<'_> {
         self.connection(STATUS, TRANSLATED)
     }
 
+    /// It is of UDP, and its port with the number of VXLAN behind it is in the set.
+    pub(super) fn is_overlaid_in(&mut self, set: &str) -> &mut Self {
+        const UDP: u8 = 17;
+        self.is_protocol(UDP).overlaid(REGISTER).look_up(set, true)
+    }
+
+    /// Its source, its port and the number of VXLAN behind that are in the set, or are not.
+    pub(super) fn is_overlaid_from(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.load(NETWORK, 12, 4, REGISTER)
+            .overlaid(REGISTER + 1)
+            .look_up(set, contained)
+    }
+
+    fn overlaid(&mut self, register: u32) -> &mut Self {
+        /// Behind the header of UDP, and the flags of VXLAN.
+        const NUMBER: u32 = 8 + 4;
+        self.load(TRANSPORT, 2, 2, register)
+            .load(TRANSPORT, NUMBER, 3, register + 1)
+    }
+
     /// Its protocol and port, and with `at_address` its destination before them, are in the map, whose address and port
     /// become its destination.
     pub(super) fn translate_by(&mut self, map: &str, at_address: bool) -> Ended {
@@ -281,6 +301,11 @@ impl Expressions<'_> {
     /// The source address of the frame is one of the port's.
     pub(super) fn frame_is_from(&mut self, set: &str, contained: bool) -> &mut Self {
         self.port_with((LINK, 6, 6), set, contained)
+    }
+
+    /// The source address of the frame is in the set.
+    pub(super) fn card_is_in(&mut self, set: &str) -> &mut Self {
+        self.load(LINK, 6, 6, REGISTER).look_up(set, true)
     }
 
     /// The source of an IPv4 packet is one of the port's.

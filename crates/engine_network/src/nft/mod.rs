@@ -5,7 +5,7 @@
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
 //!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
-//!    namespaces.
+//!    namespaces. 9. `overlays` keeps hosts away that a network was not told of.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -21,6 +21,7 @@ mod cards;
 mod contents;
 mod expression;
 mod leaving;
+mod overlays;
 mod tables;
 
 use std::{
@@ -58,6 +59,10 @@ pub struct Rules {
     pub(crate) balancers: Vec<BalancerIntent>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
+    /// Links to other hosts.
+    pub(crate) tunnels: BTreeSet<String>,
+    /// Port and number of each, and the hosts that may speak to it.
+    pub(crate) speakers: BTreeMap<(u16, u32), BTreeSet<Ipv4Addr>>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
 }
@@ -87,6 +92,13 @@ impl Rules {
                 &mut rules.closed
             };
             bridges.insert(network.link.clone());
+            if let Some(tunnel) = &network.tunnel {
+                rules.tunnels.insert(tunnel.link.clone());
+                let peers = tunnel.peers.iter().map(|peer| peer.provider);
+                let subnets = tunnel.subnets.iter().map(|subnet| subnet.provider);
+                let place = (tunnel.port, tunnel.number);
+                rules.speakers.insert(place, peers.chain(subnets).collect());
+            }
             if network.addresses.is_empty() {
                 rules.hostless.insert(network.link.clone());
             }

@@ -11,7 +11,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving,
+    leaving, overlays,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -33,11 +33,11 @@ pub(super) const BRIDGE: u8 = 7;
 /// Types of keys, for programs that show them.
 pub(super) const ADDRESS: u32 = 7;
 const ADDRESS_6: u32 = 8;
-const CARD: u32 = 9;
+pub(super) const CARD: u32 = 9;
 const PROTOCOL: u32 = 12;
-const PORT: u32 = 13;
+pub(super) const PORT: u32 = 13;
 pub(super) const MARK: u32 = 19;
-const INTERFACE: u32 = 41;
+pub(super) const INTERFACE: u32 = 41;
 
 /// Kinds of frames.
 pub(super) const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -340,6 +340,14 @@ impl Element {
         }
     }
 
+    /// Of a key that is not filled up, as a set with keys of one part has them.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self {
+            key: bytes.to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// With what the map has for it.
     pub(super) fn with(self, data: &[u8]) -> Self {
         Self {
@@ -422,6 +430,11 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
     table.rule("reaching_the_host", |rule| {
         rule.came_in("hostless", true).drop()
     });
+    overlays::keep_strangers_away(table, "reaching_the_host", rules);
+    if !rules.tunnels.is_empty() {
+        table.chain("telling", &filter(3, 0));
+        overlays::tell_no_routers(table, "telling");
+    }
     forwarding(table, &filter(2, 0));
 }
 
@@ -469,7 +482,9 @@ fn masquerading(table: &mut Table<'_>) {
 fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
     const INTERVAL: u32 = 4;
     let ours: BTreeSet<String> = rules.open.union(&rules.closed).cloned().collect();
-    let held: BTreeSet<String> = rules.ports.keys().cloned().collect();
+    let held = rules.ports.keys().chain(&rules.tunnels);
+    let held: BTreeSet<String> = held.cloned().collect();
+    overlays::sets(table, rules);
     for (set, names) in [
         ("held", &held),
         ("open", &rules.open),
@@ -579,6 +594,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     ] {
         table.elements(set, &elements);
     }
+    overlays::own_cards(table, rules);
     let chain = "holding";
     let (number, device) = match way {
         Way::In => (0, None),
@@ -591,7 +607,10 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     };
     table.chain_at(chain, &hook, device);
     match way {
-        Way::In => table.rule(chain, |rule| rule.came_in("held", false).accept()),
+        Way::In => {
+            overlays::keep_own_cards(table, chain, rules);
+            table.rule(chain, |rule| rule.came_in("held", false).accept());
+        }
         Way::Out(_) => leaving::kinds_agree(table, chain),
     }
     table.rule(chain, |rule| rule.frame_is_from("cards", false).drop());

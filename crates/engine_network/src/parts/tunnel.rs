@@ -88,33 +88,57 @@ impl<'a> Tunnels<'a> {
         let tunnel = self.tunnel;
         let peers = tunnel.peers.iter().flat_map(|peer| {
             let addresses = peer.addresses.iter();
-            let addresses = addresses.map(move |address| (link, Known::Address(*address, peer.mac)));
+            let addresses =
+                addresses.map(move |address| (link, Known::Address(*address, peer.mac)));
             addresses.chain(reached(link, peer.mac, peer.provider))
         });
         let subnets = tunnel.subnets.iter().flat_map(|subnet| {
             let router = Known::Address(subnet.to.first(), subnet.router);
-            reached(link, subnet.router, subnet.provider).into_iter().chain([(bridge, router)])
+            reached(link, subnet.router, subnet.provider)
+                .into_iter()
+                .chain([(bridge, router)])
         });
         peers.chain(subnets).collect()
     }
 
-    fn differences(&self, host: &mut Host, link: &Link, bridge: &Link) -> Result<Differences, Failure> {
+    fn differences(
+        &self,
+        host: &mut Host,
+        link: &Link,
+        bridge: &Link,
+    ) -> Result<Differences, Failure> {
         let doing = self.doing("looking at");
-        let there = neighbours::known(&mut host.route)
-            .map_err(|error| failed(&doing, NEEDS, &error))?;
-        let own = there.into_iter().filter(|(of, _)| *of == link.index || *of == bridge.index);
+        let there =
+            neighbours::known(&mut host.route).map_err(|error| failed(&doing, NEEDS, &error))?;
+        let own = there
+            .into_iter()
+            .filter(|(of, _)| *of == link.index || *of == bridge.index);
         let there: BTreeSet<_> = own.collect();
         let wanted = self.wanted(link.index, bridge.index);
-        let stale = there.difference(&wanted).map(|(of, known)| (*of, *known, false));
-        let missing = wanted.difference(&there).map(|(of, known)| (*of, *known, true));
+        let stale = there
+            .difference(&wanted)
+            .map(|(of, known)| (*of, *known, false));
+        let missing = wanted
+            .difference(&there)
+            .map(|(of, known)| (*of, *known, true));
         let known = stale.chain(missing).collect();
-        let routes = host.routes()?.into_iter().filter(|route| route.link == Some(bridge.index));
-        let there: BTreeSet<_> =
-            routes.filter_map(|route| Some((route.to, route.router?))).collect();
+        let routes = host
+            .routes()?
+            .into_iter()
+            .filter(|route| route.link == Some(bridge.index));
+        let there: BTreeSet<_> = routes
+            .filter_map(|route| Some((route.to, route.router?)))
+            .collect();
         let subnets = self.tunnel.subnets.iter();
-        let wanted: BTreeSet<_> = subnets.map(|subnet| (subnet.to, subnet.to.first())).collect();
-        let stale = there.difference(&wanted).map(|(to, router)| (*to, *router, false));
-        let missing = wanted.difference(&there).map(|(to, router)| (*to, *router, true));
+        let wanted: BTreeSet<_> = subnets
+            .map(|subnet| (subnet.to, subnet.to.first()))
+            .collect();
+        let stale = there
+            .difference(&wanted)
+            .map(|(to, router)| (*to, *router, false));
+        let missing = wanted
+            .difference(&there)
+            .map(|(to, router)| (*to, *router, true));
         Ok(Differences {
             known,
             routes: stale.chain(missing).collect(),
@@ -179,7 +203,12 @@ impl Part for Tunnels<'_> {
         let doing = self.doing("setting up");
         let name = &self.tunnel.link;
         let mut batch = Batch::default();
-        link::set_alias(&mut batch, name, &alias(&host.owner, self.network.id), host.ipv6);
+        link::set_alias(
+            &mut batch,
+            name,
+            &alias(&host.owner, self.network.id),
+            host.ipv6,
+        );
         host.run(&doing, NEEDS, batch)?;
         let Some(found) = self.found(host)? else {
             let message = format!("the link {name} was removed while it was being made");

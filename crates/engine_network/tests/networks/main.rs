@@ -11,6 +11,7 @@ mod balancers;
 mod cards;
 mod cases;
 mod loopback;
+mod overlays;
 mod repairs;
 mod traffic;
 mod upkeep;

@@ -1,6 +1,9 @@
 //! Endpoints: addresses, hardware addresses, port mappings.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
@@ -10,7 +13,7 @@ use super::{
     MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State,
     chosen, has_own_name,
     network::{all_like, is_default},
-    room_for,
+    remote, room_for,
     terms::{bandwidth, mapping, mtu},
 };
 use crate::{
@@ -57,6 +60,8 @@ pub struct Terms {
     pub bandwidth: Option<u64>,
     /// Rules for what it may send and receive, those that decide first before the others.
     pub access: Vec<AccessRule>,
+    /// The address of its host, where that is another one.
+    pub provider: Option<Ipv4Addr>,
 }
 
 /// A port of the host that leads to an endpoint.
@@ -154,6 +159,12 @@ impl Endpoint {
         self.document.flags.unwrap_or(0) & ISOLATED != 0
     }
 
+    /// Whether it is on another host.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        remote::is_remote(&self.document)
+    }
+
     /// Its name; empty where it has none.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -212,6 +223,7 @@ impl State {
             ));
         }
         has_own_name(id, self.endpoints.keys())?;
+        remote::check(network, &document)?;
         // Pools move on only when all is well, so they are copied.
         let mut after = network.clone();
         let leases = self.leases(network_id, &mut after, &document)?;
@@ -290,7 +302,10 @@ impl State {
                 None | Some("") => {
                     any_lease(network, &used, None).ok_or_else(|| exhausted(id, pointer))?
                 }
-                Some(text) => named_lease(network, &used, one, text, &pointer)?,
+                Some(text) => match remote::lease(network, document, one) {
+                    Some(lease) if !used.contains(&lease.address) => lease,
+                    _ => named_lease(network, &used, one, text, &pointer)?,
+                },
             };
             used.insert(lease.address);
             leases.push(lease);
@@ -382,6 +397,9 @@ impl State {
                         return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
                     }
                     terms.access.push(rule);
+                }
+                Some(EndpointPolicyType::ProviderAddress) => {
+                    terms.provider = Some(remote::provider_of(policy, &pointer)?);
                 }
                 Some(EndpointPolicyType::Qos) => {
                     let most = bandwidth(policy, &pointer)?;
@@ -636,6 +654,8 @@ fn fill_in(document: &mut HostComputeEndpoint, network: &Network, leases: &[Leas
         let families: &[bool] = match (network.is_translated(), network.is_uplinked()) {
             (true, _) => &[true],
             (_, true) => &[true, false],
+            // Subnets on other hosts are reached by this one.
+            _ if network.fabric.tunnel.is_some() && network.has_host() => &[true],
             _ => &[],
         };
         let route = |ipv4: &bool| {

@@ -20,6 +20,7 @@ mod namespace;
 mod network;
 mod query;
 mod record;
+mod remote;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -268,6 +269,8 @@ mod balancer_tests;
 mod bounds_tests;
 #[cfg(test)]
 mod fabric_tests;
+#[cfg(test)]
+mod overlay_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

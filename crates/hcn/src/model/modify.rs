@@ -4,7 +4,7 @@
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
-use super::{Changes, Object, State, fabric::fabric};
+use super::{Changes, Object, State, fabric::fabric, remote};
 use crate::{
     documents::{
         ContainerRequest, Dns, EndpointPolicy, EndpointPolicyRequest, ModifyEndpointRequest,
@@ -77,6 +77,7 @@ impl State {
             alike,
         )?);
         let network = self.network(endpoint.network)?;
+        remote::check(network, &document)?;
         let terms = self.terms(id, network, &document)?;
         terms.have_somewhere_to_lead(&endpoint.leases)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id) {

@@ -156,6 +156,7 @@ impl State {
         }
         check_subnet_policies(&document)?;
         let fabric = fabric(&document)?;
+        self.is_own_tunnel(&fabric)?;
         // Endpoints are in the network of the host's adapter, so the host has a route to it.
         let taken = match is_uplinked(kind) {
             true => self.taken(&Surroundings::default()),
@@ -198,6 +199,25 @@ impl State {
                 quote(name)
             )),
             None => Ok(()),
+        }
+    }
+
+    /// Refuses tunnels whose packets no host could tell from those of another network.
+    fn is_own_tunnel(&self, fabric: &Fabric) -> Result<(), Failure> {
+        let place = |fabric: &Fabric| fabric.tunnel.as_ref().map(|one| (one.number, one.port));
+        let Some((number, port)) = place(fabric) else {
+            return Ok(());
+        };
+        let mut others = self.networks.iter();
+        match others.find(|(_, other)| place(&other.fabric) == Some((number, port))) {
+            None => Ok(()),
+            Some((other, _)) => {
+                let what = format!(
+                    "the network {other} has the number {number} at the port {port} already; give the subnets another one by a \
+                     policy of type VSID"
+                );
+                Err(refused(HResult::HCN_E_INVALID_POLICY, "/Ipams", what))
+            }
         }
     }
 

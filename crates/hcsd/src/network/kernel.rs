@@ -217,7 +217,7 @@ impl Change {
             self.store.write_former(&self.former)?;
         }
         // At no moment is there forwarding that rules do not guard: it goes before them, and comes after them.
-        if forwarding.bridges.is_empty() && !self.former.is_empty() {
+        if forwarding.is_unneeded() && !self.former.is_empty() {
             Forwarding::undo(host, &self.former)?;
             self.former.clear();
             self.store.write_former(&self.former)?;
