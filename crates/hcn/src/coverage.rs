@@ -262,12 +262,7 @@ const POLICIES: Documents = &[
             ("ACL", Supported),
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
-            (
-                "OutBoundNAT",
-                Refused(
-                    "a NAT network translates all outgoing connections; exceptions are not built yet",
-                ),
-            ),
+            ("OutBoundNAT", Supported),
             ("SDNRoute", Refused(LATER)),
             ("L4Proxy", Refused(LATER)),
             ("L4WFPPROXY", Refused(LATER)),

@@ -13,7 +13,8 @@ use crate::{
     address::{Mac, Prefix},
     guid::Guid,
     model::{
-        BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, RemoteSubnet, State,
+        BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, Outbound,
+        RemoteSubnet, State,
     },
 };
 
@@ -143,6 +144,8 @@ pub struct EndpointIntent {
     pub access: Vec<AccessRule>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
+    /// How its connections to the outside are translated.
+    pub outbound: Outbound,
     /// Whether a load balancer leads to it.
     pub balanced: bool,
     /// The adapter of the host that its link is on, in the place of a pair: then it is in the namespace alone, and
@@ -402,6 +405,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         bandwidth: terms.bandwidth,
         access: terms.access.clone(),
         mappings: terms.mappings.clone(),
+        outbound: terms.outbound.clone(),
         balanced: false,
         adapter: None,
     }

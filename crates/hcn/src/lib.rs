@@ -44,6 +44,6 @@ pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
     BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Fabric, Lease, LoadBalancer, Mapping,
-    Namespace, Network, Notification, NotificationType, Object, Protocol, Record, RemoteSubnet,
-    Spread, State, Surroundings, Terms, Tunnel,
+    Namespace, Network, Notification, NotificationType, Object, Outbound, Protocol, Record,
+    RemoteSubnet, Spread, State, Surroundings, Terms, Tunnel,
 };

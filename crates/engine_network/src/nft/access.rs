@@ -188,7 +188,7 @@ impl Combination {
     }
 }
 
-fn mask(prefix: Prefix) -> Vec<u8> {
+pub(super) fn mask(prefix: Prefix) -> Vec<u8> {
     let bytes = if prefix.is_ipv4() { 4 } else { 16 };
     let bits = |at: u8| match prefix.length().saturating_sub(at * 8) {
         0 => 0,

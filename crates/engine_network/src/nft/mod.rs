@@ -5,7 +5,8 @@
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
 //!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
-//!    namespaces. 9. `overlays` keeps hosts away that a network was not told of.
+//!    namespaces. 9. `overlays` keeps hosts away that a network was not told of. 10. `outbound`
+//!    translates what single endpoints send to the outside.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -21,6 +22,7 @@ mod cards;
 mod contents;
 mod expression;
 mod leaving;
+mod outbound;
 mod overlays;
 mod tables;
 
@@ -30,7 +32,7 @@ use std::{
 };
 
 use hcn::{
-    Mac, Mapping, Prefix,
+    Mac, Mapping, Outbound, Prefix,
     intent::{BalancerIntent, EndpointIntent, Intent},
 };
 
@@ -55,6 +57,8 @@ pub struct Rules {
     pub(crate) published: BTreeMap<(u8, u16), (Ipv4Addr, u16)>,
     /// Published ports of one address of the host, and where they lead.
     pub(crate) published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
+    /// Endpoints whose connections to the outside are translated in a way of their own.
+    pub(crate) outbound: Vec<(Ipv4Addr, Outbound)>,
     /// Load balancers that have somewhere to lead.
     pub(crate) balancers: Vec<BalancerIntent>,
     /// The addresses of each port of a bridge.
@@ -72,6 +76,21 @@ fn own(endpoint: &EndpointIntent) -> (Mac, BTreeSet<IpAddr>) {
     let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
     let addresses = addresses.chain([endpoint.mac.link_local().into()]);
     (endpoint.mac, addresses.collect())
+}
+
+/// The addresses of an endpoint whose connections to the outside are translated in a way of their own.
+fn outbound(endpoint: &EndpointIntent) -> Vec<(Ipv4Addr, Outbound)> {
+    if endpoint.outbound == Outbound::default() {
+        return Vec::new();
+    }
+    let addresses = endpoint
+        .addresses
+        .iter()
+        .filter_map(|(address, _)| match address {
+            IpAddr::V4(address) => Some((*address, endpoint.outbound.clone())),
+            IpAddr::V6(_) => None,
+        });
+    addresses.collect()
 }
 
 impl Rules {
@@ -110,6 +129,7 @@ impl Rules {
         }
         for endpoint in intent.endpoints.iter().filter(|one| one.adapter.is_none()) {
             rules.ports.insert(endpoint.link.clone(), own(endpoint));
+            rules.outbound.extend(outbound(endpoint));
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings

@@ -11,7 +11,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, overlays,
+    leaving, outbound, overlays,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -420,7 +420,7 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         table.chain(chain, &nat(number, -100));
         destinations(table, chain, rules);
     }
-    masquerading(table);
+    masquerading(table, rules);
     table.chain("leaving", &nat(4, 100));
     for at_address in [true, false] {
         balancers::sources(table, "leaving", &rules.balancers, at_address);
@@ -454,7 +454,7 @@ fn destinations(table: &mut Table<'_>, chain: &str, rules: &Rules) {
 /// The chain where connections get the host's address, if they need that.
 pub(super) const MASQUERADING: &str = "masquerading";
 
-fn masquerading(table: &mut Table<'_>) {
+fn masquerading(table: &mut Table<'_>, rules: &Rules) {
     table.inner_chain(MASQUERADING);
     table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
@@ -471,6 +471,7 @@ fn masquerading(table: &mut Table<'_>) {
             .was_translated()
             .masquerade()
     });
+    outbound::translate(table, MASQUERADING, rules);
     table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
             .source_in("subnets")

@@ -11,6 +11,7 @@ mod balancers;
 mod cards;
 mod cases;
 mod loopback;
+mod outbound;
 mod overlays;
 mod repairs;
 mod traffic;

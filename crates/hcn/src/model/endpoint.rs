@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Changes, MOST_ACCESS_RULES, MOST_ACCESS_RULES_OF_ALL, MOST_ADDRESSES, MOST_ENDPOINTS,
-    MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State,
-    chosen, has_own_name,
+    MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, MOST_PEERS_OF_ALL, Network, Notification,
+    NotificationType, Object, State, chosen, has_own_name,
     network::{all_like, is_default},
+    outbound::Outbound,
     remote, room_for,
     terms::{bandwidth, mapping, mtu},
 };
@@ -62,6 +63,8 @@ pub struct Terms {
     pub access: Vec<AccessRule>,
     /// The address of its host, where that is another one.
     pub provider: Option<Ipv4Addr>,
+    /// How connections to the outside are translated.
+    pub outbound: Outbound,
 }
 
 /// A port of the host that leads to an endpoint.
@@ -398,6 +401,10 @@ impl State {
                     }
                     terms.access.push(rule);
                 }
+                Some(EndpointPolicyType::OutBoundNat) => {
+                    terms.outbound.read(network, policy, &pointer)?;
+                    self.has_room_for_peers(id, terms.outbound.peers(), &pointer)?;
+                }
                 Some(EndpointPolicyType::ProviderAddress) => {
                     terms.provider = Some(remote::provider_of(policy, &pointer)?);
                 }
@@ -464,6 +471,22 @@ impl State {
         );
         let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
         Err(refused(code, "/Policies", what))
+    }
+
+    /// Refuses peers of an endpoint, where all endpoints would name more than the kernel is to hold.
+    fn has_room_for_peers(&self, id: Guid, count: usize, pointer: &str) -> Result<(), Failure> {
+        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
+        let all = count
+            + others
+                .map(|(_, one)| one.terms.outbound.peers())
+                .sum::<usize>();
+        if count == 0 || all <= MOST_PEERS_OF_ALL {
+            return Ok(());
+        }
+        let what =
+            format!("all endpoints together name up to {MOST_PEERS_OF_ALL} peers, not {all}");
+        let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+        Err(refused(code, pointer, what))
     }
 
     /// Refuses one more mapping of an endpoint that has `count`.

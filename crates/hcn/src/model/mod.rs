@@ -18,6 +18,7 @@ mod load_balancer;
 mod modify;
 mod namespace;
 mod network;
+mod outbound;
 mod query;
 mod record;
 mod remote;
@@ -34,6 +35,7 @@ pub use fabric::{Fabric, RemoteSubnet, Tunnel};
 pub use load_balancer::{BalancedPort, LoadBalancer, Spread};
 pub use namespace::Namespace;
 pub use network::{DEFAULT_SWITCH, Network};
+pub use outbound::Outbound;
 pub use record::Record;
 
 /// The most objects of a kind: what a client can make is bounded.
@@ -52,6 +54,9 @@ const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
 const MOST_ADDRESSES: usize = 32;
 const MOST_MAPPINGS: usize = 256;
 const MOST_MAPPINGS_OF_ALL: usize = 65_536;
+
+/// The most peers that policies of all endpoints name for the translation of what they send.
+const MOST_PEERS_OF_ALL: usize = 8192;
 
 /// All networks, endpoints, namespaces and load balancers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -269,6 +274,8 @@ mod balancer_tests;
 mod bounds_tests;
 #[cfg(test)]
 mod fabric_tests;
+#[cfg(test)]
+mod outbound_tests;
 #[cfg(test)]
 mod overlay_tests;
 #[cfg(test)]
