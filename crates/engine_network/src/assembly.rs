@@ -13,8 +13,8 @@ use crate::{
     parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
 };
 
-/// Makes a network's bridge, or what is missing of it. Of a network on an adapter of the host nothing is made; its adapter
-/// has to be there.
+/// Makes a network's bridge, or what is missing of it, with its link to other hosts where it has one. Of a network on an
+/// adapter of the host nothing is made; its adapter has to be there.
 ///
 /// # Errors
 /// The step that failed; what was made for this call is removed again.
@@ -98,8 +98,8 @@ pub fn attach(
 /// The step that failed, or what such an endpoint cannot have. The link stays.
 pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
     if endpoint.adapter.is_some() {
-        let message = "a network on an adapter of the host is for containers; a virtual machine takes an endpoint of another type of \
-                       network, such as NAT";
+        let message = "a network on an adapter of the host is for containers; a virtual machine takes an endpoint of \
+                       another type of network, such as NAT";
         return Err(Failure::new(HResult::NOT_SUPPORTED, message).on_record(message));
     }
     let card = Card(endpoint);

@@ -1,5 +1,5 @@
-//! What the kernel knows of others as messages of rtnetlink: which card has an address, and by which port or host a card
-//! is reached.
+//! What the kernel knows of others as messages of rtnetlink: which card has an address, and by which port or host a
+//! card is reached.
 //!
 //! The numbers are those of `linux/neighbour.h`.
 

@@ -1,4 +1,4 @@
-//! Rules for what single endpoints send to the outside: which peers see their own address, and which address others see.
+//! Rules for what single endpoints send to the outside: which peers see their own address, and which one others see.
 
 use std::net::Ipv4Addr;
 

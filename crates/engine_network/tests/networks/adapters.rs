@@ -40,8 +40,8 @@ fn attached(world: &World, endpoint: Guid, space: &Space) -> Result<(), Failure>
     world.host.run(act)
 }
 
-/// Sends a frame as a program with CAP_NET_RAW makes it up, of the kind `told`; whether the kernel took it. One that rules
-/// have dropped it tells as no room (`ENOBUFS`).
+/// Sends a frame as a program with CAP_NET_RAW makes it up, of the kind `told`; whether the kernel took it. One that
+/// rules have dropped it tells as no room (`ENOBUFS`).
 fn send_frame(space: &Space, link: &str, told: u16, frame: &[u8]) -> bool {
     let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
     let script = format!(
