@@ -13,8 +13,8 @@ use crate::{
     parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
 };
 
-/// Makes a network's bridge, or what is missing of it, with its link to other hosts where it has one. Of a network on an
-/// adapter of the host nothing is made; its adapter has to be there.
+/// Makes a network's bridge, or what is missing of it, with its link to other hosts where it has one. Of a network on
+/// an adapter of the host nothing is made; its adapter has to be there.
 ///
 /// # Errors
 /// The step that failed; what was made for this call is removed again.

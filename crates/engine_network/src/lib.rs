@@ -57,13 +57,13 @@ pub use assembly::{
     set_card_rules, set_port, write_rules,
 };
 pub use conntrack::{forget, forget_misled};
-pub use counters::counters;
+pub use counters::{counters, counters_on_adapter};
 pub use guest::{GuestCard, GuestNetwork, GuestRoute};
 pub use host::Host;
 pub use link::{Link, Route};
 pub use loopback::set_loopback_up;
 pub use netlink::NetlinkError;
 pub use nft::Rules;
-pub use parts::adapter::{counters_on_adapter, detach_from_adapter, is_on_adapter};
+pub use parts::adapter::{detach_from_adapter, is_on_adapter};
 pub use parts::{Bridge, Card, Former, Forwarding, Inside, Part, Port};
 pub use survey::{Stray, Survey, survey, sweep};

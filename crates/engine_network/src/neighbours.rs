@@ -25,7 +25,7 @@ const BRIDGES: u8 = 7;
 const NO_QUESTION: u16 = 0x40;
 const PERMANENT: u16 = 0x80;
 
-/// Whose table it is: that of the link itself, or that of the bridge which it is a port of.
+/// The owner of a table: the link itself, or the bridge that it is a port of.
 const OF_LINK: u8 = 2;
 const OF_BRIDGE: u8 = 4;
 

@@ -8,7 +8,7 @@
 use std::{os::fd::BorrowedFd, path::Path};
 
 use hcn::{
-    Counters, Mac,
+    Mac,
     intent::{EndpointIntent, alias},
 };
 use hcs_schema::{Failure, HResult};
@@ -16,7 +16,6 @@ use rustix::io::Errno;
 
 use super::inside;
 use crate::{
-    counters,
     failure::{failed, in_the_way, removable},
     host::Host,
     link::{self, Link, OnAdapter},
@@ -69,7 +68,7 @@ pub(crate) fn adapter(host: &mut Host, name: &str) -> Result<Link, Failure> {
 }
 
 /// The endpoint's link in the namespace that the socket is of, if it is there and this endpoint's.
-fn found(
+pub(crate) fn found(
     socket: &mut Socket,
     owner: &str,
     endpoint: &EndpointIntent,
@@ -213,26 +212,4 @@ pub fn is_on_adapter(
     };
     let held = nft::is_held(&mut filter, &host.owner, endpoint).unwrap_or(false);
     Ok(held && found.alias.is_some() && found.mac == Some(endpoint.mac))
-}
-
-/// As [`crate::counters`], for an endpoint on an adapter, whose link is in its namespace.
-///
-/// # Errors
-/// The kernel does not tell, or the namespace has ended.
-pub fn counters_on_adapter(
-    host: &Host,
-    endpoint: &EndpointIntent,
-    namespace: BorrowedFd<'_>,
-) -> Result<Counters, Failure> {
-    let [mut socket, _] = sockets_in(namespace)?;
-    if found(&mut socket, &host.owner, endpoint)?.is_none() {
-        return Ok(Counters::default());
-    }
-    let mut batch = Batch::default();
-    link::look_at(&mut batch, &endpoint.inner);
-    let told = socket.get(batch, counters::read);
-    let told =
-        told.map_err(|error| failed(&doing(endpoint, "counting"), "counters of links", &error))?;
-    // Here it is the endpoint that sends what its link sends.
-    Ok(told.unwrap_or_default().of_the_other_end())
 }

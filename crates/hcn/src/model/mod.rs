@@ -5,8 +5,8 @@
 //!    └──< load balancer >── endpoint        deleting an endpoint takes it out of its namespace
 //! ```
 //! 1. [`network`], [`endpoint`], [`namespace`], [`load_balancer`]: create and delete; [`fabric`]: what a network stands
-//!    on. 2. [`modify`]: requests. 3. [`query`]: properties and enumerations, in the version that the query asks for. 4.
-//!    [`record`]: what is written down, one record per object, and read again by the next service.
+//!    on. 2. [`modify`]: requests. 3. [`query`]: properties and enumerations, in the version that the query asks for.
+//!    4. [`record`]: what is written down, one record per object, and read again by the next service.
 //!
 //! A call that is refused changes nothing. Another says what it changed ([`Changes`]): the service writes those
 //! records, has the engine make it so, and calls back who asked to be told. When the engine cannot, the service deletes

@@ -77,6 +77,19 @@ fn endpoints_and_subnets_of_other_hosts_are_wanted_and_restored() {
     let (restored, faults) = State::restore(records);
     assert!(faults.is_empty(), "{faults:?}");
     assert_eq!(restored, state);
+}
+
+#[test]
+fn what_is_on_other_hosts_is_theirs() {
+    let mut state = State::default();
+    let surroundings = Surroundings::default();
+    let document = v2(overlay(&[route(&json!({}))]));
+    state
+        .create_network(Guid(1), &document, &surroundings)
+        .unwrap();
+    state
+        .create_endpoint(Guid(1), Guid(2), &v2(remote()))
+        .unwrap();
     // An endpoint of another host is in no namespace of this one.
     let resources = json!([{"Type": "Endpoint", "Data": {"Id": Guid(2)}}]);
     let settings = json!({ "Resources": resources }).to_string();

@@ -108,7 +108,8 @@ fn an_adapter_that_is_not_there_refuses_its_network_and_leaves_nothing() {
     assert_eq!(host.ours(), Vec::<String>::new());
 }
 
-/// Kills a service while it makes and ends a container with this endpoint. What it leaves the next one finds, or removes.
+/// Kills a service while it makes and ends a container with this endpoint. What it leaves the next one finds, or
+/// removes.
 fn killed(host: &Space, service: &mut Service, own: &Value) {
     for round in 0..6_u32 {
         let id = format!("killed-{round}");
