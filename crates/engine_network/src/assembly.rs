@@ -3,27 +3,36 @@
 use std::os::fd::BorrowedFd;
 
 use hcn::intent::{EndpointIntent, Intent, NetworkIntent};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 
 use crate::{
     failure::failed,
     host::Host,
     namespace::sockets_in,
     nft::{self, Rules},
-    parts::{Bridge, Card, Inside, Part, Port, port},
+    parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
     survey::Stray,
 };
 
-/// Makes a network's bridge, or what is missing of it.
+/// Makes a network's bridge, or what is missing of it, with its link to other hosts where it has one. Of a network on
+/// an adapter of the host nothing is made; its adapter has to be there.
 ///
 /// # Errors
 /// The step that failed; what was made for this call is removed again.
 pub fn make_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Failure> {
+    if let Some(name) = &network.adapter {
+        return adapter::adapter(host, name).map(drop);
+    }
     let bridge = Bridge(network);
+    let tunnels = Tunnels::of(network);
     let was_there = bridge.found(host)?.is_some();
-    bridge.apply(host).inspect_err(|_| {
+    let made = bridge.apply(host).and_then(|()| match &tunnels {
+        Some(tunnels) => tunnels.apply(host),
+        None => Ok(()),
+    });
+    made.inspect_err(|_| {
         if !was_there {
-            let _swept_later = bridge.undo(host);
+            let _swept_later = remove_network(host, network);
         }
     })
 }
@@ -33,6 +42,12 @@ pub fn make_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fail
 /// # Errors
 /// The step that failed.
 pub fn remove_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Failure> {
+    if network.adapter.is_some() {
+        return Ok(());
+    }
+    if let Some(tunnels) = Tunnels::of(network) {
+        tunnels.undo(host)?;
+    }
     Bridge(network).undo(host)
 }
 
@@ -51,6 +66,9 @@ pub fn attach(
     endpoint: &EndpointIntent,
     namespace: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
+    if let Some(name) = &endpoint.adapter {
+        return adapter::attach(host, endpoint, name, namespace);
+    }
     let pair = Port {
         endpoint,
         namespace,
@@ -80,6 +98,11 @@ pub fn attach(
 /// # Errors
 /// The step that failed, or what such an endpoint cannot have. The link stays.
 pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    if endpoint.adapter.is_some() {
+        let message = "a network on an adapter of the host is for containers; a virtual machine takes an endpoint of \
+                       another type of network, such as NAT";
+        return Err(Failure::new(HResult::NOT_SUPPORTED, message).on_record(message));
+    }
     let card = Card(endpoint);
     card.check(host)?;
     card.apply(host)

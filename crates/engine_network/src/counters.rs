@@ -1,5 +1,7 @@
 //! [`counters`]: what went through the link of an endpoint.
 
+use std::os::fd::BorrowedFd;
+
 use hcn::{Counters, intent::EndpointIntent};
 use hcs_schema::Failure;
 
@@ -7,11 +9,12 @@ use crate::{
     failure::failed,
     host::Host,
     link,
+    namespace::sockets_in,
     netlink::{
         Batch,
         parse::{Attributes, Message},
     },
-    parts::port,
+    parts::{adapter, port},
 };
 
 /// What went through the link of an endpoint since that was made; nothing where it is gone. The container or the
@@ -29,6 +32,28 @@ pub fn counters(host: &mut Host, endpoint: &EndpointIntent) -> Result<Counters, 
     let told = host.route.get(batch, read);
     let told = told.map_err(|error| failed(&doing, "counters of links", &error))?;
     Ok(told.unwrap_or_default())
+}
+
+/// As [`counters`], for an endpoint on an adapter, whose link is in its namespace.
+///
+/// # Errors
+/// The kernel does not tell, or the namespace has ended.
+pub fn counters_on_adapter(
+    host: &Host,
+    endpoint: &EndpointIntent,
+    namespace: BorrowedFd<'_>,
+) -> Result<Counters, Failure> {
+    let [mut socket, _] = sockets_in(namespace)?;
+    if adapter::found(&mut socket, &host.owner, endpoint)?.is_none() {
+        return Ok(Counters::default());
+    }
+    let mut batch = Batch::default();
+    link::look_at(&mut batch, &endpoint.inner);
+    let doing = format!("counting what went through the link {}", endpoint.inner);
+    let told = socket.get(batch, read);
+    let told = told.map_err(|error| failed(&doing, "counters of links", &error))?;
+    // Here it is the endpoint that sends what its link sends.
+    Ok(told.unwrap_or_default().of_the_other_end())
 }
 
 /// The host's end receives what the endpoint sends.

@@ -4,6 +4,7 @@ use crate::{
     conntrack::read_connection,
     counters,
     link::{read_address, read_link, read_route},
+    neighbours,
     netlink::parse::{Attributes, Messages},
 };
 
@@ -14,6 +15,7 @@ pub fn answers(datagram: &[u8]) {
         let _counters = counters::read(&message);
         let _address = read_address(&message);
         let _route = read_route(&message);
+        let _known = neighbours::read(&message);
         let _connection = read_connection(&message);
         for (_, value) in Attributes::of(message.body).flatten() {
             let _inner = Attributes::of(value).count();

@@ -18,8 +18,9 @@
 //!   which go into a record; [`Forwarding::apply`]; [`write_rules`].
 //! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows
 //!   is held to nothing; [`set_card_rules`] for the card of a virtual machine; [`attach`].
-//! - **An endpoint that goes**: [`detach`] and [`clear_access`], unless its namespace ends anyway; the model deletes
-//!   it; [`write_rules`]; [`forget`] with its addresses; its record is removed.
+//! - **An endpoint that goes**: [`detach`], or [`detach_from_adapter`] where it is on one of the host, and
+//!   [`clear_access`], unless its namespace ends anyway; the model deletes it; [`write_rules`]; [`forget`] with its
+//!   addresses; its record is removed.
 //! - **A network that goes**: its endpoints; [`remove_network`]; [`write_rules`]; with the last one
 //!   [`Forwarding::undo`].
 //! - **After a restart**: records make up the state; [`survey()`] of its intent; [`make_network`] for bridges that are
@@ -40,6 +41,7 @@ mod host;
 mod link;
 mod loopback;
 mod namespace;
+mod neighbours;
 mod netlink;
 mod nft;
 mod parts;
@@ -55,12 +57,13 @@ pub use assembly::{
     remove_network, set_card_rules, set_port, write_rules,
 };
 pub use conntrack::{forget, forget_misled};
-pub use counters::counters;
+pub use counters::{counters, counters_on_adapter};
 pub use guest::{GuestCard, GuestNetwork, GuestRoute};
 pub use host::Host;
 pub use link::{Link, Route};
 pub use loopback::set_loopback_up;
 pub use netlink::NetlinkError;
 pub use nft::Rules;
+pub use parts::adapter::{detach_from_adapter, is_on_adapter};
 pub use parts::{Bridge, Card, Former, Forwarding, Inside, Part, Port};
 pub use survey::{Stray, Survey, survey, sweep};

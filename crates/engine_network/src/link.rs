@@ -3,7 +3,7 @@
 //! The numbers are those of `linux/rtnetlink.h`, `if_link.h` and `if_addr.h`.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -22,6 +22,7 @@ const NEWADDR: u16 = 20;
 const DELADDR: u16 = 21;
 const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
+const DELROUTE: u16 = 25;
 const GETROUTE: u16 = 26;
 const NEWNEIGH: u16 = 28;
 
@@ -36,6 +37,7 @@ mod attribute {
     pub(super) const ADDRESS: u16 = 1;
     pub(super) const NAME: u16 = 3;
     pub(super) const MTU: u16 = 4;
+    /// Of a pair: the other end. Of what stands on another link: that.
     pub(super) const PEER: u16 = 5;
     pub(super) const QUEUE: u16 = 6;
     pub(super) const MASTER: u16 = 10;
@@ -192,6 +194,96 @@ pub(crate) fn add_pair(batch: &mut Batch, pair: &Pair<'_>) {
     });
 }
 
+/// A link on an adapter, to be made in another namespace: frames for its hardware address come to it.
+#[derive(Debug)]
+pub(crate) struct OnAdapter<'a> {
+    /// Its name there.
+    pub(crate) name: &'a str,
+    /// The number of the adapter here.
+    pub(crate) adapter: u32,
+    /// Its hardware address.
+    pub(crate) mac: Mac,
+    /// Whether others on the same adapter are kept away.
+    pub(crate) isolated: bool,
+    /// Its namespace.
+    pub(crate) namespace: BorrowedFd<'a>,
+}
+
+/// Makes a link on an adapter (`macvlan`), in another namespace, under its name there: it is never seen here.
+pub(crate) fn add_on_adapter(batch: &mut Batch, one: &OnAdapter<'_>) {
+    const MODE: u16 = 1;
+    const PRIVATE: u32 = 1;
+    const BRIDGE: u32 = 4;
+    let what = format!("making the link {} on an adapter", one.name);
+    let flags = flag::ACK | flag::CREATE | flag::EXCL;
+    batch.message(what, NEWLINK, flags, &link_header(0, 0, 0, 0), |batch| {
+        batch
+            .text(attribute::NAME, one.name)
+            .number(attribute::PEER, one.adapter)
+            .bytes(attribute::ADDRESS, &one.mac.0);
+        let descriptor = one.namespace.as_raw_fd().cast_unsigned();
+        batch.number(attribute::NAMESPACE, descriptor);
+        batch.nest(attribute::LINKINFO, |batch| {
+            batch
+                .text(attribute::INFO_KIND, "macvlan")
+                .nest(attribute::INFO_DATA, |batch| {
+                    batch.number(MODE, if one.isolated { PRIVATE } else { BRIDGE });
+                });
+        });
+    });
+}
+
+/// A link whose frames go to other hosts, in packets of VXLAN.
+#[derive(Debug)]
+pub(crate) struct Overlaid<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// The number that its packets have.
+    pub(crate) number: u32,
+    /// Their port of UDP.
+    pub(crate) port: u16,
+    /// Their source.
+    pub(crate) local: Option<Ipv4Addr>,
+    /// The number of the link that they leave by; routes say it where there is none.
+    pub(crate) below: Option<u32>,
+    /// The largest packet, in bytes.
+    pub(crate) mtu: u32,
+}
+
+/// Makes it. It learns nothing from what comes in, and answers questions of ARP by what it was told.
+pub(crate) fn add_overlaid(batch: &mut Batch, one: &Overlaid<'_>) {
+    const NUMBER: u16 = 1;
+    const BELOW: u16 = 3;
+    const LOCAL: u16 = 4;
+    const LEARNING: u16 = 7;
+    const PROXY: u16 = 11;
+    const PORT: u16 = 15;
+    let what = format!("making the link {} to other hosts", one.name);
+    let flags = flag::ACK | flag::CREATE | flag::EXCL;
+    batch.message(what, NEWLINK, flags, &link_header(0, 0, 0, 0), |batch| {
+        batch
+            .text(attribute::NAME, one.name)
+            .number(attribute::MTU, one.mtu);
+        batch.nest(attribute::LINKINFO, |batch| {
+            batch
+                .text(attribute::INFO_KIND, "vxlan")
+                .nest(attribute::INFO_DATA, |batch| {
+                    batch.number(NUMBER, one.number);
+                    if let Some(below) = one.below {
+                        batch.number(BELOW, below);
+                    }
+                    if let Some(local) = one.local {
+                        batch.bytes(LOCAL, &local.octets());
+                    }
+                    batch
+                        .bytes(LEARNING, &[0])
+                        .bytes(PROXY, &[1])
+                        .bytes(PORT, &one.port.to_be_bytes());
+                });
+        });
+    });
+}
+
 /// How a port treats others of its bridge. `hairpin` lets frames out where they came in, for an endpoint that uses a
 /// port of the host that leads to itself.
 pub(crate) fn set_port(batch: &mut Batch, name: &str, index: u32, isolated: bool, hairpin: bool) {
@@ -280,14 +372,14 @@ pub(crate) fn remove(batch: &mut Batch, name: &str, index: u32) {
     );
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
 
-const fn family(address: IpAddr) -> u8 {
+pub(crate) const fn family(address: IpAddr) -> u8 {
     if address.is_ipv4() { AF_INET } else { AF_INET6 }
 }
 
@@ -352,6 +444,22 @@ pub(crate) fn set_neighbour(batch: &mut Batch, index: u32, address: IpAddr, mac:
 
 /// Adds a route by a link. The router need not be in a subnet of the link.
 pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr, metric: u32) {
+    let kind = (NEWROUTE, flag::CREATE | flag::REPLACE);
+    route_message(batch, kind, index, (to, router), metric);
+}
+
+/// Takes a route by a link away.
+pub(crate) fn remove_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr) {
+    route_message(batch, (DELROUTE, 0), index, (to, router), 0);
+}
+
+fn route_message(
+    batch: &mut Batch,
+    (kind, flags): (u16, u16),
+    index: u32,
+    (to, router): (Prefix, IpAddr),
+    metric: u32,
+) {
     const DESTINATION: u16 = 1;
     const LINK: u16 = 4;
     const GATEWAY: u16 = 5;
@@ -364,9 +472,13 @@ pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAdd
     header[..2].copy_from_slice(&[family(router), to.length()]);
     header[4..8].copy_from_slice(&[MAIN, STATIC, 0, UNICAST]);
     header[8..12].copy_from_slice(&ONLINK.to_ne_bytes());
-    let what = format!("adding the route to {to} by {router}");
-    let flags = flag::ACK | flag::CREATE | flag::REPLACE;
-    batch.message(what, NEWROUTE, flags, &header, |batch| {
+    let verb = if kind == NEWROUTE {
+        "adding"
+    } else {
+        "removing"
+    };
+    let what = format!("{verb} the route to {to} by {router}");
+    batch.message(what, kind, flag::ACK | flags, &header, |batch| {
         if !to.is_all() {
             batch.bytes(DESTINATION, &octets(to.first()));
         }
@@ -467,6 +579,8 @@ pub struct Route {
     pub to: Prefix,
     /// The number of the link; none for routes that lead nowhere, or by several links.
     pub link: Option<u32>,
+    /// The router, where one is in between.
+    pub router: Option<IpAddr>,
 }
 
 /// The routes of all tables to other hosts.
@@ -478,6 +592,7 @@ pub(crate) fn read_route(message: &Message<'_>) -> Option<Route> {
     const LOCAL_TABLE: u8 = 255;
     const DESTINATION: u16 = 1;
     const LINK: u16 = 4;
+    const GATEWAY: u16 = 5;
     let (family, length) = (*message.body.first()?, *message.body.get(1)?);
     if message.kind != NEWROUTE || message.body.get(4) == Some(&LOCAL_TABLE) {
         return None;
@@ -492,10 +607,11 @@ pub(crate) fn read_route(message: &Message<'_>) -> Option<Route> {
     Some(Route {
         to: Prefix::around(first, length)?,
         link: attributes.find(LINK).and_then(|value| number(value, 0)),
+        router: attributes.find(GATEWAY).and_then(address_of),
     })
 }
 
-fn address_of(value: &[u8]) -> Option<IpAddr> {
+pub(crate) fn address_of(value: &[u8]) -> Option<IpAddr> {
     let v4: Result<[u8; 4], _> = value.try_into();
     let v6: Result<[u8; 16], _> = value.try_into();
     v4.map(IpAddr::from).or_else(|_| v6.map(IpAddr::from)).ok()

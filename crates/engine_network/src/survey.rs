@@ -2,7 +2,7 @@
 
 use hcn::{
     Guid,
-    intent::{Intent, bridge_name, of_alias, port_name},
+    intent::{Intent, bridge_name, of_alias, port_name, tunnel_name},
 };
 use hcs_schema::Failure;
 use rustix::io::Errno;
@@ -13,16 +13,20 @@ use crate::{
     link::{self, Link},
     netlink::Batch,
     nft,
-    parts::{Bridge, port},
+    parts::{
+        Bridge, port,
+        tunnel::{self, Tunnels},
+    },
 };
 
 /// The difference between what is there and an intent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
-    /// Networks whose bridge is missing, not up, or lacks an address.
+    /// Networks whose bridge is missing, not up, or lacks an address, those whose adapter is missing, and
+    /// those that do not reach other hosts as they are to.
     pub networks: Vec<Guid>,
     /// Endpoints whose link is missing, not up, or not such a port of their bridge as they ask for. Their namespace may
-    /// have ended.
+    /// have ended. Those on adapters of the host are not among them: see [`crate::is_on_adapter`].
     pub endpoints: Vec<Guid>,
     /// Links of this service that nothing asks for.
     pub strays: Vec<Stray>,
@@ -45,6 +49,13 @@ pub struct Stray {
 /// The kernel does not tell what is there.
 pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     let links = host.links()?;
+    let mut apart = Vec::new();
+    for tunnels in intent.networks.iter().filter_map(Tunnels::of) {
+        // What is in its way is told when it is made again.
+        if !tunnels.is_sound(host).unwrap_or(false) {
+            apart.push(tunnels.network.id);
+        }
+    }
     let own: Vec<(Guid, &Link)> = links
         .iter()
         .filter_map(|link| Some((object(host, link)?, link)))
@@ -57,10 +68,14 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     let addresses = link::addresses(&mut host.route)
         .map_err(|error| failed("listing addresses", "rtnetlink", &error))?;
     let networks = intent.networks.iter().filter(|network| {
+        if let Some(adapter) = &network.adapter {
+            return !links.iter().any(|link| link.name == *adapter);
+        }
         let sound = |link: &Link| Bridge(network).is_sound(host, link, &addresses);
-        !of(network.id, &network.link).is_some_and(sound)
+        apart.contains(&network.id) || !of(network.id, &network.link).is_some_and(sound)
     });
-    let endpoints = intent.endpoints.iter().filter(|endpoint| {
+    let on_bridges = intent.endpoints.iter().filter(|one| one.adapter.is_none());
+    let endpoints = on_bridges.filter(|endpoint| {
         let bridge = of(endpoint.network, &endpoint.bridge).map(|bridge| bridge.index);
         let sound =
             |link: &Link| bridge.is_some_and(|bridge| port::is_sound(endpoint, link, bridge));
@@ -96,6 +111,7 @@ fn object(host: &Host, link: &Link) -> Option<Guid> {
     let id = of_alias(&host.owner, link.alias.as_deref()?)?;
     let agree = match link.kind.as_deref()? {
         "bridge" => link.name == bridge_name(id),
+        tunnel::KIND => link.name == tunnel_name(id),
         "veth" | port::CARD => link.name == port_name(id),
         _ => false,
     };

@@ -159,7 +159,7 @@ fn list<T>(
 }
 
 /// A prefix, or an address. Bits behind the length of a prefix are not looked at, as clients name their own address so.
-fn prefix(item: &str) -> Option<Prefix> {
+pub(crate) fn prefix(item: &str) -> Option<Prefix> {
     let (address, length) = item
         .split_once('/')
         .map_or((item, None), |(address, length)| (address, Some(length)));

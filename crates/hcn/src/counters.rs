@@ -22,6 +22,19 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// The same of the other end of a link, where what one end sends the other receives.
+    #[must_use]
+    pub const fn of_the_other_end(self) -> Self {
+        Self {
+            bytes_received: self.bytes_sent,
+            bytes_sent: self.bytes_received,
+            packets_received: self.packets_sent,
+            packets_sent: self.packets_received,
+            dropped_incoming: self.dropped_outgoing,
+            dropped_outgoing: self.dropped_incoming,
+        }
+    }
+
     /// The document of the endpoint `id`, which is the same in both versions.
     #[must_use]
     pub fn document(&self, id: Guid) -> String {

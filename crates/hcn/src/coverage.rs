@@ -13,6 +13,7 @@ pub static TABLE: Table = Table {
     about: "a network on Linux",
     entries: &[
         NETWORK,
+        SUBNET_POLICIES,
         ENDPOINT,
         NAMESPACE,
         LOAD_BALANCER,
@@ -33,7 +34,6 @@ const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
 const MACHINES: &str =
     "the network of a virtual machine is that of NetworkAdapters in its document";
-const OVERLAY: &str = "overlay networks are not built yet";
 
 /// An object's entries: those that all objects have, and its own.
 macro_rules! object {
@@ -70,19 +70,18 @@ const NETWORK: Documents = &[
                 "ICS",
                 WithoutEffect("it is made as NAT: containers get their addresses without DHCP"),
             ),
-            (
-                "Transparent",
-                Refused("networks on an adapter of the host are not built yet"),
-            ),
+            ("Transparent", Supported),
             (
                 "L2Bridge",
-                Refused("networks on an adapter of the host are not built yet"),
+                WithoutEffect(
+                    "it is made as Transparent: endpoints have hardware addresses of their own",
+                ),
             ),
             (
                 "L2Tunnel",
                 Refused("no fabric here takes the place of the switch"),
             ),
-            ("Overlay", Refused(OVERLAY)),
+            ("Overlay", Supported),
             ("Private", Supported),
             ("Internal", Supported),
             ("Mirrored", Refused(WINDOWS)),
@@ -108,10 +107,27 @@ const NETWORK: Documents = &[
     ),
     object!("Subnet":
         ("IpAddressPrefix", Supported),
-        ("Policies", Refused("virtual LANs and numbers of overlays are not built yet")),
+        ("Policies", Supported),
         ("Routes", Supported),
         ("IpSubnets", WithoutEffect("endpoints get their addresses from the whole subnet")),
         ("Flags", Supported),
+    ),
+];
+
+const SUBNET_POLICIES: Documents = &[
+    (
+        "SubnetPolicy",
+        &[("Type", Supported), ("Settings", Supported)],
+    ),
+    (
+        "SubnetPolicyType",
+        &[
+            (
+                "VLAN",
+                Refused("tags of virtual LANs are dropped at the ports of endpoints"),
+            ),
+            ("VSID", Supported),
+        ],
     ),
 ];
 
@@ -208,24 +224,23 @@ const POLICIES: Documents = &[
     (
         "NetworkPolicyType",
         &[
-            ("SourceMacAddress", Refused(LATER)),
             (
-                "NetAdapterName",
-                Refused("networks on an adapter of the host are not built yet"),
+                "SourceMacAddress",
+                Refused(
+                    "endpoints have hardware addresses of their own, which nothing here rewrites",
+                ),
             ),
-            (
-                "InterfaceConstraint",
-                Refused("networks on an adapter of the host are not built yet"),
-            ),
+            ("NetAdapterName", Supported),
+            ("InterfaceConstraint", Supported),
             ("VSwitchExtension", Refused(WINDOWS)),
-            ("ProviderAddress", Refused(OVERLAY)),
-            ("DrMacAddress", Refused(OVERLAY)),
+            ("ProviderAddress", Supported),
+            ("DrMacAddress", Supported),
             (
                 "AutomaticDNS",
                 WithoutEffect("endpoints without servers of their own use the host's"),
             ),
-            ("RemoteSubnetRoute", Refused(OVERLAY)),
-            ("VxlanPort", Refused(OVERLAY)),
+            ("RemoteSubnetRoute", Supported),
+            ("VxlanPort", Supported),
             (
                 "HostRoute",
                 WithoutEffect("the host always has a route to its networks"),
@@ -247,16 +262,11 @@ const POLICIES: Documents = &[
             ("ACL", Supported),
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
-            (
-                "OutBoundNAT",
-                Refused(
-                    "a NAT network translates all outgoing connections; exceptions are not built yet",
-                ),
-            ),
+            ("OutBoundNAT", Supported),
             ("SDNRoute", Refused(LATER)),
             ("L4Proxy", Refused(LATER)),
             ("L4WFPPROXY", Refused(LATER)),
-            ("ProviderAddress", Refused(OVERLAY)),
+            ("ProviderAddress", Supported),
             (
                 "PortName",
                 WithoutEffect("links on Linux are named after the endpoint"),
@@ -264,7 +274,7 @@ const POLICIES: Documents = &[
             ("EncapOverhead", Supported),
             (
                 "InterfaceConstraint",
-                Refused("networks on an adapter of the host are not built yet"),
+                Refused("an endpoint is on the adapter of its network"),
             ),
             ("Encryption", Refused(LATER)),
             ("VLAN", Refused(LATER)),
@@ -421,7 +431,6 @@ pub(crate) const SUBNET_FLAGS: &[(u32, &str, &str)] = &[(
 
 /// Flags of an endpoint that are refused: bit, name, reason.
 pub(crate) const ENDPOINT_FLAGS: &[(u32, &str, &str)] = &[
-    (1, "RemoteEndpoint", OVERLAY),
     (4, "EnableMirroring", WINDOWS),
     (8, "EnableLowInterfaceMetric", LATER),
     (16, "OverrideDNSServerOrder", LATER),
@@ -434,6 +443,9 @@ pub(crate) const ENDPOINT_FLAGS: &[(u32, &str, &str)] = &[
 
 /// All flags of an endpoint.
 pub(crate) const ENDPOINT_FLAGS_KNOWN: u32 = 0x3f;
+
+/// The endpoint is on another host.
+pub(crate) const REMOTE: u32 = 1;
 
 /// Other endpoints of the network are kept away.
 pub(crate) const ISOLATED: u32 = 2;

@@ -12,7 +12,10 @@ use crate::{
     access::AccessRule,
     address::{Mac, Prefix},
     guid::Guid,
-    model::{BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, State},
+    model::{
+        BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, Outbound,
+        RemoteSubnet, State,
+    },
 };
 
 /// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
@@ -67,7 +70,48 @@ pub struct NetworkIntent {
     /// Whether the host forwards for it and translates addresses. Without it no packet passes between the network and
     /// others.
     pub translated: bool,
+    /// The adapter of the host that each endpoint has a link on, in the place of a bridge: then none is made.
+    pub adapter: Option<String>,
+    /// Tunnels to other hosts.
+    pub tunnel: Option<TunnelIntent>,
 }
+
+/// What is wanted for an overlay: a port of the bridge by which other hosts are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TunnelIntent {
+    /// The name of the link.
+    pub link: String,
+    /// The number of the network, the same on all hosts.
+    pub number: u32,
+    /// The port of UDP, the same on all hosts.
+    pub port: u16,
+    /// The address of this host.
+    pub local: Option<Ipv4Addr>,
+    /// The adapter that packets leave by; routes say it where there is none.
+    pub adapter: Option<String>,
+    /// The hardware address of the bridge, which other hosts send to what they route to this one.
+    pub router: Option<Mac>,
+    /// The largest packet, in bytes.
+    pub mtu: u32,
+    /// Endpoints on other hosts.
+    pub peers: Vec<PeerIntent>,
+    /// Subnets on other hosts.
+    pub subnets: Vec<RemoteSubnet>,
+}
+
+/// An endpoint on another host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerIntent {
+    /// Its hardware address.
+    pub mac: Mac,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// The address of its host.
+    pub provider: Ipv4Addr,
+}
+
+/// The largest packet of an overlay, in bytes: what is left of a usual one beside the headers of VXLAN.
+const OVERLAID_MTU: u32 = 1450;
 
 /// What is wanted for an endpoint: a pair of links, one on the bridge and one in the namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,8 +144,13 @@ pub struct EndpointIntent {
     pub access: Vec<AccessRule>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
+    /// How its connections to the outside are translated.
+    pub outbound: Outbound,
     /// Whether a load balancer leads to it.
     pub balanced: bool,
+    /// The adapter of the host that its link is on, in the place of a pair: then it is in the namespace alone, and
+    /// neither `link` nor `bridge` is made.
+    pub adapter: Option<String>,
 }
 
 impl EndpointIntent {
@@ -136,6 +185,12 @@ pub fn bridge_name(id: Guid) -> String {
     format!("{BRIDGES}{}", spelled(id))
 }
 
+/// The name of a network's link to other hosts.
+#[must_use]
+pub fn tunnel_name(id: Guid) -> String {
+    format!("hcv{}", spelled(id))
+}
+
 /// The name of an endpoint's link on the bridge.
 #[must_use]
 pub fn port_name(id: Guid) -> String {
@@ -163,7 +218,7 @@ impl State {
             networks: self
                 .networks
                 .iter()
-                .map(|(id, network)| network_intent(*id, network))
+                .map(|(id, network)| self.intent_of(*id, network))
                 .collect(),
             endpoints: endpoints
                 .filter_map(|id| self.endpoint_intent(*id))
@@ -195,7 +250,41 @@ impl State {
     pub fn network_intent(&self, id: Guid) -> Option<NetworkIntent> {
         self.networks
             .get(&id)
-            .map(|network| network_intent(id, network))
+            .map(|network| self.intent_of(id, network))
+    }
+
+    fn intent_of(&self, id: Guid, network: &Network) -> NetworkIntent {
+        NetworkIntent {
+            tunnel: self.tunnel_intent(id, network),
+            ..network_intent(id, network)
+        }
+    }
+
+    fn tunnel_intent(&self, id: Guid, network: &Network) -> Option<TunnelIntent> {
+        let fabric = network.fabric();
+        let tunnel = fabric.tunnel.as_ref()?;
+        let peer = |(_, endpoint): (Guid, &Endpoint)| {
+            Some(PeerIntent {
+                mac: endpoint.mac(),
+                addresses: endpoint
+                    .leases()
+                    .iter()
+                    .map(|lease| lease.address)
+                    .collect(),
+                provider: endpoint.terms().provider?,
+            })
+        };
+        Some(TunnelIntent {
+            link: tunnel_name(id),
+            number: tunnel.number,
+            port: tunnel.port,
+            local: tunnel.local,
+            adapter: fabric.adapter.clone(),
+            router: tunnel.router,
+            mtu: OVERLAID_MTU,
+            peers: self.endpoints_of(id).filter_map(peer).collect(),
+            subnets: tunnel.subnets.clone(),
+        })
     }
 
     /// What is wanted for an endpoint; `None` when it is gone or in no namespace.
@@ -206,8 +295,16 @@ impl State {
         let namespace = self.namespaces.get(&namespace_id)?;
         let place = namespace.place(id)?;
         let mut balancers = self.load_balancers.values();
+        let network = self.networks.get(&endpoint.network);
+        let overlaid = network.is_some_and(|network| network.fabric().tunnel.is_some());
+        let mtu = endpoint.terms().mtu;
         Some(EndpointIntent {
+            mtu: match overlaid {
+                true => Some(mtu.unwrap_or(OVERLAID_MTU)),
+                false => mtu,
+            },
             balanced: balancers.any(|one| one.endpoints.contains(&id)),
+            adapter: network.and_then(uplink),
             ..endpoint_intent(id, endpoint, namespace_id, place)
         })
     }
@@ -240,7 +337,15 @@ fn network_intent(id: Guid, network: &Network) -> NetworkIntent {
         },
         subnets: network.pools().iter().map(|pool| pool.prefix).collect(),
         translated: network.is_translated(),
+        adapter: uplink(network),
+        tunnel: None,
     }
+}
+
+/// The adapter of the host that endpoints of a network have their links on.
+fn uplink(network: &Network) -> Option<String> {
+    let adapter = network.fabric().adapter.clone();
+    adapter.filter(|_| network.is_uplinked())
 }
 
 /// Routes of the interface at a place of its namespace, with the metrics of the kernel. The place stands behind the
@@ -300,7 +405,9 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         bandwidth: terms.bandwidth,
         access: terms.access.clone(),
         mappings: terms.mappings.clone(),
+        outbound: terms.outbound.clone(),
         balanced: false,
+        adapter: None,
     }
 }
 

@@ -45,7 +45,7 @@ pub use address::{Mac, Prefix};
 pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
-    BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Lease, LoadBalancer, Mapping, Namespace,
-    Network, Notification, NotificationType, Object, Protocol, Record, Spread, State, Surroundings,
-    Terms,
+    BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Fabric, Lease, LoadBalancer, Mapping,
+    Namespace, Network, Notification, NotificationType, Object, Outbound, Protocol, Record,
+    RemoteSubnet, Spread, State, Surroundings, Terms, Tunnel,
 };

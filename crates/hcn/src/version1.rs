@@ -8,7 +8,9 @@ use crate::{
     coverage::ISOLATED,
     documents::{
         Dns, EndpointPolicy, EndpointPolicyType, HostComputeEndpoint, HostComputeNetwork,
-        IpConfiguration, Ipam, MacPool, NetworkType, Route, Subnet,
+        IpConfiguration, Ipam, MacPool, NetworkPolicy, NetworkPolicyType, NetworkType, Route,
+        Subnet,
+        fabric::NetAdapterName,
         policy::{PortMapping, settings_of},
         version1::{HnsEndpoint, HnsNetwork, HnsSubnet},
     },
@@ -28,6 +30,10 @@ const ALL_V6: &str = "::/0";
 const POINTERS: &[(&str, &str)] = &[
     ("/Ipams/0/Subnets", "/Subnets"),
     ("/MacPool/Ranges", "/MacPools"),
+    (
+        "/Policies/0/Settings/NetworkAdapterName",
+        "/NetworkAdapterName",
+    ),
     ("/IpConfigurations/0/IpAddress", "/IPAddress"),
     ("/IpConfigurations/0/PrefixLength", "/PrefixLength"),
     ("/IpConfigurations/1/IpAddress", "/IPv6Address"),
@@ -102,18 +108,16 @@ pub(crate) fn read_network(text: &str) -> Result<HostComputeNetwork, Failure> {
         let what = format!("it is not supported: {reason}");
         Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, name, what))
     };
-    if given(old.network_adapter_name.as_ref()).is_some() {
-        return unsupported(
-            "/NetworkAdapterName",
-            "networks on an adapter of the host are not built yet",
-        );
-    }
     if given(old.source_mac.as_ref()).is_some() {
         return unsupported(
             "/SourceMac",
-            "networks on an adapter of the host are not built yet",
+            "endpoints have hardware addresses of their own, which nothing here rewrites",
         );
     }
+    let adapter = given(old.network_adapter_name.as_ref()).map(|name| NetworkPolicy {
+        kind: Some(NetworkPolicyType::NetAdapterName),
+        settings: Some(json!({ "NetworkAdapterName": name })),
+    });
     if old
         .policies
         .as_ref()
@@ -130,7 +134,7 @@ pub(crate) fn read_network(text: &str) -> Result<HostComputeNetwork, Failure> {
             .as_ref()
             .is_some_and(|policies| !policies.is_empty())
         {
-            let what = "virtual LANs and numbers of overlays are not built yet";
+            let what = "policies of subnets are read in version 2 only";
             return unsupported(&format!("/Subnets/{at}/Policies"), what);
         }
     }
@@ -149,6 +153,7 @@ pub(crate) fn read_network(text: &str) -> Result<HostComputeNetwork, Failure> {
         owner: old.owner,
         name: old.name,
         kind: old.kind,
+        policies: adapter.map(|adapter| vec![adapter]),
         mac_pool: old.mac_pools.map(|ranges| MacPool {
             ranges: Some(ranges),
         }),
@@ -172,7 +177,8 @@ pub(crate) fn read_endpoint(text: &str) -> Result<HostComputeEndpoint, Failure> 
         Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, name, what))
     };
     if old.is_remote_endpoint == Some(true) {
-        return unsupported("/IsRemoteEndpoint", "overlay networks are not built yet");
+        let reason = "a remote endpoint is made by a document of version 2";
+        return unsupported("/IsRemoteEndpoint", reason);
     }
     if old.enable_internal_dns == Some(true) {
         return unsupported(
@@ -291,6 +297,7 @@ pub(crate) fn network(new: &HostComputeNetwork) -> HnsNetwork {
         name: new.name.clone(),
         owner: new.owner.clone(),
         kind: Some(new.kind.unwrap_or(NetworkType::Nat)),
+        network_adapter_name: adapter(new),
         mac_pools: new.mac_pool.as_ref().and_then(|pool| pool.ranges.clone()),
         subnets: Some(subnets.collect()),
         dns_suffix: new.dns.as_ref().and_then(|dns| dns.domain.clone()),
@@ -299,6 +306,14 @@ pub(crate) fn network(new: &HostComputeNetwork) -> HnsNetwork {
         state: Some(1),
         ..HnsNetwork::default()
     }
+}
+
+/// The adapter of the host that a network is on.
+fn adapter(new: &HostComputeNetwork) -> Option<String> {
+    let mut policies = new.policies.iter().flatten();
+    let named = policies.find(|one| one.kind == Some(NetworkPolicyType::NetAdapterName))?;
+    let named: NetAdapterName = settings_of(named.settings.as_ref());
+    named.network_adapter_name
 }
 
 /// The router of all addresses, or of all of one version.

@@ -9,8 +9,8 @@ use super::{
     contents,
     expression::{Ended, Expressions},
     tables::{
-        BEGIN, END, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Hook, INET, Table, control, delete, finish,
-        interface, make, octets,
+        BEGIN, END, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Hook, INET, NETDEV, Table, control, delete,
+        finish, interface, make, octets,
     },
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
@@ -45,7 +45,7 @@ pub(crate) fn set(
         fill(&mut table, endpoint, outgoing);
     }
     table.replace(&mut batch);
-    finish(&mut batch, &name);
+    finish(&mut batch, INET, &name);
     socket.run(batch)
 }
 
@@ -53,15 +53,17 @@ pub(crate) fn set(
 pub(crate) fn keep(socket: &mut Socket, owner: &str, wanted: &[&str]) -> Result<(), NetlinkError> {
     let beginning = format!("{owner}_");
     let mut batch = Batch::default();
-    for name in contents::tables(socket, INET, &beginning)? {
-        let link = name.strip_prefix(&beginning);
-        if link.is_some_and(|link| wanted.contains(&link)) {
-            continue;
+    for family in [INET, NETDEV] {
+        for name in contents::tables(socket, family, &beginning)? {
+            let link = name.strip_prefix(&beginning);
+            if link.is_some_and(|link| wanted.contains(&link)) {
+                continue;
+            }
+            if batch.is_empty() {
+                control(&mut batch, BEGIN);
+            }
+            delete(&mut batch, family, &name, flag::ACK);
         }
-        if batch.is_empty() {
-            control(&mut batch, BEGIN);
-        }
-        delete(&mut batch, INET, &name, flag::ACK);
     }
     if !batch.is_empty() {
         control(&mut batch, END);
@@ -186,7 +188,7 @@ impl Combination {
     }
 }
 
-fn mask(prefix: Prefix) -> Vec<u8> {
+pub(super) fn mask(prefix: Prefix) -> Vec<u8> {
     let bytes = if prefix.is_ipv4() { 4 } else { 16 };
     let bits = |at: u8| match prefix.length().saturating_sub(at * 8) {
         0 => 0,

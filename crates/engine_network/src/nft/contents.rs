@@ -281,6 +281,19 @@ fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, Netlin
     Ok(written == comment(there))
 }
 
+/// Whether a table is there with all that it is to hold, which `digest` tells.
+pub(super) fn is_as(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+    digest: u64,
+) -> Result<bool, NetlinkError> {
+    if written(socket, family, table)? != Some(comment(digest)) {
+        return Ok(false);
+    }
+    is_there(socket, family, table)
+}
+
 /// Whether a table is there with the chains and rules of `digest`, whatever its sets hold by now.
 pub(super) fn has_rules(
     socket: &mut Socket,

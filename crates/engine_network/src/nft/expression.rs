@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use hcn::Spread;
 
-use super::tables::interface;
+use super::tables::{NETDEV, interface};
 use crate::netlink::Batch;
 
 /// The first register of 4 bytes; those behind it follow.
@@ -50,8 +50,20 @@ pub(super) struct Flow {
     pub(super) echo: bool,
 }
 
-/// The expressions of one rule.
-pub(super) struct Expressions<'b>(pub(super) &'b mut Batch);
+/// The expressions of one rule, and what tells in its table which port a frame is of.
+pub(super) struct Expressions<'b>(&'b mut Batch, u32);
+
+impl<'b> Expressions<'b> {
+    /// Those of a rule in a table of this family. What leaves a device has come in by none.
+    pub(super) const fn at(batch: &'b mut Batch, family: u8) -> Self {
+        let port = if family == NETDEV {
+            meta::OUT
+        } else {
+            meta::IN
+        };
+        Self(batch, port)
+    }
+}
 
 impl Expressions<'_> {
     fn add(&mut self, name: &str, inner: impl FnOnce(&mut Batch)) -> &mut Self {
@@ -217,6 +229,26 @@ impl Expressions<'_> {
         self.connection(STATUS, TRANSLATED)
     }
 
+    /// It is of UDP, and its port with the number of VXLAN behind it is in the set.
+    pub(super) fn is_overlaid_in(&mut self, set: &str) -> &mut Self {
+        const UDP: u8 = 17;
+        self.is_protocol(UDP).overlaid(REGISTER).look_up(set, true)
+    }
+
+    /// Its source, its port and the number of VXLAN behind that are in the set, or are not.
+    pub(super) fn is_overlaid_from(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.load(NETWORK, 12, 4, REGISTER)
+            .overlaid(REGISTER + 1)
+            .look_up(set, contained)
+    }
+
+    fn overlaid(&mut self, register: u32) -> &mut Self {
+        /// Behind the header of UDP, and the flags of VXLAN.
+        const NUMBER: u32 = 8 + 4;
+        self.load(TRANSPORT, 2, 2, register)
+            .load(TRANSPORT, NUMBER, 3, register + 1)
+    }
+
     /// Its protocol and port, and with `at_address` its destination before them, are in the map, whose address and port
     /// become its destination.
     pub(super) fn translate_by(&mut self, map: &str, at_address: bool) -> Ended {
@@ -256,14 +288,24 @@ impl Expressions<'_> {
         set: &str,
         contained: bool,
     ) -> &mut Self {
-        self.meta(meta::IN, REGISTER)
+        self.meta(self.1, REGISTER)
             .load(header, offset, length, REGISTER + 4)
             .look_up(set, contained)
+    }
+
+    /// The port is in the set.
+    pub(super) fn passes_by(&mut self, set: &str) -> &mut Self {
+        self.meta(self.1, REGISTER).look_up(set, true)
     }
 
     /// The source address of the frame is one of the port's.
     pub(super) fn frame_is_from(&mut self, set: &str, contained: bool) -> &mut Self {
         self.port_with((LINK, 6, 6), set, contained)
+    }
+
+    /// The source address of the frame is in the set.
+    pub(super) fn card_is_in(&mut self, set: &str) -> &mut Self {
+        self.load(LINK, 6, 6, REGISTER).look_up(set, true)
     }
 
     /// The source of an IPv4 packet is one of the port's.
@@ -290,6 +332,18 @@ impl Expressions<'_> {
     pub(super) fn frame_is(&mut self, ethertype: u16) -> &mut Self {
         self.meta(meta::ETHERTYPE, REGISTER)
             .compare(EQUAL, &ethertype.to_be_bytes())
+    }
+
+    /// The frame is of another type.
+    pub(super) fn frame_is_not(&mut self, ethertype: u16) -> &mut Self {
+        self.meta(meta::ETHERTYPE, REGISTER)
+            .compare(DIFFERENT, &ethertype.to_be_bytes())
+    }
+
+    /// The frame is of another type by its header.
+    pub(super) fn header_is_not(&mut self, ethertype: u16) -> &mut Self {
+        self.load(LINK, 12, 2, REGISTER)
+            .compare(DIFFERENT, &ethertype.to_be_bytes())
     }
 
     /// The frame is of this type by its header, where a tag of a virtual network stands before the type of what is

@@ -4,7 +4,9 @@
 //!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
-//!    those of load balancers.
+//!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
+//!    namespaces. 9. `overlays` keeps hosts away that a network was not told of. 10. `outbound`
+//!    translates what single endpoints send to the outside.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -19,6 +21,9 @@ mod balancers;
 mod cards;
 mod contents;
 mod expression;
+mod leaving;
+mod outbound;
+mod overlays;
 mod tables;
 
 use std::{
@@ -27,13 +32,14 @@ use std::{
 };
 
 use hcn::{
-    Mac, Mapping, Prefix,
-    intent::{BalancerIntent, Intent},
+    Mac, Mapping, Outbound, Prefix,
+    intent::{BalancerIntent, EndpointIntent, Intent},
 };
 
 pub(crate) use access::{keep as keep_access, set as set_access};
 pub(crate) use cards::{are_there as card_rules_are_there, set as set_card_rules};
 pub(crate) use contents::{are_there, guarded_by_others};
+pub(crate) use leaving::{hold, is_held};
 pub(crate) use tables::{remove, write};
 
 /// What the rules are about.
@@ -51,12 +57,40 @@ pub struct Rules {
     pub(crate) published: BTreeMap<(u8, u16), (Ipv4Addr, u16)>,
     /// Published ports of one address of the host, and where they lead.
     pub(crate) published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
+    /// Endpoints whose connections to the outside are translated in a way of their own.
+    pub(crate) outbound: Vec<(Ipv4Addr, Outbound)>,
     /// Load balancers that have somewhere to lead.
     pub(crate) balancers: Vec<BalancerIntent>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
+    /// Links to other hosts.
+    pub(crate) tunnels: BTreeSet<String>,
+    /// Port and number of each, and the hosts that may speak to it.
+    pub(crate) speakers: BTreeMap<(u16, u32), BTreeSet<Ipv4Addr>>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
+}
+
+/// What an endpoint may send from.
+fn own(endpoint: &EndpointIntent) -> (Mac, BTreeSet<IpAddr>) {
+    let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
+    let addresses = addresses.chain([endpoint.mac.link_local().into()]);
+    (endpoint.mac, addresses.collect())
+}
+
+/// The addresses of an endpoint whose connections to the outside are translated in a way of their own.
+fn outbound(endpoint: &EndpointIntent) -> Vec<(Ipv4Addr, Outbound)> {
+    if endpoint.outbound == Outbound::default() {
+        return Vec::new();
+    }
+    let addresses = endpoint
+        .addresses
+        .iter()
+        .filter_map(|(address, _)| match address {
+            IpAddr::V4(address) => Some((*address, endpoint.outbound.clone())),
+            IpAddr::V6(_) => None,
+        });
+    addresses.collect()
 }
 
 impl Rules {
@@ -70,13 +104,20 @@ impl Rules {
             balancers: balancers.cloned().collect(),
             ..Self::default()
         };
-        for network in &intent.networks {
+        for network in intent.networks.iter().filter(|one| one.adapter.is_none()) {
             let bridges = if network.translated {
                 &mut rules.open
             } else {
                 &mut rules.closed
             };
             bridges.insert(network.link.clone());
+            if let Some(tunnel) = &network.tunnel {
+                rules.tunnels.insert(tunnel.link.clone());
+                let peers = tunnel.peers.iter().map(|peer| peer.provider);
+                let subnets = tunnel.subnets.iter().map(|subnet| subnet.provider);
+                let place = (tunnel.port, tunnel.number);
+                rules.speakers.insert(place, peers.chain(subnets).collect());
+            }
             if network.addresses.is_empty() {
                 rules.hostless.insert(network.link.clone());
             }
@@ -86,12 +127,9 @@ impl Rules {
                     .extend(network.subnets.iter().filter(|subnet| subnet.is_ipv4()));
             }
         }
-        for endpoint in &intent.endpoints {
-            let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
-            let addresses = addresses.chain([endpoint.mac.link_local().into()]);
-            rules
-                .ports
-                .insert(endpoint.link.clone(), (endpoint.mac, addresses.collect()));
+        for endpoint in intent.endpoints.iter().filter(|one| one.adapter.is_none()) {
+            rules.ports.insert(endpoint.link.clone(), own(endpoint));
+            rules.outbound.extend(outbound(endpoint));
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings

@@ -11,6 +11,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
+    leaving, outbound, overlays,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -26,16 +27,17 @@ pub(super) const END: u16 = 17;
 
 /// Families of tables.
 pub(super) const INET: u8 = 1;
+pub(super) const NETDEV: u8 = 5;
 pub(super) const BRIDGE: u8 = 7;
 
 /// Types of keys, for programs that show them.
 pub(super) const ADDRESS: u32 = 7;
 const ADDRESS_6: u32 = 8;
-const CARD: u32 = 9;
+pub(super) const CARD: u32 = 9;
 const PROTOCOL: u32 = 12;
-const PORT: u32 = 13;
+pub(super) const PORT: u32 = 13;
 pub(super) const MARK: u32 = 19;
-const INTERFACE: u32 = 41;
+pub(super) const INTERFACE: u32 = 41;
 
 /// Kinds of frames.
 pub(super) const ETHERTYPE_IPV4: u16 = 0x0800;
@@ -57,7 +59,7 @@ pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(
         fill(&mut table, rules);
         table.replace(&mut batch);
     }
-    finish(&mut batch, table);
+    finish(&mut batch, INET, table);
     socket.run(batch)
 }
 
@@ -65,7 +67,21 @@ pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(
 type Fill = fn(&mut Table<'_>, &Rules);
 
 /// The tables: their families, and what is in them.
-const TABLES: [(u8, Fill); 2] = [(INET, connections), (BRIDGE, ports)];
+const TABLES: [(u8, Fill); 2] = [
+    (INET, connections),
+    (BRIDGE, |table, rules| {
+        ports(table, rules, Way::In);
+    }),
+];
+
+/// Where an endpoint's frames pass rules.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way<'a> {
+    /// In the host, where they come in by a port of a bridge.
+    In,
+    /// In its namespace, where they leave by this link.
+    Out(&'a str),
+}
 
 /// Removes the tables, if they are there.
 pub(crate) fn remove(socket: &mut Socket, table: &str) -> Result<(), NetlinkError> {
@@ -112,8 +128,8 @@ pub(super) fn delete(batch: &mut Batch, family: u8, table: &str, flags: u16) {
 
 /// Only the last message is acknowledged: errors of the others come without being asked for, and thousands of
 /// acknowledgements would not fit into the socket's queue.
-pub(super) fn finish(batch: &mut Batch, table: &str) {
-    make(batch, INET, table, flag::ACK);
+pub(super) fn finish(batch: &mut Batch, family: u8, table: &str) {
+    make(batch, family, table, flag::ACK);
     control(batch, END);
 }
 
@@ -165,6 +181,11 @@ impl<'b> Table<'b> {
     }
 
     pub(super) fn chain(&mut self, chain: &str, hook: &Hook) {
+        self.chain_at(chain, hook, None);
+    }
+
+    /// A chain at a hook that a single device has.
+    pub(super) fn chain_at(&mut self, chain: &str, hook: &Hook, device: Option<&str>) {
         let (header, table) = (self.header(), self.name);
         self.contents.chain(chain);
         let what = format!("making the chain {chain}");
@@ -174,13 +195,16 @@ impl<'b> Table<'b> {
                     batch
                         .big(1, hook.number)
                         .big(2, hook.priority.cast_unsigned());
+                    if let Some(device) = device {
+                        batch.text(3, device);
+                    }
                 });
                 batch.text(7, hook.kind);
             });
     }
 
     pub(super) fn rule(&mut self, chain: &str, rule: impl FnOnce(&mut Expressions<'_>) -> Ended) {
-        let (header, table) = (self.header(), self.name);
+        let (header, table, family) = (self.header(), self.name, self.family);
         let contents = &mut self.contents;
         let what = format!("making a rule of the chain {chain}");
         self.batch.message(
@@ -193,7 +217,7 @@ impl<'b> Table<'b> {
                 batch.text(1, table).text(2, chain);
                 let before = batch.length();
                 batch.nest(4, |batch| {
-                    let _ended = rule(&mut Expressions(batch));
+                    let _ended = rule(&mut Expressions::at(batch, family));
                 });
                 let comment = contents.rule(chain, batch.since(before));
                 batch.bytes(COMMENT, &comment);
@@ -316,6 +340,14 @@ impl Element {
         }
     }
 
+    /// Of a key that is not filled up, as a set with keys of one part has them.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self {
+            key: bytes.to_vec(),
+            ..Self::default()
+        }
+    }
+
     /// With what the map has for it.
     pub(super) fn with(self, data: &[u8]) -> Self {
         Self {
@@ -388,7 +420,7 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         table.chain(chain, &nat(number, -100));
         destinations(table, chain, rules);
     }
-    masquerading(table);
+    masquerading(table, rules);
     table.chain("leaving", &nat(4, 100));
     for at_address in [true, false] {
         balancers::sources(table, "leaving", &rules.balancers, at_address);
@@ -398,6 +430,11 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
     table.rule("reaching_the_host", |rule| {
         rule.came_in("hostless", true).drop()
     });
+    overlays::keep_strangers_away(table, "reaching_the_host", rules);
+    if !rules.tunnels.is_empty() {
+        table.chain("telling", &filter(3, 0));
+        overlays::tell_no_routers(table, "telling");
+    }
     forwarding(table, &filter(2, 0));
 }
 
@@ -417,7 +454,7 @@ fn destinations(table: &mut Table<'_>, chain: &str, rules: &Rules) {
 /// The chain where connections get the host's address, if they need that.
 pub(super) const MASQUERADING: &str = "masquerading";
 
-fn masquerading(table: &mut Table<'_>) {
+fn masquerading(table: &mut Table<'_>, rules: &Rules) {
     table.inner_chain(MASQUERADING);
     table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
@@ -434,6 +471,7 @@ fn masquerading(table: &mut Table<'_>) {
             .was_translated()
             .masquerade()
     });
+    outbound::translate(table, MASQUERADING, rules);
     table.rule(MASQUERADING, |rule| {
         rule.is_ipv4()
             .source_in("subnets")
@@ -445,7 +483,9 @@ fn masquerading(table: &mut Table<'_>) {
 fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
     const INTERVAL: u32 = 4;
     let ours: BTreeSet<String> = rules.open.union(&rules.closed).cloned().collect();
-    let held: BTreeSet<String> = rules.ports.keys().cloned().collect();
+    let held = rules.ports.keys().chain(&rules.tunnels);
+    let held: BTreeSet<String> = held.cloned().collect();
+    overlays::sets(table, rules);
     for (set, names) in [
         ("held", &held),
         ("open", &rules.open),
@@ -532,7 +572,7 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
 }
 
 /// The table where each port is held to its own addresses, whatever the container behind it sends.
-fn ports(table: &mut Table<'_>, rules: &Rules) {
+pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     table.set("held", &[INTERFACE], 16, 0, None);
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
@@ -555,16 +595,25 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
     ] {
         table.elements(set, &elements);
     }
+    overlays::own_cards(table, rules);
     let chain = "holding";
-    table.chain(
-        chain,
-        &Hook {
-            kind: "filter",
-            number: 0,
-            priority: -300,
-        },
-    );
-    table.rule(chain, |rule| rule.came_in("held", false).accept());
+    let (number, device) = match way {
+        Way::In => (0, None),
+        Way::Out(device) => (1, Some(device)),
+    };
+    let hook = Hook {
+        kind: "filter",
+        number,
+        priority: -300,
+    };
+    table.chain_at(chain, &hook, device);
+    match way {
+        Way::In => {
+            overlays::keep_own_cards(table, chain, rules);
+            table.rule(chain, |rule| rule.came_in("held", false).accept());
+        }
+        Way::Out(_) => leaving::kinds_agree(table, chain),
+    }
     table.rule(chain, |rule| rule.frame_is_from("cards", false).drop());
     // What is tagged is of a network that ours have nothing to do with, whatever it carries.
     for tag in TAGS {
@@ -599,7 +648,7 @@ fn ports(table: &mut Table<'_>, rules: &Rules) {
             .is_icmp6(None)
             .accept()
     });
-    table.rule(chain, |rule| rule.came_in("held", true).drop());
+    table.rule(chain, |rule| rule.passes_by("held").drop());
 }
 
 /// Addresses are given by the service: no container answers others that ask a server for one.

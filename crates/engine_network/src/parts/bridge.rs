@@ -53,9 +53,17 @@ impl Bridge<'_> {
     /// long as a minute, also when another program removes the bridge and it is made again. It is one of those that no
     /// maker of cards has.
     fn mac(&self, host: &Host) -> Mac {
+        if let Some(router) = self.router() {
+            return router;
+        }
         let alias = alias(&host.owner, self.0.id);
         let [.., a, b, c, d, e] = fnv::hash(fnv::BASIS, alias.as_bytes()).to_be_bytes();
         Mac([0x02, a, b, c, d, e])
+    }
+
+    /// The hardware address that other hosts send to what they route to this one.
+    fn router(&self) -> Option<Mac> {
+        self.0.tunnel.as_ref()?.router
     }
 
     /// Whether the bridge `link` is up, has its addresses, of `all` that there are, and keeps to itself.
@@ -65,6 +73,7 @@ impl Bridge<'_> {
             there.any(|one| one.address == *address && one.length == *length)
         };
         link.up
+            && self.router().is_none_or(|router| link.mac == Some(router))
             && self.0.addresses.iter().all(has)
             && self.heard(host).is_ok_and(|on| on.is_empty())
     }
@@ -123,7 +132,7 @@ impl Part for Bridge<'_> {
         let [missing, stale] = self.differences(host, found.index)?;
         let mut batch = Batch::default();
         // An address that was set stays; an address that the kernel chose changes with the ports.
-        let mac = if is_new {
+        let mac = if is_new || self.router().is_some() {
             Some(self.mac(host))
         } else {
             found.mac

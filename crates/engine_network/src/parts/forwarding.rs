@@ -47,7 +47,9 @@ pub struct Forwarding {
     pub bridges: BTreeSet<String>,
     /// Interfaces of default routes.
     pub uplinks: BTreeSet<String>,
-    /// Those of them that forward already, but only because of another service's networks.
+    /// Bridges that forward within their network, between endpoints here and subnets on other hosts.
+    pub routers: BTreeSet<String>,
+    /// Those of the uplinks that forward already, but only because of another service's networks.
     pub shared: BTreeSet<String>,
 }
 
@@ -59,8 +61,16 @@ impl Forwarding {
     pub fn of(host: &mut Host, intent: &Intent) -> Result<Self, Failure> {
         let translated = intent.networks.iter().filter(|network| network.translated);
         let bridges: BTreeSet<String> = translated.map(|network| network.link.clone()).collect();
+        let routed = intent.networks.iter().filter(|network| {
+            let tunnel = network.tunnel.as_ref();
+            tunnel.is_some_and(|one| one.router.is_some() || !one.subnets.is_empty())
+        });
+        let routers = routed.map(|network| network.link.clone()).collect();
         if bridges.is_empty() {
-            return Ok(Self::default());
+            return Ok(Self {
+                routers,
+                ..Self::default()
+            });
         }
         let links = host.links()?;
         let routes = host
@@ -77,6 +87,7 @@ impl Forwarding {
         Ok(Self {
             bridges,
             uplinks,
+            routers,
             shared,
         })
     }
@@ -87,7 +98,14 @@ impl Forwarding {
             .bridges
             .iter()
             .flat_map(|link| [(link, FORWARDING), (link, "route_localnet")]);
-        bridges.chain(self.uplinks.iter().map(|link| (link, FORWARDING)))
+        let others = self.uplinks.iter().chain(&self.routers);
+        bridges.chain(others.map(|link| (link, FORWARDING)))
+    }
+
+    /// Whether nothing has to forward.
+    #[must_use]
+    pub fn is_unneeded(&self) -> bool {
+        self.bridges.is_empty() && self.routers.is_empty()
     }
 
     /// What [`Forwarding::apply`] would change, as it is now. It has to be recorded before, as nothing else knows it.

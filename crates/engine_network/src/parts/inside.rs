@@ -12,7 +12,7 @@ use crate::{
     host::Host,
     link::{self, Link},
     namespace::sockets_in,
-    netlink::Batch,
+    netlink::{Batch, Socket},
     nft, queue,
 };
 
@@ -67,42 +67,8 @@ impl Part for Inside<'_> {
         let endpoint = self.endpoint;
         let doing = self.doing("setting up");
         let [mut socket, mut filter] = sockets_in(self.namespace)?;
-        // Before anything can be sent.
-        nft::set_access(&mut filter, &host.owner, endpoint)
-            .map_err(|error| failed(&doing, NEEDS_RULES, &error))?;
-        let found = link::find(&mut socket, &endpoint.inner)
-            .map_err(|error| failed(&doing, NEEDS, &error))?;
-        let Some(found) = found else {
-            let message = format!(
-                "the namespace {} has no link {}",
-                endpoint.namespace, endpoint.inner
-            );
-            return Err(in_the_way(message));
-        };
-        let mut batch = Batch::default();
         let mtu = port::wanted_mtu(endpoint);
-        if found.mtu != mtu {
-            link::set_mtu(&mut batch, &found.name, found.index, mtu);
-        }
-        match endpoint.bandwidth {
-            Some(rate) => queue::limit(&mut batch, &found.name, found.index, rate),
-            None if found.queue.as_deref() == Some(queue::KIND) => {
-                queue::unlimit(&mut batch, &found.name, found.index);
-            }
-            None => {}
-        }
-        link::set_up(&mut batch, "lo");
-        link::set_up(&mut batch, &endpoint.inner);
-        for (address, length) in &endpoint.addresses {
-            link::add_address(&mut batch, found.index, *address, *length);
-        }
-        for (to, router, metric) in &endpoint.routes {
-            link::add_route(&mut batch, found.index, *to, *router, *metric);
-        }
-        link::look_at(&mut batch, &endpoint.inner);
-        socket
-            .run(batch)
-            .map_err(|error| failed(&doing, NEEDS, &error))?;
+        set_up(host, endpoint, mtu, &mut socket, &mut filter)?;
         // Now that both ends are up.
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);
@@ -119,6 +85,56 @@ impl Part for Inside<'_> {
     fn undo(&self, _host: &mut Host) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+/// Sets up the link of an endpoint in its namespace, which the sockets are of: what it may send and receive, the
+/// largest packet, addresses, routes.
+pub(super) fn set_up(
+    host: &Host,
+    endpoint: &EndpointIntent,
+    mtu: u32,
+    socket: &mut Socket,
+    filter: &mut Socket,
+) -> Result<(), Failure> {
+    let doing = format!(
+        "setting up the link {} in the namespace {}",
+        endpoint.inner, endpoint.namespace
+    );
+    // Before anything can be sent.
+    nft::set_access(filter, &host.owner, endpoint)
+        .map_err(|error| failed(&doing, NEEDS_RULES, &error))?;
+    let found =
+        link::find(socket, &endpoint.inner).map_err(|error| failed(&doing, NEEDS, &error))?;
+    let Some(found) = found else {
+        let message = format!(
+            "the namespace {} has no link {}",
+            endpoint.namespace, endpoint.inner
+        );
+        return Err(in_the_way(message));
+    };
+    let mut batch = Batch::default();
+    if found.mtu != mtu {
+        link::set_mtu(&mut batch, &found.name, found.index, mtu);
+    }
+    match endpoint.bandwidth {
+        Some(rate) => queue::limit(&mut batch, &found.name, found.index, rate),
+        None if found.queue.as_deref() == Some(queue::KIND) => {
+            queue::unlimit(&mut batch, &found.name, found.index);
+        }
+        None => {}
+    }
+    link::set_up(&mut batch, "lo");
+    link::set_up(&mut batch, &endpoint.inner);
+    for (address, length) in &endpoint.addresses {
+        link::add_address(&mut batch, found.index, *address, *length);
+    }
+    for (to, router, metric) in &endpoint.routes {
+        link::add_route(&mut batch, found.index, *to, *router, *metric);
+    }
+    link::look_at(&mut batch, &endpoint.inner);
+    socket
+        .run(batch)
+        .map_err(|error| failed(&doing, NEEDS, &error))
 }
 
 /// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One

@@ -1,14 +1,17 @@
 //! The parts, each with its own check, apply and undo.
 //!
-//! 1. [`Bridge`] is a network. 2. [`Port`] is an endpoint's pair of links, seen from the host. 3. [`Inside`] is its far
-//!    end, seen from the container. [`Card`] is an endpoint that is a card of a virtual machine. 4. [`Forwarding`] is
-//!    what the host has to be set to. Rules are a part, too, but of all networks together: see `crate::nft`.
+//! 1. [`Bridge`] is a network; one on an adapter of the host has none ([`adapter`]), and one over other hosts has a
+//!    port to them ([`tunnel`]). 2. [`Port`] is an endpoint's pair of links, seen from the host. 3. [`Inside`] is its
+//!    far end, seen from the container. [`Card`] is an endpoint that is a card of a virtual machine. 4. [`Forwarding`]
+//!    is what the host has to be set to. Rules are a part, too, but of all networks together: see `crate::nft`.
 
+pub(crate) mod adapter;
 mod bridge;
 mod card;
 mod forwarding;
 mod inside;
 pub(crate) mod port;
+pub(crate) mod tunnel;
 
 pub use bridge::Bridge;
 pub use card::Card;

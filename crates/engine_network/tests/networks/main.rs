@@ -6,10 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod access;
+mod adapters;
 mod balancers;
 mod cards;
 mod cases;
 mod loopback;
+mod outbound;
+mod overlays;
 mod repairs;
 mod traffic;
 mod upkeep;

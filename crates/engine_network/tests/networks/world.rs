@@ -129,6 +129,18 @@ impl World {
         }
     }
 
+    /// The same world, as a service on the host of the outside knows it.
+    pub(crate) fn of_the_outside(&self) -> Self {
+        let space = |one: &Space| Space(one.0.try_clone().unwrap());
+        Self {
+            host: space(&self.outside),
+            outside: space(&self.host),
+            state: State::default(),
+            former: Vec::new(),
+            owner: self.owner,
+        }
+    }
+
     /// A network of the document, made.
     pub(crate) fn network(&mut self, id: u128, mut document: Value) -> Guid {
         document["SchemaVersion"] = json!({"Major": 2});

@@ -11,6 +11,11 @@ use hcs_schema::{
 };
 use serde_json::Value;
 
+use super::fabric::{
+    DrMacAddress, InterfaceConstraint, Isolation, NetAdapterName, ProviderAddress,
+    RemoteSubnetRoute, VxlanPort,
+};
+
 document! {
     /// A policy of a network.
     NetworkPolicy, checked by network_policy {
@@ -109,7 +114,7 @@ schema_enum! {
 
 document! {
     /// A policy of a subnet.
-    SubnetPolicy {
+    SubnetPolicy, checked by subnet_policy {
         /// Its type.
         kind: SubnetPolicyType = "Type", 2.0;
         /// Its settings.
@@ -245,6 +250,12 @@ fn network_policy(policy: &NetworkPolicy, path: &Path<'_>, faults: &mut Faults) 
     };
     let shape = match kind {
         NetworkPolicyType::AutomaticDns => AutomaticDns::shape(),
+        NetworkPolicyType::NetAdapterName => NetAdapterName::shape(),
+        NetworkPolicyType::InterfaceConstraint => InterfaceConstraint::shape(),
+        NetworkPolicyType::ProviderAddress => ProviderAddress::shape(),
+        NetworkPolicyType::DrMacAddress => DrMacAddress::shape(),
+        NetworkPolicyType::RemoteSubnetRoute => RemoteSubnetRoute::shape(),
+        NetworkPolicyType::VxlanPort => VxlanPort::shape(),
         _ => return,
     };
     settings(shape, policy.settings.as_ref(), path, faults);
@@ -263,9 +274,17 @@ fn endpoint_policy(policy: &EndpointPolicy, path: &Path<'_>, faults: &mut Faults
         EndpointPolicyType::Qos => Qos::shape(),
         EndpointPolicyType::OutBoundNat => OutBoundNat::shape(),
         EndpointPolicyType::SdnRoute => SdnRoute::shape(),
+        EndpointPolicyType::ProviderAddress => ProviderAddress::shape(),
         _ => return,
     };
     settings(shape, policy.settings.as_ref(), path, faults);
+}
+
+fn subnet_policy(policy: &SubnetPolicy, path: &Path<'_>, faults: &mut Faults) {
+    match policy.kind {
+        Some(_) => settings(Isolation::shape(), policy.settings.as_ref(), path, faults),
+        None => faults.missing(path, "Type"),
+    }
 }
 
 fn settings(shape: &'static Shape, settings: Option<&Value>, path: &Path<'_>, faults: &mut Faults) {

@@ -1,16 +1,20 @@
 //! Endpoints: addresses, hardware addresses, port mappings.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Changes, MOST_ACCESS_RULES, MOST_ACCESS_RULES_OF_ALL, MOST_ADDRESSES, MOST_ENDPOINTS,
-    MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, Network, Notification, NotificationType, Object, State,
-    chosen, has_own_name,
+    MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, MOST_PEERS_OF_ALL, Network, Notification,
+    NotificationType, Object, State, chosen, has_own_name,
     network::{all_like, is_default},
-    room_for,
+    outbound::Outbound,
+    remote, room_for,
     terms::{bandwidth, mapping, mtu},
 };
 use crate::{
@@ -57,6 +61,10 @@ pub struct Terms {
     pub bandwidth: Option<u64>,
     /// Rules for what it may send and receive, those that decide first before the others.
     pub access: Vec<AccessRule>,
+    /// The address of its host, where that is another one.
+    pub provider: Option<Ipv4Addr>,
+    /// How connections to the outside are translated.
+    pub outbound: Outbound,
 }
 
 /// A port of the host that leads to an endpoint.
@@ -154,6 +162,12 @@ impl Endpoint {
         self.document.flags.unwrap_or(0) & ISOLATED != 0
     }
 
+    /// Whether it is on another host.
+    #[must_use]
+    pub fn is_remote(&self) -> bool {
+        remote::is_remote(&self.document)
+    }
+
     /// Its name; empty where it has none.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -212,6 +226,7 @@ impl State {
             ));
         }
         has_own_name(id, self.endpoints.keys())?;
+        remote::check(network, &document)?;
         // Pools move on only when all is well, so they are copied.
         let mut after = network.clone();
         let leases = self.leases(network_id, &mut after, &document)?;
@@ -290,7 +305,10 @@ impl State {
                 None | Some("") => {
                     any_lease(network, &used, None).ok_or_else(|| exhausted(id, pointer))?
                 }
-                Some(text) => named_lease(network, &used, one, text, &pointer)?,
+                Some(text) => match remote::lease(network, document, one) {
+                    Some(lease) if !used.contains(&lease.address) => lease,
+                    _ => named_lease(network, &used, one, text, &pointer)?,
+                },
             };
             used.insert(lease.address);
             leases.push(lease);
@@ -383,6 +401,13 @@ impl State {
                     }
                     terms.access.push(rule);
                 }
+                Some(EndpointPolicyType::OutBoundNat) => {
+                    terms.outbound.read(network, policy, &pointer)?;
+                    self.has_room_for_peers(id, terms.outbound.peers(), &pointer)?;
+                }
+                Some(EndpointPolicyType::ProviderAddress) => {
+                    terms.provider = Some(remote::provider_of(policy, &pointer)?);
+                }
                 Some(EndpointPolicyType::Qos) => {
                     let most = bandwidth(policy, &pointer)?;
                     terms.bandwidth = Some(terms.bandwidth.map_or(most, |other| other.min(most)));
@@ -446,6 +471,22 @@ impl State {
         );
         let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
         Err(refused(code, "/Policies", what))
+    }
+
+    /// Refuses peers of an endpoint, where all endpoints would name more than the kernel is to hold.
+    fn has_room_for_peers(&self, id: Guid, count: usize, pointer: &str) -> Result<(), Failure> {
+        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
+        let all = count
+            + others
+                .map(|(_, one)| one.terms.outbound.peers())
+                .sum::<usize>();
+        if count == 0 || all <= MOST_PEERS_OF_ALL {
+            return Ok(());
+        }
+        let what =
+            format!("all endpoints together name up to {MOST_PEERS_OF_ALL} peers, not {all}");
+        let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+        Err(refused(code, pointer, what))
     }
 
     /// Refuses one more mapping of an endpoint that has `count`.
@@ -630,17 +671,31 @@ fn fill_in(document: &mut HostComputeEndpoint, network: &Network, leases: &[Leas
         }
     });
     document.ip_configurations = Some(configurations.collect());
-    if document.routes.as_ref().is_none_or(Vec::is_empty) && network.is_translated() {
+    if document.routes.as_ref().is_none_or(Vec::is_empty) {
         // Only IPv4 is translated. With a default route of IPv6 each connection to the outside would wait for an answer
         // that never comes; without one it fails at once, and programs go on to the addresses of IPv4.
-        let lease = leases.iter().find(|lease| lease.address.is_ipv4());
-        let gateway = lease.and_then(|lease| network.pool_of(lease.address)?.gateway);
-        let routes = gateway.into_iter().map(|gateway| Route {
-            next_hop: Some(gateway.to_string()),
-            destination_prefix: Some(all_like(gateway).to_owned()),
-            metric: None,
-        });
-        document.routes = Some(routes.collect());
+        let families: &[bool] = match (network.is_translated(), network.is_uplinked()) {
+            (true, _) => &[true],
+            (_, true) => &[true, false],
+            // Subnets on other hosts are reached by this one.
+            _ if network.fabric.tunnel.is_some() && network.has_host() => &[true],
+            _ => &[],
+        };
+        let route = |ipv4: &bool| {
+            let lease = leases
+                .iter()
+                .find(|lease| lease.address.is_ipv4() == *ipv4)?;
+            let gateway = network.pool_of(lease.address)?.gateway?;
+            Some(Route {
+                next_hop: Some(gateway.to_string()),
+                destination_prefix: Some(all_like(gateway).to_owned()),
+                metric: None,
+            })
+        };
+        let routes: Vec<Route> = families.iter().filter_map(route).collect();
+        if !families.is_empty() {
+            document.routes = Some(routes);
+        }
     }
     let own = document
         .dns

@@ -4,21 +4,24 @@
 //! network ──< endpoint >── namespace        deleting a network deletes its endpoints,
 //!    └──< load balancer >── endpoint        deleting an endpoint takes it out of its namespace
 //! ```
-//! 1. [`network`], [`endpoint`], [`namespace`], [`load_balancer`]: create and delete. 2. [`modify`]: requests. 3.
-//!    [`query`]: properties and enumerations, in the version that the query asks for. 4. [`record`]: what is written
-//!    down, one record per object, and read again by the next service.
+//! 1. [`network`], [`endpoint`], [`namespace`], [`load_balancer`]: create and delete; [`fabric`]: what a network stands
+//!    on. 2. [`modify`]: requests. 3. [`query`]: properties and enumerations, in the version that the query asks for.
+//!    4. [`record`]: what is written down, one record per object, and read again by the next service.
 //!
 //! A call that is refused changes nothing. Another says what it changed ([`Changes`]): the service writes those
 //! records, has the engine make it so, and calls back who asked to be told. When the engine cannot, the service deletes
 //! what it created; addresses were taken at once, so no other call has got them in between.
 
 mod endpoint;
+mod fabric;
 mod load_balancer;
 mod modify;
 mod namespace;
 mod network;
+mod outbound;
 mod query;
 mod record;
+mod remote;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -28,9 +31,11 @@ use hcs_schema::{Failure, HResult, win32};
 use crate::{address::Prefix, guid::Guid, reading::refused};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
+pub use fabric::{Fabric, RemoteSubnet, Tunnel};
 pub use load_balancer::{BalancedPort, LoadBalancer, Spread};
 pub use namespace::Namespace;
 pub use network::{DEFAULT_SWITCH, Network};
+pub use outbound::Outbound;
 pub use record::Record;
 
 /// The most objects of a kind: what a client can make is bounded.
@@ -49,6 +54,9 @@ const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
 const MOST_ADDRESSES: usize = 32;
 const MOST_MAPPINGS: usize = 256;
 const MOST_MAPPINGS_OF_ALL: usize = 65_536;
+
+/// The most peers that policies of all endpoints name for the translation of what they send.
+const MOST_PEERS_OF_ALL: usize = 8192;
 
 /// All networks, endpoints, namespaces and load balancers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -264,6 +272,12 @@ fn chosen(given: Guid, named: Option<&String>) -> Result<Guid, Failure> {
 mod balancer_tests;
 #[cfg(test)]
 mod bounds_tests;
+#[cfg(test)]
+mod fabric_tests;
+#[cfg(test)]
+mod outbound_tests;
+#[cfg(test)]
+mod overlay_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
-use super::{Changes, Object, State};
+use super::{Changes, Object, State, fabric::fabric, remote};
 use crate::{
     documents::{
         ContainerRequest, Dns, EndpointPolicy, EndpointPolicyRequest, ModifyEndpointRequest,
@@ -44,8 +44,15 @@ impl State {
             }
             _ => return Err(not_this()),
         }
+        let fabric = fabric(&document)?;
+        if !self.network(id)?.fabric.can_become(&fabric) {
+            let what = "a network stays on what it was made on; make another one";
+            let pointer = "/Settings/Policies";
+            return Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, pointer, what));
+        }
         if let Some(network) = self.networks.get_mut(&id) {
             network.document = document;
+            network.fabric = fabric;
         }
         Ok(Changes::one(id, Object::Network(id)))
     }
@@ -70,6 +77,7 @@ impl State {
             alike,
         )?);
         let network = self.network(endpoint.network)?;
+        remote::check(network, &document)?;
         let terms = self.terms(id, network, &document)?;
         terms.have_somewhere_to_lead(&endpoint.leases)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id) {

@@ -188,6 +188,11 @@ impl State {
             failure.message = format!("{pointer}: {}", failure.message);
             failure.cause_at(pointer, "no endpoint has this id")
         })?;
+        if endpoint.is_remote() {
+            let what =
+                format!("the endpoint {endpoint_id} is on another host, where its namespace is");
+            return Err(refused(HResult::HCN_E_ENDPOINT_NOT_LOCAL, pointer, what));
+        }
         if let Some(other) = endpoint.namespace {
             let what = format!(
                 "the endpoint {endpoint_id} is in the namespace {other}; take it out first"

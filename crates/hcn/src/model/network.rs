@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote};
 
 use super::{
-    Changes, NotificationType, Object, State, Surroundings, chosen, has_own_name, room_for,
+    Changes, NotificationType, Object, State, Surroundings, chosen,
+    fabric::{Fabric, check_subnet_policies, fabric, is_uplinked},
+    has_own_name, room_for,
 };
 use crate::{
     address::{Mac, Prefix},
@@ -26,6 +28,7 @@ pub struct Network {
     pub(crate) document: HostComputeNetwork,
     pub(crate) pools: Vec<Pool>,
     pub(crate) macs: MacPlan,
+    pub(crate) fabric: Fabric,
 }
 
 impl Network {
@@ -59,11 +62,23 @@ impl Network {
         matches!(self.kind(), NetworkType::Nat | NetworkType::Ics)
     }
 
+    /// What it stands on.
+    #[must_use]
+    pub const fn fabric(&self) -> &Fabric {
+        &self.fabric
+    }
+
+    /// Whether its endpoints are in the network of an adapter of the host, with a link on that each.
+    #[must_use]
+    pub fn is_uplinked(&self) -> bool {
+        is_uplinked(self.kind())
+    }
+
     /// Whether the host has addresses in it.
     #[must_use]
     pub fn has_host(&self) -> bool {
         let unplugged = self.document.flags.unwrap_or(0) & DISABLE_HOST_PORT != 0;
-        self.kind() != NetworkType::Private && !unplugged
+        self.kind() != NetworkType::Private && !self.is_uplinked() && !unplugged
     }
 
     /// Whether it has subnets of IPv6.
@@ -139,7 +154,14 @@ impl State {
                         of type NAT or ICS, so it has to be in it";
             return Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, "/Flags", what));
         }
-        let taken = self.taken(surroundings);
+        check_subnet_policies(&document)?;
+        let fabric = fabric(&document)?;
+        self.is_own_tunnel(&fabric)?;
+        // Endpoints are in the network of the host's adapter, so the host has a route to it.
+        let taken = match is_uplinked(kind) {
+            true => self.taken(&Surroundings::default()),
+            false => self.taken(surroundings),
+        };
         self.fill_in(&mut document, &taken)?;
         let macs = MacPlan::new(mac_ranges(&document)?, id);
         let pools = pools(&mut document, kind, &taken)?;
@@ -152,6 +174,7 @@ impl State {
             document,
             pools,
             macs,
+            fabric,
         };
         self.networks.insert(id, network);
         let changes = Changes::one(id, Object::Network(id));
@@ -179,6 +202,25 @@ impl State {
         }
     }
 
+    /// Refuses tunnels whose packets no host could tell from those of another network.
+    fn is_own_tunnel(&self, fabric: &Fabric) -> Result<(), Failure> {
+        let place = |fabric: &Fabric| fabric.tunnel.as_ref().map(|one| (one.number, one.port));
+        let Some((number, port)) = place(fabric) else {
+            return Ok(());
+        };
+        let mut others = self.networks.iter();
+        match others.find(|(_, other)| place(&other.fabric) == Some((number, port))) {
+            None => Ok(()),
+            Some((other, _)) => {
+                let what = format!(
+                    "the network {other} has the number {number} at the port {port} already; give the subnets another one by a \
+                     policy of type VSID"
+                );
+                Err(refused(HResult::HCN_E_INVALID_POLICY, "/Ipams", what))
+            }
+        }
+    }
+
     /// Prefixes that no new subnet may touch.
     fn taken(&self, surroundings: &Surroundings) -> Vec<Prefix> {
         let own = self
@@ -197,6 +239,11 @@ impl State {
             .filter_map(|ipam| ipam.subnets.as_ref());
         if subnets.any(|subnets| !subnets.is_empty()) {
             return Ok(());
+        }
+        if document.kind.is_some_and(is_uplinked) {
+            let what = "the subnet of the adapter's network is expected, or a part of it that no other program gives \
+                        addresses of: endpoints get theirs from this service, without DHCP";
+            return Err(refused(HResult::HCN_E_INVALID_SUBNET, "/Ipams", what));
         }
         let chosen = free_subnet(taken).ok_or_else(|| {
             let what = "no subnet is free: routes of the host touch all that the service would choose; name one";
@@ -290,7 +337,7 @@ fn pools(
             check_subnet_flags(subnet, &pointer)?;
             let mut pool = Pool::new(prefix, None);
             pool.gateway = gateway(subnet, prefix, &pointer)?;
-            if pool.gateway.is_none() && kind != NetworkType::Private {
+            if pool.gateway.is_none() && kind != NetworkType::Private && !is_uplinked(kind) {
                 pool.gateway = Some(pool.first_host());
             }
             // Only IPv4 is translated: with an address of IPv6 nothing leads to the outside.

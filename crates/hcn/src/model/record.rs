@@ -6,7 +6,9 @@
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
-use super::{Endpoint, Lease, Namespace, Network, Object, State, has_own_name};
+use super::{
+    Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name, remote,
+};
 use crate::{
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
@@ -184,12 +186,18 @@ impl State {
             faults.push(failure);
             return;
         }
-        let network = Network {
-            document,
-            pools,
-            macs,
-        };
-        self.networks.insert(id, network);
+        match fabric(&document) {
+            Ok(fabric) => {
+                let network = Network {
+                    document,
+                    pools,
+                    macs,
+                    fabric,
+                };
+                self.networks.insert(id, network);
+            }
+            Err(failure) => faults.push(failure),
+        }
     }
 
     fn restore_endpoint(&mut self, document: HostComputeEndpoint) -> Result<(), Failure> {
@@ -204,9 +212,9 @@ impl State {
                 .zip(one.prefix_length)
                 .map(|(address, length)| Lease { address, length });
             let lease = lease.filter(|lease| {
-                network
-                    .pool_of(lease.address)
-                    .is_some_and(|pool| pool.allows(lease.address))
+                let pool = network.pool_of(lease.address);
+                let is_elsewhere = pool.is_none() && remote::is_remote(&document);
+                (is_elsewhere || pool.is_some_and(|pool| pool.allows(lease.address)))
                     && leases.iter().all(|other| other.address != lease.address)
             });
             leases.push(lease.ok_or_else(|| {

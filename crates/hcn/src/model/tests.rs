@@ -127,12 +127,12 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
             "",
         ),
         (
-            json!({"Type": "Overlay"}),
+            json!({"Type": "L2Tunnel"}),
             HResult::HCN_E_INVALID_NETWORK_TYPE,
             "/Type",
         ),
         (
-            json!({"Type": 5}),
+            json!({"Type": 4}),
             HResult::HCN_E_INVALID_NETWORK_TYPE,
             "/Type",
         ),
@@ -168,7 +168,7 @@ fn networks_that_cannot_be_are_refused_by_pointer() {
             prefix,
         ),
         (
-            json!({"Policies": [{"Type": "AutomaticDNS", "Settings": {}}, {"Type": "VxlanPort", "Settings": {}}]}),
+            json!({"Policies": [{"Type": "AutomaticDNS", "Settings": {}}, {"Type": "VSwitchExtension", "Settings": {}}]}),
             HResult::HCN_E_INVALID_POLICY_TYPE,
             "/Policies/1/Type",
         ),
@@ -198,7 +198,7 @@ fn long_names_and_two_types_that_are_not_there_are_refused() {
     let state = with_network();
     for (document, code, pointer) in [
         (
-            json!({"Type": "Overlay", "Policies": [{"Type": "VxlanPort", "Settings": {}}]}),
+            json!({"Type": "L2Tunnel", "Policies": [{"Type": "VSwitchExtension", "Settings": {}}]}),
             HResult::HCN_E_REQUEST_UNSUPPORTED,
             "/Policies/0/Type",
         ),
@@ -305,7 +305,7 @@ fn bad_endpoints() -> Vec<(Value, HResult, &'static str)> {
         ),
         (
             json!({"Flags": 1}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
+            HResult::HCN_E_INVALID_REMOTE_ENDPOINT_OPERATION,
             "/Flags",
         ),
         (
@@ -440,7 +440,7 @@ fn what_version_1_asks_for_is_honoured_or_refused() {
             json!({"Subnets": [{"AddressPrefix": "10.4.0.0/24", "Policies": [{}]}]}),
             "/Subnets/0/Policies",
         ),
-        (json!({"Type": "Transparent"}), "/Type"),
+        (json!({"Type": "L2Tunnel"}), "/Type"),
     ] {
         let text = settings.to_string();
         let made = state.create_network(Guid(2), &text, &Surroundings::default());

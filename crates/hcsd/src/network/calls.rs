@@ -139,15 +139,25 @@ impl Networks {
             return Err(not_for_users());
         }
         let id = read_id(id)?;
-        let attached = {
+        let (attached, machine) = {
             let held = self.held.borrow();
             held.state.check_query(id, query)?;
             let endpoint = held.state.endpoint_intent(id);
-            endpoint.filter(|_| held.attached.contains(&id))
+            let endpoint = endpoint.filter(|_| held.attached.contains(&id));
+            let occupant = endpoint
+                .as_ref()
+                .map(|one| held.occupants.get(&one.namespace));
+            let machines = self.machines.borrow();
+            let machine = occupant
+                .flatten()
+                .and_then(|one| machines.get(&one.runtime_id));
+            (endpoint, machine.cloned())
         };
         let owner = self.owner.clone();
         let counters = match attached {
-            Some(endpoint) => blocking(move || kernel::counters(&owner, &endpoint)).await?,
+            Some(endpoint) => {
+                blocking(move || kernel::counters(&owner, &endpoint, machine.as_deref())).await?
+            }
             None => Counters::default(),
         };
         Ok(counters.document(id))

@@ -3,14 +3,15 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    os::fd::AsFd as _,
+    os::fd::{AsFd as _, OwnedFd},
     sync::Arc,
 };
 
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card,
-    card_rules_are_there, clear_access, detach, forget, forget_misled, make_network, release,
-    remove_network, set_card_rules, set_port, survey, sweep, write_rules,
+    card_rules_are_there, clear_access, counters_on_adapter, detach, detach_from_adapter, forget,
+    forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, set_port,
+    survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -145,13 +146,13 @@ impl Change {
         // which takes the kernel some 30 ms, can wait.
         let (mut had_access, mut left) = (BTreeSet::new(), Vec::new());
         for endpoint in self.before.endpoints.iter().filter(gone) {
-            if self.machine_of(endpoint).is_none() {
+            if self.machine_of(endpoint).is_none() && endpoint.adapter.is_none() {
                 left.extend(release(host, endpoint)?);
                 continue;
             }
             self.unplug(endpoint);
-            detach(host, endpoint)?;
-            if !endpoint.access.is_empty() {
+            self.detach(host, endpoint)?;
+            if !endpoint.access.is_empty() || endpoint.adapter.is_some() {
                 had_access.insert(endpoint.namespace);
             }
         }
@@ -159,6 +160,37 @@ impl Change {
             self.clear_access(host, namespace);
         }
         Ok(left)
+    }
+
+    /// Takes an endpoint out of its namespace. A link on an adapter of the host is in the namespace alone: with a
+    /// container that has ended it has gone.
+    fn detach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+        if endpoint.adapter.is_none() {
+            return detach(host, endpoint);
+        }
+        let Some(network) = self.network_of(endpoint) else {
+            return Ok(());
+        };
+        detach_from_adapter(host, endpoint, network.as_fd())
+    }
+
+    /// The network namespace of an endpoint's container, while that lives.
+    fn network_of(&self, endpoint: &EndpointIntent) -> Option<OwnedFd> {
+        let machine = self.machine_of(endpoint)?;
+        machine.network().ok().filter(|_| !machine.has_cards())
+    }
+
+    /// Endpoints on adapters of the host that are not there as they are wanted, of containers that live.
+    fn not_on_adapters(&self, host: &Host) -> Vec<Guid> {
+        let on_adapters = (self.after.endpoints.iter()).filter(|one| one.adapter.is_some());
+        let missing = on_adapters.filter(|endpoint| {
+            let network = self.network_of(endpoint);
+            // What cannot be looked at is attached again.
+            network.is_some_and(|network| {
+                !is_on_adapter(host, endpoint, network.as_fd()).unwrap_or(false)
+            })
+        });
+        missing.map(|endpoint| endpoint.id).collect()
     }
 
     fn machine_of(&self, endpoint: &EndpointIntent) -> Option<&Arc<dyn Machine>> {
@@ -236,7 +268,7 @@ impl Change {
             self.store.write_former(&self.former)?;
         }
         // At no moment is there forwarding that rules do not guard: it goes before them, and comes after them.
-        if forwarding.bridges.is_empty() && !self.former.is_empty() {
+        if forwarding.is_unneeded() && !self.former.is_empty() {
             Forwarding::undo(host, &self.former)?;
             self.former.clear();
             self.store.write_former(&self.former)?;
@@ -384,15 +416,21 @@ pub(super) struct Restored {
 /// What the host refused.
 pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
     let mut host = Host::open(&change.owner)?;
-    let found = survey(&mut host, &change.after)?;
+    let mut found = survey(&mut host, &change.after)?;
+    found.endpoints.extend(change.not_on_adapters(&host));
     let mut faults = Vec::new();
     for stray in &found.strays {
         change.forget_card(&stray.link.name);
     }
     faults.extend(sweep(&mut host, &found.strays).err());
     for network in &change.after.networks {
-        if found.networks.contains(&network.id) {
-            make_network(&mut host, network)?;
+        if !found.networks.contains(&network.id) {
+            continue;
+        }
+        match make_network(&mut host, network) {
+            // An adapter that is gone is no reason to leave other networks as they are.
+            Err(failure) if network.adapter.is_some() => faults.push(failure),
+            made => made?,
         }
     }
     change.write_rules(&mut host)?;
@@ -411,7 +449,7 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         let is_card = machine.is_some_and(|machine| machine.has_cards());
         let cleared = match is_sound || is_card {
             true => Ok(()),
-            false => detach(&mut host, endpoint),
+            false => change.detach(&mut host, endpoint),
         };
         let made = cleared.and_then(|()| match wanted {
             true => change.attach(&mut host, endpoint),
@@ -447,7 +485,8 @@ pub(super) struct Kept {
 /// What the host refused.
 pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Failure> {
     let mut host = Host::open(&change.owner)?;
-    let found = survey(&mut host, &change.after)?;
+    let mut found = survey(&mut host, &change.after)?;
+    found.endpoints.extend(change.not_on_adapters(&host));
     // What cannot be read is written again.
     let rules = found.rules && card_rules_are_there(&mut host, &change.cards()).unwrap_or(false);
     let (mut repaired, mut faults) = (Vec::new(), Vec::new());
@@ -459,7 +498,10 @@ pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Fai
         if found.networks.contains(&network.id) {
             note(
                 make_network(&mut host, network),
-                format!("the bridge {}", network.link),
+                match &network.adapter {
+                    Some(adapter) => format!("the adapter {adapter}"),
+                    None => format!("the bridge {}", network.link),
+                },
             );
         }
     }
@@ -494,8 +536,19 @@ pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Fai
 ///
 /// # Errors
 /// The host cannot be asked.
-pub(super) fn counters(owner: &str, endpoint: &EndpointIntent) -> Result<Counters, Failure> {
-    engine_network::counters(&mut Host::open(owner)?, endpoint)
+pub(super) fn counters(
+    owner: &str,
+    endpoint: &EndpointIntent,
+    machine: Option<&dyn Machine>,
+) -> Result<Counters, Failure> {
+    let mut host = Host::open(owner)?;
+    if endpoint.adapter.is_none() {
+        return engine_network::counters(&mut host, endpoint);
+    }
+    match machine.and_then(|machine| machine.network().ok()) {
+        Some(network) => counters_on_adapter(&host, endpoint, network.as_fd()),
+        None => Ok(Counters::default()),
+    }
 }
 
 /// The routes of the host, but those of the service's own networks.

@@ -117,18 +117,24 @@ impl Space {
 pub(super) const UPLINK: &str = "198.51.100.1";
 pub(super) const OUTSIDE: &str = "198.51.100.2";
 
-/// The service's place, and an outside that its default route leads to.
-pub(super) fn world() -> (Space, Space) {
-    let (host, outside) = (Space::new(), Space::new());
-    host.program("ip link set lo up");
+/// Makes the link between the service's place and the outside.
+pub(super) fn connect(host: &Space, outside: &Space) {
     host.program("ip link add up0 type veth peer name out0");
     let (pid, there) = (std::process::id(), outside.0.as_raw_fd());
     host.program(&format!("ip link set out0 netns /proc/{pid}/fd/{there}"));
-    host.program(&format!("ip addr add {UPLINK}/24 dev up0"));
-    host.program("ip link set up0 up");
-    outside.program("ip link set lo up");
-    outside.program(&format!("ip addr add {OUTSIDE}/24 dev out0"));
-    outside.program("ip link set out0 up");
+    for (space, link, address) in [(host, "up0", UPLINK), (outside, "out0", OUTSIDE)] {
+        space.program(&format!("ip addr add {address}/24 dev {link}"));
+        space.program(&format!("ip link set {link} up"));
+    }
+}
+
+/// The service's place, and an outside that its default route leads to.
+pub(super) fn world() -> (Space, Space) {
+    let (host, outside) = (Space::new(), Space::new());
+    for space in [&host, &outside] {
+        space.program("ip link set lo up");
+    }
+    connect(&host, &outside);
     host.program(&format!("ip route add default via {OUTSIDE}"));
     (host, outside)
 }
