@@ -31,7 +31,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 39] = [
+pub(crate) const ARGUMENTS: [&str; 40] = [
     "layers",
     "image",
     "store",
@@ -61,6 +61,7 @@ pub(crate) const ARGUMENTS: [&str; 39] = [
     "net_namespace",
     "networks",
     "published",
+    "publish_all",
     "ip",
     "mac",
     "aliases",

@@ -20,6 +20,7 @@ pub(crate) mod man;
 pub(crate) mod network;
 mod network_check;
 pub(crate) mod pause;
+pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod resume;
 pub(crate) mod run;

@@ -30,14 +30,14 @@ use crate::{
 const NETLESS: u32 = 54_341;
 
 /// A service in a network namespace of its own, and clients beside it.
-struct World {
-    space: File,
+pub(crate) struct World {
+    pub(crate) space: File,
     folder: TempDir,
     service: Child,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let space = space();
         let folder = tempfile::Builder::new()
             .prefix("hcs-cli-")
@@ -76,7 +76,7 @@ impl World {
     }
 
     /// A line of words for `hcs`.
-    fn words(&self, line: &str) -> Ended {
+    pub(crate) fn words(&self, line: &str) -> Ended {
         self.hcs(&line.split_whitespace().collect::<Vec<_>>())
     }
 
@@ -100,7 +100,7 @@ impl World {
     }
 
     /// What a server at this port says first, which is waited for.
-    fn heard(&self, port: u16) -> String {
+    pub(crate) fn heard(&self, port: u16) -> String {
         let to = SocketAddr::from(([127, 0, 0, 1], port));
         let end = Instant::now() + Duration::from_secs(60);
         loop {
@@ -156,7 +156,7 @@ fn serve(space: &File, folder: &TempDir) -> Child {
     service
 }
 
-fn within<T: Send>(space: &File, act: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn within<T: Send>(space: &File, act: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let there = scope.spawn(|| {
             let kind = Some(LinkNameSpaceType::Network);
