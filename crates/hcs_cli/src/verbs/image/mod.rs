@@ -1,7 +1,7 @@
 //! `hcs image`: images of containers, and their layers.
 //!
 //! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove,
-//!    prune. 5. [`whole`]: files that are whole or not there.
+//!    prune, repair. 5. [`whole`]: files that are whole or not there.
 
 mod names;
 mod pull;
@@ -56,6 +56,7 @@ enum Action {
     Tag(names::Tag),
     Remove(names::Remove),
     Prune(names::Prune),
+    Repair(names::Repair),
 }
 
 impl Image {
@@ -71,6 +72,7 @@ impl Image {
             Action::Tag(action) => action.run(),
             Action::Remove(action) => action.run(),
             Action::Prune(action) => action.run(),
+            Action::Repair(action) => action.run(),
         }?;
         Ok(0)
     }
