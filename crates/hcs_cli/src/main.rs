@@ -20,6 +20,7 @@ mod network_check;
 mod networks;
 mod options;
 mod output;
+mod owners;
 mod ports;
 mod pulling;
 mod session;

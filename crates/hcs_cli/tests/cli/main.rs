@@ -33,6 +33,7 @@ mod privileges;
 mod processes;
 mod rootless;
 mod rootless_daily;
+mod rootless_images;
 mod rootless_trust;
 mod run;
 mod service;
