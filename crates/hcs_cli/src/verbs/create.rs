@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 use clap::Args;
 use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
-use super::{new_id, read_document, system_document};
+use super::{disk, new_id, read_document, system_document};
 use crate::{
     advice, client,
     failure::Stop,
@@ -84,8 +84,11 @@ fn misplaced(words: &[String], line: &[OsString]) -> Result<(), Failure> {
 }
 
 impl Create {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
+    pub(crate) fn run(mut self) -> Result<u8, Stop> {
         misplaced(&self.misplaced, &env::args_os().collect::<Vec<_>>())?;
+        if let Some(scratch) = self.container.scratch.take() {
+            self.container.scratch = Some(disk::as_directory(scratch)?);
+        }
         // What it is made from stays there until that is known to the service.
         let (image, _hold) = images::of(&self.container, false)?.unzip();
         let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path};
 use clap::Args;
 use hcs::{ComputeSystem, Failure, HResult, LogQuery, OutOfMemory, read_log};
 
-use super::{new_id, our_variable, read_document, system_document};
+use super::{disk, new_id, our_variable, read_document, system_document};
 use crate::{
     client,
     clock::Clock,
@@ -131,6 +131,9 @@ impl Run {
         self.process.read_files(read_document)?;
         // All words are the command of a virtual machine, whose files are its guest image's.
         let typed = !is_machine && self.take_image(&std::env::args_os().collect::<Vec<_>>());
+        if let Some(scratch) = self.container.scratch.take() {
+            self.container.scratch = Some(disk::as_directory(scratch)?);
+        }
         let (image, hold) = images::of(&self.container, typed)?.unzip();
         self.decide_command(image.as_ref())?;
         let ends_with_us = !self.keep && !self.detach;
