@@ -120,8 +120,8 @@ pub(crate) struct ContainerOptions {
     devices: Vec<Device>,
 
     /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700. Without an
-    /// image or --layer, what is written in the current directory is below a name such as -home-me-project/upper/. Or in
-    /// a virtual disk of hcs disk create, which is mounted and stays so until hcs disk unmount [default: it vanishes
+    /// image or --layer, what is written in the current directory is below a name such as -home-me-project/upper/. Or
+    /// in a virtual disk of hcs disk create, which is mounted and stays so until hcs disk unmount [default: it vanishes
     /// with the container]
     #[arg(long, value_name = "DIR|DISK")]
     pub scratch: Option<PathBuf>,

@@ -86,9 +86,7 @@ fn misplaced(words: &[String], line: &[OsString]) -> Result<(), Failure> {
 impl Create {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         misplaced(&self.misplaced, &env::args_os().collect::<Vec<_>>())?;
-        if let Some(scratch) = self.container.scratch.take() {
-            self.container.scratch = Some(disk::as_directory(scratch)?);
-        }
+        disk::mount_scratch(&mut self.container.scratch)?;
         // What it is made from stays there until that is known to the service.
         let (image, _hold) = images::of(&self.container, false)?.unzip();
         let (document, advise): (_, fn(Stop) -> Stop) = match &self.document {

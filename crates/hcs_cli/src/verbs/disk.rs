@@ -135,19 +135,19 @@ impl Unmount {
     }
 }
 
-/// Where the scratch at `path` is: that directory, or where the disk in that file is mounted, by this call if it is not
-/// yet.
+/// Has the scratch be where its disk is mounted, by this call if it is not yet, if it is a file.
 ///
 /// # Errors
 /// The file is no virtual disk, or cannot be mounted.
-pub(crate) fn as_directory(path: PathBuf) -> Result<PathBuf, Failure> {
-    if !path.is_file() {
-        return Ok(path);
-    }
-    let mounted = disk::mount_path(opened(&path)?.as_fd());
-    mounted.map_err(failed(
+pub(crate) fn mount_scratch(scratch: &mut Option<PathBuf>) -> Result<(), Failure> {
+    let Some(path) = scratch.as_mut().filter(|path| path.is_file()) else {
+        return Ok(());
+    };
+    let mounted = disk::mount_path(opened(path)?.as_fd());
+    *path = mounted.map_err(failed(
         "the file that --scratch names cannot be mounted; expected a directory, or a disk of `hcs disk create`",
-    ))
+    ))?;
+    Ok(())
 }
 
 /// Opens the file of a disk.

@@ -131,9 +131,7 @@ impl Run {
         self.process.read_files(read_document)?;
         // All words are the command of a virtual machine, whose files are its guest image's.
         let typed = !is_machine && self.take_image(&std::env::args_os().collect::<Vec<_>>());
-        if let Some(scratch) = self.container.scratch.take() {
-            self.container.scratch = Some(disk::as_directory(scratch)?);
-        }
+        disk::mount_scratch(&mut self.container.scratch)?;
         let (image, hold) = images::of(&self.container, typed)?.unzip();
         self.decide_command(image.as_ref())?;
         let ends_with_us = !self.keep && !self.detach;

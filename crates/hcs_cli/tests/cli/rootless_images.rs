@@ -14,7 +14,8 @@ const ALONE: u32 = 54_362;
 /// What [`User::with_grants`] grants begins here.
 const FIRST: u32 = 200_000;
 
-/// Makes an archive of a root file system in the home of `user`, with files of several owners, as root of the host has it.
+/// Makes an archive of a root file system in the home of `user`, with files of several owners, as root of the host has
+/// it.
 fn archive(user: &User) -> PathBuf {
     let script = "mkdir -p root/bin root/srv/closed && cp /bin/busybox root/bin && ln -s busybox root/bin/sh && \
                   echo of app > root/srv/file && echo secret > root/srv/closed/file && chown 7:8 root/srv/file && \

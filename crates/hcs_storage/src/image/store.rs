@@ -116,7 +116,8 @@ impl Store {
     /// one uses the store.
     ///
     /// # Errors
-    /// It cannot be made or read, another user could change it, or its index is damaged: what came in could get no name.
+    /// It cannot be made or read, another user could change it, or its index is damaged: what came in could get no
+    /// name.
     pub fn open(root: &Path, options: Options) -> Result<Self, StorageError> {
         let store = Self {
             root: root.to_owned(),

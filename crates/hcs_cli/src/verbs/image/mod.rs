@@ -1,7 +1,8 @@
 //! `hcs image`: images of containers, and their layers.
 //!
 //! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove,
-//!    prune, repair. 5. [`whole`]: files that are whole or not there. 6. [`prepare`]: images of an ordinary user's containers.
+//!    prune, repair. 5. [`whole`]: files that are whole or not there. 6. [`prepare`]: images of an ordinary user's
+//!    containers.
 
 mod names;
 mod prepare;
