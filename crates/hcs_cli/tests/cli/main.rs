@@ -18,6 +18,7 @@ mod explain;
 mod image_commits;
 mod image_kills;
 mod image_leases;
+mod image_others;
 mod image_ports;
 mod image_pulls;
 mod image_runs;
