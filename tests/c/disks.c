@@ -4,7 +4,6 @@
  */
 #include "check.h"
 
-#include <stdarg.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -15,47 +14,12 @@
 #define CORRUPT HRESULT_FROM_WIN32(1392)
 #define UNSUPPORTED HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED)
 
-/* Enough for a path, and for a document with one. */
-enum { LONGEST = 512 };
 /* Bytes of a disk. */
 enum { DISK = 16 << 20 };
 
 static char place[] = "/var/tmp/hcs-disks-XXXXXX";
 
-/* A text with up to two others; one of eight buffers. */
-static const char *text(const char *format, ...)
-{
-    static char buffers[8][LONGEST];
-    static int next;
-    char *buffer = buffers[next++ % 8];
-    va_list values;
-    va_start(values, format);
-    vsnprintf(buffer, LONGEST, format, values);
-    va_end(values);
-    return buffer;
-}
-
-static const char *at(const char *name)
-{
-    return text("%s/%s", place, name);
-}
-
-/* The same as a string of the API, likewise. */
-static PCWSTR wide(const char *narrow)
-{
-    static WCHAR *strings[8];
-    static int next;
-    int which = next++ % 8;
-    free(strings[which]);
-    strings[which] = platform_wide(narrow);
-    REQUIRE(strings[which] != NULL);
-    return strings[which];
-}
-
-static PCWSTR path(const char *name)
-{
-    return wide(at(name));
-}
+#include "place.h"
 
 /* A LayerData document with the base layer. */
 static PCWSTR above_base(void)

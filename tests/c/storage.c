@@ -4,7 +4,6 @@
  */
 #include "check.h"
 
-#include <stdarg.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
@@ -14,45 +13,9 @@
 #define NOT_FOUND HRESULT_FROM_WIN32(ERROR_NOT_FOUND)
 #define NOT_EMPTY HRESULT_FROM_WIN32(ERROR_DIR_NOT_EMPTY)
 
-/* Enough for a path, and for a document with some. */
-enum { LONGEST = 512 };
-
 static char place[] = "/var/tmp/hcs-storage-XXXXXX";
 
-/* A path in the place, or another text with up to two of them; one of eight buffers. */
-static const char *text(const char *format, ...)
-{
-    static char buffers[8][LONGEST];
-    static int next;
-    char *buffer = buffers[next++ % 8];
-    va_list values;
-    va_start(values, format);
-    vsnprintf(buffer, LONGEST, format, values);
-    va_end(values);
-    return buffer;
-}
-
-static const char *at(const char *name)
-{
-    return text("%s/%s", place, name);
-}
-
-/* The same as a string of the API, likewise. */
-static PCWSTR wide(const char *narrow)
-{
-    static WCHAR *strings[8];
-    static int next;
-    int which = next++ % 8;
-    free(strings[which]);
-    strings[which] = platform_wide(narrow);
-    REQUIRE(strings[which] != NULL);
-    return strings[which];
-}
-
-static PCWSTR path(const char *name)
-{
-    return wide(at(name));
-}
+#include "place.h"
 
 /* A LayerData document with one parent layer, or with none. */
 static PCWSTR above(const char *name)

@@ -3,6 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use hcs_schema::{Failure, HResult, win32};
@@ -12,11 +13,13 @@ use hcs_storage::{
     layer::{Omitted, Options},
 };
 use rustix::io::Errno;
+use serde_json::Value;
 
 use crate::{
     complain,
     options::{container::ContainerOptions, image::ChosenImage, pull::Pull},
     output::printable,
+    owners,
     pulling::{self, Asked},
 };
 
@@ -40,9 +43,12 @@ pub(crate) fn name(text: &str) -> Result<Name, String> {
 
 /// Tells on standard error what a layer does not have of what it was made from.
 pub(crate) fn tell_left_out(omitted: Omitted) {
-    if let Some(text) = left_out(omitted) {
-        complain(&format!("hcs: left out: {text}\n"));
-    }
+    let Some(text) = left_out(omitted) else {
+        return;
+    };
+    let why = (omitted.owners > 0).then(owners::why_not).flatten();
+    let why = why.map_or_else(String::new, |why| format!("; owners: {why}"));
+    complain(&format!("hcs: left out: {text}{why}\n"));
 }
 
 /// Tells on standard error of what is damaged in the store, and `then` what follows of that.
@@ -123,7 +129,88 @@ pub(crate) fn of(
         platform: container.platform.as_ref(),
         options: container.unpacking.options(),
     };
-    choice.make(container.pull.unwrap_or_default()).map(Some)
+    let pull = container.pull.unwrap_or_default();
+    if !owners::are_granted() || choice.is_ready(pull)? {
+        return choice.make(pull).map(Some);
+    }
+    // What is in the store then is found there.
+    let place = place(store)?;
+    prepare_apart(&place, container, (image, typed, pull))?;
+    let choice = Choice {
+        store: Some(&place),
+        ..choice
+    };
+    choice.make(Pull::Never).map(Some)
+}
+
+/// What [`prepare`] is asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Preparation<'a> {
+    pub(crate) wanted: &'a str,
+    pub(crate) place: &'a Path,
+    pub(crate) typed: bool,
+    pub(crate) platform: Option<&'a Platform>,
+    pub(crate) options: Options,
+    pub(crate) pull: Pull,
+}
+
+/// Has an image in the store with all its layers unpacked, as a container is made from.
+///
+/// # Errors
+/// As of the container: there is no such image, it is for another machine, or it cannot be unpacked.
+pub(crate) fn prepare(asked: Preparation<'_>) -> Result<(), Failure> {
+    let choice = Choice {
+        wanted: asked.wanted,
+        store: Some(asked.place),
+        typed: asked.typed,
+        platform: asked.platform,
+        options: asked.options,
+    };
+    choice.make(asked.pull).map(drop)
+}
+
+/// The same by a process of its own, which can enter a user namespace: this one is still to speak to a service.
+fn prepare_apart(
+    place: &Path,
+    container: &ContainerOptions,
+    (wanted, typed, pull): (&str, bool, Pull),
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        let message = "the process that unpacks the image could not be started, or ended early";
+        Failure::new(HResult::E_FAIL, message).because(&error)
+    };
+    let mut command = Command::new("/proc/self/exe");
+    command.args(["image", "prepare", "--store"]).arg(place);
+    if typed {
+        command.arg("--typed");
+    }
+    if let Some(platform) = &container.platform {
+        command.args(["--platform", &platform.to_string()]);
+    }
+    command.args(["--pull", pull.word()]);
+    command.args(container.unpacking.words());
+    command.args(["--", wanted]);
+    // Progress and what is left out go to our standard error, a failure to its standard output.
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let output = command
+        .spawn()
+        .and_then(std::process::Child::wait_with_output);
+    let output = output.map_err(failed)?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    match (
+        output.status.success(),
+        serde_json::from_str::<Value>(&said),
+    ) {
+        (true, _) => Ok(()),
+        (false, Ok(document)) => {
+            let code = serde_json::from_value(document["Error"].clone());
+            Err(Failure::from_document(
+                code.unwrap_or(HResult::E_FAIL),
+                &said,
+            ))
+        }
+        (false, Err(_)) => Err(failed(std::io::Error::other(output.status.to_string()))),
+    }
 }
 
 /// Which image is wanted.
@@ -141,6 +228,21 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
+    /// Whether the store has it with all its layers, so that nothing has to be written there.
+    fn is_ready(self, pull: Pull) -> Result<bool, Failure> {
+        let place = place(self.store)?;
+        let failed = failed("the image cannot be used");
+        let store = Store::existing(&place, self.options).map_err(&failed)?;
+        let Some(store) = store.filter(|_| pull != Pull::Always) else {
+            return Ok(false);
+        };
+        let found = held(&store, self.wanted).map_err(failed)?;
+        Ok(found.is_some_and(|(image, _hold)| {
+            check_platform(&image, self.wanted, self.platform).is_ok()
+                && store.layers(&image).iter().all(|layer| layer.is_dir())
+        }))
+    }
+
     /// Finds it, with all its layers unpacked. While the answered hold lives, no process removes any of it.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! 1. [`cli`]: the verbs and what `--help` says; one file per verb in [`verbs`]; [`words`]: what is not there.
 //! 2. [`options`]: arguments to documents, pure.
 //! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take; [`images`]: what containers are
-//!    made from.
+//!    made from; [`ports`]: which ports lead to them.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
 //! 5. [`output`], [`failure`], [`advice`], [`unseen`]: what people see, and the exit code.
 //!
@@ -21,6 +21,8 @@ mod network_check;
 mod networks;
 mod options;
 mod output;
+mod owners;
+mod ports;
 mod pulling;
 mod session;
 mod signals;

@@ -9,7 +9,10 @@ use hcs::{
 use hcs_schema::{documents::ComputeSystem, rules::names::is_host_name};
 use serde_json::{Value, json};
 
-use crate::options::network::{Choice, NAT, NetworkOptions};
+use crate::{
+    complain,
+    options::network::{Choice, NAT, NetworkOptions},
+};
 
 /// How long a call about networks may take.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -98,6 +101,13 @@ pub(crate) fn find_or_make(name: &str) -> Result<String, Failure> {
     }
 }
 
+/// The ports that the image of a container exposes; none where it is made of no image.
+fn exposed(document: &ComputeSystem) -> Option<Vec<String>> {
+    let storage = document.container.as_ref()?.storage.as_ref()?;
+    let image = storage.image.as_ref()?;
+    Some(image.exposed_ports.clone().unwrap_or_default())
+}
+
 /// Adds to the document of a system what the options say of networks. `host_name` is a further name of a virtual
 /// machine, whose document says it to its kernel alone.
 ///
@@ -109,12 +119,19 @@ pub(crate) fn furnish(
     host_name: Option<&str>,
 ) -> Result<(), Failure> {
     let is_machine = document.virtual_machine.is_some();
+    let refused = |message| Failure::new(HResult::E_INVALIDARG, message);
+    let exposed = exposed(document);
+    let options = &options.with_exposed(exposed.as_deref()).map_err(refused)?;
+    if options.publishes_nothing() {
+        complain(
+            "hcs: --publish-all publishes no port: the image exposes none; -p 8080:80 publishes a port\n",
+        );
+    }
     let networking = match &mut document.virtual_machine {
         Some(machine) => &mut machine.networking,
         None => &mut document.container.get_or_insert_default().networking,
     };
     options.name(networking);
-    let refused = |message| Failure::new(HResult::E_INVALIDARG, message);
     let choice = options.choice().map_err(refused)?;
     let Choice::Named(names) = choice else {
         if let Some(option) = options.only_in_network() {

@@ -15,8 +15,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hcs_wire::environment;
-use rustix::process::geteuid;
+use hcs_wire::{environment, subordinate::user_outside};
 use serde::Deserialize;
 
 use crate::{
@@ -95,7 +94,7 @@ impl CredentialFiles {
         let session = path("XDG_RUNTIME_DIR");
         let session = session.map_or_else(
             // Podman has no folder of its own there.
-            || format!("/run/containers/{}", geteuid().as_raw()).into(),
+            || format!("/run/containers/{}", user_outside()).into(),
             |session| session.join("containers"),
         );
         let config = path("XDG_CONFIG_HOME");
@@ -305,6 +304,8 @@ fn answer(child: &mut Child, patience: Duration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use rustix::process::geteuid;
 
     use super::*;
 

@@ -216,6 +216,14 @@ pub enum Refusal {
         /// What is wrong with it.
         why: String,
     },
+    /// A store whose index cannot be read.
+    #[error(
+        "it is damaged: {why}; `hcs image repair` makes it again, of a copy and of the contents that are there"
+    )]
+    BrokenIndex {
+        /// What is wrong with it.
+        why: String,
+    },
     /// First digits of an id, and too few of them.
     #[error(
         "it is the start of an image's id; expected a name, or at least {least} digits of an id"

@@ -1,4 +1,4 @@
-//! What the fuzz targets (`fuzz/`) reach: the readers of archives, and of the documents of images.
+//! What the fuzz targets (`fuzz/`) reach: the readers of archives, of the documents of images, and of virtual disks.
 //!
 //! Compiled with `--cfg fuzzing` only.
 
@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::{
-    Limits, StorageError, compression, image,
+    Limits, StorageError, compression, disk, image,
     layer::{self, Rights, Sink, Special, Unpacker},
     tar::{TarReader, TarWriter},
 };
@@ -68,6 +68,16 @@ pub fn layer(bytes: &[u8]) {
 /// A document of an image: what is read of it is read as the same when it is written, and is refused in words.
 pub fn document(text: &str) {
     image::fuzzing::document(text);
+}
+
+/// A sound VHDX that is changed as these bytes say.
+pub fn changed_disk(changes: &[u8]) {
+    disk::fuzzing::changed(changes);
+}
+
+/// The bytes of a file that is to be a virtual disk.
+pub fn disk(bytes: &[u8]) {
+    disk::fuzzing::file(bytes);
 }
 
 fn copy(source: impl Read, sink: &mut dyn Sink) -> Result<(), StorageError> {

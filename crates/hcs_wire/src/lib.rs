@@ -15,7 +15,7 @@
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
 //! 10. [`access`]: which virtual machine may use a file, in the file's access control list.
-//! 11. `sys`: the only unsafe code.
+//! 11. [`subordinate`]: ids that a user was granted. 12. `sys`: the only unsafe code.
 //!
 //! The two protocols share their framing (`frame`), nothing else: their types are apart on purpose.
 
@@ -36,6 +36,7 @@ pub mod proof;
 pub mod sealing;
 pub mod service;
 pub mod socket;
+pub mod subordinate;
 mod sys;
 pub mod trust;
 pub mod written;

@@ -58,7 +58,7 @@ impl Bundles {
     pub(crate) fn image(&self) -> Result<String, String> {
         let file = self.folder.join("image.tar");
         if !file.exists() {
-            image::make(&self.root(), &self.folder)?;
+            image::make(&self.root(), &self.folder, image::Layer::Plain)?;
         }
         Ok(file.display().to_string())
     }

@@ -18,19 +18,41 @@ struct Blob {
     size: u64,
 }
 
+/// How the layer is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Layer {
+    /// As it is.
+    Plain,
+    /// Compressed, as most images of registries are.
+    Gzip,
+}
+
+/// The image's folder in `folder`, an OCI image layout.
+pub(crate) fn layout(folder: &Path) -> PathBuf {
+    folder.join("image")
+}
+
 /// Writes the image of `root` into `folder`; answers the tar file.
-pub(crate) fn make(root: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let image = folder.join("image");
+pub(crate) fn make(root: &Path, folder: &Path, kind: Layer) -> Result<PathBuf, String> {
+    let image = layout(folder);
     let blobs = image.join("blobs/sha256");
     fs::create_dir_all(&blobs).map_err(|e| format!("mkdir {}: {e}", blobs.display()))?;
     let layer = image.join("layer.tar");
     archive(root, &layer, &["."])?;
+    let diff_id = format!("sha256:{}", hash(&layer)?);
+    let (layer, layer_kind) = match kind {
+        Layer::Plain => (layer, "layer.v1.tar"),
+        Layer::Gzip => {
+            run(&line(&["gzip", "-n", &layer.display().to_string()]))?;
+            (image.join("layer.tar.gz"), "layer.v1.tar+gzip")
+        }
+    };
     let layer = store(&layer, &blobs)?;
     let config = json!({
         "architecture": architecture(),
         "os": "linux",
         "config": { "Env": ["PATH=/bin"] },
-        "rootfs": { "type": "layers", "diff_ids": [layer.digest] },
+        "rootfs": { "type": "layers", "diff_ids": [diff_id] },
     });
     let config = store(&write(&image, &config)?, &blobs)?;
     let kind = |name| format!("application/vnd.oci.image.{name}");
@@ -38,7 +60,7 @@ pub(crate) fn make(root: &Path, folder: &Path) -> Result<PathBuf, String> {
         "schemaVersion": 2,
         "mediaType": kind("manifest.v1+json"),
         "config": descriptor(&kind("config.v1+json"), &config),
-        "layers": [descriptor(&kind("layer.v1.tar"), &layer)],
+        "layers": [descriptor(&kind(layer_kind), &layer)],
     });
     let manifest = store(&write(&image, &manifest)?, &blobs)?;
     let mut entry = descriptor(&kind("manifest.v1+json"), &manifest);
@@ -81,13 +103,17 @@ fn write(image: &Path, document: &Value) -> Result<PathBuf, String> {
     Ok(path)
 }
 
+fn hash(file: &Path) -> Result<String, String> {
+    let said = output(&line(&["sha256sum", &file.display().to_string()]))?;
+    Ok(said.split(' ').next().unwrap_or_default().to_owned())
+}
+
 /// Moves a file among the blobs, under its digest.
 fn store(file: &Path, blobs: &Path) -> Result<Blob, String> {
     let failed = |e: std::io::Error| format!("{}: {e}", file.display());
     let size = fs::metadata(file).map_err(failed)?.len();
-    let said = output(&line(&["sha256sum", &file.display().to_string()]))?;
-    let hash = said.split(' ').next().unwrap_or_default();
-    fs::rename(file, blobs.join(hash)).map_err(failed)?;
+    let hash = hash(file)?;
+    fs::rename(file, blobs.join(&hash)).map_err(failed)?;
     Ok(Blob {
         digest: format!("sha256:{hash}"),
         size,

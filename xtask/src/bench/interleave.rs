@@ -69,6 +69,17 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The same, which says how long the part that counts took.
+    pub(crate) fn timed_peer(
+        name: impl Into<String>,
+        run: impl FnMut() -> Result<Option<Duration>, String> + 'a,
+    ) -> Self {
+        Self {
+            ours: false,
+            ..Self::timed(name, run)
+        }
+    }
+
     fn sample(&mut self) -> Result<Duration, String> {
         let begin = Instant::now();
         let own = (self.run)().map_err(|e| format!("{}: {e}", self.name))?;

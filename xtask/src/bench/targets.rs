@@ -138,6 +138,17 @@ const FIGURES: &[(&str, Bound)] = &[
         "a small call beside 10,000 calls of the worst kind / alone",
         AtMost(2.0),
     ),
+    ("unpacking an image, hcs / the fastest peer", AtMost(1.0)),
+    (
+        "peak memory of unpacking an image, hcs / the peer with the least",
+        AtMost(1.0),
+    ),
+    ("hcs run IMAGE beyond hcs run --layer", AtMost(0.3)),
+    // A note of each container that uses it, which takes a block of the disk.
+    (
+        "disk of 50 containers of one image, in its store",
+        AtMost(250.0),
+    ),
     ("1000 containers, each has run a process", AtLeast(1000.0)),
     (
         "HcsGetOperationResultAndProcessInfo, completed",

@@ -3,8 +3,10 @@
 //! 1. [`NEEDED`], [`provide`]: what is installed. [`apt`]: how.
 //! 2. [`emulator`]: QEMU, which has to fit to other parts of QEMU on the host.
 //! 3. [`kernel`]: a kernel for virtual machines, which is unpacked and not installed; [`dotnet`]: a runtime, likewise.
+//! 4. [`debian`]: a root file system of Debian.
 
 pub(crate) mod apt;
+mod debian;
 pub(crate) mod dotnet;
 mod emulator;
 pub(crate) mod kernel;
@@ -35,6 +37,8 @@ pub(crate) const NEEDED: &[Package] = &[
     // Images of other programs.
     ("skopeo", "skopeo"),
     ("umoci", "umoci"),
+    ("podman", "podman"),
+    ("debootstrap", "debootstrap"),
     ("docker-registry", "docker-registry"),
     // It kills a program at each of its calls to the file system.
     ("strace", "strace"),
@@ -105,6 +109,9 @@ pub(crate) fn provide_all(repository: &Repository) -> Result<()> {
     provide(NEEDED)?;
     provide_machine(repository)?;
     kernel::provide_full(repository)?;
+    if let Err(error) = debian::provide(repository) {
+        println!("{error}; until then no image of a whole Debian is tested");
+    }
     if let Err(error) = dotnet::provide(repository) {
         println!("{error}; until then the sample for .NET is compiled only");
     }

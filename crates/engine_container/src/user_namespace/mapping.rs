@@ -5,6 +5,7 @@ use std::{
     process::{Command, Stdio},
 };
 
+use hcs_wire::subordinate::{self, granted_to};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::{CWD, Mode, OFlags, openat},
@@ -12,7 +13,7 @@ use rustix::{
     process::{getegid, geteuid},
 };
 
-use super::ranges::{IdRange, UserNamespaces};
+use super::ranges::IdRange;
 use crate::{
     failure::{Attempt, StepError},
     privilege::Privilege,
@@ -37,22 +38,17 @@ impl Mapping {
     /// For that of an ordinary user: the user is root inside; the others are those that the host grants.
     pub(crate) fn of_user() -> Self {
         let (user, group) = (geteuid().as_raw(), getegid().as_raw());
-        let number = user.to_string();
-        let name = user_name(user);
-        let names = [name.as_deref().unwrap_or(&number), &number];
         let ids = |own, path| {
             let own = IdRange {
                 first: own,
                 count: 1,
             };
-            [Some(own), UserNamespaces::granted_to(path, &names)]
-                .into_iter()
-                .flatten()
-                .collect()
+            let granted = granted_to(user, path).map(IdRange::of_grant);
+            [Some(own), granted].into_iter().flatten().collect()
         };
         Self {
-            users: ids(user, "/etc/subuid"),
-            groups: ids(group, "/etc/subgid"),
+            users: ids(user, subordinate::USERS),
+            groups: ids(group, subordinate::GROUPS),
         }
     }
 
@@ -72,16 +68,6 @@ pub(crate) fn sets_groups() -> bool {
         })
     };
     mapping.users.len() > 1 && mapping.groups.len() > 1 && found(USERS.1) && found(GROUPS.1)
-}
-
-/// The name of a user, from `/etc/passwd`.
-fn user_name(user: u32) -> Option<String> {
-    let text = std::fs::read_to_string("/etc/passwd").ok()?;
-    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
-    lines.find_map(|fields| match fields[..] {
-        [name, _, number, ..] if number.parse() == Ok(user) => Some(name.to_owned()),
-        _ => None,
-    })
 }
 
 /// A child that waits in a user namespace of its own for its ids.

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use hcs_wire::subordinate::{self, Granted, granted};
 use serde::{Deserialize, Serialize};
 
 use super::claims::{Claims, Hold};
@@ -60,24 +61,12 @@ impl IdRange {
         self.first >= 1000 && self.count > 0 && self.first.checked_add(self.count).is_some()
     }
 
-    /// What a file like `/etc/subuid` (`subuid(5)`) grants to the first of `names` that it knows.
-    fn granted(text: &str, names: &[&str]) -> Option<Self> {
-        let entries = || {
-            text.lines().filter_map(|line| {
-                let mut fields = line.trim().split(':');
-                let name = fields.next()?;
-                let range = Self {
-                    first: fields.next()?.parse().ok()?,
-                    count: fields.next()?.parse().ok()?,
-                };
-                range.is_sound().then_some((name, range))
-            })
-        };
-        names.iter().find_map(|name| {
-            entries()
-                .find(|(found, _)| found == name)
-                .map(|(_, range)| range)
-        })
+    /// The ids that the administrator has granted.
+    pub(super) const fn of_grant(granted: Granted) -> Self {
+        Self {
+            first: granted.first,
+            count: granted.count,
+        }
     }
 }
 
@@ -112,18 +101,14 @@ impl UserNamespaces {
     pub fn of_host() -> Self {
         let look = |path| {
             let text = fs::read_to_string(path).unwrap_or_default();
-            IdRange::granted(&text, &["hcs", "root"]).unwrap_or(IdRange::UNUSED)
+            let granted = granted(&text, &["hcs", "root"]);
+            granted.map_or(IdRange::UNUSED, IdRange::of_grant)
         };
         Self {
             by_default: false,
-            users: look("/etc/subuid"),
-            groups: look("/etc/subgid"),
+            users: look(subordinate::USERS),
+            groups: look(subordinate::GROUPS),
         }
-    }
-
-    /// What it grants to an ordinary user, by name or number; `None` for none.
-    pub(super) fn granted_to(path: &str, names: &[&str]) -> Option<IdRange> {
-        IdRange::granted(&fs::read_to_string(path).ok()?, names)
     }
 
     /// How many containers have room.
@@ -252,20 +237,6 @@ impl Drop for IdRangeSlot {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_dedicated_user_comes_before_root() {
-        let text = "# none\nroot:100000:65536\nhcs:1000000:131072\nhcs:5:7\nbroken:x:1\n";
-        let range = |first, count| Some(IdRange { first, count });
-        assert_eq!(
-            IdRange::granted(text, &["hcs", "root"]),
-            range(1_000_000, 131_072)
-        );
-        assert_eq!(IdRange::granted(text, &["root"]), range(100_000, 65_536));
-        assert_eq!(IdRange::granted(text, &["broken", "me"]), None);
-        // Ids of the system's users.
-        assert_eq!(IdRange::granted("root:0:65536", &["root"]), None);
-    }
 
     #[test]
     fn each_container_has_a_range_of_its_own() {

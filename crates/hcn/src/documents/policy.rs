@@ -139,7 +139,7 @@ document! {
         protocol: u32 = "Protocol", 2.0;
         /// The port of the endpoint.
         internal_port: u16 = "InternalPort", 2.0;
-        /// The port of the host.
+        /// The port of the host. The service chooses a free one where it is 0, or left out.
         external_port: u16 = "ExternalPort", 2.0;
         /// The address of the host; all of them where it is left out.
         vip: String = "VIP", 2.0;

@@ -458,6 +458,16 @@ impl State {
         }
     }
 
+    /// The ports of the host that lead somewhere, at all of its addresses or at one.
+    #[must_use]
+    pub fn mapped_ports(&self) -> BTreeSet<(Protocol, u16)> {
+        let mapped = self.endpoints.values().flat_map(|one| &one.terms.mappings);
+        let mapped = mapped.map(|one| (one.protocol, one.external));
+        let balanced = self.load_balancers.values().flat_map(|one| &one.ports);
+        let balanced = balanced.map(|one| (one.protocol, one.external));
+        mapped.chain(balanced).collect()
+    }
+
     /// Refuses the rules of an endpoint, where all endpoints would have more than the kernel is to hold.
     fn has_room_for_rules(&self, id: Guid, rules: &[AccessRule]) -> Result<(), Failure> {
         let others = self.endpoints.iter().filter(|(other, _)| **other != id);

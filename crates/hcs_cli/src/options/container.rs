@@ -31,7 +31,7 @@ use super::{
 pub(crate) const OWNER: &str = "hcs";
 
 /// All options of a container by their names in clap, which makes no group of options that have others flattened in.
-pub(crate) const ARGUMENTS: [&str; 39] = [
+pub(crate) const ARGUMENTS: [&str; 40] = [
     "layers",
     "image",
     "store",
@@ -61,6 +61,7 @@ pub(crate) const ARGUMENTS: [&str; 39] = [
     "net_namespace",
     "networks",
     "published",
+    "publish_all",
     "ip",
     "mac",
     "aliases",
@@ -119,10 +120,11 @@ pub(crate) struct ContainerOptions {
     devices: Vec<Device>,
 
     /// Keep what is written inside in this directory, which has to exist, below upper/; it gets mode 0700. Without an
-    /// image or --layer, what is written in the current directory is below a name such as -home-me-project/upper/
-    /// [default: it vanishes with the container]
-    #[arg(long, value_name = "DIR")]
-    scratch: Option<PathBuf>,
+    /// image or --layer, what is written in the current directory is below a name such as -home-me-project/upper/. Or
+    /// in a virtual disk of hcs disk create, which is mounted and stays so until hcs disk unmount [default: it vanishes
+    /// with the container]
+    #[arg(long, value_name = "DIR|DISK")]
+    pub scratch: Option<PathBuf>,
 
     /// The most that may be written inside, in megabytes or as 2G; does not go with --scratch
     #[arg(long, value_name = "MB", value_parser = memory::megabytes, conflicts_with = "scratch")]

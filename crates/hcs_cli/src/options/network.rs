@@ -33,6 +33,11 @@ pub(crate) struct NetworkOptions {
           conflicts_with = "net_namespace")]
     published: Vec<Published>,
 
+    /// Let free ports of this machine lead to all ports that the image exposes, besides those of --publish; `hcs port`
+    /// and `hcs inspect` show which
+    #[arg(short = 'P', long, conflicts_with = "net_namespace")]
+    publish_all: bool,
+
     /// The address in the network, of its subnet [default: the next that is free]
     #[arg(long, value_name = "ADDR", conflicts_with = "net_namespace")]
     ip: Option<IpAddr>,
@@ -62,6 +67,7 @@ pub(crate) struct NetworkOptions {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Published {
     address: Option<IpAddr>,
+    /// 0 for one that the service chooses.
     host: u16,
     container: u16,
     is_udp: bool,
@@ -128,6 +134,29 @@ fn parse(text: &str) -> Result<Published, String> {
         address,
         host: port(host)?,
         container: port(container)?,
+        is_udp,
+    })
+}
+
+/// A port as the configuration of an image has it: 80/tcp, 53/udp, or 80 for TCP.
+fn exposed(text: &str) -> Result<Published, String> {
+    let read = |text: &str| text.parse().ok().filter(|port| *port > 0);
+    let (port, is_udp) = match text.split_once('/') {
+        None => (read(text), false),
+        Some((port, "tcp")) => (read(port), false),
+        Some((port, "udp")) => (read(port), true),
+        Some(_) => (None, false),
+    };
+    let port = port.ok_or_else(|| {
+        format!(
+            "the image exposes {text:?}, which --publish-all cannot publish: expected a port of TCP or UDP, as 80/tcp; \
+             -p 8080:80 publishes a single one"
+        )
+    })?;
+    Ok(Published {
+        address: None,
+        host: 0,
+        container: port,
         is_udp,
     })
 }
@@ -207,6 +236,7 @@ impl NetworkOptions {
     pub(crate) fn only_in_network(&self) -> Option<&'static str> {
         let given = [
             ("--publish", !self.published.is_empty()),
+            ("--publish-all", self.publish_all),
             ("--ip", self.ip.is_some()),
             ("--mac", self.mac.is_some()),
             ("--alias", !self.aliases.is_empty()),
@@ -239,6 +269,35 @@ impl NetworkOptions {
             "SchemaVersion": { "Major": 2, "Minor": 0 },
             "HostComputeNetwork": network,
         })
+    }
+
+    /// The same options with all ports published that are to be. `exposed` are those of the image; none where there is
+    /// no image.
+    ///
+    /// # Errors
+    /// All ports of an image are to be published, and there is none, or it exposes what is no port here.
+    pub(crate) fn with_exposed(&self, exposed_ports: Option<&[String]>) -> Result<Self, String> {
+        let mut options = self.clone();
+        if !self.publish_all {
+            return Ok(options);
+        }
+        let ports = exposed_ports.ok_or(
+            "--publish-all publishes the ports that an image exposes, and no image is named: -p 8080:80 publishes a port",
+        )?;
+        for port in ports {
+            let port = exposed(port)?;
+            let same =
+                |one: &Published| (one.container, one.is_udp) == (port.container, port.is_udp);
+            if !options.published.iter().any(same) {
+                options.published.push(port);
+            }
+        }
+        Ok(options)
+    }
+
+    /// Whether all ports that an image exposes are to be published, and it exposes none.
+    pub(crate) const fn publishes_nothing(&self) -> bool {
+        self.publish_all && self.published.is_empty()
     }
 
     /// The document of the first endpoint, in the network with this id.
@@ -313,6 +372,42 @@ mod tests {
         assert_eq!(endpoint["IpConfigurations"][0]["IpAddress"], "10.20.0.7");
         assert_eq!(endpoint["MacAddress"], "00-15-5D-0A-0B-0C");
         assert_eq!(options.only_in_network(), Some("--publish"));
+    }
+
+    #[test]
+    fn what_an_image_exposes_is_published_where_it_is_not_yet() {
+        let options = NetworkOptions {
+            published: vec![parse("8080:80").unwrap()],
+            publish_all: true,
+            ..NetworkOptions::default()
+        };
+        let ports = ["80/tcp", "80/udp", "443"].map(str::to_owned);
+        let all = options.with_exposed(Some(&ports)).unwrap();
+        let all: Vec<_> = all
+            .published
+            .iter()
+            .map(|port| (port.host, port.container, port.is_udp))
+            .collect();
+        assert_eq!(all, [(8080, 80, false), (0, 80, true), (0, 443, false)]);
+        assert!(!options.with_exposed(Some(&[])).unwrap().publishes_nothing());
+        assert!(
+            options
+                .with_exposed(None)
+                .unwrap_err()
+                .contains("no image is named")
+        );
+        for odd in ["0/tcp", "80/sctp", "80-82/tcp", "http", ""] {
+            let told = options.with_exposed(Some(&[odd.to_owned()])).unwrap_err();
+            assert!(told.contains(&format!("{odd:?}")), "{told}");
+        }
+        let plain = NetworkOptions::default();
+        assert_eq!(plain.with_exposed(Some(&ports)).unwrap().published, []);
+        let only = NetworkOptions {
+            publish_all: true,
+            ..plain
+        };
+        assert_eq!(only.choice(), Ok(Choice::Named(vec![NAT])));
+        assert!(only.with_exposed(Some(&[])).unwrap().publishes_nothing());
     }
 
     #[test]

@@ -13,3 +13,14 @@ pub(crate) enum Pull {
     /// Not at all
     Never,
 }
+
+impl Pull {
+    /// The word of the command line.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}

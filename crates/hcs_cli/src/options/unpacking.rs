@@ -82,6 +82,27 @@ impl UnpackingOptions {
         }
     }
 
+    /// The same as words of a command line.
+    pub(crate) fn words(self) -> Vec<String> {
+        let cost = self.cost;
+        let numbers = [
+            ("--max-size", cost.max_size.map(|size| size.to_string())),
+            ("--max-files", cost.max_files.map(|files| files.to_string())),
+            ("--max-depth", cost.max_depth.map(|depth| depth.to_string())),
+            (
+                "--max-time",
+                cost.max_time.map(|time| time.as_secs_f64().to_string()),
+            ),
+        ];
+        let given = numbers.into_iter().filter_map(|(name, number)| {
+            let number = number?;
+            Some([name.to_owned(), number])
+        });
+        let omit = self.privileged.omit_privileged;
+        let omit = omit.then(|| "--omit-privileged".to_owned());
+        given.flatten().chain(omit).collect()
+    }
+
     /// The first one that was given.
     pub(crate) fn given(self) -> Option<&'static str> {
         let cost = self.cost;

@@ -15,6 +15,7 @@ use crate::{
     images::{failed, name, tell_left_out},
     options::{limit::Limit, unpacking::CostOptions},
     output::{print, printable},
+    owners,
 };
 
 /// Make an image of a container of an image, with what it has written since as one more layer
@@ -50,6 +51,8 @@ impl Commit {
         let document = client::made_from(&system, clock);
         let document = document.map_err(|failure| clock.stop(&self.id, failure))?;
         let made = Made::of(&self.id, &document)?;
+        // What processes of other users in the container have written is theirs.
+        owners::enter();
         let failed = failed("no image was made");
         let options = Options {
             limits: self.cost.limits(),

@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 use clap::Args;
 use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
-use super::{new_id, read_document, system_document};
+use super::{disk, new_id, read_document, system_document};
 use crate::{
     advice, client, default_network,
     failure::Stop,
@@ -84,8 +84,9 @@ fn misplaced(words: &[String], line: &[OsString]) -> Result<(), Failure> {
 }
 
 impl Create {
-    pub(crate) fn run(self) -> Result<u8, Stop> {
+    pub(crate) fn run(mut self) -> Result<u8, Stop> {
         misplaced(&self.misplaced, &env::args_os().collect::<Vec<_>>())?;
+        disk::mount_scratch(&mut self.container.scratch)?;
         // What it is made from stays there until that is known to the service.
         let (image, _hold) = images::of(&self.container, false)?.unzip();
         let clock = self.limit.begin("create");

@@ -29,7 +29,7 @@ use crate::{
     after_help = "\
 Examples:
   hcs disk create --size 10G work.vhdx
-  hcs run --scratch \"$(hcs disk mount work.vhdx)\" --layer ./rootfs -- make install
+  hcs run --scratch work.vhdx --layer ./rootfs -- make install
   hcs disk unmount work.vhdx"
 )]
 pub(crate) struct Disk {
@@ -133,6 +133,21 @@ impl Unmount {
         let unmounted = disk::unmount(opened(&self.file)?.as_fd());
         unmounted.map_err(failed("the disk was not unmounted"))
     }
+}
+
+/// Has the scratch be where its disk is mounted, by this call if it is not yet, if it is a file.
+///
+/// # Errors
+/// The file is no virtual disk, or cannot be mounted.
+pub(crate) fn mount_scratch(scratch: &mut Option<PathBuf>) -> Result<(), Failure> {
+    let Some(path) = scratch.as_mut().filter(|path| path.is_file()) else {
+        return Ok(());
+    };
+    let mounted = disk::mount_path(opened(path)?.as_fd());
+    *path = mounted.map_err(failed(
+        "the file that --scratch names cannot be mounted; expected a directory, or a disk of `hcs disk create`",
+    ))?;
+    Ok(())
 }
 
 /// Opens the file of a disk.

@@ -14,12 +14,13 @@ use crate::{
     failure::Stop,
     options::limit::Limit,
     output::{JsonOption, print_json},
+    ports::{self, Port},
 };
 
-/// Print all that is known of a system as JSON: state, figures, processes, and the document it was made from
+/// Print all that is known of a system as JSON: state, figures, processes, ports, and the document it was made from
 ///
 /// It is a Properties document. Document in it is what the system was made from, with its layers, mounts and limits;
-/// what was changed through the API afterwards is not in it.
+/// what was changed through the API afterwards is not in it. Ports are those of this machine that lead to the system.
 ///
 /// Where nothing in the system answers, what is known without is printed, and the command fails.
 #[derive(Args, Debug)]
@@ -42,7 +43,15 @@ impl Inspect {
         let clock = self.limit.begin("inspect");
         let system = clock.open(&self.id)?;
         let stop = |failure| clock.stop(&self.id, failure);
-        let unasked = match properties(&system, &ALL, clock) {
+        let shown = |wanted: &[SystemPropertyType]| -> Result<Value, Failure> {
+            let mut document = properties(&system, wanted, clock)?;
+            let ports = ports::of(&system)?;
+            if !ports.is_empty() {
+                document["Ports"] = ports.iter().map(Port::json).collect();
+            }
+            Ok(document)
+        };
+        let unasked = match shown(&ALL) {
             Ok(document) => {
                 print_json(&document)?;
                 return Ok(0);
@@ -53,12 +62,12 @@ impl Inspect {
         match unasked.hresult {
             // Not started, or paused: no process inside can be asked.
             HResult::HCS_E_INVALID_STATE => {
-                print_json(&properties(&system, outside, clock).map_err(stop)?)?;
+                print_json(&shown(outside).map_err(stop)?)?;
                 Ok(0)
             }
             // No process inside answers; the rest is known without.
             HResult::HCS_E_CONNECTION_TIMEOUT | HResult::HCS_E_CONNECTION_CLOSED => {
-                print_json(&properties(&system, outside, clock).map_err(stop)?)?;
+                print_json(&shown(outside).map_err(stop)?)?;
                 Err(stop(unasked))
             }
             _ => Err(stop(unasked)),

@@ -56,7 +56,9 @@ fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
 
 /// A command, and all below it.
 fn all(command: &Command) -> Vec<&Command> {
-    let below = command.get_subcommands().flat_map(all);
+    // What other verbs do by a process of its own is for no reader.
+    let shown = command.get_subcommands().filter(|one| !one.is_hide_set());
+    let below = shown.flat_map(all);
     [command].into_iter().chain(below).collect()
 }
 

@@ -21,6 +21,7 @@ pub(crate) mod network;
 mod network_check;
 mod network_connect;
 pub(crate) mod pause;
+pub(crate) mod port;
 pub(crate) mod ps;
 pub(crate) mod resume;
 pub(crate) mod run;

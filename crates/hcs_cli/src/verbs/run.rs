@@ -9,7 +9,7 @@ use hcs::{
     read_log,
 };
 
-use super::{new_id, our_variable, read_document, system_document};
+use super::{disk, new_id, our_variable, read_document, system_document};
 use crate::{
     client,
     clock::Clock,
@@ -52,8 +52,8 @@ const KILLED: u8 = 137;
 ///
 /// Of an image its entry point, command, user, variables, directory, stop signal, labels and volumes are used. A volume
 /// is a mount that begins with the image's files, can be written to with --read-only as well, and goes with the
-/// container; a --mount or --tmpfs there, or above, takes its place. The ports of an image are shown by hcs inspect and
-/// published by -p alone. Its health check is not used.
+/// container; a --mount or --tmpfs there, or above, takes its place. -P publishes the ports of an image, which hcs
+/// inspect shows, at free ports of this machine, which hcs port shows. Its health check is not used.
 ///
 /// Without an image or --layer the command sees the files of this machine, and starts in the current directory. What it
 /// writes is thrown away. Empty are /home, /root, /run, /tmp and other places where users and services keep what is
@@ -81,6 +81,7 @@ Examples:
   hcs run -it --entrypoint sh -u 0 tools:1
   hcs run --platform linux/arm64 debian:12 uname -m
   hcs run -d -l tier=web tools:1                     hcs inspect shows labels
+  hcs run -d --id web -P tools:1 && hcs port web
   hcs run -- sh -c 'echo hello from $(hostname)'
   hcs run -it --layer ./rootfs -- sh
   tar c . | hcs run -i --scratch ./out -- tar x -C /srv
@@ -134,6 +135,7 @@ impl Run {
         self.process.read_files(read_document)?;
         // All words are the command of a virtual machine, whose files are its guest image's.
         let typed = !is_machine && self.take_image(&std::env::args_os().collect::<Vec<_>>());
+        disk::mount_scratch(&mut self.container.scratch)?;
         let (image, hold) = images::of(&self.container, typed)?.unzip();
         self.decide_command(image.as_ref())?;
         let ends_with_us = !self.keep && !self.detach;

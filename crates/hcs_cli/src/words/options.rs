@@ -49,9 +49,8 @@ pub(super) const ROWS: &[Row] = &[
          another network, `--net-namespace blue` into a network namespace made by ip netns add blue",
     ),
     (
-        &["-P", "--publish-all", "--expose", "--link"],
-        "ports are published one by one: `-p 8080:80`; `hcs image inspect tools` shows those that an image \
-         serves as ExposedPorts; containers of one network reach each other by their names: their ids, --hostname and --alias",
+        &["--expose", "--link"],
+        "ports need not be exposed to be published: `-p 8080:80`; `-P` publishes those that the image exposes; containers of one network reach each other by their names: their ids, --hostname and --alias",
     ),
     (
         &["--network-alias"],

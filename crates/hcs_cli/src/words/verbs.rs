@@ -84,10 +84,6 @@ pub(super) const ROWS: &[Row] = &[
         "`hcs cp box:/ -` writes an archive of the files to standard output",
     ),
     (
-        &["port"],
-        "ports are published when a container is made: `hcs run -p 8080:80 -- server`",
-    ),
-    (
         &["net"],
         "`hcs network list` lists networks, and a container is put into one: `hcs run --network nat -- server`",
     ),

@@ -137,3 +137,44 @@ fn what_is_no_disk_is_told() {
     assert_eq!(fs::read(place.image()).unwrap(), b"text");
     assert_eq!(place.disk(&["create", "--size", "5X"]).code, Some(125));
 }
+
+#[test]
+fn a_disk_that_a_container_names_is_mounted_for_it() {
+    let place = Place::new();
+    place.disk(&["create", "--size", "16M"]).fine();
+    let image = place.image();
+    let image = image.to_str().unwrap();
+    place
+        .run(image, &[], "/bin/busybox echo kept > /note")
+        .fine();
+    let path = place.mounted();
+    let note = fs::read_to_string(Path::new(&path).join("upper/note"));
+    place.disk(&["unmount"]).fine();
+    assert_eq!(note.unwrap(), "kept\n");
+    // A container that is only made has it mounted as well.
+    let id = unique("named-disk");
+    let layer = place.folder.path().join("layer");
+    let create = [
+        "create",
+        "--id",
+        &id,
+        "--scratch",
+        image,
+        "--layer",
+        layer.to_str().unwrap(),
+    ];
+    let made = ended(&mut hcs(create));
+    let kept = Path::new(&place.mounted()).join("upper/note").exists();
+    let gone = ended(&mut hcs(["terminate", &*id]));
+    place.disk(&["unmount"]).fine();
+    made.fine();
+    gone.fine();
+    assert!(kept);
+    fs::write(image, "text").unwrap();
+    let said = place.run(image, &[], "true");
+    assert_eq!(said.code, Some(125), "{said:?}");
+    assert!(
+        said.err.contains("hcs disk create") && said.err.contains("no virtual disk"),
+        "{said:?}"
+    );
+}

@@ -68,7 +68,7 @@ fn check(place: &Path, name: &str) -> BTreeSet<String> {
             "index.lock",
         ];
         assert!(names(&store).is_subset(&set(all)), "{:?}", names(&store));
-        let all = ["oci-layout", "index.json", "blobs"];
+        let all = ["oci-layout", "index.json", "index.copy.json", "blobs"];
         let oci = names(&store.join("oci"));
         assert!(oci.is_subset(&set(all)), "{oci:?}, before: {before}");
     }

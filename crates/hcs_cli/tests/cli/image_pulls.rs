@@ -204,6 +204,81 @@ fn an_image_of_a_registry_runs() {
 }
 
 #[test]
+fn an_image_for_another_machine_is_pulled_and_run_only_where_it_is_asked_for() {
+    let shop = Shop::new();
+    let registry = Registry::new(shop.path(), false);
+    // No emulator is needed to run it: only its configuration says so.
+    let foreign = |config: &mut Value| config["architecture"] = "s390x".into();
+    shop.changed("foreign", foreign).fine();
+    registry.take(&shop, "foreign");
+    let image = registry.image();
+    let line = |words: &[&str]| at(&shop, words);
+    let run =
+        |options: &[&str]| line(&[&["run"], options, &[&*image, "cat", "/srv/app/file"]].concat());
+    for refused in [
+        run(&["--store", "other"]),
+        line(&[
+            "image",
+            "pull",
+            "--store",
+            "other",
+            "--platform",
+            "linux/amd64",
+            &image,
+        ]),
+    ] {
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        let why = "it has no image for linux/amd64";
+        assert!(
+            refused.err.contains(why) && refused.err.contains("but for linux/s390x"),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        line(&["image", "list", "-q", "--store", "other"]).fine(),
+        ""
+    );
+    let blobs = fs::read_dir(shop.path().join("other/oci/blobs/sha256")).unwrap();
+    assert_eq!(blobs.count(), 0);
+    line(&[
+        "image",
+        "pull",
+        "--store",
+        "other",
+        "--platform",
+        "linux/s390x",
+        &image,
+    ])
+    .fine();
+    // What is there for another machine does not run unasked, and the way is told.
+    for never in [
+        &["--store", "other"][..],
+        &["--store", "other", "--pull", "never"],
+    ] {
+        let told = run(never);
+        assert_eq!(told.code, Some(125), "{told:?}");
+        assert!(
+            told.err
+                .contains("is for linux/s390x, and this machine is linux/amd64"),
+            "{told:?}"
+        );
+        assert!(
+            told.err
+                .contains("--platform linux/s390x runs it nevertheless"),
+            "{told:?}"
+        );
+    }
+    assert_eq!(
+        run(&["--store", "other", "--platform", "linux/s390x"]).fine(),
+        "image\n"
+    );
+    assert_eq!(
+        run(&["--store", "third", "--platform", "linux/s390x"]).fine(),
+        "image\n"
+    );
+}
+
+#[test]
 fn a_registry_with_a_certificate_and_a_password_is_used_as_docker_does() {
     let shop = Shop::new();
     let registry = Registry::new(shop.path(), true);

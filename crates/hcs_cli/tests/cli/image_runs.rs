@@ -67,6 +67,11 @@ impl Shop {
 
     /// Loads the image of the same layers, called `name`, whose configuration says this of its program.
     pub(crate) fn configured(&self, name: &str, execution: &Value) -> Ended {
+        self.changed(name, |config| config["config"] = execution.clone())
+    }
+
+    /// The same with any change of the configuration.
+    pub(crate) fn changed(&self, name: &str, change: impl FnOnce(&mut Value)) -> Ended {
         let folder = self.path().join("unpacked");
         self.script(
             "rm -rf unpacked && mkdir unpacked && $HCS image save --store store --format docker tools | tar -C unpacked -x",
@@ -75,7 +80,7 @@ impl Shop {
             |path: PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
         let mut manifest = read(folder.join("manifest.json"));
         let mut config = read(folder.join(manifest[0]["Config"].as_str().unwrap()));
-        config["config"] = execution.clone();
+        change(&mut config);
         manifest[0]["Config"] = "own.json".into();
         fs::write(folder.join("own.json"), config.to_string()).unwrap();
         fs::write(folder.join("manifest.json"), manifest.to_string()).unwrap();

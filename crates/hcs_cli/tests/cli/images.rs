@@ -203,3 +203,94 @@ fn a_damaged_image_is_named_and_can_be_removed() {
     let layers = fs::read_dir(path.join("store/layers")).unwrap();
     assert_eq!(layers.count(), 2);
 }
+
+#[test]
+fn a_list_of_images_that_is_garbled_is_told_and_made_again() {
+    let place = made();
+    let path = place.path();
+    assert_eq!(
+        image(path, "repair").fine(),
+        "the list of images is whole\n"
+    );
+    let index = path.join("store/oci/index.json");
+    fs::write(&index, "{\"schemaVersion\": 2, \"mani").unwrap();
+    for words in [
+        "list",
+        "inspect tools",
+        "tag tools other",
+        "remove tools",
+        "prune",
+        "import root more",
+    ] {
+        let said = image(path, words);
+        assert_eq!(said.code, Some(125), "{said:?}");
+        assert!(
+            said.err.contains("index.json") && said.err.contains("`hcs image repair`"),
+            "{said:?}"
+        );
+    }
+    let said = ended(hcs(["run", "--store", "store", "tools", "true"]).current_dir(path));
+    assert!(said.err.contains("`hcs image repair`"), "{said:?}");
+    assert_eq!(image(path, "repair").fine(), "tools:latest\n");
+    assert_eq!(image(path, "list -q").fine(), "tools:latest\n");
+    // Without its copy the list has no names.
+    for name in ["index.json", "index.copy.json"] {
+        fs::write(path.join("store/oci").join(name), "").unwrap();
+    }
+    let said = image(path, "repair").fine();
+    let id = said.split(' ').next().unwrap();
+    assert!(
+        id.starts_with("sha256:") && said.contains("hcs image tag"),
+        "{said}"
+    );
+    image(path, &format!("tag {id} tools")).fine();
+    assert_eq!(image(path, "list -q").fine(), "tools:latest\n");
+}
+
+#[test]
+fn what_is_damaged_is_told_by_what_can_be_done_about_it() {
+    let place = made();
+    let path = place.path();
+    let index = path.join("store/oci/index.json");
+    let read = || -> Value { serde_json::from_slice(&fs::read(&index).unwrap()).unwrap() };
+    let add = |entry: Value| {
+        let mut list = read();
+        list["manifests"].as_array_mut().unwrap().push(entry);
+        fs::write(&index, list.to_string()).unwrap();
+    };
+    let kind = "application/vnd.oci.image.manifest.v1+json";
+    let digest = format!("sha256:{}", "7".repeat(64));
+    let named = |name: &str| serde_json::json!({"org.opencontainers.image.ref.name": name});
+    add(
+        serde_json::json!({"mediaType": kind, "digest": digest, "size": 1, "annotations": named("lost:1")}),
+    );
+    add(serde_json::json!("no entry"));
+    let said = image(path, "list -q");
+    assert_eq!(
+        (said.code, &*said.out),
+        (Some(0), "tools:latest\n"),
+        "{said:?}"
+    );
+    let lines: Vec<&str> = said.err.lines().collect();
+    let lost = format!(
+        "hcs: lost:1 is damaged in the store: its manifest {digest} is missing; `hcs image pull` or `hcs image load` gets an \
+         image again, `hcs image remove lost:1` removes it"
+    );
+    let nameless = "hcs: an entry without a name is damaged in the store: its entry in the index cannot be read; expected \
+                    mediaType, size and a digest of sha256; `hcs image prune` removes it";
+    assert_eq!(lines, [&*lost, nameless]);
+    let said = image(path, "prune");
+    assert_eq!(
+        said.err,
+        format!("{lost}; until then all is kept that it may need\n")
+    );
+    // Each of the ways works.
+    image(path, "remove lost:1").fine();
+    assert_eq!(image(path, "list").err, "");
+    add(
+        serde_json::json!({"mediaType": kind, "digest": digest, "size": 1, "annotations": named("again:1")}),
+    );
+    image(path, "import root again:1").fine();
+    assert_eq!(image(path, "prune").err, "");
+    assert_eq!(image(path, "list -q").fine(), "again:1\ntools:latest\n");
+}

@@ -54,7 +54,7 @@ fn every_verb_has_a_manual_page_that_groff_takes_without_a_warning() {
         ),
         (
             "image",
-            "pull load save import list inspect history tag remove prune",
+            "pull load save import list inspect history tag remove prune repair",
         ),
     ] {
         expected.extend(

@@ -31,14 +31,14 @@ const NETLESS: u32 = 54_341;
 
 /// A service in a network namespace of its own, and clients beside it.
 pub(crate) struct World {
-    space: File,
+    pub(crate) space: File,
     folder: TempDir,
     service: Child,
 }
 
 impl World {
     /// Where containers have loopback, unless their network is named.
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::configured("default_network = \"none\"\n")
     }
 
@@ -106,7 +106,7 @@ impl World {
     }
 
     /// What a server at this port says first, which is waited for.
-    fn heard(&self, port: u16) -> String {
+    pub(crate) fn heard(&self, port: u16) -> String {
         let to = SocketAddr::from(([127, 0, 0, 1], port));
         let end = Instant::now() + Duration::from_secs(60);
         loop {
@@ -162,7 +162,7 @@ fn serve(space: &File, folder: &TempDir) -> Child {
     service
 }
 
-fn within<T: Send>(space: &File, act: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn within<T: Send>(space: &File, act: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| {
         let there = scope.spawn(|| {
             let kind = Some(LinkNameSpaceType::Network);

@@ -19,7 +19,7 @@ fn a_verb_of_another_tool_is_answered() {
 #[test]
 fn an_option_of_another_tool_is_answered() {
     for (line, tip) in [
-        ("run -P -- true", "`-p 8080:80`"),
+        ("run --expose 80 -- true", "`-p 8080:80`"),
         ("run --net host -- true", "`--network none`"),
         ("run -v /a:/b true", "`--mount ./data:/data`"),
         ("exec --privileged box true", "`--cap-add ALL`"),

@@ -157,11 +157,9 @@ fn of_two_layers(second: Vec<u8>) -> (Sample, [Vec<u8>; 2]) {
     (sample, layers)
 }
 
-#[test]
-fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
-    let place = tempfile::tempdir().unwrap();
-    let store = store(place.path());
-    let (sample, layers) = of_two_layers(Sample::new(&[7; 9000]).layer);
+/// A registry with an image whose second layer is not to be had while the flag is set.
+fn breaking_off(second: Vec<u8>) -> (Server, Arc<AtomicBool>) {
+    let (sample, layers) = of_two_layers(second);
     let second = format!("/{}", Digest::of(&layers[1]));
     let is_broken = Arc::new(AtomicBool::new(true));
     let breaks = Arc::clone(&is_broken);
@@ -170,10 +168,23 @@ fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
         true => ServerAnswer::ok(&layers[1]),
         false => sample.answer(asked),
     });
-    let access = Access {
+    (server, is_broken)
+}
+
+/// As [`access`], with one content at a time.
+fn one_by_one() -> Access {
+    Access {
         parallel: 1,
         ..access()
-    };
+    }
+}
+
+#[test]
+fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let (server, is_broken) = breaking_off(Sample::new(&[7; 9000]).layer);
+    let access = one_by_one();
     let fetched = || {
         let asked = server.asked();
         asked
@@ -206,19 +217,8 @@ fn whole_layers_of_a_broken_pull_are_not_fetched_again() {
 fn an_image_that_is_refused_in_the_end_leaves_nothing() {
     let place = tempfile::tempdir().unwrap();
     let store = store(place.path());
-    let (sample, layers) = of_two_layers(b"no archive".repeat(100));
-    let second = format!("/{}", Digest::of(&layers[1]));
-    let is_broken = Arc::new(AtomicBool::new(true));
-    let breaks = Arc::clone(&is_broken);
-    let server = Server::new(move |asked| match asked.path.ends_with(&second) {
-        true if breaks.load(Ordering::Relaxed) => ServerAnswer::with(503, b"later"),
-        true => ServerAnswer::ok(&layers[1]),
-        false => sample.answer(asked),
-    });
-    let access = Access {
-        parallel: 1,
-        ..access()
-    };
+    let (server, is_broken) = breaking_off(b"no archive".repeat(100));
+    let access = one_by_one();
     let told = pulled(&store, &server, "tool", &access).unwrap_err();
     assert!(told.contains("503"), "{told}");
     assert_eq!(held(&store), 1);

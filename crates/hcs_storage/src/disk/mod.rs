@@ -12,6 +12,8 @@
 //! 5. [`step`]: how one of the steps fails.
 
 mod ext4;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod step;
 mod vhd;
 mod vhdx;

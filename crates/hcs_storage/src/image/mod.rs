@@ -9,6 +9,7 @@
 //! 10. [`lease`]: what containers use. 11. [`prune`]: removal of what no image and no container needs.
 //! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here.
 //! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
+//! 16. [`repair`]: the index made again, where it was lost.
 
 mod blobs;
 mod broken;
@@ -22,6 +23,7 @@ mod name;
 pub mod platform;
 mod prune;
 mod receive;
+mod repair;
 mod save;
 mod source;
 mod spool;
@@ -34,5 +36,6 @@ pub use load::Loaded;
 pub use name::Name;
 pub use prune::Pruned;
 pub use receive::{Incoming, check_document};
+pub use repair::Repaired;
 pub use save::Format;
 pub use store::{Hold, Image, Store};

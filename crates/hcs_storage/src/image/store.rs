@@ -1,7 +1,8 @@
 //! The place of images on disk, its locks and its index.
 //!
 //! ```text
-//! oci/               an OCI image layout, which other programs read: oci-layout, index.json, blobs/sha256/
+//! oci/               an OCI image layout, which other programs read: oci-layout, index.json, blobs/sha256/; and
+//!                    index.copy.json, see [`super::repair`]
 //! layers/CHAIN_ID/   each layer unpacked once, whatever number of images and containers use it
 //! incoming/          archives that are being read, see [`super::spool`]
 //! unfinished/        notes of layers that a broken pull has brought, see [`super::unfinished`]
@@ -115,7 +116,8 @@ impl Store {
     /// one uses the store.
     ///
     /// # Errors
-    /// It cannot be made or read, or another user could change it.
+    /// It cannot be made or read, another user could change it, or its index is damaged: what came in could get no
+    /// name.
     pub fn open(root: &Path, options: Options) -> Result<Self, StorageError> {
         let store = Self {
             root: root.to_owned(),
@@ -143,6 +145,7 @@ impl Store {
         // Where it cannot read all, it keeps what that may need: a document of another program must not close the
         // store.
         let _left = store.clean();
+        store.index()?;
         Ok(store)
     }
 
@@ -415,20 +418,44 @@ impl Store {
         let _alone = self.index_alone()?;
         let mut index = self.index()?;
         change(&mut index)?;
-        let mut file = Partial::new(&self.oci())?;
-        file.write(&text(&index)?)?;
-        file.commit(&self.oci().join("index.json"))?;
+        self.write_index(&index)
+    }
+
+    /// Writes the index, and then the copy of it. The index has to be locked.
+    pub(super) fn write_index(&self, index: &Index) -> Result<(), StorageError> {
+        let text = text(index)?;
+        for path in [self.index_file(), self.index_copy()] {
+            let mut file = Partial::new(&self.oci())?;
+            file.write(&text)?;
+            file.commit(&path)?;
+        }
         sync_folder(&self.oci())
     }
 
     /// The index as it is now; an empty one in a new store.
     pub(super) fn index(&self) -> Result<Index, StorageError> {
-        let path = self.oci().join("index.json");
+        let path = self.index_file();
+        let damaged = |why: String| {
+            let refusal = Refusal::BrokenIndex { why };
+            StorageError::refused(path.as_os_str().as_encoded_bytes(), refusal)
+        };
         match fs::read(&path) {
-            Ok(text) => parse(&text, "the index of the store"),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Index::empty()),
-            Err(error) => Err(failed("reading", &path, &error)),
+            Ok(text) => parse(&text, "index.json").map_err(|error| damaged(reason(&error))),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("reading", &path, &error))
+            }
+            Err(_) if self.index_copy().exists() => Err(damaged("the file is gone".to_owned())),
+            Err(_) => Ok(Index::empty()),
         }
+    }
+
+    pub(super) fn index_file(&self) -> PathBuf {
+        self.oci().join("index.json")
+    }
+
+    /// The index as this program has written it last: a disk may lose one of two files.
+    pub(super) fn index_copy(&self) -> PathBuf {
+        self.oci().join("index.copy.json")
     }
 
     /// The image of `descriptor`.
@@ -529,6 +556,14 @@ impl Store {
 
     pub(super) fn oci(&self) -> PathBuf {
         self.root.join("oci")
+    }
+}
+
+/// What a document that cannot be read has wrong.
+fn reason(error: &StorageError) -> String {
+    match error.refusal() {
+        Some(refusal) => refusal.to_string(),
+        None => error.to_string(),
     }
 }
 

@@ -8,6 +8,7 @@ use std::{
 use hcs_storage::{
     Digest, Refusal,
     image::{Image, Name, Store, Wanted},
+    layer::Options,
 };
 use serde_json::{Value, json};
 
@@ -273,4 +274,77 @@ fn what_is_no_image_in_an_archive_is_passed_over() {
     let refused = store.load_folder(layout.folder.path(), None).unwrap_err();
     assert!(refused.to_string().contains("simplesigning"), "{refused}");
     assert_eq!(held(place.path()), [3, 1, 0]);
+}
+
+/// An index that a disk or another program has garbled: nothing is removed, and the images have their names again.
+#[test]
+fn an_index_that_cannot_be_read_loses_nothing_and_is_made_again() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    for name in ["a:1", "b:1"] {
+        load(&store, name);
+    }
+    let [index, copy] =
+        ["index.json", "index.copy.json"].map(|name| place.path().join("store/oci").join(name));
+    let whole = fs::read_to_string(&index).unwrap();
+    let half = &whole[..whole.len() / 2];
+    let zeros = "\0".repeat(whole.len());
+    let both = vec!["a:1".to_owned(), "b:1".to_owned()];
+    for garbled in [Some(""), Some(half), Some(&*zeros), Some("[]"), None] {
+        match garbled {
+            Some(text) => fs::write(&index, text).unwrap(),
+            None => fs::remove_file(&index).unwrap(),
+        }
+        for told in [
+            store.survey().map(drop),
+            store.prune().map(drop),
+            store.remove("a:1").map(drop),
+            Store::open(store.root(), Options::of_caller()).map(drop),
+        ] {
+            let told = told.unwrap_err();
+            assert!(
+                matches!(told.refusal(), Some(Refusal::BrokenIndex { .. })),
+                "{told}"
+            );
+            let told = told.to_string();
+            assert!(
+                told.contains("index.json") && told.contains("hcs image repair"),
+                "{told}"
+            );
+        }
+        let repaired = store.repair().unwrap();
+        assert!(repaired.was_damaged);
+        let named: Vec<String> = repaired.names.iter().map(Name::to_string).collect();
+        assert_eq!((named, repaired.nameless), (both.clone(), vec![]));
+        assert_eq!(names(&store), (both.clone(), vec![]));
+    }
+    store.prune().unwrap();
+    assert_eq!(held(place.path()), [6, 2, 0]);
+    assert!(!store.repair().unwrap().was_damaged);
+
+    // Without the copy, the images are there without names.
+    let [first, second] = ["a:1", "b:1"].map(|name| store.image(name).unwrap());
+    for lost in [&index, &copy] {
+        fs::write(lost, "").unwrap();
+    }
+    let repaired = store.repair().unwrap();
+    let mut digests = vec![first.descriptor.digest, second.descriptor.digest];
+    digests.sort();
+    assert_eq!((repaired.names, repaired.nameless), (vec![], digests));
+    assert_eq!(
+        store.image(&first.id().hex()).unwrap().manifest,
+        first.manifest
+    );
+    // An image that is not whole is none, and one that was removed does not come back.
+    fs::remove_file(blob(place.path(), second.manifest.layers[0].digest)).unwrap();
+    fs::write(&index, "").unwrap();
+    fs::write(&copy, "").unwrap();
+    assert_eq!(store.repair().unwrap().nameless, [first.descriptor.digest]);
+    store.tag(&first, &"a:1".parse().unwrap()).unwrap();
+    let earlier = fs::read(&copy).unwrap();
+    store.remove("a:1").unwrap();
+    fs::write(&copy, earlier).unwrap();
+    fs::write(&index, "").unwrap();
+    assert_eq!(store.repair().unwrap().names, []);
+    assert_eq!(names(&store), (vec![], vec![]));
 }

@@ -9,7 +9,7 @@ use hcs_wire::{
     network::{Created, DEFAULT_NETWORK, NetworkCall, NetworkNews, ObjectKind},
 };
 
-use super::{Held, LIMIT, Networks, Turn, join, kernel};
+use super::{Held, LIMIT, Networks, Turn, join, kernel, ports};
 use crate::record::{
     blocking::{blocking, blocking_within},
     failures::unknown,
@@ -212,6 +212,10 @@ impl Networks {
             };
             let surroundings = Surroundings { routes };
             let state = &mut held.state;
+            let settings = match kind {
+                ObjectKind::Endpoint => ports::choose(state, settings, "/Policies")?,
+                _ => settings,
+            };
             let made = match kind {
                 ObjectKind::Network => state.create_network(chosen, &settings, &surroundings),
                 ObjectKind::Endpoint => state.create_endpoint(network, chosen, &settings),
@@ -244,6 +248,10 @@ impl Networks {
             }
             repeat.check(held)?;
             let state = &mut held.state;
+            let settings = match kind {
+                ObjectKind::Endpoint => ports::choose(state, settings, "/Settings/Policies")?,
+                _ => settings,
+            };
             let made = match kind {
                 ObjectKind::Network => state.modify_network(id, &settings),
                 ObjectKind::Endpoint => state.modify_endpoint(id, &settings),

@@ -17,7 +17,7 @@ use hcs_wire::{environment::is_root, network::ObjectKind};
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::{GuestNames, Held, Networks, Occupant, Turn, calls, join, machines};
+use super::{GuestNames, Held, Networks, Occupant, Turn, calls, join, machines, ports};
 use crate::{
     engines::resolver,
     record::{blocking::blocking, timeline},
@@ -424,9 +424,8 @@ pub(super) fn make_endpoint(
         Some(_) => Guid::NONE,
         None => Guid(uuid::Uuid::new_v4().as_u128()),
     };
-    let made = held
-        .state
-        .create_endpoint(network, given, &settings.to_string())?;
+    let settings = ports::choose(&held.state, settings.to_string(), "/Policies")?;
+    let made = held.state.create_endpoint(network, given, &settings)?;
     let id = made.id;
     join(changes, made);
     Ok(id)

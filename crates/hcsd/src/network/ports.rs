@@ -4,18 +4,83 @@
 //! socket would get them. So a port that is in use is refused when it is to be published. A program that
 //! begins to listen later is not hindered, and gets nothing. An address that the host has not is not refused: the rules
 //! hold once it is there.
+//!
+//! A mapping that names no port of the host gets one here ([`choose`]): the model knows no programs of the host.
 
 use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::RangeInclusive,
 };
 
-use hcn::{Mapping, Protocol, intent::Intent};
-use hcs_schema::{Failure, HResult};
+use hcn::{Mapping, Protocol, State, intent::Intent};
+use hcs_schema::{Failure, HResult, win32};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
 };
+use serde_json::Value;
+
+/// Ports that are chosen: above those that the kernel gives to connections of its own accord.
+const CHOSEN: RangeInclusive<u16> = 61_000..=u16::MAX;
+
+/// Gives each port mapping in the document `text` that names no port of the host (`ExternalPort` of 0, or none) a
+/// port that is free. `pointer` leads to the policies. A document that cannot be read stays as it is.
+///
+/// # Errors
+/// All of them are in use.
+pub(super) fn choose(state: &State, text: String, pointer: &str) -> Result<String, Failure> {
+    let Ok(mut document) = serde_json::from_str::<Value>(&text) else {
+        return Ok(text);
+    };
+    let policies = document.pointer_mut(pointer).and_then(Value::as_array_mut);
+    let open = policies.into_iter().flatten().filter_map(without_port);
+    let open: Vec<_> = open.collect();
+    if open.is_empty() {
+        return Ok(text);
+    }
+    let mut taken = state.mapped_ports();
+    for (protocol, settings) in open {
+        let is_free = |port: &u16| {
+            let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
+            !taken.contains(&(protocol, *port)) && bound(protocol, at) != Err(Errno::ADDRINUSE)
+        };
+        let port = CHOSEN.into_iter().find(is_free).ok_or_else(all_in_use)?;
+        taken.insert((protocol, port));
+        settings["ExternalPort"] = port.into();
+    }
+    Ok(document.to_string())
+}
+
+/// The settings of a policy that maps a port and names none of the host. In version 1 they stand in the policy itself.
+fn without_port(policy: &mut Value) -> Option<(Protocol, &mut Value)> {
+    let settings = match policy["Type"].as_str()? {
+        "PortMapping" => policy.get_mut("Settings")?,
+        "NAT" => policy,
+        _ => return None,
+    };
+    let protocol = match &settings["Protocol"] {
+        Value::String(name) if name.eq_ignore_ascii_case("tcp") => Protocol::Tcp,
+        Value::String(name) if name.eq_ignore_ascii_case("udp") => Protocol::Udp,
+        number if *number == Protocol::Tcp.number() => Protocol::Tcp,
+        number if *number == Protocol::Udp.number() => Protocol::Udp,
+        _ => return None,
+    };
+    let port = &settings["ExternalPort"];
+    (settings.is_object() && (port.is_null() || *port == 0)).then_some((protocol, settings))
+}
+
+fn all_in_use() -> Failure {
+    let message = format!(
+        "all ports of the host from {} to {} are in use: publish a port by its number, or end a container that publishes some",
+        CHOSEN.start(),
+        CHOSEN.end()
+    );
+    Failure::new(
+        HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
+        message,
+    )
+}
 
 /// Checks the ports that `after` publishes and `before` does not. Runs in the network namespace of the host.
 ///
@@ -138,6 +203,8 @@ fn bound(protocol: Protocol, address: SocketAddr) -> Result<(), Errno> {
 mod tests {
     use std::net::{TcpListener, TcpStream, UdpSocket};
 
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -157,6 +224,44 @@ mod tests {
             // Another address of the host.
             let other = Some("127.0.0.2".parse().unwrap());
             assert_eq!(try_bind((protocol, port, other)), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_mapping_without_a_port_of_the_host_gets_one_that_is_free() {
+        // A program has one of them.
+        let mut ports = CHOSEN.into_iter();
+        let program = ports.find_map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok());
+        let program = program.unwrap();
+        let taken = program.local_addr().unwrap().port();
+        let mapping = |settings: Value| json!({"Type": "PortMapping", "Settings": settings});
+        let document = json!({"Policies": [
+            mapping(json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": 0})),
+            mapping(json!({"Protocol": 6, "InternalPort": 81})),
+            mapping(json!({"Protocol": 17, "InternalPort": 53, "ExternalPort": 5353})),
+            {"Type": "NAT", "Protocol": "udp", "InternalPort": 82, "ExternalPort": 0},
+            {"Type": "ACL", "Settings": {"Protocol": 6}},
+        ]});
+        let chosen = choose(&State::default(), document.to_string(), "/Policies").unwrap();
+        let chosen: Value = serde_json::from_str(&chosen).unwrap();
+        let port = |pointer: &str| chosen.pointer(pointer).unwrap().as_u64().unwrap();
+        let [first, second] =
+            [0, 1].map(|at| port(&format!("/Policies/{at}/Settings/ExternalPort")));
+        for given in [first, second, port("/Policies/3/ExternalPort")] {
+            assert!(CHOSEN.contains(&u16::try_from(given).unwrap()), "{given}");
+        }
+        assert_ne!(first, second);
+        assert!(![first, second].contains(&taken.into()), "{first} {second}");
+        assert_eq!(port("/Policies/2/Settings/ExternalPort"), 5353);
+        assert_eq!(chosen["Policies"][4], document["Policies"][4]);
+        for odd in [
+            "",
+            "[]",
+            r#"{"Policies": 1}"#,
+            r#"{"Policies":[{"Type":"PortMapping"}]}"#,
+        ] {
+            let same = choose(&State::default(), odd.to_owned(), "/Policies").unwrap();
+            assert_eq!(same, odd);
         }
     }
 

@@ -6,10 +6,12 @@
 //! 3. [`calls`]: small calls, results, the start of the program.
 //! 4. [`scale`]: hundreds of containers at once.
 //! 5. [`sharing`]: what another client's calls cost a client.
-//! 6. [`profile`]: where the time goes.
+//! 6. [`images`]: images unpacked, run, shared, pulled.
+//! 7. [`profile`]: where the time goes.
 
 mod calls;
 mod containers;
+mod images;
 mod networks;
 mod processes;
 mod profile;
@@ -46,6 +48,7 @@ const GROUPS: &[(&str, Body)] = &[
     ("stdio", processes::stdio),
     ("scale", scale::scale),
     ("sharing", sharing::sharing),
+    ("images", images::images),
     ("profile", profile::profile),
 ];
 

@@ -10,11 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Peer, end};
+use super::{ImageStore, Peer, end};
 use crate::bench::{
     bundle::{Bundles, write},
     command::{Line, line, require, run},
     image,
+    ours::memory_kb,
 };
 
 const IDLE: &str = "bench-idle";
@@ -32,10 +33,32 @@ pub(super) struct Containerd {
 impl Containerd {
     /// Starts containerd, imports the image, starts the idle container.
     pub(super) fn start(bundles: &Bundles) -> Result<Self, String> {
+        require("runc", "runc")?;
+        let containerd = Self::daemon(bundles, "containerd")?;
+        run(&containerd.ctr(&["image", "import", &bundles.image()?]))?;
+        let cgroup = bundles.cgroup("ctr-idle");
+        let idle = ["run", "-d", "--cgroup", &cgroup, image::NAME, IDLE];
+        let mut command = containerd.ctr(&idle);
+        command.extend(line(&["/bin/sleep", "100000"]));
+        run(&command)?;
+        Ok(containerd)
+    }
+
+    /// Starts containerd alone.
+    pub(super) fn store(bundles: &Bundles, archive: &str) -> Result<ContainerdStore, String> {
+        let containerd = Self::daemon(bundles, "containerd-images")?;
+        let archive = archive.to_owned();
+        Ok(ContainerdStore {
+            containerd,
+            archive,
+        })
+    }
+
+    /// Starts the daemon, with its state in the folder `name`.
+    fn daemon(bundles: &Bundles, name: &str) -> Result<Self, String> {
         let program = require("containerd", "containerd")?;
         require("ctr", "containerd")?;
-        require("runc", "runc")?;
-        let folder = bundles.state("containerd")?;
+        let folder = bundles.state(name)?;
         let socket = folder.join("containerd.sock").display().to_string();
         let config = folder.join("config.toml");
         write(&config, &configuration(&folder.display().to_string()))?;
@@ -55,12 +78,6 @@ impl Containerd {
             next: AtomicU64::new(0),
         };
         containerd.await_socket()?;
-        run(&containerd.ctr(&["image", "import", &bundles.image()?]))?;
-        let cgroup = bundles.cgroup("ctr-idle");
-        let idle = ["run", "-d", "--cgroup", &cgroup, image::NAME, IDLE];
-        let mut command = containerd.ctr(&idle);
-        command.extend(line(&["/bin/sleep", "100000"]));
-        run(&command)?;
         Ok(containerd)
     }
 
@@ -105,6 +122,30 @@ impl Peer for Containerd {
         let mut command = self.ctr(&options);
         command.extend(line(&[image::NAME, "bench-once", "/bin/true"]));
         ("ctr run", command)
+    }
+}
+
+/// containerd's store of images alone.
+pub(super) struct ContainerdStore {
+    containerd: Containerd,
+    archive: String,
+}
+
+impl ImageStore for ContainerdStore {
+    fn name(&self) -> &'static str {
+        "ctr image import"
+    }
+
+    fn empty(&self) -> Result<(), String> {
+        run(&self.containerd.ctr(&["image", "rm", "--sync", image::NAME]))
+    }
+
+    fn load(&self) -> Line {
+        self.containerd.ctr(&["image", "import", &self.archive])
+    }
+
+    fn daemon_peak(&self) -> Result<f64, String> {
+        memory_kb(&[self.containerd.daemon.id()], "status", "VmHWM")
     }
 }
 

@@ -4,11 +4,13 @@
 //! A peer that is not installed or does not start is named in the report; so is one that fails later.
 
 mod containerd;
+mod images;
 mod lxc;
 mod oci;
 mod podman;
 mod sandboxes;
 
+pub(crate) use images::{ImageStore, stores as image_stores};
 pub(crate) use oci::Runtime;
 pub(crate) use podman::Podman;
 
@@ -51,6 +53,8 @@ const VERSIONS: &[&[&str]] = &[
     &["lxc-attach", "--version"],
     &["bwrap", "--version"],
     &["systemd-nspawn", "--version"],
+    &["umoci", "--version"],
+    &["skopeo", "--version"],
 ];
 
 /// Makes all peers ready; those that cannot be are their reasons.

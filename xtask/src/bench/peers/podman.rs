@@ -1,6 +1,6 @@
 //! podman with its own store, whose image comes from a file; no network.
 
-use super::{Peer, end};
+use super::{ImageStore, Peer, end};
 use crate::bench::{
     bundle::Bundles,
     command::{Line, line, require, run},
@@ -29,6 +29,17 @@ impl Podman {
         command.extend(line(&[image::NAME, "/bin/sleep", "100000"]));
         run(&command)?;
         Ok(podman)
+    }
+
+    /// A store without anything in it.
+    pub(super) fn store(bundles: &Bundles, archive: &str) -> Result<PodmanStore, String> {
+        require("podman", "podman")?;
+        let podman = Self {
+            folder: bundles.state("podman-images")?.display().to_string(),
+            cgroup: bundles.cgroup("podman"),
+        };
+        let archive = archive.to_owned();
+        Ok(PodmanStore { podman, archive })
     }
 
     fn command(&self, words: &[&str]) -> Line {
@@ -90,6 +101,26 @@ impl Peer for Podman {
         let mut command = self.container(&["run", "--rm"]);
         command.extend(line(&[image::NAME, "/bin/true"]));
         ("podman run", command)
+    }
+}
+
+/// podman's store alone.
+pub(super) struct PodmanStore {
+    podman: Podman,
+    archive: String,
+}
+
+impl ImageStore for PodmanStore {
+    fn name(&self) -> &'static str {
+        "podman load"
+    }
+
+    fn empty(&self) -> Result<(), String> {
+        run(&self.podman.command(&["rmi", "--all", "--force"]))
+    }
+
+    fn load(&self) -> Line {
+        self.podman.command(&["load", "-q", "-i", &self.archive])
     }
 }
 

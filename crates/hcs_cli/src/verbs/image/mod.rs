@@ -1,9 +1,11 @@
 //! `hcs image`: images of containers, and their layers.
 //!
 //! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove,
-//!    prune. 5. [`whole`]: files that are whole or not there.
+//!    prune, repair. 5. [`whole`]: files that are whole or not there. 6. [`prepare`]: images of an ordinary user's
+//!    containers.
 
 mod names;
+mod prepare;
 mod pull;
 mod show;
 mod ways;
@@ -19,6 +21,7 @@ use crate::{
     failure::Stop,
     images::{self, failed, name, tell_left_out},
     options::unpacking::{CostOptions, PrivilegedOption, UnpackingOptions},
+    owners,
 };
 
 /// Pull, load, save, list and remove images of containers
@@ -56,10 +59,36 @@ enum Action {
     Tag(names::Tag),
     Remove(names::Remove),
     Prune(names::Prune),
+    Repair(names::Repair),
+    #[command(hide = true)]
+    Prepare(prepare::Prepare),
+}
+
+impl Action {
+    /// Whether it makes or removes layers.
+    const fn changes_layers(&self) -> bool {
+        match self {
+            Self::Pull(_)
+            | Self::Load(_)
+            | Self::Import(_)
+            | Self::Remove(_)
+            | Self::Prune(_)
+            | Self::Prepare(_) => true,
+            Self::Save(_)
+            | Self::List(_)
+            | Self::Inspect(_)
+            | Self::History(_)
+            | Self::Tag(_)
+            | Self::Repair(_) => false,
+        }
+    }
 }
 
 impl Image {
     pub(crate) fn run(self) -> Result<u8, Stop> {
+        if self.action.changes_layers() {
+            owners::enter();
+        }
         match self.action {
             Action::Pull(action) => action.run(),
             Action::Load(action) => action.run(),
@@ -71,6 +100,8 @@ impl Image {
             Action::Tag(action) => action.run(),
             Action::Remove(action) => action.run(),
             Action::Prune(action) => action.run(),
+            Action::Repair(action) => action.run(),
+            Action::Prepare(action) => return action.run(),
         }?;
         Ok(0)
     }

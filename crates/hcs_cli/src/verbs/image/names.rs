@@ -1,8 +1,8 @@
-//! `hcs image tag`, `remove` and `prune`.
+//! `hcs image tag`, `remove`, `prune` and `repair`.
 
 use clap::Args;
 use hcs_schema::Failure;
-use hcs_storage::image::{Broken, Name, Pruned};
+use hcs_storage::image::{Broken, Name, Pruned, Repaired};
 use serde_json::json;
 
 use super::{StoreOption, failed, name};
@@ -114,5 +114,35 @@ impl Prune {
             );
         }
         print(&format!("{} images, {layers} layers\n", images.len()))
+    }
+}
+
+/// Make the list of images again, where a disk or another program has garbled it
+///
+/// The list is index.json in the store. Names are those of a copy of it, which hcs keeps beside it; what has no name
+/// there is found by its contents, and gets one by hcs image tag. A list that can be read stays as it is. Until then
+/// nothing is removed from the store, and containers that run go on.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  hcs image repair && hcs image list")]
+pub(super) struct Repair {
+    #[command(flatten)]
+    store: StoreOption,
+}
+
+impl Repair {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let store = self.store.existing()?;
+        let repaired = store.map_or(Ok(Repaired::default()), |store| store.repair());
+        let repaired = repaired.map_err(failed("the list of images cannot be made again"))?;
+        if !repaired.was_damaged {
+            return print("the list of images is whole\n");
+        }
+        let names = repaired.names.iter().map(|name| printable(name.as_str()));
+        let nameless = repaired.nameless.iter();
+        let nameless = nameless.map(|digest| format!("{digest} (no name: `hcs image tag`)"));
+        let lines = names.chain(nameless).map(|line| line + "\n");
+        print(&lines.collect::<String>())
     }
 }

@@ -9,6 +9,8 @@
 //! 1. [`Image::read`]: structures are checked. 2. [`fields`]: what they are made of. 3. [`make`]: those of a new image.
 
 mod fields;
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod make;
 #[cfg(test)]
 mod tests;
