@@ -230,7 +230,7 @@ mod tests {
     #[test]
     fn a_mapping_without_a_port_of_the_host_gets_one_that_is_free() {
         // A program has one of them.
-        let mut ports = CHOSEN.into_iter();
+        let mut ports = CHOSEN;
         let program = ports.find_map(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).ok());
         let program = program.unwrap();
         let taken = program.local_addr().unwrap().port();
