@@ -314,3 +314,42 @@ fn prepare(pipe: &OwnedFd, access: OFlags) -> Result<(), Failure> {
     fcntl_setfl(pipe, flags | OFlags::NONBLOCK)
         .map_err(|errno| errno::failed("a pipe for kept output cannot be used", errno))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        os::unix::net::{UnixListener, UnixStream},
+    };
+
+    use rustix::process::getpid;
+
+    use super::*;
+
+    #[test]
+    fn a_caller_that_proves_nothing_does_not_come_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let mut link = UnixLink::with_proof(listener.into()).unwrap();
+        let call = || UnixStream::connect(&path).unwrap();
+        let mut all = Vec::new();
+        for _ in 0..3 * MOST_CALLERS {
+            all.push(call());
+            assert!(link.next_stream().unwrap().is_none());
+        }
+        let mut first = all.swap_remove(0);
+        assert_eq!(first.read(&mut [0]).unwrap(), 0, "it made room for others");
+        let mut wrong = call();
+        wrong.write_all(b"{}").unwrap();
+        assert!(link.next_stream().unwrap().is_none());
+        wrong.read_exact(&mut [0]).unwrap_err();
+        let mut host = call();
+        proof::send(&host, getpid()).unwrap();
+        let stream = link.next_stream().unwrap().unwrap();
+        host.write_all(b"request").unwrap();
+        let mut came = [0; 16];
+        assert_eq!(rustix::io::read(&stream, &mut came).unwrap(), 7);
+        assert_eq!(&came[..7], b"request", "the proof is no part of it");
+    }
+}
