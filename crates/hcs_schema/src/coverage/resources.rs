@@ -131,7 +131,7 @@ mod tests {
             ),
             (
                 "Nonsense",
-                ", Container/MappedDirectories, Container/MappedPipes",
+                ", Container/Networking/NetworkAdapters, Container/Networking/Endpoints",
             ),
         ] {
             let failure = CONTAINER.refuse_resource(path);
