@@ -82,6 +82,9 @@ pub(crate) fn run(
         return start::another_serves(options, endpoint);
     };
     let mut settings = engine_settings::for_containers(&config, endpoint);
+    if let Err(e) = settings.publish_places(&root) {
+        warn!("other services do not keep the directories of this one from their containers: {e}");
+    }
     engines::confine(&mut settings);
     let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
