@@ -289,7 +289,7 @@ mod tests {
     fn each_share_can_be_mounted_at_one_time_and_not_much_more() {
         let (ours, theirs) = pair();
         let server = thread::spawn(move || {
-            SharedDirectories::new(Path::new("/nowhere")).accept_from(&theirs)
+            SharedDirectories::new(Path::new("/nowhere")).accept_from(&theirs);
         });
         let guests: Vec<_> = (0..MOST_CONNECTIONS).map(|_| dial(&ours)).collect();
         const { assert!(MOST_CONNECTIONS > MOST) };
