@@ -1,6 +1,11 @@
 //! What an administrator decides for all containers.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use hcs_wire::{
+    places::{self, Places},
+    trust::Untrusted,
+};
 
 pub use crate::spec::ScratchLimit;
 use crate::{apparmor::Profile, user_namespace::UserNamespaces};
@@ -33,6 +38,8 @@ pub struct EngineConfig {
     /// Directory in which all services of the host write down which ids their containers have. It is made where there
     /// is none; has to be root's own.
     pub ids_in_use: PathBuf,
+    /// Directory in which services tell each other which directories are theirs ([`hcs_wire::places`]).
+    pub places: PathBuf,
     /// The AppArmor profile of containers, or why they have none.
     pub profile: Result<Profile, String>,
 }
@@ -40,8 +47,21 @@ pub struct EngineConfig {
 impl EngineConfig {
     /// The directories of the service's own that no container sees: nothing in them may be mapped.
     pub(crate) fn own_directories(&self) -> impl Iterator<Item = &PathBuf> {
-        let own = [&self.scratch_root, &self.ids_in_use];
+        let own = [&self.scratch_root, &self.ids_in_use, &self.places];
         self.hidden.iter().chain(own)
+    }
+
+    /// Tells other services which directories are this one's.
+    ///
+    /// # Errors
+    /// The directory for that is not the service's own, or cannot be written.
+    pub fn publish_places(&self, state_root: &Path) -> Result<(), Untrusted> {
+        let own = Places {
+            root: state_root.to_owned(),
+            whole: self.own_directories().cloned().collect(),
+            socket: self.socket_directory.clone(),
+        };
+        own.publish(&self.places)
     }
 }
 
@@ -57,6 +77,7 @@ impl Default for EngineConfig {
             host_view: HostView::default(),
             user_namespaces: UserNamespaces::default(),
             ids_in_use: PathBuf::from("/run/hcs-ids"),
+            places: PathBuf::from(places::OF_ROOT),
             profile: Err("none was loaded".to_owned()),
         }
     }

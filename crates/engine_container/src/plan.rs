@@ -261,6 +261,11 @@ fn root(
         for own in own.chain(socket.filter(|path| path.as_path() != Path::new("/"))) {
             hidden.push(utf8(own)?);
         }
+        for (other, _) in places.of_others()? {
+            if other.is_dir() && other.as_path() != Path::new("/") {
+                hidden.push(utf8(&other)?);
+            }
+        }
     }
     Ok(RootSpec {
         layers,

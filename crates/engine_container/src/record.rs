@@ -22,6 +22,9 @@ use crate::{
     waiting::is_readable,
 };
 
+/// Clock ticks of a second in files of `/proc`: `USER_HZ`, which is the same on each architecture that there still is.
+const TICKS: i64 = 100;
+
 /// A machine. The fields are the state file's, so they only ever gain optional ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -113,13 +116,57 @@ pub(crate) fn boot_id() -> Result<String, StepError> {
     Ok(KNOWN.get_or_init(|| text.trim().to_owned()).clone())
 }
 
-/// When process `pid` was started, in clock ticks since boot; `None` when there is no such process.
+/// When process `pid` was started, in clock ticks since boot, whatever time namespace this process is in; `None` when
+/// there is no such process.
 pub(crate) fn start_time(pid: i32) -> Option<u64> {
+    let shown = shown_start_time(pid)?;
+    shown.checked_add_signed(-time_offset())
+}
+
+/// The same as the kernel shows it to this process: with the offset of its time namespace.
+fn shown_start_time(pid: i32) -> Option<u64> {
     // One read: it is on the way of every container, and the whole file is shorter.
     let mut text = [0; 1024];
     let mut file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
     let read = file.read(&mut text).ok()?;
     parse_start_time(&String::from_utf8_lossy(&text[..read]))
+}
+
+/// What the time namespace of this process adds to times since boot, in clock ticks.
+fn time_offset() -> i64 {
+    // A child may be in another namespace than the process that has looked.
+    static KNOWN: OnceLock<(u32, i64)> = OnceLock::new();
+    let own = std::process::id();
+    match KNOWN.get() {
+        Some((process, offset)) if *process == own => *offset,
+        _ => {
+            let offset = read_time_offset();
+            KNOWN.get_or_init(|| (own, offset));
+            offset
+        }
+    }
+}
+
+fn read_time_offset() -> i64 {
+    // The file is about the namespace of children to be, which is that of the process but after unshare(2).
+    let namespace = |name| fs::read_link(format!("/proc/self/ns/{name}")).ok();
+    if namespace("time") != namespace("time_for_children") {
+        return 0;
+    }
+    // There is none in a kernel without such namespaces.
+    let text = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    parse_time_offset(&text).unwrap_or_default()
+}
+
+/// The offset of `boottime` in `time_namespaces(7)`: seconds, then nanoseconds.
+fn parse_time_offset(text: &str) -> Option<i64> {
+    let mut lines = text.lines().map(str::split_whitespace);
+    let mut words =
+        lines.find_map(|mut words| (words.next() == Some("boottime")).then_some(words))?;
+    let seconds: i64 = words.next()?.parse().ok()?;
+    let nanoseconds: i64 = words.next()?.parse().ok()?;
+    let part = nanoseconds / (1_000_000_000 / TICKS);
+    seconds.checked_mul(TICKS)?.checked_add(part)
 }
 
 /// A pidfd of the process `pid` that was started at `time` of that boot; `None` when it is gone.
@@ -141,7 +188,10 @@ pub(crate) fn find(pid: i32, time: u64, boot: &str) -> Result<Option<OwnedFd>, S
     };
     // Held by its descriptor now, so the number cannot change hands between the two looks.
     match start_time(pid) {
-        Some(found) => Ok((found == time).then_some(process)),
+        // An earlier version has written what the kernel showed it.
+        Some(found) => {
+            Ok((found == time || shown_start_time(pid) == Some(time)).then_some(process))
+        }
         None if is_readable(process.as_fd()) => Ok(None),
         None => Err(StepError::new(step, Errno::IO).at(format!("/proc/{pid}/stat"))),
     }
@@ -163,6 +213,46 @@ mod tests {
         let stat = "7 (a) (b) R) S 1 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         assert_eq!(parse_start_time(stat), Some(4711));
         assert_eq!(parse_start_time("7 (x"), None);
+    }
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        let text = "monotonic           7         0\nboottime       100000         0\n";
+        assert_eq!(parse_time_offset(text), Some(100_000 * TICKS));
+        let negative = "boottime -5 500000000\n";
+        assert_eq!(parse_time_offset(negative), Some(-5 * TICKS + TICKS / 2));
+        assert_eq!(parse_time_offset(""), None);
+        assert_eq!(parse_time_offset("boottime x 0"), None);
+    }
+
+    /// A service in another one ends no living containers.
+    #[test]
+    fn a_process_is_found_from_another_time_namespace() {
+        const LOOKED_FOR: &str = "HCS_TEST_LOOKED_FOR";
+        if let Ok(text) = std::env::var(LOOKED_FOR) {
+            let (pid, time) = text.split_once(' ').unwrap();
+            let (pid, time) = (pid.parse().unwrap(), time.parse().unwrap());
+            assert_ne!(shown_start_time(pid), Some(time), "no other namespace");
+            assert!(find(pid, time, &boot_id().unwrap()).unwrap().is_some());
+            let shown = shown_start_time(pid).unwrap();
+            assert!(find(pid, shown, &boot_id().unwrap()).unwrap().is_some());
+            assert!(find(pid, time + 1, &boot_id().unwrap()).unwrap().is_none());
+            return;
+        }
+        let own = i32::try_from(std::process::id()).unwrap();
+        let name = "record::tests::a_process_is_found_from_another_time_namespace";
+        let looked = std::process::Command::new("unshare")
+            .args(["--time", "--boottime", "100000", "--fork"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(LOOKED_FOR, format!("{own} {}", start_time(own).unwrap()))
+            .output()
+            .unwrap();
+        assert!(looked.status.success(), "{looked:?}");
+        assert!(
+            String::from_utf8_lossy(&looked.stdout).contains("1 passed"),
+            "{looked:?}"
+        );
     }
 
     #[test]

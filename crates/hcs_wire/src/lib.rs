@@ -11,6 +11,7 @@
 //! 6. [`endpoint`]: where both sides look for the socket.
 //! 7. [`environment`], [`trust`], [`peer`], [`proof`]: which variables, files, directories, listeners and callers are
 //!    trusted for that.
+//!    [`places`]: which directories are those of a service.
 //!    [`written`]: directories of the host whose links are not, as containers write to them.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
@@ -32,6 +33,7 @@ pub mod network;
 pub mod operation;
 pub mod output;
 pub mod peer;
+pub mod places;
 pub mod proof;
 pub mod sealing;
 pub mod service;

@@ -30,7 +30,7 @@ use crate::{
         peers::Entitled,
         permits::Permits,
     },
-    engines::{self, Helpers, OwnGroup},
+    engines::{self, ContainerSettings, Helpers, OwnGroup},
     network::Networks,
     record::{
         event_log::{EventLog, Kind, event},
@@ -81,8 +81,7 @@ pub(crate) fn run(
     let Some(_lock) = only::lock(&root)? else {
         return start::another_serves(options, endpoint);
     };
-    let mut settings = engine_settings::for_containers(&config, endpoint);
-    engines::confine(&mut settings);
+    let settings = settle(&config, endpoint, &root);
     let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
     let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);
@@ -173,6 +172,16 @@ impl Opening<'_> {
             },
         }
     }
+}
+
+/// The settings of containers, of which the host and other services know then.
+fn settle(config: &Config, endpoint: &Path, root: &Path) -> ContainerSettings {
+    let mut settings = engine_settings::for_containers(config, endpoint);
+    if let Err(e) = settings.publish_places(root) {
+        warn!("other services do not keep the directories of this one from their containers: {e}");
+    }
+    engines::confine(&mut settings);
+    settings
 }
 
 /// What the process is before it does anything.

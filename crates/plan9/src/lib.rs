@@ -31,6 +31,7 @@
 //!   asked.
 //! - Only regular files and directories are opened. FIFOs, sockets and devices are seen, and the guest's kernel has its
 //!   own.
+//! - A directory that is [`Covered`] is not entered (`EACCES`); neither it nor one above it is moved (`EBUSY`).
 //! - Nothing is created but regular files, directories, symbolic and hard links, without set-user-ID and set-group-ID
 //!   bits.
 //!
@@ -51,4 +52,4 @@ mod share;
 mod wire;
 
 pub use serve::{ServeError, serve};
-pub use share::{Share, Shares};
+pub use share::{Covered, Share, Shares};

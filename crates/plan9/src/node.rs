@@ -8,18 +8,19 @@ use std::{
     cell::Cell,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     rc::Rc,
+    sync::Arc,
 };
 
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, Timestamps, Uid, chmodat,
-        chownat, fstat, ftruncate, linkat, mkdirat, open, openat2, readlinkat, symlinkat, unlinkat,
-        utimensat,
+        chownat, fstat, ftruncate, linkat, mkdirat, open, openat2, readlinkat, statat, symlinkat,
+        unlinkat, utimensat,
     },
     io::Errno,
 };
 
-use crate::share::Share;
+use crate::share::{Covered, Share};
 
 /// The longest name of Linux.
 const LONGEST_NAME: usize = 255;
@@ -67,6 +68,8 @@ pub(crate) struct Node {
     /// The directory that it was found in, and its name there at that time. The root of a share has none.
     parent: Option<(Rc<Self>, Vec<u8>)>,
     depth: u16,
+    /// What no guest sees into.
+    covered: Option<Arc<dyn Covered>>,
     _place: Place,
 }
 
@@ -92,6 +95,7 @@ impl Node {
             file_type: FileType::Directory,
             parent: None,
             depth: 0,
+            covered: share.covered().map(Arc::clone),
             _place: place,
         }))
     }
@@ -145,13 +149,51 @@ impl Node {
         descriptor: OwnedFd,
         place: Place,
     ) -> Result<Rc<Self>, Errno> {
-        Ok(Rc::new(Self {
+        let node = Self {
             file_type: FileType::from_raw_mode(fstat(&descriptor)?.st_mode),
             descriptor,
             parent: Some((Rc::clone(self), name.to_owned())),
             depth: self.depth + 1,
+            covered: self.covered.clone(),
             _place: place,
-        }))
+        };
+        node.check_shown()?;
+        Ok(Rc::new(node))
+    }
+
+    /// Refuses a directory that is covered, also one that has become so since it was found.
+    fn check_shown(&self) -> Result<(), Errno> {
+        let Some(covered) = self.covered.as_ref().filter(|_| self.is_directory()) else {
+            return Ok(());
+        };
+        let about = self.about()?;
+        match covered.covers(about.st_dev, about.st_ino) {
+            true => Err(Errno::ACCESS),
+            false => Ok(()),
+        }
+    }
+
+    /// Makes sure that the entry `name` of this directory may get another name, or be replaced or removed.
+    ///
+    /// # Errors
+    /// `EBUSY`: it is covered, or something covered is in it.
+    pub(crate) fn check_movable(&self, name: &[u8]) -> Result<(), Errno> {
+        let Some(covered) = &self.covered else {
+            return Ok(());
+        };
+        let name = entry(name)?;
+        let about = match statat(self.directory()?, name, AtFlags::SYMLINK_NOFOLLOW) {
+            // The kernel says what that means.
+            Err(Errno::NOENT) => return Ok(()),
+            about => about?,
+        };
+        let (device, inode) = (about.st_dev, about.st_ino);
+        let is_directory = FileType::from_raw_mode(about.st_mode) == FileType::Directory;
+        let stays = || covered.covers(device, inode) || covered.is_above(device, inode);
+        match is_directory && stays() {
+            true => Err(Errno::BUSY),
+            false => Ok(()),
+        }
     }
 
     fn open_below(&self, name: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
@@ -168,6 +210,7 @@ impl Node {
 
     /// Opens the file itself, whatever its name is by now. FIFOs, sockets and devices are not opened.
     pub(crate) fn open(&self, access: OFlags) -> Result<OwnedFd, Errno> {
+        self.check_shown()?;
         let flags = match self.file_type {
             FileType::RegularFile => access,
             FileType::Directory if access == OFlags::RDONLY => OFlags::DIRECTORY,
@@ -185,10 +228,11 @@ impl Node {
 
     /// The descriptor, for what is done with names in this directory.
     pub(crate) fn directory(&self) -> Result<BorrowedFd<'_>, Errno> {
-        match self.is_directory() {
-            true => Ok(self.descriptor.as_fd()),
-            false => Err(Errno::NOTDIR),
+        if !self.is_directory() {
+            return Err(Errno::NOTDIR);
         }
+        self.check_shown()?;
+        Ok(self.descriptor.as_fd())
     }
 
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -298,6 +342,7 @@ impl Node {
             true => AtFlags::REMOVEDIR,
             false => AtFlags::empty(),
         };
+        self.check_movable(name)?;
         unlinkat(self.directory()?, entry(name)?, flags)
     }
 }

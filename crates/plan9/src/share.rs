@@ -1,6 +1,7 @@
 //! What is shared.
 
 use std::{
+    fmt,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{
         Arc,
@@ -13,12 +14,22 @@ use rustix::{
     io::Errno,
 };
 
+/// Directories that no guest sees into, wherever they are in a share. They are told by device and inode.
+pub trait Covered: fmt::Debug + Send + Sync {
+    /// Whether a directory is one of them.
+    fn covers(&self, device: u64, inode: u64) -> bool;
+
+    /// Whether one of them lies in the directory: a guest that moved it would take that away from where it belongs.
+    fn is_above(&self, device: u64, inode: u64) -> bool;
+}
+
 /// A directory that is shared.
 #[derive(Debug)]
 pub struct Share {
     root: OwnedFd,
     read_only: bool,
     withdrawn: AtomicBool,
+    covered: Option<Arc<dyn Covered>>,
 }
 
 impl Share {
@@ -35,7 +46,21 @@ impl Share {
             root,
             read_only,
             withdrawn: AtomicBool::new(false),
+            covered: None,
         })
+    }
+
+    /// The same without what is in those directories.
+    #[must_use]
+    pub fn without(self, covered: Arc<dyn Covered>) -> Self {
+        Self {
+            covered: Some(covered),
+            ..self
+        }
+    }
+
+    pub(crate) const fn covered(&self) -> Option<&Arc<dyn Covered>> {
+        self.covered.as_ref()
     }
 
     /// Ends it: from then on each request about a file of it fails with `ESTALE`. Any thread may call.

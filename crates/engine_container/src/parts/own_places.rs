@@ -1,5 +1,6 @@
 //! The service's own directories, which no container may see: the service's socket, the sockets of other containers'
-//! agents, records and documents, and what other containers write.
+//! agents, records and documents, and what other containers write. Those of all services of the host count: services
+//! of root tell each other ([`places`]).
 //!
 //! They are covered in every layer and every mapped directory that they are in, at every place where a mount of the
 //! host shows them. A directory that lies in one of them cannot be mapped at all. The view of the host's root covers
@@ -17,7 +18,10 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::trust::{Reason, Trusted};
+use hcs_wire::{
+    places,
+    trust::{Reason, Trusted},
+};
 use rustix::{
     fs::{Mode, OFlags, ResolveFlags, fstat, open, openat2},
     io::Errno,
@@ -42,6 +46,8 @@ pub(crate) struct OwnPlaces {
     whole: Vec<PathBuf>,
     /// That of the service's socket.
     socket: Option<PathBuf>,
+    /// Where those of other services are told.
+    registry: PathBuf,
 }
 
 /// They and the mounts of the host, looked at once for all that one document names.
@@ -63,6 +69,7 @@ impl OwnPlaces {
         Self {
             whole: config.own_directories().cloned().collect(),
             socket: config.socket_directory.clone(),
+            registry: config.places.clone(),
         }
     }
 
@@ -96,25 +103,51 @@ impl OwnPlaces {
         Ok(hidden)
     }
 
+    /// Those of other services on this host, each with whether nothing else is in it.
+    ///
+    /// # Errors
+    /// `E_ACCESSDENIED`: other users can change what services tell each other.
+    pub(crate) fn of_others(&self) -> Result<Vec<(PathBuf, bool)>, Failure> {
+        let services = places::read(&self.registry).map_err(|untrusted| {
+            let message = format!(
+                "the directories of other services, which no container may see, could not be looked for: {untrusted}"
+            );
+            Failure::new(HResult::E_ACCESSDENIED, message)
+        })?;
+        let mut others = Vec::new();
+        for service in services {
+            let whole = service.whole.into_iter().map(|path| (path, true));
+            let socket = service.socket.into_iter().map(|path| (path, false));
+            others.extend(whole.chain(socket));
+        }
+        others.retain(|(path, _)| !self.whole.contains(path) && self.socket.as_ref() != Some(path));
+        Ok(others)
+    }
+
     fn look<'a>(&self, look: &'a mut Option<Look>) -> Result<&'a Look, Failure> {
         let look = match look.take() {
             Some(there) => look.insert(there),
-            None => look.insert(self.look_anew().map_err(|error| {
-                error.into_failure("the service's own directories could not be looked for")
-            })?),
+            None => {
+                let others = self.of_others()?;
+                look.insert(self.look_anew(&others).map_err(|error| {
+                    error.into_failure("the service's own directories could not be looked for")
+                })?)
+            }
         };
         Ok(look)
     }
 
-    fn look_anew(&self) -> Result<Look, StepError> {
+    fn look_anew(&self, others: &[(PathBuf, bool)]) -> Result<Look, StepError> {
         let mounts = MountTable::read().step("reading the mounts of the host")?;
         let mut own = Vec::new();
-        let whole = self.whole.iter().map(|path| (path, true));
-        let socket = self.socket.iter().map(|path| (path, false));
-        for (path, whole) in whole.chain(socket) {
+        let whole = self.whole.iter().map(|path| (path, true, true));
+        let socket = self.socket.iter().map(|path| (path, false, false));
+        // What another service has not made yet is not made for it.
+        let others = others.iter().map(|(path, whole)| (path, *whole, false));
+        for (path, whole, make) in whole.chain(socket).chain(others) {
             let step = "examining";
             let name = || path.display().to_string();
-            let Some(opened) = open_or_make(path, whole).step_at(step, name())? else {
+            let Some(opened) = open_or_make(path, make).step_at(step, name())? else {
                 continue;
             };
             own.push(Own {

@@ -54,6 +54,7 @@ impl Host {
             cgroup_root: format!("hcs-test-engine-{}-{number}", process::id()),
             scratch_root: files.path().join("scratch"),
             ids_in_use: files.path().join("ids"),
+            places: files.path().join("places"),
             ..EngineConfig::default()
         };
         config.user_namespaces.by_default = Mode::get().has_user_namespace();

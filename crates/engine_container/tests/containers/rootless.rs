@@ -91,6 +91,7 @@ const NOT_FOR_USERS: &[&str] = &[
     "limits::a_limit_that_nothing_enforces_is_refused",
     "hardening::nodes_do_not_work_where_nothing_controls_devices",
     "mapped::read_only_means_all_of_it",
+    "mapped::the_directories_of_other_services_are_not_seen",
     "mapped::the_services_own_directories_are_not_seen",
     "rootfs::a_scratch_that_cannot_hold_an_overlay_is_replaced_by_memory",
     "rootfs::separate_file_systems_of_the_host_are_part_of_the_view",

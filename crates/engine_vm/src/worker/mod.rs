@@ -15,6 +15,7 @@
 
 mod cards;
 mod control;
+mod covered;
 mod crash_memory;
 mod disks;
 mod hot_memory;

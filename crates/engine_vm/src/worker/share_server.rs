@@ -19,6 +19,7 @@ use std::{
         fd::{AsFd as _, OwnedFd},
         unix::{ffi::OsStrExt as _, net::UnixStream},
     },
+    path::Path,
     process::exit,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -30,6 +31,7 @@ use std::{
 
 use engine_container::shared::open_directory;
 use hcs_schema::Failure;
+use hcs_wire::places;
 use rustix::{
     fs::{Access, AtFlags, Mode, accessat},
     io::Errno,
@@ -38,7 +40,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{FAILED, FIRST_UNUSED, jail, stdin_is_service};
+use super::{FAILED, FIRST_UNUSED, covered::ServicePlaces, jail, stdin_is_service};
 use crate::{
     protocol::{self, WorkerAnswer},
     shares::{MOST, MOST_CONNECTIONS, Owner, Share, too_many, twin},
@@ -63,8 +65,12 @@ pub(super) enum Order {
 }
 
 /// What is shared. Clones are the same.
-#[derive(Clone, Debug, Default)]
-struct SharedDirectories(Arc<Mutex<All>>);
+#[derive(Clone, Debug)]
+struct SharedDirectories {
+    all: Arc<Mutex<All>>,
+    /// What is in none of them.
+    covered: Arc<ServicePlaces>,
+}
 
 /// Shares by their names.
 type All = BTreeMap<String, (Share, Arc<plan9::Share>)>;
@@ -108,7 +114,7 @@ fn run(orders: &OwnedFd) -> Result<(), Errno> {
     let (owner, dialled) = protocol::receive::<Owner>(orders.as_fd(), OWNER_LIMIT)?;
     let dialled = dialled.ok_or(Errno::BADMSG)?;
     become_owner(owner)?;
-    let shared = SharedDirectories::default();
+    let shared = SharedDirectories::new(Path::new(places::OF_ROOT));
     let guests = shared.clone();
     let thread = thread::Builder::new().name("dialled".to_owned());
     let accepting = thread.spawn(move || guests.accept_from(&dialled));
@@ -153,7 +159,7 @@ fn refused(message: String) -> Failure {
 }
 
 /// Opens the directory of a share.
-fn open_share(share: &Share) -> Result<plan9::Share, Failure> {
+fn open_share(share: &Share, covered: &Arc<ServicePlaces>) -> Result<plan9::Share, Failure> {
     let root = open_directory(&share.path, "")?;
     // A mere path is had without any right to what it leads to.
     let rights = Access::READ_OK | Access::EXEC_OK;
@@ -164,14 +170,35 @@ fn open_share(share: &Share) -> Result<plan9::Share, Failure> {
         );
         Failure::new(hcs_wire::errno::hresult(errno), message)
     })?;
+    let denied = |why: String| {
+        let message = format!("{:?} cannot be shared: {why}", share.path);
+        Failure::new(hcs_schema::HResult::E_ACCESSDENIED, message)
+    };
+    if covered
+        .contain(&root)
+        .map_err(|error| denied(error.to_string()))?
+    {
+        let why = "it leads to the host compute service's socket or to files of other systems, which no guest may see; \
+                   name another directory";
+        return Err(denied(why.to_owned()));
+    }
     let opened = plan9::Share::new(root, share.read_only);
-    opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))
+    let opened = opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))?;
+    Ok(opened.without(Arc::<ServicePlaces>::clone(covered)))
 }
 
 impl SharedDirectories {
+    /// None yet. Services tell in `registry` which directories are theirs.
+    fn new(registry: &Path) -> Self {
+        Self {
+            all: Arc::default(),
+            covered: Arc::new(ServicePlaces::told_in(registry)),
+        }
+    }
+
     fn all(&self) -> MutexGuard<'_, All> {
         // Each change is one insertion or one removal.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn obey(&self, order: Order) -> Result<WorkerAnswer, Failure> {
@@ -189,7 +216,7 @@ impl SharedDirectories {
 
     fn add(&self, share: Share) -> Result<WorkerAnswer, Failure> {
         // Guests are served while this takes its time: the directory may lie on a file system that is slow.
-        let opened = Arc::new(open_share(&share)?);
+        let opened = Arc::new(open_share(&share, &self.covered)?);
         let mut all = self.all();
         if let Some(twin) = twin(&share, all.values().map(|(share, _)| share)) {
             return Err(refused(twin));
@@ -261,7 +288,9 @@ mod tests {
     #[test]
     fn each_share_can_be_mounted_at_one_time_and_not_much_more() {
         let (ours, theirs) = pair();
-        let server = thread::spawn(move || SharedDirectories::default().accept_from(&theirs));
+        let server = thread::spawn(move || {
+            SharedDirectories::new(Path::new("/nowhere")).accept_from(&theirs);
+        });
         let guests: Vec<_> = (0..MOST_CONNECTIONS).map(|_| dial(&ours)).collect();
         const { assert!(MOST_CONNECTIONS > MOST) };
         assert!(guests.iter().all(|(_, served)| *served));

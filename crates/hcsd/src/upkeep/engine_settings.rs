@@ -1,6 +1,6 @@
 //! What the configuration and the endpoint say to the engines.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     config::{Config, Ids},
@@ -25,7 +25,16 @@ pub(crate) fn for_containers(config: &Config, endpoint: &Path) -> ContainerSetti
         host_view: config.container.view(),
         user_namespaces: user_namespaces(config),
         ids_in_use: ContainerSettings::default().ids_in_use,
+        places: places(endpoint),
         profile: ContainerSettings::default().profile,
+    }
+}
+
+/// Where services tell each other which directories are theirs. The service of an ordinary user tells itself.
+fn places(endpoint: &Path) -> PathBuf {
+    match rustix::process::geteuid().is_root() {
+        true => PathBuf::from(hcs_wire::places::OF_ROOT),
+        false => endpoint::state_root(endpoint).join("places"),
     }
 }
 

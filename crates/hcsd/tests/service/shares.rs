@@ -98,6 +98,7 @@ fn a_guest_reads_and_writes_what_is_shared_and_nothing_else() {
     assert_eq!(heard.matches("Read-only file system").count(), 2, "{heard}");
 
     shares_come_and_go(&mut client, &later);
+    the_service_is_not_seen(&mut client, &service);
     // The shares are the worker's.
     service.kill();
     service.run();
@@ -148,6 +149,35 @@ fn nothing_leads_out(client: &mut Client) {
     let missing = "No such file or directory\n";
     assert_eq!(heard.matches(missing).count(), 3, "{heard}");
     assert_eq!(heard.lines().count(), 3, "{heard}");
+}
+
+/// Neither what it knows of systems, nor where its socket is; what is above them stays where it is.
+#[track_caller]
+fn the_service_is_not_seen(client: &mut Client, service: &Service) {
+    let state = service.root();
+    let own = state.parent().unwrap();
+    let denied = |client: &mut Client, path: &Path| {
+        let refused = client.call(&modify("Add", &share("own", path, 4)));
+        refused.failed(HResult::E_ACCESSDENIED);
+    };
+    denied(client, &service.root());
+    denied(client, &service.root().join("systems"));
+    denied(client, own);
+    let above = own.parent().unwrap();
+    client.call(&modify("Add", &share("own", above, 4))).ok();
+    client.call(&in_guest("Add", "own", "/own")).ok();
+    let name = own.file_name().unwrap().to_str().unwrap();
+    let script = format!(
+        "cat /own/{name}/hcs.d/systems/*/state.json || busybox ls /own/{name} || busybox mv /own/{name} /own/mine || true"
+    );
+    let heard = said(client, "root", &script);
+    assert_eq!(heard.lines().count(), 3, "{heard}");
+    assert_eq!(heard.matches("Permission denied").count(), 3, "{heard}");
+    assert!(own.exists(), "{heard}");
+    client.call(&in_guest("Remove", "own", "/own")).ok();
+    client
+        .call(&modify("Remove", &json!({"Name": "own", "Port": 564})))
+        .ok();
 }
 
 #[track_caller]

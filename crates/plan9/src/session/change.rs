@@ -68,6 +68,8 @@ impl<S: Shares> Session<S> {
             } => {
                 let (from, to) = self.pair(fid, directory)?;
                 let (parent, old) = from.node.found_in(&self.budget)?;
+                parent.check_movable(old)?;
+                to.node.check_movable(name)?;
                 let (old_place, new_place) = (parent.directory()?, to.node.directory()?);
                 renameat(old_place, old, new_place, entry(name)?)
             }
@@ -78,6 +80,8 @@ impl<S: Shares> Session<S> {
                 new,
             } => {
                 let (from, to) = self.pair(from, to)?;
+                from.node.check_movable(name)?;
+                to.node.check_movable(new)?;
                 let (old_place, new_place) = (from.node.directory()?, to.node.directory()?);
                 renameat(old_place, entry(name)?, new_place, entry(new)?)
             }

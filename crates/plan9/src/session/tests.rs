@@ -26,13 +26,17 @@ struct Guest {
 
 impl Guest {
     fn new(read_only: bool) -> Self {
+        Self::with(|root| Share::new(root, read_only).unwrap())
+    }
+
+    fn with(make: impl FnOnce(OwnedFd) -> Share) -> Self {
         let place = tempfile::tempdir().unwrap();
         fs::create_dir(place.path().join("share")).unwrap();
         fs::create_dir(place.path().join("beside")).unwrap();
         fs::write(place.path().join("beside/secret"), "secret").unwrap();
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(place.path().join("share"), flags, Mode::empty()).unwrap();
-        let share = Arc::new(Share::new(root, read_only).unwrap());
+        let share = Arc::new(make(root));
         let mut session = Session::new(One(Arc::clone(&share)));
         let version = Plan9Request::Version {
             size: 16384,
@@ -696,4 +700,99 @@ fn a_version_comes_first_and_ends_what_was() {
         assert_eq!(answer[4], 7, "{kind}");
         assert_eq!(answer[7..], 95_u32.to_le_bytes());
     }
+}
+
+/// Directories that are covered, and those above them.
+#[derive(Debug, Default)]
+struct Listed {
+    covered: std::sync::Mutex<Vec<std::path::PathBuf>>,
+    above: Vec<std::path::PathBuf>,
+}
+
+fn is_among(paths: &[std::path::PathBuf], device: u64, inode: u64) -> bool {
+    let about = paths.iter().filter_map(|path| fs::metadata(path).ok());
+    about
+        .into_iter()
+        .any(|about| (about.dev(), about.ino()) == (device, inode))
+}
+
+impl crate::share::Covered for Listed {
+    fn covers(&self, device: u64, inode: u64) -> bool {
+        is_among(&self.covered.lock().unwrap(), device, inode)
+    }
+
+    fn is_above(&self, device: u64, inode: u64) -> bool {
+        is_among(&self.above, device, inode)
+    }
+}
+
+#[test]
+fn what_is_covered_is_neither_entered_nor_moved() {
+    let place = tempfile::tempdir().unwrap();
+    let own = place.path().join("share");
+    let listed = Arc::new(Listed {
+        covered: vec![own.join("run/hcs.d"), own.join("run/empty")].into(),
+        above: vec![own.join("run")],
+    });
+    let covered = Arc::clone(&listed);
+    let mut guest = Guest::with(|root| Share::new(root, false).unwrap().without(covered));
+    // The test's own list names these directories, wherever the share is.
+    symlink(guest.place.path().join("share"), &own).unwrap();
+    for name in ["run/hcs.d/systems", "run/empty", "run/free", "late", "new"] {
+        fs::create_dir_all(guest.path(name)).unwrap();
+        fs::write(guest.path(name).join("file"), "").unwrap();
+    }
+    fs::remove_file(guest.path("run/empty/file")).unwrap();
+    assert_eq!(guest.walk(1, "run/free/file"), Ok(3));
+    assert_eq!(guest.walk(2, "run/hcs.d/systems/file"), Ok(1));
+    assert_eq!(guest.walk(2, "run"), Ok(1));
+    assert_eq!(guest.walk(3, "late"), Ok(1));
+    assert_eq!(guest.walk(4, "late"), Ok(1));
+    let step = guest.ask(&Plan9Request::Walk {
+        fid: 2,
+        new: 5,
+        names: vec![b"hcs.d"],
+    });
+    assert_eq!(step, Err(Errno::ACCESS));
+    let mut rename = |from, name: &'static [u8], to, new: &'static [u8]| {
+        guest.ask(&Plan9Request::RenameAt {
+            from,
+            name,
+            to,
+            new,
+        })
+    };
+    assert_eq!(rename(0, b"run", 0, b"ran"), Err(Errno::BUSY));
+    assert_eq!(rename(2, b"hcs.d", 0, b"mine"), Err(Errno::BUSY));
+    assert_eq!(rename(0, b"new", 2, b"empty"), Err(Errno::BUSY));
+    assert_eq!(rename(2, b"free", 0, b"free"), Ok(Vec::new()));
+    let remove = guest.ask(&Plan9Request::UnlinkAt {
+        fid: 2,
+        name: b"empty",
+        flags: 0x200,
+    });
+    assert_eq!(remove, Err(Errno::BUSY));
+    let whole = guest.ask(&Plan9Request::Rename {
+        fid: 2,
+        directory: 0,
+        name: b"ran",
+    });
+    assert_eq!(whole, Err(Errno::BUSY));
+
+    // One that has become so is not entered by a guest that holds it already.
+    guest.open(3, 0).unwrap();
+    listed.covered.lock().unwrap().push(own.join("late"));
+    let list = guest.ask(&Plan9Request::ReadDir {
+        fid: 3,
+        at: 0,
+        count: 4096,
+    });
+    assert_eq!(list, Err(Errno::ACCESS));
+    assert_eq!(guest.open(4, 0), Err(Errno::ACCESS));
+    let step = guest.ask(&Plan9Request::Walk {
+        fid: 4,
+        new: 6,
+        names: vec![b"file"],
+    });
+    assert_eq!(step, Err(Errno::ACCESS));
 }

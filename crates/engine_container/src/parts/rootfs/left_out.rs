@@ -27,6 +27,7 @@ use rustix::{
 
 use crate::{
     config::EngineConfig,
+    parts::own_places::OwnPlaces,
     source::Source,
     spec::{DirectorySpec, LeftOut, TreeSpec, ViewSpec},
     steps,
@@ -109,6 +110,13 @@ impl Search {
         // What lies in the socket's directory may be anything; the socket is not seen there.
         if let Some(directory) = &config.socket_directory {
             finder.add(directory, Strength::UnlessAsked);
+        }
+        for (other, whole) in OwnPlaces::of(config).of_others()? {
+            let strength = match whole {
+                true => Strength::Always,
+                false => Strength::UnlessAsked,
+            };
+            finder.add(&other, strength);
         }
         for pattern in &config.host_view.hidden {
             finder.add_all(pattern, Strength::Always);
@@ -499,6 +507,7 @@ mod tests {
             },
             scratch_root: place.join("scratch"),
             ids_in_use: place.join("ids"),
+            places: place.join("places"),
             ..EngineConfig::default()
         }
     }
@@ -551,6 +560,7 @@ mod tests {
             seen("ids"),
             seen("other/missing"),
             seen("other/secret-1"),
+            seen("places"),
             seen("scratch"),
         ];
         assert_eq!(view.left_out.absent, absent);

@@ -9,7 +9,7 @@ use std::{
 use hcs_schema::HResult;
 use serde_json::{Value, json};
 
-use crate::host::{Host, in_private_mounts};
+use crate::host::{Container, Host, in_private_mounts};
 
 super::cases![
     a_directory_is_shared,
@@ -22,6 +22,7 @@ super::cases![
     directories_come_and_go_while_it_runs,
     only_what_was_mapped_is_taken_away,
     pipes_come_and_go_while_it_runs,
+    the_directories_of_other_services_are_not_seen,
     the_services_own_directories_are_not_seen,
     what_the_service_makes_later_is_not_seen,
     directories_of_the_service_may_be_inside_each_other,
@@ -321,6 +322,65 @@ fn directories_of_the_service_may_be_inside_each_other() {
         container.shell("ls -A /x /x/state"),
         "/x:\nfile\nstate\n\n/x/state:"
     );
+}
+
+/// A container that reads or writes them has what the containers of that service have, or root's rights on the host.
+fn the_directories_of_other_services_are_not_seen() {
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    for name in ["1.d/systems", "far/scratch", "door", "free"] {
+        fs::create_dir_all(path(name)).unwrap();
+        fs::write(path(name).join("file"), "secret").unwrap();
+    }
+    let registry = path("places");
+    let first = Host::with(|config| {
+        config.places.clone_from(&registry);
+        config.hidden = vec![path("1.d")];
+        config.scratch_root = path("far/scratch");
+        config.socket_directory = Some(path("door"));
+    });
+    let second = Host::with(|config| config.places.clone_from(&registry));
+    let listing = |container: &Container| {
+        container.shell(
+            "cd /x && find 1.d far door free places -type f 2>/dev/null | sort | tr '\\n' ' '",
+        )
+    };
+    let document = || json!({ "MappedDirectories": [mapping(place.path(), "/x", true)] });
+    let before = second.start(document());
+    assert_eq!(
+        listing(&before),
+        "1.d/systems/file door/file far/scratch/file free/file"
+    );
+
+    first.config.publish_places(&path("1.d")).unwrap();
+    let container = second.start(document());
+    assert_eq!(listing(&container), "free/file");
+    for own in ["1.d", "1.d/systems", "far/scratch", "door", "places"] {
+        let mapping = mapping(&path(own), "/x", true);
+        let failure = second.failure(json!({ "MappedDirectories": [mapping] }));
+        assert_eq!(
+            failure.hresult,
+            HResult::E_ACCESSDENIED,
+            "{own}: {failure:#?}"
+        );
+    }
+    let layered = second.start(json!({ "Storage": { "Layers": [
+        { "Path": place.path() }, { "Path": "/" },
+    ] } }));
+    let seen = layered.shell("ls -A /1.d /far/scratch /door /free | tr '\\n' ' '");
+    assert_eq!(seen, "/1.d:  /door:  /far/scratch:  /free: file");
+    let root = place.path().to_str().unwrap();
+    let of_host = second.start(json!({ "Storage": { "Layers": [{ "Path": "/" }] } }));
+    let seen = of_host.shell(&format!(
+        "cd {root} && ls 1.d far/scratch door free | tr '\\n' ' '"
+    ));
+    assert_eq!(seen, "1.d:  door:  far/scratch:  free: file");
+
+    // Nothing is known of a service whose state root is gone.
+    fs::remove_dir_all(path("1.d")).unwrap();
+    let after = second.start(document());
+    assert_eq!(listing(&after), "door/file far/scratch/file free/file");
+    fs::remove_file(path("far/scratch/file")).unwrap();
 }
 
 fn the_services_own_directories_are_not_seen() {
