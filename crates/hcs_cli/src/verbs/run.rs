@@ -11,7 +11,7 @@ use hcs::{
 
 use super::{disk, new_id, our_variable, read_document, system_document};
 use crate::{
-    client,
+    apart, client,
     clock::Clock,
     complain, default_network,
     failure::{NOT_FOUND, Stop},
@@ -158,6 +158,7 @@ impl Run {
         let id = self.id.unwrap_or_else(new_id);
         if !is_machine {
             unseen::tell(&self.container, &here, clock);
+            apart::tell(&document);
         }
         let mut grants = Grants::give(&id, &document);
         let launched = launch(&self.container, &id, document, &parameters, clock);
