@@ -71,7 +71,7 @@ pub(crate) fn refusal(path: &Path) -> Refusal {
     let others = found.len() > NAMED;
     found.truncate(NAMED);
     let mut holders = match found.is_empty() {
-        true => "a process that this one may not look at".to_owned(),
+        true => "one that is gone by now, or that this one may not look at".to_owned(),
         false => found.join(", "),
     };
     if others {

@@ -22,7 +22,7 @@ const NAMED: (usize, usize) = (5, 100);
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Underway {
-    /// Whose they are, as the failure says it.
+    /// Their owner, as the failure says it.
     whose: &'static str,
     /// How long a call waits while no place comes free.
     limit: Duration,
