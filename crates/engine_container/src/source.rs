@@ -247,7 +247,7 @@ impl Walk {
         let plain = |errno| (errno, None);
         let owner = fstat(link).map_err(plain)?.st_uid;
         let directory = fstat(&self.at).map_err(plain)?.st_mode;
-        if !Trusted::of_process().owns_link(owner, directory) {
+        if !Trusted::of_process().owns_in(owner, directory) {
             return Err((Errno::PERM, Some(FOREIGN_LINK)));
         }
         match written::is_within(self.at.as_fd()).map_err(plain)? {

@@ -482,7 +482,7 @@ pub(crate) fn code(error: &StorageError) -> HResult {
     match error {
         StorageError::Refused { refusal, .. } => match refusal {
             Refusal::NoImage | Refusal::NotMounted => HResult::NOT_FOUND,
-            Refusal::InUse | Refusal::Used { .. } | Refusal::DiskInUse => {
+            Refusal::InUse { .. } | Refusal::Used { .. } | Refusal::DiskInUse => {
                 HResult::from_win32(win32::ERROR_BUSY)
             }
             Refusal::OthersDisk => HResult::E_ACCESSDENIED,

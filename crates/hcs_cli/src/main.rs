@@ -5,11 +5,12 @@
 //! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take; [`images`]: what containers are
 //!    made from; [`ports`]: which ports lead to them.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
-//! 5. [`output`], [`failure`], [`advice`], [`unseen`]: what people see, and the exit code.
+//! 5. [`output`], [`failure`], [`advice`], [`unseen`], [`apart`]: what people see, and the exit code.
 //!
 //! This program knows nothing of sockets, messages and engines: all it does goes through the `hcs` crate.
 
 mod advice;
+mod apart;
 mod cli;
 mod client;
 mod clock;

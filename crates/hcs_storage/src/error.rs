@@ -241,9 +241,12 @@ pub enum Refusal {
     /// More images than expected.
     #[error("there are more images than one may have here")]
     ManyImages,
-    /// A store that another process uses.
-    #[error("another process uses the store; try again when it is done")]
-    InUse,
+    /// A store, or a directory, that another process uses.
+    #[error("another process uses it: {holders}; try again when it is done, or end that process")]
+    InUse {
+        /// Processes that have a lock of it.
+        holders: String,
+    },
     /// An image that containers use.
     #[error("containers use it: {systems}; end them first")]
     Used {

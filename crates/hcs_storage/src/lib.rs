@@ -13,6 +13,7 @@
 //! 6. [`layer`]: import and export. `few` has the rights that unpacking images keeps.
 //! 7. [`image`]: a store of images, which other programs can read, and their ways in and out.
 //! 8. [`disk`]: virtual disks as writable layers.
+//! 9. `lock`: files that exist to be locked.
 //!
 //! Functions here block, and may be called on any thread.
 
@@ -26,6 +27,7 @@ pub mod fuzzing;
 pub mod image;
 pub mod layer;
 pub mod limits;
+mod lock;
 pub mod measure;
 pub mod sys;
 pub mod tar;

@@ -10,7 +10,8 @@
 //! that the files `/etc/passwd` and `/etc/group` do not know counts as one with other members. So does each where an
 //! access control list lets others write: the mode shows that as writable by the group.
 //!
-//! In a user namespace, owners that have no id there count as root: `/` itself is such a directory.
+//! In a user namespace, owners that have no id there count as root: `/` itself is such a directory. They do not in a
+//! directory that others can write to: there it may be any user of the host that made the entry.
 
 use std::{
     collections::VecDeque,
@@ -164,16 +165,15 @@ impl Trusted {
         }
     }
 
-    /// Whether a file of that owner is one of theirs.
-    #[must_use]
-    pub fn owns(self, owner: u32) -> bool {
+    /// Whether that owner is one of them, or cannot be told from root.
+    fn owns(self, owner: u32) -> bool {
         owner == 0 || owner == self.user || self.unmapped == Some(owner)
     }
 
-    /// Whether a symbolic link of that owner is one of theirs, in a directory whose mode is `directory`. An owner
-    /// without an id may be any user of the host: a directory that others cannot write to has no links of others.
+    /// Whether a file of that owner is one of theirs, in a directory whose mode is `directory`. An owner without an id
+    /// may be any user of the host: a directory that others cannot write to has no files of others.
     #[must_use]
-    pub fn owns_link(self, owner: u32, directory: u32) -> bool {
+    pub fn owns_in(self, owner: u32, directory: u32) -> bool {
         owner == 0 || owner == self.user || (self.owns(owner) && directory & 0o022 == 0)
     }
 }
@@ -321,7 +321,11 @@ impl Walk {
     }
 
     fn check_owner(&self, stat: &Stat) -> Result<(), Untrusted> {
-        if self.trusted.owns(stat.st_uid) {
+        let directory = match self.above.last() {
+            Some(directory) => self.look(directory)?.st_mode,
+            None => 0,
+        };
+        if self.trusted.owns_in(stat.st_uid, directory) {
             return Ok(());
         }
         Err(self.blame(Reason::Owner {
@@ -427,12 +431,12 @@ mod tests {
             (1001, 0o755, false),
         ] {
             assert_eq!(
-                trusted.owns_link(owner, directory),
+                trusted.owns_in(owner, directory),
                 counts,
                 "{owner} {directory:o}"
             );
         }
-        assert!(!Trusted::root_and(1000).owns_link(65_534, 0o755));
+        assert!(!Trusted::root_and(1000).owns_in(65_534, 0o755));
     }
 
     #[test]
@@ -447,6 +451,34 @@ mod tests {
         assert!(!unmapped.owns(1001));
         let plain = Trusted::root_and(1000);
         assert!(plain.owns(0) && plain.owns(1000) && !plain.owns(65_534));
+    }
+
+    /// In a user namespace each user of the host may be the owner of what `/tmp` has.
+    #[test]
+    fn a_directory_of_an_unknown_owner_counts_where_others_cannot_make_one() {
+        const OTHER: u32 = 64_322;
+        if !geteuid().is_root() {
+            return;
+        }
+        let (place, trusted) = place();
+        let trusted = Trusted {
+            unmapped: Some(OTHER),
+            ..trusted
+        };
+        for (mode, is_theirs) in [(0o1777, false), (0o1775, false), (0o755, true)] {
+            let above = place.path().join(format!("{mode:o}"));
+            let other = above.join("hcs-0");
+            fs::create_dir_all(&other).unwrap();
+            fs::set_permissions(&above, fs::Permissions::from_mode(mode)).unwrap();
+            fs::set_permissions(&other, fs::Permissions::from_mode(0o1777)).unwrap();
+            std::os::unix::fs::chown(&other, Some(OTHER), Some(OTHER)).unwrap();
+            for path in [&other, &other.join("hcs.d")] {
+                let found = trusted.directory(path, Some(0o700));
+                assert_eq!(found.is_ok(), is_theirs, "{mode:o} {path:?}: {found:?}");
+                let refused = found.err().map(|fault| fault.path);
+                assert_eq!(refused, (!is_theirs).then(|| other.clone()));
+            }
+        }
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn lease(
 fn refused(id: &str, error: &StorageError) -> Failure {
     let hresult = match error.refusal() {
         Some(Refusal::Missing) => HResult::FILE_NOT_FOUND,
-        Some(Refusal::InUse) => HResult::from_win32(win32::ERROR_BUSY),
+        Some(Refusal::InUse { .. }) => HResult::from_win32(win32::ERROR_BUSY),
         Some(Refusal::OthersPlace) => HResult::E_ACCESSDENIED,
         Some(_) => HResult::E_INVALIDARG,
         None => HResult::E_FAIL,

@@ -7,7 +7,7 @@ use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
 use super::{disk, new_id, read_document, system_document};
 use crate::{
-    advice, client, default_network,
+    advice, apart, client, default_network,
     failure::Stop,
     grants::Grants,
     images,
@@ -102,6 +102,7 @@ impl Create {
                     &Surroundings::here(),
                     false,
                 )?;
+                apart::tell(&document);
                 if default_network::furnish(&mut document, &self.container.networks, &id, clock)? {
                     in_default = Some(document.clone());
                 }

@@ -11,7 +11,7 @@ use hcs::{
 
 use super::{disk, new_id, our_variable, read_document, system_document};
 use crate::{
-    client,
+    apart, client,
     clock::Clock,
     complain, default_network,
     failure::{NOT_FOUND, Stop},
@@ -149,6 +149,8 @@ impl Run {
         )?;
         if !is_machine {
             self.process.start_in(self.container.host_directory(&here));
+            unseen::tell(&self.container, &here, clock);
+            apart::tell(&document);
         }
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
@@ -156,9 +158,6 @@ impl Run {
         let stays = if self.detach { !self.rm } else { self.keep };
         parameters.ends_system = (!stays).then_some(true);
         let id = self.id.unwrap_or_else(new_id);
-        if !is_machine {
-            unseen::tell(&self.container, &here, clock);
-        }
         let mut grants = Grants::give(&id, &document);
         let launched = launch(&self.container, &id, document, &parameters, clock);
         // What the container is made from is mounted by now.

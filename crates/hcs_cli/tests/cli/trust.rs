@@ -174,3 +174,30 @@ fn a_service_has_nothing_of_the_environment_of_its_caller() {
         "{environment}"
     );
 }
+
+/// A container without a user namespace gives what is mapped to a user that no namespace has. The next one does
+/// without, then, which its caller is told.
+#[test]
+fn an_owner_that_a_container_made_takes_no_user_namespace_away_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    let mapped = folder.path().join("mapped");
+    fs::create_dir(&mapped).unwrap();
+    let mount = format!("{}:/m", mapped.display());
+    let run = |options: &[&str], command: &[&str]| {
+        let all = [&["run", "--mount", &mount], options, &["--"], command];
+        ended(&mut hcs(all.concat()))
+    };
+    let map = ["cat", "/proc/self/uid_map"];
+    let is_apart = |map: &str| !map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let expected = is_apart(&run(&[], &map).fine());
+    run(&["--userns=no"], &["chown", "70000:70000", "/m"]).fine();
+    let told = run(&[], &map);
+    assert_eq!(told.code, Some(0), "{told:?}");
+    assert!(!is_apart(&told.out), "{told:?}");
+    let owner = format!("{} belongs to user 70000", mapped.display());
+    assert!(told.err.contains("gets no user namespace"), "{told:?}");
+    assert!(told.err.contains(&owner), "{told:?}");
+    assert!(!is_apart(&run(&["--userns=no"], &map).fine()));
+    chown(&mapped, Some(0), Some(0)).unwrap();
+    assert_eq!(is_apart(&run(&[], &map).fine()), expected);
+}

@@ -7,15 +7,16 @@
 //! be a mount point in another mount namespace alone, and removing it would detach the mount there.
 
 use std::{
+    fs::File,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use hcs_wire::{environment::is_root, trust::Trusted};
 use rustix::{
     fs::{
-        AtFlags, FlockOperation, Mode, OFlags, Stat, StatxAttributes, StatxFlags, flock, mkdirat,
-        openat, statx, unlinkat,
+        AtFlags, Mode, OFlags, Stat, StatxAttributes, StatxFlags, mkdirat, openat, statx, unlinkat,
     },
     io::Errno,
     mount::{
@@ -25,10 +26,15 @@ use rustix::{
 };
 
 use super::step::{Failed, Stretch};
-use crate::{Refusal, sys::loop_device};
+use crate::{
+    Refusal, lock,
+    sys::{loop_device, record_lock::Kind},
+};
 
 /// The directory of all of them, which only root may enter.
 const PLACES: &str = "/run/hcs-volumes";
+/// The file in it that is locked by the caller whose turn it is.
+const TURN: &str = "turn.lock";
 /// How a place is looked at.
 const PLACE: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
@@ -38,24 +44,33 @@ const PLACE: OFlags = OFlags::PATH
 /// Has one caller at a time work in the directory of the places.
 pub(super) struct Places {
     directory: OwnedFd,
+    _turn: File,
 }
 
 impl Places {
-    /// Waits for the turn of the caller.
+    /// Waits for the turn of the caller, but not for ever: a container may see this directory, and hold the lock.
     pub(super) fn take() -> Result<Self, Failed> {
         if !is_root() {
             return Err(Errno::PERM.into());
         }
-        let directory = Trusted::of_process().directory(Path::new(PLACES), Some(0o700));
+        Self::take_in(Path::new(PLACES), lock::PATIENCE)
+    }
+
+    fn take_in(places: &Path, patience: Duration) -> Result<Self, Failed> {
+        let directory = Trusted::of_process().directory(places, Some(0o700));
         let directory = directory.map_err(|untrusted| match untrusted.reason {
             hcs_wire::trust::Reason::Io(errno) => Failed::from(errno),
             _ => Errno::PERM.into(),
         })?;
-        // Opened again, as a lock belongs to an open file.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = openat(&directory, ".", flags, Mode::empty())?;
-        flock(&directory, FlockOperation::LockExclusive)?;
-        Ok(Self { directory })
+        let path = places.join(TURN);
+        let turn = lock::open(&path)?;
+        match lock::lock(&turn, Kind::Alone, Some(patience))? {
+            true => Ok(Self {
+                directory,
+                _turn: turn,
+            }),
+            false => Err(lock::refusal(&path).into()),
+        }
     }
 
     /// Where the disk in the file `stat` is mounted, whether it is or not.
@@ -119,4 +134,32 @@ pub(super) fn mounted(image: BorrowedFd<'_>, disk: Stretch) -> Result<OwnedFd, F
 
 fn name(stat: &Stat) -> String {
     format!("{:x}-{}", stat.st_dev, stat.st_ino)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::{FlockOperation, flock};
+
+    use super::*;
+
+    /// A container may have `/run` mapped read-only.
+    #[test]
+    fn what_may_only_read_the_places_holds_no_caller_up_for_ever() {
+        let place = tempfile::tempdir().unwrap();
+        let places = place.path().join("places");
+        drop(Places::take_in(&places, lock::PATIENCE).unwrap());
+        let mapped = [places.clone(), places.join(TURN)].map(|path| File::open(path).unwrap());
+        for seen in &mapped {
+            flock(seen, FlockOperation::LockExclusive).unwrap();
+        }
+        drop(Places::take_in(&places, Duration::ZERO).unwrap());
+        assert_eq!(lock::try_lock(&mapped[1], Kind::Shared), Ok(true));
+        match Places::take_in(&places, Duration::ZERO) {
+            Err(Failed::Refused(Refusal::InUse { holders })) => {
+                let this = format!("process {} (", std::process::id());
+                assert!(holders.starts_with(&this), "{holders}");
+            }
+            other => panic!("another answer: {:?}", other.err()),
+        }
+    }
 }

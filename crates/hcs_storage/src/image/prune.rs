@@ -14,7 +14,7 @@ use super::{
     lease::Lease,
     spool,
 };
-use crate::{Digest, Refusal, StorageError, layer};
+use crate::{Digest, StorageError, layer};
 
 /// Lists within lists, at most.
 const DEEPEST: usize = 4;
@@ -75,7 +75,7 @@ impl Store {
     /// Another process uses the store, or something cannot be removed. Then nothing else is changed.
     pub fn prune(&self) -> Result<Pruned, StorageError> {
         let Some(_alone) = self.alone()? else {
-            return Err(StorageError::refused(b"pruning", Refusal::InUse));
+            return Err(self.in_use("use.lock"));
         };
         let (leases, dead) = self.leases()?;
         let mut images = Vec::new();

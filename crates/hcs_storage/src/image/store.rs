@@ -16,11 +16,10 @@
 //! was killed; what no image of it needs goes when no other process uses the store.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    thread,
     time::Duration,
 };
 
@@ -28,11 +27,7 @@ use hcs_wire::{
     environment::{is_root, variable},
     trust::{Reason, Trusted},
 };
-use rustix::{
-    fs::{FlockOperation, flock, fstat},
-    io::Errno,
-    process::geteuid,
-};
+use rustix::{fs::fstat, process::geteuid};
 
 use super::{
     blobs::{Blobs, Partial, failed, sync_folder},
@@ -40,14 +35,14 @@ use super::{
     document::{Config, Descriptor, Index, Manifest, Platform, REF_NAME, chain_ids, parse, text},
     name::Name,
 };
-use crate::{Digest, Refusal, StorageError, layer::Options};
+use crate::{Digest, Refusal, StorageError, layer::Options, lock, sys::record_lock::Kind};
 
 /// Digits of an id that stand for an image, at least.
 const SHORTEST_ID: usize = 6;
 /// Ids that the failure of an ambiguous one names.
 const SHOWN_IDS: usize = 5;
-/// How often, and how far apart, the index is asked for before a lease gives up: for one second in all.
-const INDEX_TRIES: (u32, Duration) = (200, Duration::from_millis(5));
+/// How long the index is asked for before a lease gives up.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A store of images. Any number of processes and threads may use one at the same time.
@@ -472,69 +467,58 @@ impl Store {
 
     /// Keeps others from removing contents for as long as the answer lives.
     pub(super) fn using(&self) -> Result<File, StorageError> {
-        self.lock("use.lock", FlockOperation::LockShared)
+        self.had("use.lock", Kind::Shared, None)
     }
 
     /// [`Store::using`] without waiting for a process that removes something.
     pub(super) fn using_at_once(&self) -> Result<File, StorageError> {
-        self.try_shared("use.lock")?.ok_or_else(|| self.in_use())
+        self.had("use.lock", Kind::Shared, Some(Duration::ZERO))
     }
 
     /// Keeps others from changing the index. A change takes no longer than writing a file, so a process that holds it
     /// for longer was stopped, and a service must not wait for that.
     pub(super) fn index_unchanged(&self) -> Result<File, StorageError> {
-        for _ in 0..INDEX_TRIES.0 {
-            match self.try_shared("index.lock")? {
-                Some(lock) => return Ok(lock),
-                None => thread::sleep(INDEX_TRIES.1),
-            }
-        }
-        Err(self.in_use())
+        self.had("index.lock", Kind::Shared, Some(INDEX_PATIENCE))
     }
 
     /// Keeps others from reading or writing what is beside the contents, for as long as the answer lives.
     pub(super) fn index_alone(&self) -> Result<File, StorageError> {
-        self.lock("index.lock", FlockOperation::LockExclusive)
-    }
-
-    fn in_use(&self) -> StorageError {
-        StorageError::refused(self.root.as_os_str().as_encoded_bytes(), Refusal::InUse)
-    }
-
-    /// The lock `name`, shared; none where a process has it alone.
-    fn try_shared(&self, name: &str) -> Result<Option<File>, StorageError> {
-        match self.lock(name, FlockOperation::NonBlockingLockShared) {
-            Ok(lock) => Ok(Some(lock)),
-            Err(StorageError::Step { errno, .. }) if errno == Errno::WOULDBLOCK => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.had("index.lock", Kind::Alone, Some(lock::PATIENCE))
     }
 
     /// Keeps others from using the store; none where one does.
     pub(super) fn alone(&self) -> Result<Option<File>, StorageError> {
-        match self.lock("use.lock", FlockOperation::NonBlockingLockExclusive) {
-            Ok(lock) => Ok(Some(lock)),
-            Err(StorageError::Step { errno, .. }) if errno == Errno::WOULDBLOCK => Ok(None),
-            Err(error) => Err(error),
-        }
+        self.locked("use.lock", Kind::Alone, Some(Duration::ZERO))
     }
 
-    fn lock(&self, name: &str, operation: FlockOperation) -> Result<File, StorageError> {
+    /// The refusal of the lock `name`, with the processes that have it.
+    pub(super) fn in_use(&self, name: &str) -> StorageError {
+        let refusal = lock::refusal(&self.root.join(name));
+        StorageError::refused(self.root.as_os_str().as_encoded_bytes(), refusal)
+    }
+
+    fn had(
+        &self,
+        name: &str,
+        kind: Kind,
+        patience: Option<Duration>,
+    ) -> Result<File, StorageError> {
+        let file = self.locked(name, kind, patience)?;
+        file.ok_or_else(|| self.in_use(name))
+    }
+
+    /// The file `name`, locked within `patience` or, without one, whenever that is possible.
+    fn locked(
+        &self,
+        name: &str,
+        kind: Kind,
+        patience: Option<Duration>,
+    ) -> Result<Option<File>, StorageError> {
         let path = self.root.join(name);
-        let options = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path);
-        let file = options.map_err(|error| failed("opening", &path, &error))?;
-        loop {
-            match flock(&file, operation) {
-                Ok(()) => return Ok(file),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(failed("locking", &path, &errno.into())),
-            }
-        }
+        let file = lock::open(&path).map_err(|error| failed("opening", &path, &error))?;
+        let locked = lock::lock(&file, kind, patience);
+        let locked = locked.map_err(|errno| failed("locking", &path, &errno.into()))?;
+        Ok(locked.then_some(file))
     }
 
     /// Where the layer with that chain id is, or would be.

@@ -1,9 +1,10 @@
 //! Leases: what containers use stays, and goes with them.
 
 use std::{
-    fs::{self, File},
-    os::unix::fs::MetadataExt as _,
+    fs,
+    io::Read as _,
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -13,8 +14,6 @@ use hcs_storage::{
     Refusal, StorageError,
     image::{Image, Name, Store, Wanted},
 };
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::make::{docker, held, store, tar};
 
@@ -204,7 +203,7 @@ fn no_prune_takes_what_a_container_has_just_leased() {
             while !done.load(Ordering::Relaxed) {
                 match first.prune() {
                     Ok(some) => pruned += some.layers,
-                    Err(error) => assert_eq!(error.refusal(), Some(&Refusal::InUse)),
+                    Err(error) => assert!(is_in_use(&error), "{error}"),
                 }
             }
             assert!(pruned > 0, "no prune has removed anything");
@@ -223,18 +222,93 @@ fn no_prune_takes_what_a_container_has_just_leased() {
     assert_eq!(fs::read_dir(path.join("store/leases")).unwrap().count(), 0);
 }
 
-/// Waits until a lock of `file` is waited for.
-fn wait_for_a_waiter(file: &File) {
-    let inode = format!(":{} ", file.metadata().unwrap().ino());
-    let waits = |line: &str| line.contains("-> FLOCK") && line.contains(&inode);
+fn is_in_use(error: &StorageError) -> bool {
+    matches!(error.refusal(), Some(Refusal::InUse { .. }))
+}
+
+/// A process with a lock of a file, which it opened as it is mapped read-only, or to write to it.
+struct Locked(Child);
+
+impl Locked {
+    fn new(file: &Path, how: &str, lock: &str) -> Self {
+        let script = format!(
+            "import fcntl, os, sys\nfile = os.open(sys.argv[1], os.{how})\n{lock}\nprint(1, flush=True)\nsys.stdin.read()"
+        );
+        let mut command = Command::new("python3");
+        command.args(["-c", &script]).arg(file);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut said = [0];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut said)
+            .unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+/// Waits until this process has the file at `path` open.
+fn wait_until_open(path: &Path) {
     let begun = Instant::now();
-    while !fs::read_to_string("/proc/locks")
-        .unwrap()
-        .lines()
-        .any(waits)
-    {
+    let is_open = || {
+        let mut all = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        all.any(|one| fs::read_link(one.path()).is_ok_and(|link| link == path))
+    };
+    while !is_open() {
         assert!(begun.elapsed() < Duration::from_secs(60), "nothing waits");
         thread::yield_now();
+    }
+}
+
+/// A container may have the directory of a store mapped read-only.
+#[test]
+fn what_may_only_read_a_store_keeps_no_container_and_no_reader_waiting() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let locks = ["use.lock", "index.lock"].map(|name| store.root().join(name));
+    let exclusive = "fcntl.flock(file, fcntl.LOCK_EX)";
+    let taken = locks
+        .each_ref()
+        .map(|file| Locked::new(file, "O_RDONLY", exclusive));
+    store.hold().unwrap();
+    lease(&store, &image, place.path(), "box").unwrap();
+    store.tag(&image, &"b".parse::<Name>().unwrap()).unwrap();
+    load(&store, b"other");
+    store.prune().unwrap();
+    drop(taken);
+    let shared = "fcntl.lockf(file, fcntl.LOCK_SH)";
+    let taken = locks
+        .each_ref()
+        .map(|file| Locked::new(file, "O_RDONLY", shared));
+    store.hold().unwrap();
+    lease(&store, &image, place.path(), "web").unwrap();
+    assert_eq!(store.images().unwrap().len(), 2);
+    // A change waits for a while, and says for which process.
+    let refused = [
+        (
+            store
+                .tag(&image, &"c".parse::<Name>().unwrap())
+                .unwrap_err(),
+            &taken[1],
+        ),
+        (store.prune().unwrap_err(), &taken[0]),
+    ];
+    for (refused, holder) in refused {
+        let named = format!("process {} (python3", holder.0.id());
+        assert!(
+            is_in_use(&refused) && refused.to_string().contains(&named),
+            "{refused}"
+        );
     }
 }
 
@@ -246,16 +320,16 @@ fn the_last_name_goes_before_a_lease_or_stays_with_it() {
     let (_record, file) = lease(&store, &image, place.path(), "box").unwrap();
     let aside = place.path().join("aside");
     fs::rename(&file, &aside).unwrap();
-    let index = File::open(store.root().join("index.lock")).unwrap();
-    flock(&index, FlockOperation::LockExclusive).unwrap();
+    let index = store.root().join("index.lock");
+    let changing = Locked::new(&index, "O_RDWR", "fcntl.lockf(file, fcntl.LOCK_EX)");
     // A change of the index that does not end holds up a lease for a while, and not for ever.
     let refused = lease(&store, &image, place.path(), "web").unwrap_err();
-    assert_eq!(refused.refusal(), Some(&Refusal::InUse), "{refused}");
+    assert!(is_in_use(&refused), "{refused}");
     let removed = thread::scope(|scope| {
         let removing = scope.spawn(|| store.remove("a:1"));
-        wait_for_a_waiter(&index);
+        wait_until_open(&index);
         fs::rename(&aside, &file).unwrap();
-        flock(&index, FlockOperation::Unlock).unwrap();
+        drop(changing);
         removing.join().unwrap()
     });
     let systems = "box".to_owned();

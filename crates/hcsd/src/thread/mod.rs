@@ -3,11 +3,12 @@
 //! 1. [`rounds`]: who is next, of users and their connections.
 //! 2. [`share`]: turns of the thread, and lanes for what is worked on at one time.
 //! 3. [`fair`]: places that several connections take in turn.
-//! 4. [`steps`]: work of which there may be very much, in turns with all else.
-//! 5. [`readiness`]: descriptors that a task waits for.
-//! 6. [`outgoing`]: messages that wait until the other end of a stream takes them.
-//! 7. [`closing`]: descriptors of others, whose close may wait.
-//! 8. [`limits`]: counts per user.
+//! 4. [`underway`]: what has those places, for a call that waits in vain.
+//! 5. [`steps`]: work of which there may be very much, in turns with all else.
+//! 6. [`readiness`]: descriptors that a task waits for.
+//! 7. [`outgoing`]: messages that wait until the other end of a stream takes them.
+//! 8. [`closing`]: descriptors of others, whose close may wait.
+//! 9. [`limits`]: counts per user.
 
 pub(crate) mod closing;
 pub(crate) mod fair;
@@ -17,3 +18,4 @@ pub(crate) mod readiness;
 pub(crate) mod rounds;
 pub(crate) mod share;
 pub(crate) mod steps;
+pub(crate) mod underway;

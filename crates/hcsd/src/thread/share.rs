@@ -30,6 +30,7 @@ use super::{
     fair::FairLane,
     outgoing::Unread,
     rounds::{Waiting, Who},
+    underway::Underway,
 };
 
 /// Engine calls that may block at the same time: threads that may wait.
@@ -46,6 +47,8 @@ const THREADS: usize = 32;
 const CREATIONS: usize = 8;
 /// Systems that one user has created at one time.
 const CREATIONS_OF_USER: usize = 4 * CREATIONS;
+/// How long a system waits for the creation of others, of which none is done meanwhile.
+const STUCK: Duration = Duration::from_secs(30);
 /// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
 const LONG: usize = 8;
 /// Long documents of one user that are read at one time: while it is read, one takes some fifty times its size.
@@ -298,6 +301,8 @@ pub(crate) struct UserShare {
     parsing: Lane,
     /// For systems that are created.
     systems: Rc<FairLane>,
+    /// Those systems.
+    created: Rc<Underway>,
     /// For readers that follow the event log: each is woken by each event.
     following: Lane,
 }
@@ -315,6 +320,7 @@ impl UserShare {
             long: Arc::new(Semaphore::new(LONG)),
             parsing: Arc::new(Semaphore::new(PARSED)),
             systems: FairLane::new(CREATIONS_OF_USER),
+            created: Underway::new("this user", STUCK),
             following: Arc::new(Semaphore::new(FOLLOWERS)),
         })
     }
@@ -333,6 +339,8 @@ pub(crate) struct Share {
     pub(crate) reading: Lane,
     /// For systems that are created.
     systems: Lane,
+    /// Those systems.
+    created: Rc<Underway>,
     pub(crate) user: Rc<UserShare>,
 }
 
@@ -351,6 +359,7 @@ impl Share {
             parsing: Arc::new(Semaphore::new(1)),
             reading: Arc::new(Semaphore::new(1)),
             systems: Arc::new(Semaphore::new(CREATIONS)),
+            created: Underway::new("this connection", STUCK),
             user,
         })
     }
@@ -368,10 +377,16 @@ impl Share {
         (own, place(&self.user.parsing).await)
     }
 
-    /// A place for a system that is created.
-    pub(crate) async fn creation(&self) -> impl Sized + use<> {
-        let own = place(&self.systems).await;
-        (own, self.user.systems.place(self.who).await)
+    /// A place for the system `id` that is created.
+    ///
+    /// # Errors
+    /// Those that are created hang.
+    pub(crate) async fn creation(&self, id: &str) -> Result<impl Sized + use<>, Failure> {
+        let own = self.created.wait(place(&self.systems)).await?;
+        let user = &self.user;
+        let common = user.created.wait(user.systems.place(self.who)).await?;
+        let noted = (self.created.begin(id), user.created.begin(id));
+        Ok((noted, common, own))
     }
 
     /// A place for a reader that follows the event log.

@@ -178,6 +178,37 @@ fn many_detached_processes_and_a_change_of_their_system_are_all_answered() {
     client.terminate(1);
 }
 
+/// The clients of creations that hang are killed. The places stay taken, and others are told so.
+#[test]
+fn a_creation_that_waits_for_others_that_hang_fails_and_names_them() {
+    if !HangingFiles::are_possible() {
+        return;
+    }
+    let service = Service::with_config(&config());
+    let files = HangingFiles::mount();
+    for connection in 0..CONNECTIONS {
+        let mut client = service.client();
+        for one in 0..CALLS {
+            let path = files.path(usize::try_from(CALLS * connection + one).unwrap());
+            let document = json!({ "Container": { "Storage": { "Layers": [{ "Path": path }] } } });
+            let id = format!("hung-{connection}-{one}");
+            client.send(&create_system(1 + one, &id, &document.to_string()));
+        }
+        let all = usize::try_from(CALLS * (connection + 1)).unwrap();
+        await_that("its creations hang", || files.asked() == all);
+    }
+    let mut client = service.client();
+    let document = json!({ "Container": {} }).to_string();
+    let refused = client.call(&create_system(1, "further", &document)).reply;
+    assert_ne!(refused.result, HResult::S_OK);
+    let said = format!("{refused:?}");
+    assert!(said.contains("32 compute systems of this user"), "{said}");
+    assert!(said.contains("hung-0-0 for "), "{said}");
+    drop(files);
+    client.start_container(2, "further");
+    client.terminate(2);
+}
+
 /// Long messages of one user that are received at one time.
 const LONG: u64 = 8;
 

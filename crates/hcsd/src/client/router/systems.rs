@@ -32,8 +32,8 @@ pub(super) fn create(routed: RoutedCall, handle: u64, id: String, document: Stri
         let made = match created_before(&routed).await {
             Ok(None) => {
                 let made = async {
-                    let place = routed.connection.share.creation();
-                    let _place = routed.in_its_turn(place).await?;
+                    let place = routed.connection.share.creation(&id);
+                    let _place = routed.in_its_turn(place).await??;
                     making::create(&service.context, routed.initiator(), uid, id, document).await
                 };
                 routed.until_cancelled(made).await
