@@ -268,9 +268,10 @@ impl Change {
             self.store.write_former(&self.former)?;
         }
         // At no moment is there forwarding that rules do not guard: it goes before them, and comes after them.
-        if forwarding.is_unneeded() && !self.former.is_empty() {
-            Forwarding::undo(host, &self.former)?;
-            self.former.clear();
+        let unneeded = forwarding.unneeded(&self.former);
+        if !unneeded.is_empty() {
+            Forwarding::undo(host, &unneeded)?;
+            self.former.retain(|one| !unneeded.contains(one));
             self.store.write_former(&self.former)?;
         }
         let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
