@@ -430,7 +430,9 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         }
         match make_network(&mut host, network) {
             // An adapter that is gone is no reason to leave other networks as they are.
-            Err(failure) if network.adapter.is_some() => faults.push(failure),
+            Err(failure) if network.adapter.is_some() || network.tunnel.is_some() => {
+                faults.push(failure);
+            }
             made => made?,
         }
     }
