@@ -67,11 +67,17 @@ impl Left {
         self.links.is_empty() && self.addresses.is_empty()
     }
 
+    /// This without addresses that are `used` again.
+    pub(super) fn without(mut self, used: &BTreeSet<IpAddr>) -> Self {
+        self.addresses.retain(|address| !used.contains(address));
+        self
+    }
+
     /// Removes links, most of which are gone by themselves, and has the kernel forget connections: for that it goes
     /// through its whole table of them, which takes milliseconds.
     ///
     /// # Errors
-    /// The first that could not be done. The next service finds a link that stays.
+    /// The first that could not be done. It may be tried again; the next service finds a link that stays.
     pub(super) fn clear(&self, owner: &str) -> Result<(), Failure> {
         let mut host = Host::open(owner)?;
         let forgotten = match &*self.addresses {
