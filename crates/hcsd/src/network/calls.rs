@@ -1,6 +1,6 @@
 //! The calls of `ComputeNetwork.h`.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use hcn::{Changes, Counters, Guid, Object, State, Surroundings};
 use hcs_schema::{Failure, HResult};
@@ -228,7 +228,8 @@ impl Networks {
         });
         let id = id.await;
         if kind == ObjectKind::Network {
-            self.preset.note(&asked, id.as_ref().map(drop));
+            self.preset
+                .note(&asked, id.as_ref().map(drop), Instant::now());
         }
         created(id?).map(Some)
     }
