@@ -213,7 +213,7 @@ impl Networks {
             let surroundings = Surroundings { routes };
             let state = &mut held.state;
             let settings = match kind {
-                ObjectKind::Endpoint => ports::choose(state, settings, "/Policies")?,
+                ObjectKind::Endpoint => ports::choose(state, settings)?,
                 _ => settings,
             };
             let made = match kind {
@@ -250,7 +250,7 @@ impl Networks {
             repeat.check(held)?;
             let state = &mut held.state;
             let settings = match kind {
-                ObjectKind::Endpoint => ports::choose(state, settings, "/Settings/Policies")?,
+                ObjectKind::Endpoint => ports::choose_for_change(state, id, settings)?,
                 _ => settings,
             };
             let made = match kind {
