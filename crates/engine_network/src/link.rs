@@ -448,6 +448,12 @@ pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAdd
     route_message(batch, kind, index, (to, router), metric);
 }
 
+/// A route by a link, where the host has none to the same addresses: one of another program is not replaced.
+pub(crate) fn add_own_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr) {
+    let kind = (NEWROUTE, flag::CREATE | flag::EXCL);
+    route_message(batch, kind, index, (to, router), 0);
+}
+
 /// Takes a route by a link away.
 pub(crate) fn remove_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr) {
     route_message(batch, (DELROUTE, 0), index, (to, router), 0);

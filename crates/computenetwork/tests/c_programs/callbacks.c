@@ -153,6 +153,8 @@ static int has_returned;
 static void HCS_CALLBACK_ takes_its_time(DWORD type, void *context, HRESULT status, HCN_PCWSTR data)
 {
     (void)type, (void)context, (void)status, (void)data;
+    /* The deletion may be told as well, before the callback is unregistered. */
+    if (__atomic_load_n(&has_returned, __ATOMIC_SEQ_CST)) return;
     CHECK(sem_post(&within) == 0);
     while (sem_wait(&goes_on) != 0)
         ;

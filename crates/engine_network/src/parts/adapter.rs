@@ -5,7 +5,7 @@
 //! container cannot go past them, unless its document gives it CAP_NET_ADMIN. Between the host's own addresses and such
 //! endpoints the kernel passes nothing.
 
-use std::{os::fd::BorrowedFd, path::Path};
+use std::{os::fd::BorrowedFd, path::Path, thread};
 
 use hcn::{
     Mac,
@@ -14,7 +14,7 @@ use hcn::{
 use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
 
-use super::inside;
+use super::inside::{self, MOST_STEPS, STEP};
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
@@ -147,7 +147,28 @@ fn set_up(
     nft::hold(filter, &host.owner, endpoint)
         .map_err(|error| failed(&doing, NEEDS_RULES, &error))?;
     let mtu = endpoint.mtu.unwrap_or(parent.mtu);
-    inside::set_up(host, endpoint, mtu, socket, filter)
+    inside::guard(host, endpoint, filter)?;
+    raise(endpoint, socket)?;
+    inside::furnish(endpoint, mtu, socket)
+}
+
+/// Brings the link up. Its hardware address is in use while the link of a namespace that has just ended has it, which
+/// goes away by itself, some milliseconds later.
+fn raise(endpoint: &EndpointIntent, socket: &mut Socket) -> Result<(), Failure> {
+    let mut steps = 0;
+    loop {
+        let mut batch = Batch::default();
+        link::set_up(&mut batch, &endpoint.inner);
+        match socket.run(batch) {
+            Err(error) if error.errno() == Some(Errno::ADDRINUSE) && steps < MOST_STEPS => {
+                steps += 1;
+                thread::sleep(STEP);
+            }
+            done => {
+                return done.map_err(|error| failed(&doing(endpoint, "raising"), NEEDS, &error));
+            }
+        }
+    }
 }
 
 /// An address of the host itself is no address for an endpoint in the same network.

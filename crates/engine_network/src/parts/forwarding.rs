@@ -102,10 +102,17 @@ impl Forwarding {
         bridges.chain(others.map(|link| (link, FORWARDING)))
     }
 
-    /// Whether nothing has to forward.
+    /// What of the settings that were recorded is to be put back: where nothing is translated any more, only routers
+    /// have to forward.
     #[must_use]
-    pub fn is_unneeded(&self) -> bool {
-        self.bridges.is_empty() && self.routers.is_empty()
+    pub fn unneeded(&self, former: &[Former]) -> Vec<Former> {
+        if !self.bridges.is_empty() {
+            return Vec::new();
+        }
+        let others = former
+            .iter()
+            .filter(|one| !self.routers.contains(&one.interface));
+        others.cloned().collect()
     }
 
     /// What [`Forwarding::apply`] would change, as it is now. It has to be recorded before, as nothing else knows it.
@@ -223,4 +230,31 @@ fn is_of_others(former: &[Former]) -> bool {
     let mut recorded = former.iter().rev();
     let recorded = recorded.find(|one| one.interface == ALL && one.setting == FORWARDING);
     recorded.is_some_and(|one| one.value != ON) && settings::forwards_as_a_whole()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_the_last_bridge_that_is_translated_uplinks_forward_no_more() {
+        let former = |interface: &str| Former {
+            interface: interface.to_owned(),
+            setting: FORWARDING.to_owned(),
+            value: OFF.to_owned(),
+        };
+        let recorded = ["hcb1", "up0", ALL, "hcb2"].map(former);
+        let names = |of: &[&str]| of.iter().map(|name| (*name).to_owned()).collect();
+        let mut forwarding = Forwarding {
+            bridges: names(&["hcb1"]),
+            routers: names(&["hcb2"]),
+            ..Forwarding::default()
+        };
+        assert_eq!(forwarding.unneeded(&recorded), []);
+        forwarding.bridges.clear();
+        let others = ["hcb1", "up0", ALL].map(former);
+        assert_eq!(forwarding.unneeded(&recorded), others);
+        forwarding.routers.clear();
+        assert_eq!(forwarding.unneeded(&recorded), recorded);
+    }
 }

@@ -21,6 +21,10 @@ const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for 
 const NEEDS_RULES: &str =
     "nf_tables with the family inet and connection tracking, for access rules";
 
+/// How long what goes away by itself is waited for: so many steps of this length.
+pub(super) const STEP: Duration = Duration::from_millis(2);
+pub(super) const MOST_STEPS: u32 = 250;
+
 /// The far end of an endpoint's pair of links.
 #[derive(Clone, Copy, Debug)]
 pub struct Inside<'a> {
@@ -96,13 +100,34 @@ pub(super) fn set_up(
     socket: &mut Socket,
     filter: &mut Socket,
 ) -> Result<(), Failure> {
-    let doing = format!(
+    guard(host, endpoint, filter)?;
+    furnish(endpoint, mtu, socket)
+}
+
+fn doing(endpoint: &EndpointIntent) -> String {
+    format!(
         "setting up the link {} in the namespace {}",
         endpoint.inner, endpoint.namespace
-    );
-    // Before anything can be sent.
+    )
+}
+
+/// Limits what an endpoint may send and receive. This comes before anything can be sent.
+pub(super) fn guard(
+    host: &Host,
+    endpoint: &EndpointIntent,
+    filter: &mut Socket,
+) -> Result<(), Failure> {
     nft::set_access(filter, &host.owner, endpoint)
-        .map_err(|error| failed(&doing, NEEDS_RULES, &error))?;
+        .map_err(|error| failed(&doing(endpoint), NEEDS_RULES, &error))
+}
+
+/// The largest packet, the rate, addresses and routes of a link that is guarded; it is up afterwards.
+pub(super) fn furnish(
+    endpoint: &EndpointIntent,
+    mtu: u32,
+    socket: &mut Socket,
+) -> Result<(), Failure> {
+    let doing = doing(endpoint);
     let found =
         link::find(socket, &endpoint.inner).map_err(|error| failed(&doing, NEEDS, &error))?;
     let Some(found) = found else {
@@ -140,8 +165,6 @@ pub(super) fn set_up(
 /// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One
 /// into a namespace that lives does not.
 fn goes_away(host: &mut Host, link: &Link) -> Result<bool, Failure> {
-    const STEP: Duration = Duration::from_millis(2);
-    const MOST_STEPS: u32 = 250;
     for _ in 0..MOST_STEPS {
         let there = host.find(&link.name)?;
         if there.is_none_or(|there| there.index != link.index) {

@@ -183,6 +183,30 @@ impl<'a> Tunnels<'a> {
             made => made.map_err(|error| failed(&self.doing("making"), NEEDS, &error)),
         }
     }
+
+    /// Makes the route to a subnet elsewhere. One that leads there already is not of the network's bridge, so it is
+    /// another program's, and stays.
+    fn lead(
+        &self,
+        host: &mut Host,
+        bridge: &Link,
+        to: Prefix,
+        router: IpAddr,
+    ) -> Result<(), Failure> {
+        let mut batch = Batch::default();
+        link::add_own_route(&mut batch, bridge.index, to, router);
+        match host.route.run(batch) {
+            Err(error) if error.errno() == Some(Errno::EXIST) => {
+                let message = format!(
+                    "the host has another route to {to} (\"ip route\" shows it), so the network {} has none to that subnet; \
+                     remove that route, or name another DestinationPrefix in the policy RemoteSubnetRoute",
+                    self.network.id
+                );
+                Err(Failure::new(HResult::HCN_E_INVALID_SUBNET, message))
+            }
+            made => made.map_err(|error| failed(&self.doing("adding a route by"), NEEDS, &error)),
+        }
+    }
 }
 
 /// A card that is reached by the tunnel to a host.
@@ -232,12 +256,13 @@ impl Part for Tunnels<'_> {
         for (of, known, is_wanted) in differences.known {
             known.set(&mut batch, of, is_wanted);
         }
+        host.run(&self.doing("telling of other hosts by"), NEEDS, batch)?;
         for (to, router, is_wanted) in &differences.routes {
             if *is_wanted {
-                link::add_route(&mut batch, bridge.index, *to, *router, 0);
+                self.lead(host, &bridge, *to, *router)?;
             }
         }
-        host.run(&self.doing("telling of other hosts by"), NEEDS, batch)
+        Ok(())
     }
 
     fn undo(&self, host: &mut Host) -> Result<(), Failure> {

@@ -354,3 +354,18 @@ fn an_adapter_that_cannot_be_used_is_refused_by_name() {
     let refused = attached(&world, endpoint, &Space::new()).unwrap_err();
     assert_eq!(refused.hresult, HResult::HCN_E_ADDR_INVALID_OR_RESERVED);
 }
+
+#[test]
+fn an_endpoint_on_an_adapter_moves_out_of_a_namespace_that_ends() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, on("up0", "Transparent"));
+    let endpoint = world.endpoint(network, 2, at("198.51.100.50"));
+    for _ in 0..8 {
+        // The kernel takes the link of the one before away some time after that has ended.
+        let space = Space::new();
+        attached(&world, endpoint, &space).unwrap();
+    }
+}

@@ -294,3 +294,39 @@ fn an_overlay_that_cannot_be_made_leaves_nothing() {
         .unwrap();
     assert_eq!(world.host.links(), ["up0"]);
 }
+
+#[test]
+fn a_route_of_another_program_is_not_replaced() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let to = "10.78.2.0/24";
+    let route = json!({
+        "DestinationPrefix": to, "IsolationId": 5000, "ProviderAddress": OUTSIDE,
+        "DistributedRouterMacAddress": "02-00-00-00-00-02",
+    });
+    let policies = [policy("RemoteSubnetRoute", &route)];
+    let mut document = overlay("10.77.0.0/24", 5000, &policies);
+    document["SchemaVersion"] = json!({"Major": 2});
+    // The route comes after the network was asked for.
+    let surroundings = hcn::Surroundings::default();
+    let made = world
+        .state
+        .create_network(Guid(7), &document.to_string(), &surroundings);
+    let intent = world.state.network_intent(made.unwrap().id).unwrap();
+    world.host.ip(&format!("route add {to} via {OUTSIDE}"));
+    let links = world.host.links();
+    let make = || make_network(&mut Host::open("hcs").unwrap(), &intent);
+    let refused = world.host.run(make).unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_INVALID_SUBNET);
+    assert!(refused.message.contains(to), "{}", refused.message);
+    let routes = world.host.ip(&format!("route show {to}"));
+    assert!(routes.contains(&format!("via {OUTSIDE}")), "{routes}");
+    assert_eq!(world.host.links(), links);
+    world.host.ip(&format!("route delete {to}"));
+    // The second time it is the network's own.
+    for _ in 0..2 {
+        world.host.run(make).unwrap();
+    }
+}

@@ -234,6 +234,7 @@ impl State {
         fill_in(&mut document, &after, &leases);
         let terms = self.terms(id, &after, &document)?;
         terms.have_somewhere_to_lead(&leases)?;
+        remote::is_no_router(&after, mac, &terms)?;
         document.id = Some(id.to_string());
         document.host_compute_network = Some(network_id.to_string());
         document.host_compute_namespace = None;

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use hcs_schema::{Failure, HResult, fault::quote};
 use serde_json::Value;
 
+use super::State;
 use crate::{
     address::{Mac, Prefix},
     documents::{
@@ -15,6 +16,8 @@ use crate::{
         },
         policy::settings_of,
     },
+    guid::Guid,
+    plan::Pool,
     reading::refused,
 };
 
@@ -329,11 +332,79 @@ fn remote_subnet(
     let address = asked.provider_address.unwrap_or_default();
     let router = asked.distributed_router_mac_address.unwrap_or_default();
     let place = format!("{pointer}/DistributedRouterMacAddress");
-    Ok(RemoteSubnet {
+    let subnet = RemoteSubnet {
         to,
         provider: provider(&address, &format!("{pointer}/ProviderAddress"))?,
         router: card(&router, &place)?,
-    })
+    };
+    match tunnel.host_of_router(subnet.router) {
+        Some(other) if other != subnet.provider => {
+            let what = format!(
+                "another route of the network has the router {} on the host {other}, and a hardware address is on one host",
+                subnet.router
+            );
+            Err(refused(HResult::HCN_E_INVALID_POLICY, place, what))
+        }
+        _ => Ok(subnet),
+    }
+}
+
+impl Tunnel {
+    /// The host that a router of subnets elsewhere is on.
+    pub(super) fn host_of_router(&self, router: Mac) -> Option<Ipv4Addr> {
+        let mut subnets = self.subnets.iter();
+        let subnet = subnets.find(|subnet| subnet.router == router)?;
+        Some(subnet.provider)
+    }
+}
+
+impl State {
+    /// Refuses subnets elsewhere whose addresses the host reaches in another way: `taken` are the prefixes that other
+    /// networks and routes of the host have, `own` those of the network itself.
+    pub(super) fn lead_nowhere_else(
+        document: &HostComputeNetwork,
+        fabric: &Fabric,
+        own: &[Pool],
+        taken: &[Prefix],
+    ) -> Result<(), Failure> {
+        let subnets = fabric.tunnel.iter().flat_map(|tunnel| &tunnel.subnets);
+        let policies = document.policies.iter().flatten().enumerate();
+        let routes = policies
+            .filter(|(_, policy)| policy.kind == Some(NetworkPolicyType::RemoteSubnetRoute));
+        for ((at, _), subnet) in routes.zip(subnets) {
+            let own = own.iter().map(|pool| pool.prefix);
+            let taken = taken.iter().copied().filter(|other| !other.is_wide());
+            let mut others = own.chain(taken);
+            if let Some(other) = others.find(|other| other.overlaps(subnet.to)) {
+                let what = format!(
+                    "{} shares addresses with {other}, to which this host has a network or another route; name another subnet",
+                    subnet.to
+                );
+                let pointer = format!("/Policies/{at}/Settings/DestinationPrefix");
+                return Err(refused(HResult::HCN_E_INVALID_SUBNET, pointer, what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a router of subnets elsewhere that is the card of an endpoint on another host than that.
+    pub(super) fn routers_are_no_cards(&self, id: Guid, fabric: &Fabric) -> Result<(), Failure> {
+        let Some(tunnel) = &fabric.tunnel else {
+            return Ok(());
+        };
+        for (other, endpoint) in self.endpoints_of(id) {
+            let host = tunnel.host_of_router(endpoint.mac);
+            if host.is_some() && host != endpoint.terms.provider {
+                let what = format!(
+                    "the router {} of a subnet is the card of the endpoint {other} on another host",
+                    endpoint.mac
+                );
+                let pointer = "/Settings/Policies";
+                return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The address of a host below an overlay.

@@ -50,6 +50,9 @@ impl State {
             let pointer = "/Settings/Policies";
             return Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, pointer, what));
         }
+        let taken: Vec<_> = self.prefixes_but_of(id).collect();
+        Self::lead_nowhere_else(&document, &fabric, &self.network(id)?.pools, &taken)?;
+        self.routers_are_no_cards(id, &fabric)?;
         if let Some(network) = self.networks.get_mut(&id) {
             network.document = document;
             network.fabric = fabric;
@@ -80,6 +83,7 @@ impl State {
         remote::check(network, &document)?;
         let terms = self.terms(id, network, &document)?;
         terms.have_somewhere_to_lead(&endpoint.leases)?;
+        remote::is_no_router(network, endpoint.mac, &terms)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.document = document;
             endpoint.terms = terms;

@@ -165,6 +165,7 @@ impl State {
         self.fill_in(&mut document, &taken)?;
         let macs = MacPlan::new(mac_ranges(&document)?, id);
         let pools = pools(&mut document, kind, &taken)?;
+        Self::lead_nowhere_else(&document, &fabric, &pools, &taken)?;
         document.id = Some(id.to_string());
         document.schema_version = Some(Version {
             major: Some(2),
@@ -223,11 +224,19 @@ impl State {
 
     /// Prefixes that no new subnet may touch.
     fn taken(&self, surroundings: &Surroundings) -> Vec<Prefix> {
-        let own = self
-            .networks
-            .values()
-            .flat_map(|network| network.pools.iter().map(|pool| pool.prefix));
+        let own = self.prefixes_but_of(Guid::NONE);
         own.chain(surroundings.routes.iter().copied()).collect()
+    }
+
+    /// Prefixes of networks, here and elsewhere, but those of the network `id`.
+    pub(super) fn prefixes_but_of(&self, id: Guid) -> impl Iterator<Item = Prefix> {
+        let others = self.networks.iter().filter(move |(other, _)| **other != id);
+        others.flat_map(|(_, network)| {
+            let tunnel = network.fabric.tunnel.iter();
+            let elsewhere = tunnel.flat_map(|tunnel| &tunnel.subnets);
+            let pools = network.pools.iter().map(|pool| pool.prefix);
+            pools.chain(elsewhere.map(|subnet| subnet.to))
+        })
     }
 
     /// A network without subnets gets one.

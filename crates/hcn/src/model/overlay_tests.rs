@@ -216,3 +216,82 @@ fn endpoints_of_other_hosts_that_cannot_be_are_refused_by_pointer() {
         );
     }
 }
+
+#[test]
+fn subnets_elsewhere_are_none_that_this_host_reaches_in_another_way() {
+    let mut state = State::default();
+    let here =
+        json!({"Type": "NAT", "Ipams": [{"Subnets": [{"IpAddressPrefix": "10.79.0.0/24"}]}]});
+    let none = Surroundings::default();
+    state.create_network(Guid(1), &v2(here), &none).unwrap();
+    let route_to = |to: &str| route(&json!({"DestinationPrefix": to}));
+    let routes = ["192.168.7.0/24", "0.0.0.0/0"].map(|to| to.parse().unwrap());
+    let surroundings = Surroundings {
+        routes: routes.to_vec(),
+    };
+    let place = "/Policies/1/Settings/DestinationPrefix".to_owned();
+    let refusal = (HResult::HCN_E_INVALID_SUBNET, place);
+    for to in [
+        "10.79.0.0/24",
+        "10.79.0.128/25",
+        "10.77.0.0/16",
+        "192.168.0.0/16",
+    ] {
+        let policies = [policy("VxlanPort", &json!({"Port": 4790})), route_to(to)];
+        let document = v2(overlay(&policies));
+        let refused = state.create_network(Guid(2), &document, &surroundings);
+        assert_eq!(told(&refused.unwrap_err()), refusal, "{to}");
+    }
+    let document = v2(overlay(&[route_to("10.78.0.0/24")]));
+    (state.create_network(Guid(2), &document, &surroundings)).unwrap();
+    // Nor by a change, nor is a network made where they are.
+    let settings = json!({"Policies": [route_to("10.79.0.0/24")]});
+    let request = json!({"ResourceType": "Policy", "RequestType": "Add", "Settings": settings});
+    let refused = state.modify_network(Guid(2), &request.to_string());
+    assert_eq!(told(&refused.unwrap_err()), refusal);
+    let there =
+        json!({"Type": "NAT", "Ipams": [{"Subnets": [{"IpAddressPrefix": "10.78.0.0/25"}]}]});
+    let refused = state
+        .create_network(Guid(3), &v2(there), &none)
+        .unwrap_err();
+    assert_eq!(refused.hresult, HResult::HCN_E_INVALID_SUBNET);
+}
+
+#[test]
+fn a_hardware_address_is_on_one_host() {
+    let other = |provider: &str| {
+        route(&json!({"DestinationPrefix": "10.80.0.0/24", "ProviderAddress": provider}))
+    };
+    let none = Surroundings::default();
+    let make = |policies: &[Value]| {
+        let mut state = State::default();
+        let made = state.create_network(Guid(1), &v2(overlay(policies)), &none);
+        made.map(|_| state)
+    };
+    let first = route(&json!({}));
+    make(&[first.clone(), other("192.0.2.2")]).unwrap();
+    let refused = make(&[first.clone(), other("192.0.2.3")]).unwrap_err();
+    let place = "/Policies/1/Settings/DistributedRouterMacAddress".to_owned();
+    let invalid = HResult::HCN_E_INVALID_POLICY;
+    assert_eq!(told(&refused), (invalid, place));
+
+    let mut at_router = remote();
+    at_router["MacAddress"] = json!("02-00-00-00-00-02");
+    let mut state = make(std::slice::from_ref(&first)).unwrap();
+    let mut elsewhere = at_router.clone();
+    elsewhere["Policies"][0]["Settings"]["ProviderAddress"] = json!("192.0.2.3");
+    let here = json!({"MacAddress": "02-00-00-00-00-02"});
+    for document in [elsewhere.clone(), here] {
+        let refused = state.create_endpoint(Guid(1), Guid(2), &v2(document));
+        let place = "/MacAddress".to_owned();
+        assert_eq!(told(&refused.unwrap_err()), (invalid, place));
+    }
+    (state.create_endpoint(Guid(1), Guid(2), &v2(at_router))).unwrap();
+    // A route that comes later meets the card that is there.
+    let mut state = make(&[]).unwrap();
+    (state.create_endpoint(Guid(1), Guid(2), &v2(elsewhere))).unwrap();
+    let settings = json!({"Policies": [first]});
+    let request = json!({"ResourceType": "Policy", "RequestType": "Add", "Settings": settings});
+    let refused = state.modify_network(Guid(1), &request.to_string());
+    assert_eq!(refused.unwrap_err().hresult, invalid);
+}

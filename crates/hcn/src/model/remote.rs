@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use hcs_schema::{Failure, HResult};
 
-use super::{Lease, Network, fabric};
+use super::{Lease, Network, Terms, fabric};
 use crate::{
+    address::Mac,
     coverage::REMOTE,
     documents::{
         EndpointPolicy, EndpointPolicyType, HostComputeEndpoint, IpConfiguration,
@@ -73,6 +74,20 @@ pub(super) fn check(network: &Network, document: &HostComputeEndpoint) -> Result
         );
     }
     Ok(())
+}
+
+/// Refuses the card of an endpoint that a router on another host than its own has: packets for one would go to the other.
+pub(super) fn is_no_router(network: &Network, mac: Mac, terms: &Terms) -> Result<(), Failure> {
+    let tunnel = network.fabric.tunnel.as_ref();
+    match tunnel.and_then(|tunnel| tunnel.host_of_router(mac)) {
+        Some(host) if terms.provider != Some(host) => {
+            let what = format!(
+                "{mac} is the router of a subnet on the host {host}, as a policy RemoteSubnetRoute of the network says"
+            );
+            Err(refused(HResult::HCN_E_INVALID_POLICY, "/MacAddress", what))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The address of an endpoint on another host, which may be in a subnet that is not here.

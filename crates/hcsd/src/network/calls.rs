@@ -1,6 +1,6 @@
 //! The calls of `ComputeNetwork.h`.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Instant};
 
 use hcn::{Changes, Counters, Guid, Object, State, Surroundings};
 use hcs_schema::{Failure, HResult};
@@ -213,7 +213,7 @@ impl Networks {
             let surroundings = Surroundings { routes };
             let state = &mut held.state;
             let settings = match kind {
-                ObjectKind::Endpoint => ports::choose(state, settings, "/Policies")?,
+                ObjectKind::Endpoint => ports::choose(state, settings)?,
                 _ => settings,
             };
             let made = match kind {
@@ -228,7 +228,8 @@ impl Networks {
         });
         let id = id.await;
         if kind == ObjectKind::Network {
-            self.preset.note(&asked, id.as_ref().map(drop));
+            self.preset
+                .note(&asked, id.as_ref().map(drop), Instant::now());
         }
         created(id?).map(Some)
     }
@@ -249,7 +250,7 @@ impl Networks {
             repeat.check(held)?;
             let state = &mut held.state;
             let settings = match kind {
-                ObjectKind::Endpoint => ports::choose(state, settings, "/Settings/Policies")?,
+                ObjectKind::Endpoint => ports::choose_for_change(state, id, settings)?,
                 _ => settings,
             };
             let made = match kind {

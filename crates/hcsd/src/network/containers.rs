@@ -424,7 +424,7 @@ pub(super) fn make_endpoint(
         Some(_) => Guid::NONE,
         None => Guid(uuid::Uuid::new_v4().as_u128()),
     };
-    let settings = ports::choose(&held.state, settings.to_string(), "/Policies")?;
+    let settings = ports::choose(&held.state, settings.to_string())?;
     let made = held.state.create_endpoint(network, given, &settings)?;
     let id = made.id;
     join(changes, made);

@@ -67,11 +67,17 @@ impl Left {
         self.links.is_empty() && self.addresses.is_empty()
     }
 
+    /// This without addresses that are `used` again.
+    pub(super) fn without(mut self, used: &BTreeSet<IpAddr>) -> Self {
+        self.addresses.retain(|address| !used.contains(address));
+        self
+    }
+
     /// Removes links, most of which are gone by themselves, and has the kernel forget connections: for that it goes
     /// through its whole table of them, which takes milliseconds.
     ///
     /// # Errors
-    /// The first that could not be done. The next service finds a link that stays.
+    /// The first that could not be done. It may be tried again; the next service finds a link that stays.
     pub(super) fn clear(&self, owner: &str) -> Result<(), Failure> {
         let mut host = Host::open(owner)?;
         let forgotten = match &*self.addresses {
@@ -268,9 +274,10 @@ impl Change {
             self.store.write_former(&self.former)?;
         }
         // At no moment is there forwarding that rules do not guard: it goes before them, and comes after them.
-        if forwarding.is_unneeded() && !self.former.is_empty() {
-            Forwarding::undo(host, &self.former)?;
-            self.former.clear();
+        let unneeded = forwarding.unneeded(&self.former);
+        if !unneeded.is_empty() {
+            Forwarding::undo(host, &unneeded)?;
+            self.former.retain(|one| !unneeded.contains(one));
             self.store.write_former(&self.former)?;
         }
         let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
@@ -429,7 +436,9 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         }
         match make_network(&mut host, network) {
             // An adapter that is gone is no reason to leave other networks as they are.
-            Err(failure) if network.adapter.is_some() => faults.push(failure),
+            Err(failure) if network.adapter.is_some() || network.tunnel.is_some() => {
+                faults.push(failure);
+            }
             made => made?,
         }
     }

@@ -87,6 +87,8 @@ pub(crate) struct Networks {
     machines: RefCell<BTreeMap<String, Arc<dyn Machine>>>,
     /// Containers that ended, and whose networks could not be given back yet, by runtime id.
     left_behind: RefCell<BTreeSet<String>>,
+    /// What is left of them in the kernel, and could not be cleared away yet.
+    uncleared: RefCell<Vec<Left>>,
     names: RefCell<Names>,
     preset: Preset,
     /// How many ended containers have begun to give back what they had, one after the other, and how many are done.
@@ -216,6 +218,7 @@ impl Networks {
             changing: FairLane::new(1),
             machines: RefCell::default(),
             left_behind: RefCell::default(),
+            uncleared: RefCell::default(),
             names: RefCell::default(),
             preset: Preset::new(has_preset),
             leaving: Cell::default(),
@@ -303,9 +306,24 @@ impl Networks {
                 for runtime_id in networks.left_behind.take() {
                     networks.leave_again(&runtime_id).await;
                 }
+                networks.clear_again();
                 networks.check().await;
             }
         });
+    }
+
+    /// Tries again to clear away what could not be. An address that another endpoint has by now is that one's.
+    fn clear_again(self: &Rc<Self>) {
+        let uncleared = self.uncleared.take();
+        if uncleared.is_empty() {
+            return;
+        }
+        let endpoints = self.held.borrow().state.intent().endpoints;
+        let addresses = endpoints.iter().flat_map(|one| &one.addresses);
+        let used = addresses.map(|(address, _)| *address).collect();
+        for left in uncleared {
+            self.clear_later(left.without(&used));
+        }
     }
 
     async fn check(&self) {
@@ -409,7 +427,7 @@ impl Networks {
     }
 
     async fn alter_in_turn<T>(
-        &self,
+        self: &Rc<Self>,
         name: Option<Rc<str>>,
         decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
@@ -459,7 +477,7 @@ impl Networks {
     }
 
     /// Lets the kernel follow.
-    async fn follow(&self, before: &Held, after: &Held) -> Result<Vec<Former>, Failure> {
+    async fn follow(self: &Rc<Self>, before: &Held, after: &Held) -> Result<Vec<Former>, Failure> {
         if before.state.intent() == after.state.intent() && before.wanted() == after.wanted() {
             return Ok(after.former.clone());
         }
@@ -471,23 +489,31 @@ impl Networks {
     }
 
     /// Clears away what is left of ended machines, while others go on.
-    fn clear_later(&self, left: Left) {
+    fn clear_later(self: &Rc<Self>, left: Left) {
         if left.is_empty() {
             return;
         }
-        let owner = self.owner.clone();
+        let networks = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            if let Err(failure) = blocking(move || left.clear(&owner)).await {
-                warn!(
-                    "something of an ended container stays: {}",
-                    failure.log_line()
-                );
-            }
+            let owner = networks.owner.clone();
+            let cleared = blocking(move || Ok((left.clear(&owner), left)));
+            let failure = match cleared.await {
+                Ok((Ok(()), _)) => return,
+                Ok((Err(failure), left)) => {
+                    networks.uncleared.borrow_mut().push(left);
+                    failure
+                }
+                Err(failure) => failure,
+            };
+            warn!(
+                "something of an ended container stays: {}",
+                failure.log_line()
+            );
         });
     }
 
     /// Takes a change back that the host has refused.
-    async fn take_back(&self, mut before: Held, mut after: Held, changes: &Changes) {
+    async fn take_back(self: &Rc<Self>, mut before: Held, mut after: Held, changes: &Changes) {
         after.attached.extend(after.wanted());
         before.former = self.store.read_former();
         let back = self.change(&after, &before);

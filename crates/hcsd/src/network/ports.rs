@@ -13,7 +13,7 @@ use std::{
     ops::RangeInclusive,
 };
 
-use hcn::{Mapping, Protocol, State, intent::Intent};
+use hcn::{Guid, Mapping, Protocol, State, documents::RequestType, intent::Intent};
 use hcs_schema::{Failure, HResult, win32};
 use rustix::{
     io::Errno,
@@ -24,32 +24,101 @@ use serde_json::Value;
 /// Ports that are chosen: above those that the kernel gives to connections of its own accord.
 const CHOSEN: RangeInclusive<u16> = 61_000..=u16::MAX;
 
-/// Gives each port mapping in the document `text` that names no port of the host (`ExternalPort` of 0, or none) a
-/// port that is free. `pointer` leads to the policies. A document that cannot be read stays as it is.
+/// Gives each port mapping in the document `text` of an endpoint that names no port of the host (`ExternalPort` of 0, or
+/// none) a port that is free. A document that cannot be read stays as it is.
 ///
 /// # Errors
 /// All of them are in use.
-pub(super) fn choose(state: &State, text: String, pointer: &str) -> Result<String, Failure> {
-    let Ok(mut document) = serde_json::from_str::<Value>(&text) else {
+pub(super) fn choose(state: &State, text: String) -> Result<String, Failure> {
+    let Ok(document) = serde_json::from_str::<Value>(&text) else {
         return Ok(text);
     };
+    let given = given(state, document, "/Policies", Vec::new())?;
+    Ok(given.map_or(text, |document| document.to_string()))
+}
+
+/// [`choose`] for a request that changes the endpoint `id`. A mapping that is replaced keeps the port that was chosen
+/// for it. What is removed is there with the port that it has.
+///
+/// # Errors
+/// All of them are in use.
+pub(super) fn choose_for_change(state: &State, id: Guid, text: String) -> Result<String, Failure> {
+    let Ok(document) = serde_json::from_str::<Value>(&text) else {
+        return Ok(text);
+    };
+    let earlier = match request(&document) {
+        Some(RequestType::Add) => Vec::new(),
+        Some(RequestType::Update) => chosen_before(state, id),
+        _ => return Ok(text),
+    };
+    let given = given(state, document, "/Settings/Policies", earlier)?;
+    Ok(given.map_or(text, |document| document.to_string()))
+}
+
+fn request(document: &Value) -> Option<RequestType> {
+    match document.get("RequestType") {
+        None | Some(Value::Null) => Some(RequestType::Add),
+        Some(Value::String(name)) if name == "Add" => Some(RequestType::Add),
+        Some(Value::String(name)) if name == "Update" => Some(RequestType::Update),
+        Some(Value::Number(number)) => match number.as_u64()? {
+            0 => Some(RequestType::Add),
+            2 => Some(RequestType::Update),
+            _ => None,
+        },
+        Some(_) => None,
+    }
+}
+
+/// Mappings of an endpoint, as far as their ports may have been chosen.
+fn chosen_before(state: &State, id: Guid) -> Vec<Mapping> {
+    let Ok(endpoint) = state.endpoint(id) else {
+        return Vec::new();
+    };
+    let mappings = endpoint.terms().mappings.iter();
+    let chosen = mappings.filter(|one| CHOSEN.contains(&one.external));
+    chosen.cloned().collect()
+}
+
+/// The document with a port in each mapping that names none, `earlier` ones before others; `None` where all name one.
+fn given(
+    state: &State,
+    mut document: Value,
+    pointer: &str,
+    mut earlier: Vec<Mapping>,
+) -> Result<Option<Value>, Failure> {
     let policies = document.pointer_mut(pointer).and_then(Value::as_array_mut);
     let open = policies.into_iter().flatten().filter_map(without_port);
     let open: Vec<_> = open.collect();
     if open.is_empty() {
-        return Ok(text);
+        return Ok(None);
     }
     let mut taken = state.mapped_ports();
     for (protocol, settings) in open {
+        let is_same =
+            |one: &Mapping| one.protocol == protocol && settings["InternalPort"] == one.internal;
+        if let Some(at) = earlier.iter().position(is_same) {
+            settings["ExternalPort"] = earlier.remove(at).external.into();
+            continue;
+        }
         let is_free = |port: &u16| {
             let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
             !taken.contains(&(protocol, *port)) && bound(protocol, at) != Err(Errno::ADDRINUSE)
         };
-        let port = CHOSEN.into_iter().find(is_free).ok_or_else(all_in_use)?;
+        let random = uuid::Uuid::new_v4().as_u128();
+        let port = from_place(random).find(is_free).ok_or_else(all_in_use)?;
         taken.insert((protocol, port));
         settings["ExternalPort"] = port.into();
     }
-    Ok(document.to_string())
+    Ok(Some(document))
+}
+
+/// Each port that may be chosen, from a random place on: another service of the host looks for free ones as well, and
+/// does not see what this one has chosen.
+fn from_place(random: u128) -> impl Iterator<Item = u16> {
+    let count = u128::from(CHOSEN.end() - CHOSEN.start()) + 1;
+    let offset = u16::try_from(random % count).unwrap_or(0);
+    let begin = CHOSEN.start() + offset;
+    (begin..=*CHOSEN.end()).chain(*CHOSEN.start()..begin)
 }
 
 /// The settings of a policy that maps a port and names none of the host. In version 1 they stand in the policy itself.
@@ -242,7 +311,7 @@ mod tests {
             {"Type": "NAT", "Protocol": "udp", "InternalPort": 82, "ExternalPort": 0},
             {"Type": "ACL", "Settings": {"Protocol": 6}},
         ]});
-        let chosen = choose(&State::default(), document.to_string(), "/Policies").unwrap();
+        let chosen = choose(&State::default(), document.to_string()).unwrap();
         let chosen: Value = serde_json::from_str(&chosen).unwrap();
         let port = |pointer: &str| chosen.pointer(pointer).unwrap().as_u64().unwrap();
         let [first, second] =
@@ -260,8 +329,51 @@ mod tests {
             r#"{"Policies": 1}"#,
             r#"{"Policies":[{"Type":"PortMapping"}]}"#,
         ] {
-            let same = choose(&State::default(), odd.to_owned(), "/Policies").unwrap();
+            let same = choose(&State::default(), odd.to_owned()).unwrap();
             assert_eq!(same, odd);
+        }
+    }
+
+    #[test]
+    fn ports_are_looked_for_from_any_place_on_and_each_once() {
+        for random in [0, 1, 4535, 4536, u128::MAX] {
+            let mut all: Vec<u16> = from_place(random).collect();
+            assert_eq!(u128::from(all[0] - CHOSEN.start()), random % 4536);
+            all.sort_unstable();
+            assert!(all.into_iter().eq(CHOSEN), "{random}");
+        }
+    }
+
+    #[test]
+    fn a_mapping_that_is_replaced_keeps_its_port_and_one_that_is_removed_gets_none() {
+        let mut state = State::default();
+        let (network, endpoint) = (Guid(1), Guid(2));
+        let document = json!({"SchemaVersion": {"Major": 2}, "Type": "NAT"}).to_string();
+        let surroundings = hcn::Surroundings::default();
+        (state.create_network(network, &document, &surroundings)).unwrap();
+        let policy = |external: u16| {
+            let settings = json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": external});
+            json!({"Type": "PortMapping", "Settings": settings})
+        };
+        let document = json!({"SchemaVersion": {"Major": 2}, "Policies": [policy(61_234)]});
+        (state.create_endpoint(network, endpoint, &document.to_string())).unwrap();
+        let asked = |kind: &Value| {
+            let settings = json!({"Policies": [policy(0), policy(0)]});
+            let request = json!({"RequestType": kind, "Settings": settings}).to_string();
+            let chosen = choose_for_change(&state, endpoint, request).unwrap();
+            let chosen: Value = serde_json::from_str(&chosen).unwrap();
+            [0, 1].map(|at| chosen["Settings"]["Policies"][at]["Settings"]["ExternalPort"].clone())
+        };
+        for update in [json!("Update"), json!(2)] {
+            let [kept, other] = asked(&update);
+            assert_eq!(kept, 61_234, "{update}");
+            assert!(other != kept && other != 0, "{update}");
+        }
+        for add in [json!("Add"), json!(null)] {
+            assert!(!asked(&add).contains(&json!(61_234)), "{add}");
+        }
+        for other in ["Remove", "Reset", "Refresh", "odd"] {
+            assert_eq!(asked(&json!(other)), [json!(0), json!(0)], "{other}");
         }
     }
 

@@ -1,9 +1,12 @@
 //! The network of containers for which none is named: `nat`, which a client makes when it is first used.
 //!
-//! Where it could not be made, that is remembered: each container would try it again otherwise, and take milliseconds
-//! to fail.
+//! Where the host refused it, that is remembered for a while: each container would try it again otherwise, and take
+//! milliseconds to fail.
 
-use std::cell::RefCell;
+use std::{
+    cell::RefCell,
+    time::{Duration, Instant},
+};
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::network::NAT;
@@ -11,13 +14,16 @@ use serde_json::Value;
 
 use super::{Held, Networks};
 
+/// How long a refusal is remembered: what the host lacked may be there by then.
+const REMEMBERED: Duration = Duration::from_secs(30);
+
 /// What is known of that network besides what it is.
 #[derive(Debug, Default)]
 pub(super) struct Preset {
     /// Whether there is to be one.
     wanted: bool,
-    /// Why it could not be made.
-    failed: RefCell<Option<String>>,
+    /// Why it could not be made, and when that was.
+    failed: RefCell<Option<(String, Instant)>>,
 }
 
 impl Preset {
@@ -32,7 +38,7 @@ impl Preset {
     ///
     /// # Errors
     /// It is still to be made, or could not be.
-    fn find(&self, held: &Held) -> Result<String, Failure> {
+    fn find(&self, held: &Held, now: Instant) -> Result<String, Failure> {
         if !self.wanted {
             return Ok(String::new());
         }
@@ -40,8 +46,10 @@ impl Preset {
         if let Some((id, _)) = networks.find(|(_, network)| network.name() == NAT) {
             return Ok(id.to_string());
         }
-        Err(match &*self.failed.borrow() {
-            Some(why) => Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why.clone()),
+        let is_recent =
+            |(_, at): &&(String, Instant)| now.saturating_duration_since(*at) < REMEMBERED;
+        Err(match self.failed.borrow().as_ref().filter(is_recent) {
+            Some((why, _)) => Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, why.clone()),
             None => Failure::new(
                 HResult::HCN_E_NETWORK_NOT_FOUND,
                 "the network nat is not made yet",
@@ -49,30 +57,29 @@ impl Preset {
         })
     }
 
-    /// Remembers how the making of a network of `settings` ended. What the settings are at fault of says nothing.
-    pub(super) fn note(&self, settings: &str, made: Result<(), &Failure>) {
+    /// Remembers how the making of a network of `settings` ended, `now`. What the settings are at fault of says nothing,
+    /// and what became of a network of another type says nothing of this one.
+    pub(super) fn note(&self, settings: &str, made: Result<(), &Failure>, now: Instant) {
         let document: Value = serde_json::from_str(settings).unwrap_or_default();
-        if document.get("Name").and_then(Value::as_str) != Some(NAT) {
+        let text = |property: &str| document.get(property).and_then(Value::as_str);
+        let is_nat = text("Type").is_none_or(|kind| kind.eq_ignore_ascii_case(NAT));
+        if text("Name") != Some(NAT) || !is_nat {
             return;
         }
         match made {
             Ok(()) => drop(self.failed.take()),
             Err(failure) if is_of_host(failure.hresult) => {
-                self.failed.replace(Some(failure.message.to_string()));
+                let why = failure.message.to_string();
+                self.failed.replace(Some((why, now)));
             }
             Err(_) => {}
         }
     }
 }
 
-/// Whether a network was refused by the host, which will refuse the next one as well.
+/// Whether a network was refused by the host, which will refuse the next one as well. Another failure may pass.
 fn is_of_host(hresult: HResult) -> bool {
-    [
-        HResult::NOT_SUPPORTED,
-        HResult::E_ACCESSDENIED,
-        HResult::E_FAIL,
-    ]
-    .contains(&hresult)
+    [HResult::NOT_SUPPORTED, HResult::E_ACCESSDENIED].contains(&hresult)
 }
 
 impl Networks {
@@ -81,7 +88,7 @@ impl Networks {
     /// # Errors
     /// As told there.
     pub(super) fn preset(&self) -> Result<String, Failure> {
-        self.preset.find(&self.held.borrow())
+        self.preset.find(&self.held.borrow(), Instant::now())
     }
 }
 
@@ -95,16 +102,28 @@ mod tests {
     fn what_the_host_refused_is_told_until_it_is_made() {
         let settings = r#"{"Name": "nat", "Type": "NAT"}"#;
         let (preset, mut held) = (Preset::new(true), Held::default());
-        let code = |held: &Held| preset.find(held).map_err(|failure| failure.hresult);
+        let start = Instant::now();
+        let code_at = |held: &Held, now| preset.find(held, now).map_err(|failure| failure.hresult);
+        let code = |held: &Held| code_at(held, start);
         assert_eq!(code(&held), Err(HResult::HCN_E_NETWORK_NOT_FOUND));
         let failure = |hresult| Failure::new(hresult, "why");
-        // Another network, and what is no fault of the host's.
-        preset.note(r#"{"Name": "web"}"#, Err(&failure(HResult::NOT_SUPPORTED)));
-        preset.note(settings, Err(&failure(HResult::HCN_E_INVALID_JSON)));
+        let unsupported = failure(HResult::NOT_SUPPORTED);
+        // Another network, one of another type, what is no fault of the host's, and what may pass.
+        preset.note(r#"{"Name": "web"}"#, Err(&unsupported), start);
+        let overlay = r#"{"Name": "nat", "Type": "Overlay"}"#;
+        preset.note(overlay, Err(&unsupported), start);
+        for hresult in [HResult::HCN_E_INVALID_JSON, HResult::E_FAIL] {
+            preset.note(settings, Err(&failure(hresult)), start);
+        }
         assert_eq!(code(&held), Err(HResult::HCN_E_NETWORK_NOT_FOUND));
-        preset.note(settings, Err(&failure(HResult::NOT_SUPPORTED)));
+        preset.note(settings, Err(&unsupported), start);
         assert_eq!(code(&held), Err(HResult::HCN_E_REQUEST_UNSUPPORTED));
-        preset.note(settings, Ok(()));
+        assert_eq!(
+            code_at(&held, start + REMEMBERED),
+            Err(HResult::HCN_E_NETWORK_NOT_FOUND),
+            "it is tried again"
+        );
+        preset.note(settings, Ok(()), start);
         assert_eq!(code(&held), Err(HResult::HCN_E_NETWORK_NOT_FOUND));
         let surroundings = Surroundings::default();
         let made = held
@@ -112,6 +131,6 @@ mod tests {
             .create_network(Guid(7), settings, &surroundings)
             .unwrap();
         assert_eq!(code(&held), Ok(made.id.to_string()));
-        assert_eq!(Preset::new(false).find(&held), Ok(String::new()));
+        assert_eq!(Preset::new(false).find(&held, start), Ok(String::new()));
     }
 }

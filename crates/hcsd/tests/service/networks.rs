@@ -256,8 +256,8 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
     client.call(&other).failed(HResult::NOT_SUPPORTED);
     drop((server, inside));
     client.terminate(1);
-    assert_eq!(counted(&mut client, &lonely)["PacketsSent"], 0);
     assert_eq!(listed(&mut client, ObjectKind::Endpoint).len(), 2);
+    assert_eq!(counted(&mut client, &lonely)["PacketsSent"], 0);
     let told = queried(&mut client, ObjectKind::Namespace, &namespace);
     assert!(!told.to_string().contains("Container"), "{told}");
     let inside = started(&service, &mut client, 3, &json!({ "Namespace": namespace }));
@@ -505,9 +505,10 @@ fn a_load_balancer_leads_to_containers_as_long_as_they_live_and_outlives_the_ser
         .ok();
     drop((server, one));
     client.terminate(1);
-    assert!(outside.is_refused((UPLINK, 8080)));
     let told = queried(&mut client, ObjectKind::LoadBalancer, &balancer);
     assert_eq!(told["HostComputeEndpoints"], json!([]));
+    // That answer waited for what the container had to be given back.
+    assert!(outside.is_refused((UPLINK, 8080)));
     gone(&host, "hce");
     client
         .call(&delete(ObjectKind::LoadBalancer, &balancer))

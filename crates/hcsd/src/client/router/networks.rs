@@ -20,6 +20,7 @@ pub(super) fn answer(routed: RoutedCall, call: NetworkCall) {
     let networks = Rc::clone(&connection.service.context.networks);
     if let NetworkCall::Statistics { id, query } = call {
         return routed.look(async move {
+            networks.settled().await;
             let told = networks.statistics(&id, &query).await;
             told.map(|text| CallAnswer::document(Some(text)))
         });
@@ -101,7 +102,10 @@ fn is_of_containers(call: &NetworkCall) -> bool {
     else {
         return false;
     };
-    matches!(kind, ObjectKind::Endpoint | ObjectKind::Namespace)
+    match kind {
+        ObjectKind::Endpoint | ObjectKind::Namespace | ObjectKind::LoadBalancer => true,
+        ObjectKind::Network => false,
+    }
 }
 
 fn check(call: &NetworkCall) -> Result<(), Failure> {
