@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     dhcp::Lease,
+    hot_memory::Granted,
     hv_socket::Service,
     protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
@@ -41,6 +42,7 @@ pub(super) struct Parts<'a> {
     /// None after QEMU has closed it.
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut HeldFiles,
+    pub(super) granted: &'a mut Granted,
     pub(super) cards: &'a mut Cards,
     pub(super) leases: &'a mut Leases,
     pub(super) pictures: &'a mut Pictures,
@@ -56,6 +58,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
     let Parts {
         monitor,
         held,
+        granted,
         cards,
         leases,
         pictures,
@@ -101,7 +104,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
             (card(cards.unplug(monitor, &name)), None)
         }
         (request, Some(monitor)) => {
-            let done = act(&request, file.as_ref(), monitor, held);
+            let done = act(&request, file.as_ref(), monitor, (held, granted));
             (done.unwrap_or_else(|e| failed(&e)), None)
         }
         (_, None) => (
@@ -198,7 +201,7 @@ fn act(
     request: &WorkerRequest,
     file: Option<&OwnedFd>,
     monitor: &mut Client,
-    held: &mut HeldFiles,
+    (held, granted): (&mut HeldFiles, &mut Granted),
 ) -> Result<WorkerAnswer, QmpError> {
     let changed = match (request, file) {
         (WorkerRequest::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
@@ -208,10 +211,10 @@ fn act(
             return let_go(monitor).map(|()| WorkerAnswer::Done);
         }
         (WorkerRequest::ResizeMemory(megabytes, most), _) => {
-            return hot_memory::resize(monitor, *megabytes, *most);
+            return hot_memory::resize(monitor, granted, *megabytes, *most);
         }
         (WorkerRequest::AddedMemory, _) => {
-            return hot_memory::size(monitor).map(WorkerAnswer::AddedMemory);
+            return hot_memory::size(monitor, granted).map(WorkerAnswer::AddedMemory);
         }
         _ => return steer(request, monitor, held),
     };
@@ -337,13 +340,33 @@ mod tests {
             let answers = Vec::leak(vec!["{}", status, "{}", "{}"]);
             let (mut monitor, heard) = monitor(answers);
             let request = WorkerRequest::LimitStorage(StorageLimits::default());
-            let answer = act(&request, None, &mut monitor, &mut HeldFiles::default()).unwrap();
+            let state = (&mut HeldFiles::default(), &mut Granted::default());
+            let answer = act(&request, None, &mut monitor, state).unwrap();
             assert_eq!(answer, WorkerAnswer::Done);
             drop(monitor);
             let heard = heard.join().unwrap();
             assert_eq!(heard[1..3], ["qom-set", "query-status"]);
             assert_eq!(heard[3..], and_then);
         }
+    }
+
+    #[test]
+    fn a_size_of_memory_that_qemu_makes_up_is_not_passed_on() {
+        let huge = "18446744073708503040";
+        let answers = Vec::leak(vec![
+            r#"{"running": true, "status": "running"}"#,
+            "{}",
+            huge,
+        ]);
+        let (mut monitor, heard) = monitor(answers);
+        let (mut held, mut granted) = (HeldFiles::default(), Granted::default());
+        let mut ask = |request| act(&request, None, &mut monitor, (&mut held, &mut granted));
+        let asked = ask(WorkerRequest::ResizeMemory(64, 512)).unwrap();
+        assert_eq!(asked, WorkerAnswer::Done);
+        let told = ask(WorkerRequest::AddedMemory).unwrap();
+        assert_eq!(told, WorkerAnswer::AddedMemory(64));
+        drop(monitor);
+        heard.join().unwrap();
     }
 
     #[test]

@@ -49,6 +49,7 @@ use rustix::{
 };
 
 use crate::{
+    hot_memory::Granted,
     protocol::{self, Report, Setup},
     sys::descriptors,
 };
@@ -252,10 +253,11 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         control,
         exit,
         held: HeldFiles::new(setup.board.storage_limits.is_some()),
+        granted: Granted::default(),
         cards: Cards::new(setup.board.network_ports),
         leases: Leases::default(),
         pictures: Pictures::default(),
-        crash: crash.map(|file| CrashMemory::new(file, setup.board.most_crash_bytes())),
+        crash: crash.map(|file| CrashMemory::new(file, setup.board.crash_bytes())),
     })
 }
 

@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     exit::{self, Ended, Heard},
+    hot_memory::Granted,
     qmp::{Client, Event, QmpError},
 };
 
@@ -54,6 +55,8 @@ pub(super) struct Worker {
     pub(super) exit: File,
     /// Files that QEMU has not closed yet.
     pub(super) held: HeldFiles,
+    /// The memory that its guest may have on top of what it began with.
+    pub(super) granted: Granted,
     /// Its network cards.
     pub(super) cards: Cards,
     /// The addresses of some of them.
@@ -140,7 +143,7 @@ impl Worker {
             heard.hear(&event);
             match (&event, &mut self.crash) {
                 (Event::Unplugged(device), _) => self.cards.has_left(device),
-                (Event::Panicked, Some(crash)) => crash.begin(monitor),
+                (Event::Panicked, Some(crash)) => crash.begin(monitor, self.granted.most_bytes()),
                 (Event::Dumped(why_not), Some(crash)) => {
                     crash.hear(monitor, why_not.as_deref());
                 }
@@ -194,6 +197,7 @@ impl Worker {
         Parts {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
+            granted: &mut self.granted,
             cards: &mut self.cards,
             leases: &mut self.leases,
             pictures: &mut self.pictures,
@@ -266,6 +270,7 @@ mod tests {
             control,
             exit: tempfile::tempfile().unwrap(),
             held: HeldFiles::default(),
+            granted: Granted::default(),
             cards: Cards::default(),
             leases: Leases::default(),
             pictures: Pictures::default(),
