@@ -2,12 +2,16 @@
 
 use std::{
     os::fd::{AsFd as _, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hcs_schema::HResult;
-use hcs_wire::peer::Peer;
-use rustix::process::geteuid;
+use hcs_wire::{peer::Peer, proof};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::geteuid,
+};
 
 use super::{
     cards::{CardError, Cards},
@@ -53,8 +57,9 @@ pub(super) struct Parts<'a> {
 }
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
-/// process runs as may ask. A change of shares is answered by another thread.
-pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
+/// process runs as may ask, and has to prove that it is no process of a container where the service can. A change of
+/// shares is answered by another thread.
+pub(super) fn answer(connection: OwnedFd, wants_proof: bool, parts: Parts<'_>) {
     let Parts {
         monitor,
         held,
@@ -67,8 +72,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         shares,
         vsock,
     } = parts;
-    let own = geteuid().as_raw();
-    if !Peer::of(&connection).is_ok_and(|peer| peer.user == own) {
+    if !is_service(&connection, wants_proof) {
         return;
     }
     let Ok((request, file)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
@@ -100,8 +104,12 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
             (give(leases, (name, mac), lease, file), None)
         }
         (WorkerRequest::Unplug(name), Some(monitor)) => {
-            leases.take(&name);
-            (card(cards.unplug(monitor, &name)), None)
+            let unplugged = cards.unplug(monitor, &name);
+            // A card that stays keeps its address.
+            if unplugged.is_ok() {
+                leases.take(&name);
+            }
+            (card(unplugged), None)
         }
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, (held, granted));
@@ -113,6 +121,30 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         ),
     };
     send(&connection, &answer, stream.as_ref());
+}
+
+/// Whether the service has connected. A process of a container may run as the same user, where the container has no
+/// user namespace and sees the socket of another service.
+fn is_service(connection: &OwnedFd, wants_proof: bool) -> bool {
+    let own = geteuid().as_raw();
+    let is_same_user = Peer::of(connection).is_ok_and(|peer| peer.user == own);
+    is_same_user && (!wants_proof || has_proof(connection).is_ok())
+}
+
+/// Takes the proof of the service, for which it has as long as for a request.
+fn has_proof(connection: &OwnedFd) -> Result<(), Errno> {
+    proof::expect(connection)?;
+    let deadline = Instant::now() + REQUEST_LIMIT;
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let rest = Timespec::try_from(rest).map_err(|_| Errno::INVAL)?;
+        match poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&rest)) {
+            Ok(0) => return Err(Errno::TIMEDOUT),
+            Ok(_) => return proof::receive(connection),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 fn failed(why: &dyn ToString) -> WorkerAnswer {
@@ -303,6 +335,11 @@ mod tests {
         thread::{self, JoinHandle},
     };
 
+    use rustix::{
+        net::{AddressFamily, SocketFlags, SocketType, socketpair},
+        process::getpid,
+    };
+
     use super::*;
     use crate::{qmp::command::RemoveFd, storage::StorageLimits};
 
@@ -326,6 +363,33 @@ mod tests {
         });
         let limit = Duration::from_secs(20);
         (Client::greet(ours, limit).unwrap().0, heard)
+    }
+
+    #[test]
+    fn only_a_service_that_proves_itself_is_heard_where_it_has_to() {
+        let connected = || {
+            let flags = SocketFlags::CLOEXEC;
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+        };
+        // A process of the same user that asks at once, as root of a container without ids of its own.
+        let (stranger, connection) = connected();
+        let request = WorkerRequest::TakeAgent;
+        protocol::send(stranger.as_fd(), &request, None).unwrap();
+        assert!(!is_service(&connection, true));
+        // One that says nothing.
+        let (_stranger, connection) = connected();
+        assert!(!is_service(&connection, true));
+        // The service of an ordinary user cannot prove itself.
+        let (service, connection) = connected();
+        protocol::send(service.as_fd(), &request, None).unwrap();
+        assert!(is_service(&connection, false));
+        let (service, connection) = connected();
+        proof::send(&service, getpid()).unwrap();
+        protocol::send(service.as_fd(), &request, None).unwrap();
+        assert!(is_service(&connection, true));
+        let (heard, _) =
+            protocol::receive::<WorkerRequest>(connection.as_fd(), REQUEST_LIMIT).unwrap();
+        assert_eq!(heard, request);
     }
 
     #[test]

@@ -251,6 +251,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
             .map(|(stream, (listener, waits))| SerialLine::new(stream, listener, waits))
             .collect(),
         control,
+        wants_proof: setup.wants_proof,
         exit,
         held: HeldFiles::new(setup.board.storage_limits.is_some()),
         granted: Granted::default(),

@@ -51,6 +51,8 @@ pub(super) struct Worker {
     pub(super) vsock: Option<VsockServer>,
     /// Where the service connects.
     pub(super) control: OwnedFd,
+    /// Whether the service proves itself there.
+    pub(super) wants_proof: bool,
     /// Where the end is written down.
     pub(super) exit: File,
     /// Files that QEMU has not closed yet.
@@ -182,7 +184,7 @@ impl Worker {
             let connection = accept_with(&self.control, SocketFlags::CLOEXEC);
             match connection {
                 Ok(connection) => {
-                    control::answer(connection, self.parts());
+                    control::answer(connection, self.wants_proof, self.parts());
                     // What QEMU said before its answer is not announced by its descriptor any more.
                     self.listen(heard);
                 }
@@ -268,6 +270,7 @@ mod tests {
             shares: None,
             vsock: Some(VsockServer::serve(ours, 16, Switchboard::default()).unwrap()),
             control,
+            wants_proof: false,
             exit: tempfile::tempfile().unwrap(),
             held: HeldFiles::default(),
             granted: Granted::default(),
