@@ -25,7 +25,7 @@ pub(crate) struct Record {
     /// Its memory, where that can be resized.
     #[serde(default)]
     pub(crate) memory: Option<HotMemory>,
-    /// Whether its worker knows of addresses of cards: that of an earlier release ends the connection of such a request.
+    /// Whether its worker knows of addresses of cards: that of an earlier release hangs up on such a request.
     #[serde(default)]
     pub(crate) leases: bool,
     /// Whether its worker wants a proof of each who connects.

@@ -6,7 +6,7 @@
 //! goes where the directory goes. All services of the host see it.
 //!
 //! - A service of root sets [`TRUSTED`], which no container can remove without `CAP_SYS_ADMIN` on the host. Only a
-//!   process with that right can see it. So the service sets [`OWN`] as well, where it can, for those of ordinary users.
+//!   process with that right can see it. So it sets [`OWN`] as well, where it can, for services of ordinary users.
 //! - That of an ordinary user sets [`OWN`]. A filter keeps containers from removing it, as long as their document does
 //!   not ask for less (`AllowSetId`).
 //!

@@ -104,12 +104,7 @@ pub(super) fn answer(connection: OwnedFd, wants_proof: bool, parts: Parts<'_>) {
             (give(leases, (name, mac), lease, file), None)
         }
         (WorkerRequest::Unplug(name), Some(monitor)) => {
-            let unplugged = cards.unplug(monitor, &name);
-            // A card that stays keeps its address.
-            if unplugged.is_ok() {
-                leases.take(&name);
-            }
-            (card(unplugged), None)
+            (unplug(cards, leases, monitor, &name), None)
         }
         (request, Some(monitor)) => {
             let done = act(&request, file.as_ref(), monitor, (held, granted));
@@ -212,6 +207,20 @@ fn plug(
         Some(link) => card(cards.plug(monitor, which, link)),
         None => WorkerAnswer::Failed("no link came along".to_owned()),
     }
+}
+
+/// Takes a card out. One that stays keeps its address.
+fn unplug(
+    cards: &mut Cards,
+    leases: &mut Leases,
+    monitor: &mut Client,
+    name: &str,
+) -> WorkerAnswer {
+    let unplugged = cards.unplug(monitor, name);
+    if unplugged.is_ok() {
+        leases.take(name);
+    }
+    card(unplugged)
 }
 
 fn card(done: Result<(), CardError>) -> WorkerAnswer {

@@ -221,9 +221,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     let sockets = folder.zip(setup.hv_socket.clone());
     let sockets = sockets.map(|(folder, rules)| HvSocket::new(folder, rules));
     // While there are capabilities.
-    let shares = setup.shares_of.map(Shares::start).transpose();
-    let shares =
-        shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))?;
+    let shares = start_shares(setup)?;
     let agent = setup
         .has_agent
         .then(|| Switchboard::new(setup.agent_dials_from_any_port));
@@ -260,6 +258,11 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         pictures: Pictures::default(),
         crash: crash.map(|file| CrashMemory::new(file, setup.board.crash_bytes())),
     })
+}
+
+fn start_shares(setup: &Setup) -> Result<Option<Shares>, Unstarted> {
+    let shares = setup.shares_of.map(Shares::start).transpose();
+    shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))
 }
 
 /// All but the power to signal QEMU, which is another user.
