@@ -345,7 +345,10 @@ mod tests {
         look("tree/link/below").unwrap();
         let tree = reach(&path("tree"), "opening").unwrap();
         let is_root = rustix::process::geteuid().is_root();
-        assert_eq!(written::mark(tree.as_fd(), is_root), Ok(true));
+        if !written::mark(tree.as_fd(), is_root).unwrap() {
+            // No mark is kept there, or this user has no right to set one.
+            return;
+        }
         for name in ["tree/link", "tree/link/below", "outside/real/../link/below"] {
             let error = look(name).unwrap_err();
             assert_eq!(

@@ -25,6 +25,7 @@ use hcs_schema::{
     coverage::{Table, VIRTUAL_MACHINE},
     documents::{ComputeSystem, OsType, SystemType},
 };
+use hcs_wire::proof;
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
@@ -136,11 +137,15 @@ impl VmEngine {
                 ));
             }
         };
-        let setup = self.setup(request, plan, program, grantee.user());
+        let mut setup = self.setup(request, plan, program, grantee.user());
+        setup.wants_proof = proof::is_possible(worker.pid);
         let made = worker
             .join(&groups, root)
             .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
-            .and_then(|()| worker.machine(request, (plan, &groups), inputs.pipes.clone(), grantee))
+            .and_then(|()| {
+                let made_of = (plan, &groups, setup.wants_proof);
+                worker.machine(request, made_of, inputs.pipes.clone(), grantee)
+            })
             .and_then(|machine| {
                 machine
                     .share(plan.shares.iter().flatten())
@@ -195,6 +200,7 @@ impl VmEngine {
             has_agent: machine::has_agent(&request.document),
             agent_dials_from_any_port: machine::agent_dials_from_any_port(&request.document),
             hv_socket: plan.hv_socket.clone(),
+            wants_proof: false,
             shares_of: plan.shares.is_some().then(|| host::owner(request.user)),
         }
     }
@@ -388,7 +394,7 @@ impl Launched {
     fn machine(
         &mut self,
         request: &CreateRequest,
-        (plan, groups): (&Plan, &MachineGroups),
+        (plan, groups, proof): (&Plan, &MachineGroups, bool),
         pipes: Vec<PathBuf>,
         grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
@@ -399,6 +405,8 @@ impl Launched {
             pipes,
             user: grantee.user(),
             memory: plan.hot_memory(),
+            leases: true,
+            proof,
         };
         let process = rustix::io::fcntl_dupfd_cloexec(&self.process, 3);
         let process = process.map_err(|e| failed("no descriptors are left", &e.into()))?;

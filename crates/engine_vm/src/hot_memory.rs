@@ -15,6 +15,39 @@ const MOST_ADDED: u64 = 256 << 10;
 const BLOCK: u64 = 128;
 /// What the device can have changes by so many megabytes.
 const STEP: u64 = 4;
+/// Of so many bytes of memory, at most one more is for what the host's kernel keeps of them.
+const TABLES: u64 = 64;
+
+/// What QEMU was allowed to give its guest on top. It says itself how much that is, so it may lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Granted {
+    /// What was asked for last, in megabytes.
+    asked_mb: u64,
+    /// The most that the guest may still have.
+    most_mb: u64,
+}
+
+impl Granted {
+    /// The guest is to have so many megabytes on top. It keeps more until it has given that back.
+    pub(crate) fn ask(&mut self, megabytes: u64) {
+        self.most_mb = self.most_mb.max(megabytes);
+        self.asked_mb = megabytes;
+    }
+
+    /// What the guest has at most, where QEMU says that it has so many megabytes.
+    pub(crate) fn has(&mut self, said_mb: u64) -> u64 {
+        let has = said_mb.min(self.most_mb);
+        if has <= self.asked_mb {
+            self.most_mb = self.asked_mb;
+        }
+        has
+    }
+
+    /// The most that the guest may have, in bytes.
+    pub(crate) const fn most_bytes(self) -> u64 {
+        self.most_mb.saturating_mul(1 << 20)
+    }
+}
 
 /// The most megabytes that can come on top for a guest that begins with so many.
 pub(crate) fn most_added(boot_mb: u64) -> u64 {
@@ -50,9 +83,12 @@ impl HotMemory {
         Ok(added.min(self.most_added_mb))
     }
 
-    /// The limit of the machine's control group with so many megabytes on top, in bytes.
+    /// The limit of the machine's control group with so many megabytes on top, in bytes: with room for the tables of
+    /// their pages.
     pub(crate) fn limit(&self, added_mb: u64) -> u64 {
-        (self.whole_mb + added_mb) << 20
+        let with_tables = added_mb.saturating_add(added_mb / TABLES);
+        let megabytes = self.whole_mb.saturating_add(with_tables);
+        megabytes.saturating_mul(1 << 20)
     }
 }
 
@@ -75,6 +111,21 @@ mod tests {
             assert!(why.contains("256 MB") && why.contains("4096 MB"), "{why}");
         }
         assert_eq!(memory.limit(24), 1024 << 20);
+        assert_eq!(memory.limit(640), (1000 + 640 + 10) << 20);
+        assert_eq!(memory.limit(u64::MAX), u64::MAX);
+    }
+
+    #[test]
+    fn a_guest_has_no_more_than_was_asked_for_whatever_is_said() {
+        let mut granted = Granted::default();
+        assert_eq!(granted.has(u64::MAX), 0);
+        granted.ask(100);
+        assert_eq!((granted.has(40), granted.has(u64::MAX)), (40, 100));
+        // It gives back slowly.
+        granted.ask(20);
+        assert_eq!((granted.has(70), granted.has(1000)), (70, 100));
+        assert_eq!((granted.has(20), granted.has(1000)), (20, 20));
+        assert_eq!(granted.most_bytes(), 20 << 20);
     }
 
     #[test]

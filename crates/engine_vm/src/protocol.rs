@@ -6,8 +6,8 @@
 //! |---|---|
 //! | the worker's standard input | [`Setup`], then one message per descriptor in the order of [`Setup::descriptors`]; a
 //! [`Report`] back, and the end |
-//! | `worker.sock` in the machine's directory | a connection for each call: a [`WorkerRequest`], a [`WorkerAnswer`],
-//! the end |
+//! | `worker.sock` in the machine's directory | a connection for each call: the proof of who asks, where
+//! [`Setup::wants_proof`] says so; a [`WorkerRequest`], a [`WorkerAnswer`], the end |
 
 use std::{
     collections::VecDeque,
@@ -65,6 +65,9 @@ pub(crate) struct Setup {
     pub(crate) agent_dials_from_any_port: bool,
     /// The rules of sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
+    /// Whether the service proves, on each connection, that it is no process of a container ([`hcs_wire::proof`]).
+    #[serde(default)]
+    pub(crate) wants_proof: bool,
     /// The user with whose rights the guest opens directories of the host, if it may have some.
     pub(crate) shares_of: Option<Owner>,
 }
@@ -327,6 +330,7 @@ mod tests {
             ports: vec![0, 1, 2, 3],
             has_agent: true,
             agent_dials_from_any_port: true,
+            wants_proof: true,
             hv_socket: Rules::of_machine(&machine).unwrap(),
             shares_of: Some(Owner {
                 user: u32::MAX,

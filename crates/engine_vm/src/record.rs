@@ -25,6 +25,12 @@ pub(crate) struct Record {
     /// Its memory, where that can be resized.
     #[serde(default)]
     pub(crate) memory: Option<HotMemory>,
+    /// Whether its worker knows of addresses of cards: that of an earlier release hangs up on such a request.
+    #[serde(default)]
+    pub(crate) leases: bool,
+    /// Whether its worker wants a proof of each who connects.
+    #[serde(default)]
+    pub(crate) proof: bool,
 }
 
 impl Record {

@@ -229,7 +229,19 @@ impl Link for UnixLink {
     }
 
     fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
-        let accepted = self.accept()?;
+        let mut accepted = self.accept();
+        if let Err(Errno::MFILE | Errno::NFILE) = accepted
+            && let Some(callers) = &mut self.callers
+            && !callers.waiting.is_empty()
+        {
+            // Those who have proved nothing make room, and not the stream of the host.
+            if let Some(proven) = callers.proven() {
+                return Ok(Some(proven));
+            }
+            callers.waiting.clear();
+            accepted = self.accept();
+        }
+        let accepted = accepted?;
         let Some(callers) = &mut self.callers else {
             return Ok(accepted);
         };

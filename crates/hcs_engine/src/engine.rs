@@ -511,6 +511,14 @@ pub trait Machine: fmt::Debug + Send + Sync {
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 
+    /// Gives a card that is there its lease once more, as an earlier service may have ended before it gave it.
+    ///
+    /// # Errors
+    /// The machine did not take it; the card stays as it is.
+    fn lease(&self, _card: &Card) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Takes a card's link from it, which is gone then, and asks the guest to let the card go; the guest is not waited
     /// for. A card that is not there is no error.
     ///

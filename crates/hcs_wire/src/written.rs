@@ -5,7 +5,8 @@
 //! The directory has a mark: an extended attribute, which stays when the container is gone, as its links do. The mark
 //! goes where the directory goes. All services of the host see it.
 //!
-//! - A service of root sets [`TRUSTED`], which no container can remove without `CAP_SYS_ADMIN` on the host.
+//! - A service of root sets [`TRUSTED`], which no container can remove without `CAP_SYS_ADMIN` on the host. Only a
+//!   process with that right can see it. So it sets [`OWN`] as well, where it can, for services of ordinary users.
 //! - That of an ordinary user sets [`OWN`]. A filter keeps containers from removing it, as long as their document does
 //!   not ask for less (`AllowSetId`).
 //!
@@ -38,14 +39,17 @@ pub fn is_mark(attribute: &[u8]) -> bool {
 }
 
 /// Marks an open directory as one that containers of root may write to, or those of an ordinary user. Returns whether
-/// it is marked then: `/` is not, nor is a directory on a file system that keeps no marks. A directory that no process
-/// can write to needs none.
+/// it is marked then: `/` is not, nor is a directory that keeps no marks, as on some file systems, or an immutable one
+/// (`chattr +i`). A directory that no process can write to needs none.
 ///
 /// # Errors
 /// Of `setxattr(2)`.
 pub fn mark(directory: BorrowedFd<'_>, is_root: bool) -> Result<bool, Errno> {
-    let attribute = if is_root { TRUSTED } else { OWN };
-    if has(directory, attribute)? {
+    let (attribute, other) = match is_root {
+        true => (TRUSTED, Some(OWN)),
+        false => (OWN, None),
+    };
+    if has(directory, attribute)? && (other.is_none() || has(directory, OWN)?) {
         return Ok(true);
     }
     let root = openat(CWD, "/", DIRECTORY, Mode::empty())?;
@@ -53,12 +57,20 @@ pub fn mark(directory: BorrowedFd<'_>, is_root: bool) -> Result<bool, Errno> {
     if (own.device, own.inode) == (root.device, root.inode) {
         return Ok(false);
     }
+    if let Some(other) = other {
+        // A file system may keep one of them only.
+        let _seen_by_root_alone = set(directory, other);
+    }
+    set(directory, attribute)
+}
+
+fn set(directory: BorrowedFd<'_>, attribute: &str) -> Result<bool, Errno> {
     match setxattr(path(directory), attribute, b"y", XattrFlags::empty()) {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP) => Ok(false),
-        Err(Errno::ROFS) => Ok(true),
-        // A directory that the user's containers cannot write to, or one like `/tmp`.
-        Err(Errno::PERM | Errno::ACCESS) if !is_root => Ok(false),
+        // On a file system that no process can write to, no link comes.
+        Ok(()) | Err(Errno::ROFS) => Ok(true),
+        // A directory that the user's containers cannot write to, one like `/tmp`, or an immutable one; FUSE may refuse
+        // root, too.
+        Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS) => Ok(false),
         Err(errno) => Err(errno),
     }
 }
@@ -135,7 +147,10 @@ mod tests {
         let is_root = rustix::process::geteuid().is_root();
         let within = |name: &str| is_within(open(&at(name)).as_fd()).unwrap();
         assert!(!within("tree/below/deep"));
-        assert_eq!(mark(open(&at("tree")).as_fd(), is_root), Ok(true));
+        if !mark(open(&at("tree")).as_fd(), is_root).unwrap() {
+            // A file system without such attributes, or no right to them.
+            return;
+        }
         assert_eq!(mark(open(&at("tree")).as_fd(), is_root), Ok(true));
         for name in ["tree", "tree/below", "tree/below/deep"] {
             assert!(within(name), "{name}");
@@ -143,6 +158,20 @@ mod tests {
         assert!(!within("beside") && !within(""));
         fs::rename(at("tree"), at("beside/moved")).unwrap();
         assert!(within("beside/moved/below") && !within("beside"));
+    }
+
+    #[test]
+    fn services_of_ordinary_users_see_the_mark_of_root() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let tree = open(place.path());
+        let keeps_own = set(tree.as_fd(), OWN).unwrap();
+        if !mark(tree.as_fd(), true).unwrap() || !keeps_own {
+            return;
+        }
+        // That of an earlier release had one mark only.
+        rustix::fs::removexattr(path(tree.as_fd()), OWN).unwrap();
+        assert_eq!(mark(tree.as_fd(), true), Ok(true));
+        assert_eq!(has(tree.as_fd(), OWN), Ok(true));
     }
 
     #[test]

@@ -11,20 +11,24 @@ use std::{
     time::Duration,
 };
 
-use hcs_wire::proof;
+use hcs_wire::{peer::Peer, proof};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
-        sockopt::{Timeout, set_socket_timeout, socket_peercred},
+        sockopt::{Timeout, set_socket_timeout},
     },
+    process::Pid,
 };
 
 use crate::failure::{Attempt, StepError};
 
 /// Its name.
 pub(crate) const NAME: &str = "agent.sock";
+
+/// The step that proves to the agent who connects.
+const PROVING: &str = "proving to the agent who connects";
 
 /// A descriptor of the machine's directory.
 pub(crate) fn open_directory(path: &Path) -> Result<OwnedFd, StepError> {
@@ -54,7 +58,27 @@ pub(crate) fn is_listened_on(directory: BorrowedFd<'_>) -> Result<bool, StepErro
 
 /// Connects to the agent, which must be the process `pid`, and blocks for at most `limit` while its queue is full.
 /// Proves to it who connects, if it wants that. The stream it answers blocks.
+///
+/// Others who connect may have the agent hang this caller up before it has read the proof. That is tried once more.
 pub(crate) fn connect_to(
+    directory: BorrowedFd<'_>,
+    pid: i32,
+    wants_proof: bool,
+    limit: Duration,
+) -> Result<OwnedFd, StepError> {
+    match connect_once(directory, pid, wants_proof, limit) {
+        Err(failed) if failed.step == PROVING && is_hung_up(failed.errno) => {
+            connect_once(directory, pid, wants_proof, limit)
+        }
+        answer => answer,
+    }
+}
+
+fn is_hung_up(errno: Errno) -> bool {
+    matches!(errno, Errno::PIPE | Errno::CONNRESET)
+}
+
+fn connect_once(
     directory: BorrowedFd<'_>,
     pid: i32,
     wants_proof: bool,
@@ -76,15 +100,16 @@ pub(crate) fn connect_to(
     };
     connected.step(step)?;
     // The kernel noted who listened.
-    let peer = socket_peercred(&socket).step(step)?;
-    if peer.pid.as_raw_nonzero().get() != pid {
-        return Err(StepError::new(
+    let process = Peer::of(&socket).step(step)?.process;
+    let agent = process.filter(|process| *process == pid);
+    let agent = agent.and_then(Pid::from_raw).ok_or_else(|| {
+        StepError::new(
             "finding the container's pid 1 behind the agent's socket",
             Errno::CONNREFUSED,
-        ));
-    }
+        )
+    })?;
     if wants_proof {
-        proof::send(&socket, peer.pid).step("proving to the agent who connects")?;
+        proof::send(&socket, agent).step(PROVING)?;
     }
     set_socket_timeout(&socket, Timeout::Send, None).step(step)?;
     Ok(socket)

@@ -81,10 +81,11 @@ pub(crate) struct Board {
 }
 
 impl Board {
-    /// The most bytes of memory with all that describes it, as it is written after a crash of the guest.
-    pub(crate) fn most_crash_bytes(&self) -> u64 {
+    /// The most bytes of the memory that it begins with, with all that describes it, as it is written after a crash of
+    /// the guest.
+    pub(crate) fn crash_bytes(&self) -> u64 {
         let screen = self.screen.map_or(0, Screen::memory_mb);
-        (self.most_memory_mb() + screen + BOARD_MEMORY_MB) << 20
+        (self.memory_mb + screen + BOARD_MEMORY_MB) << 20
     }
 
     /// The most memory that the guest can have, in megabytes.

@@ -16,16 +16,19 @@ pub(super) fn plug(machine: &VmMachine, card: &Card) -> Result<(), Failure> {
     let request = WorkerRequest::Plug(card.link.clone(), card.mac);
     let asked = machine.control.ask_with(&request, &link);
     machine.done("given a network adapter", asked)?;
-    match &card.lease {
-        // An agent gives its cards their addresses.
-        Some(lease) if !machine.has_agent => {
-            give(machine, card, lease).inspect_err(|_| drop(unplug(machine, &card.link)))
-        }
-        _ => Ok(()),
+    lease(machine, card).inspect_err(|_| drop(unplug(machine, &card.link)))
+}
+
+/// Has the worker answer what the guest asks for by DHCP, where it has no agent to give its cards their addresses. The
+/// guest of a worker that knows of no leases has none, as before.
+pub(super) fn lease(machine: &VmMachine, card: &Card) -> Result<(), Failure> {
+    let is_asked = machine.record.leases && !machine.has_agent;
+    match card.lease.as_ref().filter(|_| is_asked) {
+        Some(lease) => give(machine, card, lease),
+        None => Ok(()),
     }
 }
 
-/// Has the worker answer what the guest asks for by DHCP.
 fn give(machine: &VmMachine, card: &Card, lease: &Lease) -> Result<(), Failure> {
     let socket = packet::dhcp_questions(&card.link).map_err(|errno| {
         let message = "what a guest asks for by DHCP cannot be heard";

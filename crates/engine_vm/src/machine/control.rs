@@ -7,7 +7,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::peer::Peer;
+use hcs_wire::{peer::Peer, proof};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -15,9 +15,13 @@ use rustix::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
         sockopt::{Timeout, set_socket_timeout},
     },
+    process::Pid,
 };
 
-use crate::protocol::{self, SOCKET, WorkerAnswer, WorkerRequest};
+use crate::{
+    protocol::{self, SOCKET, WorkerAnswer, WorkerRequest},
+    record::Record,
+};
 
 /// How long a worker may take for one request. It gives QEMU less.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -29,14 +33,20 @@ pub(crate) struct Control {
     directory: OwnedFd,
     /// The worker's pid.
     worker: i32,
+    /// Whether it wants a proof of who connects.
+    wants_proof: bool,
 }
 
 impl Control {
-    /// That of the worker with this pid.
-    pub(super) fn new(directory: &Path, worker: i32) -> Result<Self, Failure> {
+    /// That of the worker of this record.
+    pub(super) fn new(directory: &Path, record: &Record) -> Result<Self, Failure> {
         let directory =
             open_directory(directory).map_err(|e| failed("finding its directory", e))?;
-        Ok(Self { directory, worker })
+        Ok(Self {
+            directory,
+            worker: record.worker.pid,
+            wants_proof: record.proof,
+        })
     }
 
     /// Asks and waits for the answer. The worker takes one request after the other.
@@ -80,10 +90,13 @@ impl Control {
         set_socket_timeout(&socket, Timeout::Send, Some(LIMIT))?;
         connect(&socket, &address(&self.directory)?)?;
         // The kernel noted who listened.
-        match Peer::of(&socket)?.process {
-            Some(process) if process == self.worker => Ok(socket),
-            _ => Err(Errno::CONNREFUSED),
+        let process = Peer::of(&socket)?.process;
+        let worker = process.filter(|process| *process == self.worker);
+        let worker = worker.and_then(Pid::from_raw).ok_or(Errno::CONNREFUSED)?;
+        if self.wants_proof {
+            proof::send(&socket, worker)?;
         }
+        Ok(socket)
     }
 }
 

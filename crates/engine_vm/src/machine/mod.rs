@@ -93,7 +93,7 @@ impl VmMachine {
     ) -> Result<Self, Failure> {
         Ok(Self {
             id: request.id.clone(),
-            control: Arc::new(Control::new(&request.directory, record.worker.pid)?),
+            control: Arc::new(Control::new(&request.directory, &record)?),
             has_agent: has_agent(&request.document),
             stdio_ports: Ports::new(),
             directory: request.directory.clone(),
@@ -429,6 +429,10 @@ impl Machine for VmMachine {
 
     fn plug(&self, card: &Card) -> Result<(), Failure> {
         cards::plug(self, card)
+    }
+
+    fn lease(&self, card: &Card) -> Result<(), Failure> {
+        cards::lease(self, card)
     }
 
     fn unplug(&self, link: &str) -> Result<(), Failure> {

@@ -41,13 +41,15 @@ pub(super) fn to(machine: &VmMachine, megabytes: u64) -> Result<(), Failure> {
     let wanted = memory.added(megabytes).map_err(|message| {
         Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(SETTINGS, message)
     })?;
-    let before = added(machine)?;
+    let before = added(machine, memory)?;
     if wanted > before {
         machine.record.groups.limit_memory(memory.limit(wanted))?;
     }
     let reached = request(machine, memory, wanted).and_then(|()| wait(machine, memory, wanted));
     // Where it failed, the guest has less, or still more.
-    if let Ok(now) = added(machine) {
+    if let Ok(now) = added(machine, memory) {
+        // QEMU says that itself: it gets no more than it had, or was to have.
+        let now = now.min(before.max(wanted));
         // What of it QEMU has not let go of yet may keep the limit up: a limit that is too high harms no other machine
         // more than the size did that it had.
         let _stays = machine.record.groups.limit_memory(memory.limit(now));
@@ -63,7 +65,7 @@ fn request(machine: &VmMachine, memory: HotMemory, wanted: u64) -> Result<(), Fa
 fn wait(machine: &VmMachine, memory: HotMemory, wanted: u64) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let now = added(machine)?;
+        let now = added(machine, memory)?;
         if now == wanted {
             return Ok(());
         }
@@ -80,8 +82,8 @@ fn unfollowed(machine: &VmMachine, memory: HotMemory, (wanted, now): (u64, u64))
     let message = format!(
         "the virtual machine {:?} has {} MB of memory, and its guest has not come to {} MB within {} s",
         machine.id,
-        memory.boot_mb + now,
-        memory.boot_mb + wanted,
+        memory.boot_mb.saturating_add(now),
+        memory.boot_mb.saturating_add(wanted),
         PATIENCE.as_secs()
     );
     let why =
@@ -90,8 +92,17 @@ fn unfollowed(machine: &VmMachine, memory: HotMemory, (wanted, now): (u64, u64))
 }
 
 /// What the guest has on top of what it began with, in megabytes.
-fn added(machine: &VmMachine) -> Result<u64, Failure> {
+fn added(machine: &VmMachine, memory: HotMemory) -> Result<u64, Failure> {
     match machine.ask("asked for its memory", &WorkerRequest::AddedMemory)? {
+        // The worker of an earlier release passes on whatever QEMU says.
+        WorkerAnswer::AddedMemory(megabytes) if megabytes > memory.most_added_mb => {
+            let message = format!(
+                "QEMU says that the virtual machine {:?} has {megabytes} MB on top of what it began with, and it can have \
+                 {} MB: terminate it",
+                machine.id, memory.most_added_mb
+            );
+            Err(Failure::new(HResult::E_UNEXPECTED, message))
+        }
         WorkerAnswer::AddedMemory(megabytes) => Ok(megabytes),
         _ => {
             let message = "the worker of the virtual machine did not tell its memory";
@@ -111,11 +122,13 @@ pub(super) fn property(machine: &VmMachine) -> Result<Option<Properties>, Failur
     let memory = property.as_mut().and_then(|all| all.memory.as_mut());
     let memory = memory.and_then(|memory| memory.virtual_machine_memory.as_mut());
     if let Some(memory) = memory {
+        // Where QEMU does not answer, that is unknown, and the rest is told.
         let more = match machine.record.memory {
-            Some(_) => added(machine)?,
-            None => 0,
+            Some(hot) => added(machine, hot).ok(),
+            None => Some(0),
         };
-        memory.assigned_memory = Some((machine.boot_mb + more) * PAGES_OF_MB);
+        let megabytes = more.map(|more| machine.boot_mb.saturating_add(more));
+        memory.assigned_memory = megabytes.map(|all| all.saturating_mul(PAGES_OF_MB));
     }
     Ok(property)
 }

@@ -2,12 +2,16 @@
 
 use std::{
     os::fd::{AsFd as _, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use hcs_schema::HResult;
-use hcs_wire::peer::Peer;
-use rustix::process::geteuid;
+use hcs_wire::{peer::Peer, proof};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::geteuid,
+};
 
 use super::{
     cards::{CardError, Cards},
@@ -22,6 +26,7 @@ use super::{
 };
 use crate::{
     dhcp::Lease,
+    hot_memory::Granted,
     hv_socket::Service,
     protocol::{self, WorkerAnswer, WorkerRequest},
     qmp::{
@@ -41,6 +46,7 @@ pub(super) struct Parts<'a> {
     /// None after QEMU has closed it.
     pub(super) monitor: Option<&'a mut Client>,
     pub(super) held: &'a mut HeldFiles,
+    pub(super) granted: &'a mut Granted,
     pub(super) cards: &'a mut Cards,
     pub(super) leases: &'a mut Leases,
     pub(super) pictures: &'a mut Pictures,
@@ -51,11 +57,13 @@ pub(super) struct Parts<'a> {
 }
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
-/// process runs as may ask. A change of shares is answered by another thread.
-pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
+/// process runs as may ask, and has to prove that it is no process of a container where the service can. A change of
+/// shares is answered by another thread.
+pub(super) fn answer(connection: OwnedFd, wants_proof: bool, parts: Parts<'_>) {
     let Parts {
         monitor,
         held,
+        granted,
         cards,
         leases,
         pictures,
@@ -64,8 +72,7 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         shares,
         vsock,
     } = parts;
-    let own = geteuid().as_raw();
-    if !Peer::of(&connection).is_ok_and(|peer| peer.user == own) {
+    if !is_service(&connection, wants_proof) {
         return;
     }
     let Ok((request, file)) = protocol::receive(connection.as_fd(), REQUEST_LIMIT) else {
@@ -97,11 +104,10 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
             (give(leases, (name, mac), lease, file), None)
         }
         (WorkerRequest::Unplug(name), Some(monitor)) => {
-            leases.take(&name);
-            (card(cards.unplug(monitor, &name)), None)
+            (unplug(cards, leases, monitor, &name), None)
         }
         (request, Some(monitor)) => {
-            let done = act(&request, file.as_ref(), monitor, held);
+            let done = act(&request, file.as_ref(), monitor, (held, granted));
             (done.unwrap_or_else(|e| failed(&e)), None)
         }
         (_, None) => (
@@ -110,6 +116,30 @@ pub(super) fn answer(connection: OwnedFd, parts: Parts<'_>) {
         ),
     };
     send(&connection, &answer, stream.as_ref());
+}
+
+/// Whether the service has connected. A process of a container may run as the same user, where the container has no
+/// user namespace and sees the socket of another service.
+fn is_service(connection: &OwnedFd, wants_proof: bool) -> bool {
+    let own = geteuid().as_raw();
+    let is_same_user = Peer::of(connection).is_ok_and(|peer| peer.user == own);
+    is_same_user && (!wants_proof || has_proof(connection).is_ok())
+}
+
+/// Takes the proof of the service, for which it has as long as for a request.
+fn has_proof(connection: &OwnedFd) -> Result<(), Errno> {
+    proof::expect(connection)?;
+    let deadline = Instant::now() + REQUEST_LIMIT;
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let rest = Timespec::try_from(rest).map_err(|_| Errno::INVAL)?;
+        match poll(&mut [PollFd::new(connection, PollFlags::IN)], Some(&rest)) {
+            Ok(0) => return Err(Errno::TIMEDOUT),
+            Ok(_) => return proof::receive(connection),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
 }
 
 fn failed(why: &dyn ToString) -> WorkerAnswer {
@@ -179,6 +209,20 @@ fn plug(
     }
 }
 
+/// Takes a card out. One that stays keeps its address.
+fn unplug(
+    cards: &mut Cards,
+    leases: &mut Leases,
+    monitor: &mut Client,
+    name: &str,
+) -> WorkerAnswer {
+    let unplugged = cards.unplug(monitor, name);
+    if unplugged.is_ok() {
+        leases.take(name);
+    }
+    card(unplugged)
+}
+
 fn card(done: Result<(), CardError>) -> WorkerAnswer {
     match done {
         Ok(()) => WorkerAnswer::Done,
@@ -198,7 +242,7 @@ fn act(
     request: &WorkerRequest,
     file: Option<&OwnedFd>,
     monitor: &mut Client,
-    held: &mut HeldFiles,
+    (held, granted): (&mut HeldFiles, &mut Granted),
 ) -> Result<WorkerAnswer, QmpError> {
     let changed = match (request, file) {
         (WorkerRequest::Attach(disk), Some(file)) => disks::attach(monitor, held, disk, file),
@@ -208,10 +252,10 @@ fn act(
             return let_go(monitor).map(|()| WorkerAnswer::Done);
         }
         (WorkerRequest::ResizeMemory(megabytes, most), _) => {
-            return hot_memory::resize(monitor, *megabytes, *most);
+            return hot_memory::resize(monitor, granted, *megabytes, *most);
         }
         (WorkerRequest::AddedMemory, _) => {
-            return hot_memory::size(monitor).map(WorkerAnswer::AddedMemory);
+            return hot_memory::size(monitor, granted).map(WorkerAnswer::AddedMemory);
         }
         _ => return steer(request, monitor, held),
     };
@@ -300,6 +344,11 @@ mod tests {
         thread::{self, JoinHandle},
     };
 
+    use rustix::{
+        net::{AddressFamily, SocketFlags, SocketType, socketpair},
+        process::getpid,
+    };
+
     use super::*;
     use crate::{qmp::command::RemoveFd, storage::StorageLimits};
 
@@ -326,6 +375,33 @@ mod tests {
     }
 
     #[test]
+    fn only_a_service_that_proves_itself_is_heard_where_it_has_to() {
+        let connected = || {
+            let flags = SocketFlags::CLOEXEC;
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+        };
+        // A process of the same user that asks at once, as root of a container without ids of its own.
+        let (stranger, connection) = connected();
+        let request = WorkerRequest::TakeAgent;
+        protocol::send(stranger.as_fd(), &request, None).unwrap();
+        assert!(!is_service(&connection, true));
+        // One that says nothing.
+        let (_stranger, connection) = connected();
+        assert!(!is_service(&connection, true));
+        // The service of an ordinary user cannot prove itself.
+        let (service, connection) = connected();
+        protocol::send(service.as_fd(), &request, None).unwrap();
+        assert!(is_service(&connection, false));
+        let (service, connection) = connected();
+        proof::send(&service, getpid()).unwrap();
+        protocol::send(service.as_fd(), &request, None).unwrap();
+        assert!(is_service(&connection, true));
+        let (heard, _) =
+            protocol::receive::<WorkerRequest>(connection.as_fd(), REQUEST_LIMIT).unwrap();
+        assert_eq!(heard, request);
+    }
+
+    #[test]
     fn requests_to_disks_do_not_wait_by_a_former_limit() {
         for (status, and_then) in [
             (
@@ -337,13 +413,33 @@ mod tests {
             let answers = Vec::leak(vec!["{}", status, "{}", "{}"]);
             let (mut monitor, heard) = monitor(answers);
             let request = WorkerRequest::LimitStorage(StorageLimits::default());
-            let answer = act(&request, None, &mut monitor, &mut HeldFiles::default()).unwrap();
+            let state = (&mut HeldFiles::default(), &mut Granted::default());
+            let answer = act(&request, None, &mut monitor, state).unwrap();
             assert_eq!(answer, WorkerAnswer::Done);
             drop(monitor);
             let heard = heard.join().unwrap();
             assert_eq!(heard[1..3], ["qom-set", "query-status"]);
             assert_eq!(heard[3..], and_then);
         }
+    }
+
+    #[test]
+    fn a_size_of_memory_that_qemu_makes_up_is_not_passed_on() {
+        let huge = "18446744073708503040";
+        let answers = Vec::leak(vec![
+            r#"{"running": true, "status": "running"}"#,
+            "{}",
+            huge,
+        ]);
+        let (mut monitor, heard) = monitor(answers);
+        let (mut held, mut granted) = (HeldFiles::default(), Granted::default());
+        let mut ask = |request| act(&request, None, &mut monitor, (&mut held, &mut granted));
+        let asked = ask(WorkerRequest::ResizeMemory(64, 512)).unwrap();
+        assert_eq!(asked, WorkerAnswer::Done);
+        let told = ask(WorkerRequest::AddedMemory).unwrap();
+        assert_eq!(told, WorkerAnswer::AddedMemory(64));
+        drop(monitor);
+        heard.join().unwrap();
     }
 
     #[test]

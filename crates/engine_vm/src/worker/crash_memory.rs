@@ -78,13 +78,13 @@ struct Copying {
 #[derive(Debug)]
 pub(super) struct CrashMemory {
     file: File,
-    /// The most bytes that it gets.
+    /// The most bytes that it gets of a guest that has what it began with.
     most: u64,
     state: State,
 }
 
 impl CrashMemory {
-    /// Memory that goes to `file`, at most so many bytes.
+    /// Memory that goes to `file`, at most so many bytes and what the guest may have on top then.
     pub(super) const fn new(file: File, most: u64) -> Self {
         Self {
             file,
@@ -93,11 +93,13 @@ impl CrashMemory {
         }
     }
 
-    /// The guest has crashed: has QEMU write. QEMU ends afterwards, also where this fails.
-    pub(super) fn begin(&mut self, monitor: &mut Client) {
+    /// The guest has crashed, with at most so many bytes on top: has QEMU write. QEMU ends afterwards, also where this
+    /// fails.
+    pub(super) fn begin(&mut self, monitor: &mut Client, on_top: u64) {
         if !matches!(self.state, State::Unneeded) {
             return;
         }
+        self.most = self.most.saturating_add(on_top);
         match self.ask(monitor) {
             Ok(copying) => self.state = State::Copying(copying),
             Err(error) => self.finish(monitor, Err(error)),

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     argv::hot_memory_port::{self, BACKEND, DEVICE},
+    hot_memory::Granted,
     protocol::WorkerAnswer,
     qmp::{
         Client, QmpError,
@@ -21,6 +22,7 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// it is needed first, with the most megabytes that it can have.
 pub(super) fn resize(
     monitor: &mut Client,
+    granted: &mut Granted,
     megabytes: u64,
     most_mb: u64,
 ) -> Result<WorkerAnswer, QmpError> {
@@ -28,6 +30,7 @@ pub(super) fn resize(
         let why = "the machine stands still, so its guest takes no memory and gives none back: resume it first";
         return Ok(WorkerAnswer::StandsStill(why.to_owned()));
     }
+    granted.ask(megabytes);
     let requested = QomSet {
         path: path(),
         property: "requested-size",
@@ -55,14 +58,14 @@ fn plug(monitor: &mut Client, megabytes: u64, most_mb: u64) -> Result<(), QmpErr
     plugged.map(drop)
 }
 
-/// How much the guest has from the device, in megabytes.
-pub(super) fn size(monitor: &mut Client) -> Result<u64, QmpError> {
+/// How much the guest has from the device, in megabytes: what QEMU says, and no more than was granted.
+pub(super) fn size(monitor: &mut Client, granted: &mut Granted) -> Result<u64, QmpError> {
     let size = QomGet {
         path: path(),
         property: "size",
     };
     match monitor.execute(&size, LIMIT) {
-        Ok(value) => Ok(value.as_u64().unwrap_or_default() >> 20),
+        Ok(value) => Ok(granted.has(value.as_u64().unwrap_or_default() >> 20)),
         Err(QmpError::Refused(..)) => Ok(0),
         Err(other) => Err(other),
     }

@@ -50,6 +50,7 @@ use rustix::{
 };
 
 use crate::{
+    hot_memory::Granted,
     protocol::{self, Report, Setup},
     sys::descriptors,
 };
@@ -221,9 +222,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     let sockets = folder.zip(setup.hv_socket.clone());
     let sockets = sockets.map(|(folder, rules)| HvSocket::new(folder, rules));
     // While there are capabilities.
-    let shares = setup.shares_of.map(Shares::start).transpose();
-    let shares =
-        shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))?;
+    let shares = start_shares(setup)?;
     let agent = setup
         .has_agent
         .then(|| Switchboard::new(setup.agent_dials_from_any_port));
@@ -251,13 +250,20 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
             .map(|(stream, (listener, waits))| SerialLine::new(stream, listener, waits))
             .collect(),
         control,
+        wants_proof: setup.wants_proof,
         exit,
         held: HeldFiles::new(setup.board.storage_limits.is_some()),
+        granted: Granted::default(),
         cards: Cards::new(setup.board.network_ports),
         leases: Leases::default(),
         pictures: Pictures::default(),
-        crash: crash.map(|file| CrashMemory::new(file, setup.board.most_crash_bytes())),
+        crash: crash.map(|file| CrashMemory::new(file, setup.board.crash_bytes())),
     })
+}
+
+fn start_shares(setup: &Setup) -> Result<Option<Shares>, Unstarted> {
+    let shares = setup.shares_of.map(Shares::start).transpose();
+    shares.map_err(|e| Unstarted::at("directories of the host cannot be shared", &e))
 }
 
 /// All but the power to signal QEMU, which is another user.

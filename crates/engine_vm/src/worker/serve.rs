@@ -28,6 +28,7 @@ use super::{
 };
 use crate::{
     exit::{self, Ended, Heard},
+    hot_memory::Granted,
     qmp::{Client, Event, QmpError},
 };
 
@@ -50,10 +51,14 @@ pub(super) struct Worker {
     pub(super) vsock: Option<VsockServer>,
     /// Where the service connects.
     pub(super) control: OwnedFd,
+    /// Whether the service proves itself there.
+    pub(super) wants_proof: bool,
     /// Where the end is written down.
     pub(super) exit: File,
     /// Files that QEMU has not closed yet.
     pub(super) held: HeldFiles,
+    /// The memory that its guest may have on top of what it began with.
+    pub(super) granted: Granted,
     /// Its network cards.
     pub(super) cards: Cards,
     /// The addresses of some of them.
@@ -140,7 +145,7 @@ impl Worker {
             heard.hear(&event);
             match (&event, &mut self.crash) {
                 (Event::Unplugged(device), _) => self.cards.has_left(device),
-                (Event::Panicked, Some(crash)) => crash.begin(monitor),
+                (Event::Panicked, Some(crash)) => crash.begin(monitor, self.granted.most_bytes()),
                 (Event::Dumped(why_not), Some(crash)) => {
                     crash.hear(monitor, why_not.as_deref());
                 }
@@ -179,7 +184,7 @@ impl Worker {
             let connection = accept_with(&self.control, SocketFlags::CLOEXEC);
             match connection {
                 Ok(connection) => {
-                    control::answer(connection, self.parts());
+                    control::answer(connection, self.wants_proof, self.parts());
                     // What QEMU said before its answer is not announced by its descriptor any more.
                     self.listen(heard);
                 }
@@ -194,6 +199,7 @@ impl Worker {
         Parts {
             monitor: self.monitor.as_mut(),
             held: &mut self.held,
+            granted: &mut self.granted,
             cards: &mut self.cards,
             leases: &mut self.leases,
             pictures: &mut self.pictures,
@@ -264,8 +270,10 @@ mod tests {
             shares: None,
             vsock: Some(VsockServer::serve(ours, 16, Switchboard::default()).unwrap()),
             control,
+            wants_proof: false,
             exit: tempfile::tempfile().unwrap(),
             held: HeldFiles::default(),
+            granted: Granted::default(),
             cards: Cards::default(),
             leases: Leases::default(),
             pictures: Pictures::default(),

@@ -4,7 +4,7 @@ use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use hcs_engine::engine::Engine;
 use hcs_schema::Failure;
-use rustix::net::{UCred, sockopt::socket_peercred};
+use hcs_wire::peer;
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, error};
 
@@ -63,8 +63,8 @@ where
     /// Whether a stranger has connected who is not told why: there are too many. Where the process lives does not
     /// matter.
     fn is_unheard(&self, socket: &OwnedFd) -> bool {
-        let stranger = |peer: UCred| self.entitled.get().excludes(peer.uid.as_raw());
-        self.permits.has_many_strangers() && socket_peercred(socket).is_ok_and(stranger)
+        let stranger = |peer: peer::Peer| self.entitled.get().excludes(peer.user);
+        self.permits.has_many_strangers() && peer::Peer::of(socket).is_ok_and(stranger)
     }
 
     /// Serves a connection in the background, or turns it away.

@@ -393,12 +393,16 @@ fn plug(
     // Before the machine is changed.
     card.check(host)?;
     let was_there = card.is_there(host)?;
-    if !was_there {
-        machine.plug(&engine::Card {
-            link: endpoint.link.clone(),
-            mac: endpoint.mac.0,
-            lease: lease(endpoint, resolver),
-        })?;
+    let wanted = engine::Card {
+        link: endpoint.link.clone(),
+        mac: endpoint.mac.0,
+        lease: lease(endpoint, resolver),
+    };
+    if was_there {
+        // A service that ended in between may have given none.
+        machine.lease(&wanted)?;
+    } else {
+        machine.plug(&wanted)?;
     }
     attach_card(host, endpoint).inspect_err(|_| {
         if !was_there && let Err(also) = machine.unplug(&endpoint.link) {

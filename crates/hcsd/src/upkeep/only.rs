@@ -41,20 +41,34 @@ pub(crate) fn lock(root: &Path) -> Result<Option<File>, String> {
         .map_err(|e| format!("{} cannot be locked: {e}", root.join(LOCK).display()))
 }
 
+/// One service after the other has its turn: each signs the file before another one reads who has it, and none takes
+/// a file that a third one puts elsewhere.
 fn lock_within(root: &Path, patience: Duration) -> io::Result<Option<File>> {
     let path = root.join(LOCK);
+    let turn = File::open(root)?;
     let end = Instant::now() + patience;
     loop {
-        match take(&path)? {
-            None if !is_of_dying(&path) => return Ok(None),
-            None if Instant::now() < end => sleep(LOOK),
-            None => return replace(root, &path),
-            taken => return Ok(taken),
+        let is_late = Instant::now() >= end;
+        match flock(&turn, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                let taken = take(&path)?;
+                if taken.is_some() || !is_of_dying(&path) {
+                    return Ok(taken);
+                }
+                if is_late {
+                    return replace(&path);
+                }
+                flock(&turn, FlockOperation::Unlock)?;
+            }
+            Err(Errno::WOULDBLOCK) if is_late => return Ok(None),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
         }
+        sleep(LOOK);
     }
 }
 
-/// Opens and locks the file, and writes down who has it.
+/// Opens and locks the file, and writes down who has it. The caller has the turn, so none reads who had it before.
 fn take(path: &Path) -> io::Result<Option<File>> {
     loop {
         let mut options = files::options();
@@ -107,19 +121,8 @@ fn is_of_dying(path: &Path) -> bool {
     is_here && holder.is_some_and(is_dying)
 }
 
-/// Puts a file of its own in the place of that of a dying service. `None` when another service does so, too, or has.
-fn replace(root: &Path, path: &Path) -> io::Result<Option<File>> {
-    let turn = File::open(root)?;
-    match flock(&turn, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => return Ok(None),
-        Err(errno) => return Err(errno.into()),
-    }
-    // Whatever became of it meanwhile.
-    match take(path)? {
-        None if is_of_dying(path) => {}
-        taken => return Ok(taken),
-    }
+/// Puts a file of its own in the place of that of a dying service. The caller has the turn.
+fn replace(path: &Path) -> io::Result<Option<File>> {
     let own = path.with_extension("new");
     match fs::remove_file(&own) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -160,5 +163,54 @@ mod tests {
         assert!(locked().is_none());
         drop(second);
         assert!(locked().is_some());
+    }
+
+    #[test]
+    fn one_of_many_services_takes_the_place_of_a_dying_one() {
+        let mut dying = process::Command::new("true").spawn().unwrap();
+        while !is_dying(i32::try_from(dying.id()).unwrap()) {
+            std::thread::yield_now();
+        }
+        for _ in 0..50 {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join(LOCK);
+            let first = lock_within(root.path(), Duration::ZERO).unwrap().unwrap();
+            fs::write(&path, format!("{} {}\n", dying.id(), namespace().unwrap())).unwrap();
+            let barrier = std::sync::Barrier::new(8);
+            let taken: Vec<File> = std::thread::scope(|scope| {
+                let others = [0, 0, 0, 0, 1, 2, 3, 30].map(|patience| {
+                    let (barrier, root) = (&barrier, root.path());
+                    scope.spawn(move || {
+                        barrier.wait();
+                        lock_within(root, Duration::from_millis(patience)).unwrap()
+                    })
+                });
+                let taken = others.into_iter().filter_map(|other| other.join().unwrap());
+                taken.collect()
+            });
+            assert_eq!(taken.len(), 1);
+            assert!(is_at(&taken[0], &path).unwrap());
+            drop(first);
+        }
+        dying.wait().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_was_taken_and_not_signed_is_not_taken_for_a_dying_ones() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(LOCK);
+        let turn = File::open(root.path()).unwrap();
+        // Another service is between its lock and its signature: the file still has the text of the one before.
+        flock(&turn, FlockOperation::LockExclusive).unwrap();
+        let other = File::create(&path).unwrap();
+        flock(&other, FlockOperation::LockExclusive).unwrap();
+        let mut dying = process::Command::new("true").spawn().unwrap();
+        while !is_dying(i32::try_from(dying.id()).unwrap()) {
+            std::thread::yield_now();
+        }
+        fs::write(&path, format!("{} {}\n", dying.id(), namespace().unwrap())).unwrap();
+        assert!(lock_within(root.path(), Duration::ZERO).unwrap().is_none());
+        assert!(is_at(&other, &path).unwrap());
+        dying.wait().unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::{MetadataExt, PermissionsExt as _},
     path::Path,
 };
@@ -375,6 +376,11 @@ fn what_is(descriptor: &Path) -> String {
 fn the_agent_has_nothing_but_its_socket() {
     let host = Host::new();
     let container = host.start(json!({}));
+    // The look for an agent that listens was a connection, too: once this one is served, that one is closed.
+    let mut stream = container.connect();
+    stream.write_all(b"[\"true\"]\n").unwrap();
+    let mut answer = String::new();
+    BufReader::new(&stream).read_line(&mut answer).unwrap();
     let directory = format!("/proc/{}", container.recorded("Pid"));
     let mut descriptors: Vec<(String, String)> = fs::read_dir(format!("{directory}/fd"))
         .unwrap()
@@ -386,13 +392,14 @@ fn the_agent_has_nothing_but_its_socket() {
         .collect();
     descriptors.sort();
     let (numbers, what): (Vec<_>, Vec<_>) = descriptors.into_iter().unzip();
-    assert_eq!(numbers, ["0", "1", "2", "3", "4", "5"]);
-    // The last two are directories of its own file systems, opened as mere paths.
+    let expected = ["0", "1", "2", "3", "4", "5", "6", "7", "8"];
+    assert_eq!(numbers, expected, "{what:?}");
+    // Directories of its own file systems, opened as mere paths, the file of names, and the connection twice.
     let null = "device 1:3";
     assert_eq!(what[..3], [null; 3]);
     assert!(what[3].starts_with("socket:"), "{what:?}");
     assert_eq!(
-        what[4..],
+        what[4..6],
         ["root of a file system 9fa0", "root of a file system 1cd1"]
     );
     for number in ["4", "5"] {
@@ -402,6 +409,11 @@ fn the_agent_has_nothing_but_its_socket() {
         let expected = libc::O_PATH | libc::O_CLOEXEC;
         assert_eq!(flags & (expected | libc::O_ACCMODE), expected, "{info}");
     }
+    assert!(
+        what[6].starts_with("socket:") && what[6] == what[8],
+        "{what:?}"
+    );
+    drop(stream);
     // Nor do they leave it: a process has neither, and cannot reach the agent's.
     for number in ["4", "5"] {
         let outcome = container.run(&["ls", &format!("/proc/1/fd/{number}/")]);
