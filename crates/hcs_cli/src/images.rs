@@ -175,21 +175,32 @@ fn prepare_apart(
     container: &ContainerOptions,
     (wanted, typed, pull): (&str, bool, Pull),
 ) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        let message = "the process that unpacks the image could not be started, or ended early";
-        Failure::new(HResult::E_FAIL, message).because(&error)
-    };
+    let message = "the process that unpacks the image could not be started, or ended early";
+    apart(message, |command| {
+        command.args(["image", "prepare", "--store"]).arg(place);
+        if typed {
+            command.arg("--typed");
+        }
+        if let Some(platform) = &container.platform {
+            command.args(["--platform", &platform.to_string()]);
+        }
+        command.args(["--pull", pull.word()]);
+        command.args(container.unpacking.words());
+        command.args(["--", wanted]);
+    })
+}
+
+/// Runs this program once more, with the arguments that `complete` gives it, and waits for its end.
+///
+/// # Errors
+/// The failure that it writes to its standard output; one with `message` where it writes none.
+pub(crate) fn apart(
+    message: &'static str,
+    complete: impl FnOnce(&mut Command),
+) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| Failure::new(HResult::E_FAIL, message).because(&error);
     let mut command = Command::new("/proc/self/exe");
-    command.args(["image", "prepare", "--store"]).arg(place);
-    if typed {
-        command.arg("--typed");
-    }
-    if let Some(platform) = &container.platform {
-        command.args(["--platform", &platform.to_string()]);
-    }
-    command.args(["--pull", pull.word()]);
-    command.args(container.unpacking.words());
-    command.args(["--", wanted]);
+    complete(&mut command);
     // Progress and what is left out go to our standard error, a failure to its standard output.
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
     let output = command

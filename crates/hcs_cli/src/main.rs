@@ -3,7 +3,7 @@
 //! 1. [`cli`]: the verbs and what `--help` says; one file per verb in [`verbs`]; [`words`]: what is not there.
 //! 2. [`options`]: arguments to documents, pure.
 //! 3. [`client`]: the calls that the verbs make; [`clock`]: how long they may take; [`images`]: what containers are
-//!    made from; [`ports`]: which ports lead to them.
+//!    made from, and [`committing`]: out of them; [`ports`]: which ports lead to them.
 //! 4. [`session`]: our standard streams, signals and terminal, joined to those of a process; [`terminal`], [`signals`].
 //! 5. [`output`], [`failure`], [`advice`], [`unseen`], [`apart`]: what people see, and the exit code.
 //!
@@ -14,6 +14,7 @@ mod apart;
 mod cli;
 mod client;
 mod clock;
+mod committing;
 mod default_network;
 mod failure;
 mod grants;

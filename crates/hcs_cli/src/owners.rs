@@ -58,12 +58,20 @@ pub(crate) fn why_not() -> Option<String> {
         (true, _) => None,
         (false, true) => Some("this user namespace has no ids for them".to_owned()),
         (false, false) => Some(match grants() {
-            Ok(_) => {
-                "the user namespace with the ids of /etc/subuid could not be entered".to_owned()
-            }
+            Ok(_) => "these files were not read in the user namespace with the ids of /etc/subuid"
+                .to_owned(),
             Err(why) => format!("{why}, so that all files belong to this user"),
         }),
     }
+}
+
+/// Whether files of this user of the host are shown as those of a user, and not of `nobody`, in the namespace that
+/// [`enter`] enters.
+pub(crate) fn are_known(user: u32) -> bool {
+    let is_granted = |(users, _): (Granted, Granted)| {
+        (users.first..users.first.saturating_add(users.count)).contains(&user)
+    };
+    user == geteuid().as_raw() || grants().is_ok_and(is_granted)
 }
 
 /// Makes this process, if it is an ordinary user's with granted ids, root of a user namespace that has these ids. Its
@@ -144,7 +152,11 @@ fn map_one((user, group): (u32, u32)) -> Result<(), Errno> {
         std::fs::write(path, text)
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
     };
-    write("uid_map", format!("0 {user} 1"))?;
+    // The users may be mapped already, as the groups alone have failed; a map is written once.
+    let users = write("uid_map", format!("0 {user} 1"));
+    if geteuid().as_raw() != 0 {
+        users?;
+    }
     write("setgroups", "deny".to_owned())?;
     write("gid_map", format!("0 {group} 1"))
 }

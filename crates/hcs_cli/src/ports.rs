@@ -1,6 +1,6 @@
 //! Ports of this machine that lead to systems.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use hcs::{
     ComputeSystem, Failure, HResult,
@@ -8,7 +8,11 @@ use hcs::{
 };
 use serde_json::{Value, json};
 
-use crate::networks::{self, LIMIT};
+use crate::{
+    client,
+    clock::Clock,
+    networks::{self, LIMIT},
+};
 
 /// A port of this machine that leads to one of a system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,12 +75,9 @@ impl Port {
 ///
 /// # Errors
 /// The service does not tell.
-pub(crate) fn of(system: &ComputeSystem) -> Result<Vec<Port>, Failure> {
-    let Some(runtime_id) = system.runtime_id() else {
-        return Ok(Vec::new());
-    };
-    // The namespace of a system in networks has the system's own id.
-    let Some(namespace) = document(ObjectKind::Namespace, runtime_id)? else {
+pub(crate) fn of(system: &ComputeSystem, clock: Clock) -> Result<Vec<Port>, Failure> {
+    let id = namespace_of(system, clock)?;
+    let Some(namespace) = document(ObjectKind::Namespace, &id, clock)? else {
         return Ok(Vec::new());
     };
     let mut ports = Vec::new();
@@ -86,7 +87,7 @@ pub(crate) fn of(system: &ComputeSystem) -> Result<Vec<Port>, Failure> {
             continue;
         };
         // An endpoint may have been taken out meanwhile.
-        if let Some(endpoint) = document(ObjectKind::Endpoint, id)? {
+        if let Some(endpoint) = document(ObjectKind::Endpoint, id, clock)? {
             let policies = endpoint["Policies"].as_array().into_iter().flatten();
             ports.extend(policies.filter_map(Port::of));
         }
@@ -95,15 +96,35 @@ pub(crate) fn of(system: &ComputeSystem) -> Result<Vec<Port>, Failure> {
     Ok(ports)
 }
 
+/// The id of the namespace of networks that a system is in: that which its document names, else its own.
+///
+/// # Errors
+/// The service does not tell what it was made from.
+pub(crate) fn namespace_of(system: &ComputeSystem, clock: Clock) -> Result<String, Failure> {
+    let document = client::made_from(system, clock)?;
+    let named = document
+        .container
+        .and_then(|container| container.networking)
+        .and_then(|networking| networking.namespace);
+    // One that `ip netns` made has a name.
+    let named = named.filter(|named| uuid::Uuid::try_parse(named).is_ok());
+    Ok(named.unwrap_or_else(|| system.runtime_id().unwrap_or_default().to_owned()))
+}
+
+/// How long a call about networks may take.
+fn limit(clock: Clock) -> Duration {
+    clock.left().map_or(LIMIT, |left| left.min(LIMIT))
+}
+
 /// The document of an object; none where there is none, or no networks at all.
-fn document(kind: ObjectKind, id: &str) -> Result<Option<Value>, Failure> {
+fn document(kind: ObjectKind, id: &str, clock: Clock) -> Result<Option<Value>, Failure> {
     const NONE: [HResult; 3] = [
         HResult::NOT_FOUND,
         HResult::E_NOTIMPL,
         HResult::HCN_E_ENDPOINT_NOT_FOUND,
     ];
     let asked = network::query(kind, id, &networks::query(&Value::Null));
-    match asked.deadline(LIMIT).wait() {
+    match asked.deadline(limit(clock)).wait() {
         Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
             let message = format!("the service sent a document of {id} that cannot be read");
             Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message).because(&error)

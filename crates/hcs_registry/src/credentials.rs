@@ -16,6 +16,7 @@ use std::{
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hcs_wire::{environment, subordinate::user_outside};
+use rustix::process::geteuid;
 use serde::Deserialize;
 
 use crate::{
@@ -220,9 +221,17 @@ fn login(auth: &Auth) -> Result<Option<Login>, &'static str> {
 /// Asks `docker-credential-NAME`.
 fn ask(helper: &str, host: &str) -> Result<Option<Login>, RegistryError> {
     let program = format!("docker-credential-{}", shown(helper));
+    // What keeps a user's secrets may ask which user asks, and a user namespace says root.
+    let is_seeming_root = geteuid().is_root() && !environment::is_root();
     let failed = |why: String| RegistryError::Helper {
         program: program.clone(),
-        why,
+        why: match is_seeming_root {
+            true => format!(
+                "{why} (it ran as root of a user namespace, as images of a user with ids of /etc/subuid are unpacked there; \
+                 if it works outside, log in without a helper)"
+            ),
+            false => why,
+        },
     };
     let allowed = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if helper.is_empty() || !helper.chars().all(allowed) {
@@ -304,8 +313,6 @@ fn answer(child: &mut Child, patience: Duration) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-
-    use rustix::process::geteuid;
 
     use super::*;
 

@@ -6,7 +6,7 @@
 //! 4. [`debian`]: a root file system of Debian.
 
 pub(crate) mod apt;
-mod debian;
+pub(crate) mod debian;
 pub(crate) mod dotnet;
 mod emulator;
 pub(crate) mod kernel;

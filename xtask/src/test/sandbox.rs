@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Repository, Result,
-    packages::{dotnet, kernel},
+    packages::{debian, dotnet, kernel},
 };
 
 const CONFIG: &str = "hcsd.toml";
@@ -22,6 +22,8 @@ pub(super) struct Sandbox {
     full_kernel: PathBuf,
     /// The program `dotnet`, if it is there.
     dotnet: PathBuf,
+    /// The archive of a Debian root file system, if there is one.
+    debian: Option<PathBuf>,
 }
 
 impl Sandbox {
@@ -41,6 +43,7 @@ impl Sandbox {
             kernel: kernel::provide(repository)?,
             full_kernel: kernel::provide_full(repository)?,
             dotnet: dotnet::place(repository),
+            debian: debian::place(repository),
         })
     }
 
@@ -54,6 +57,9 @@ impl Sandbox {
             .env(kernel::VARIABLE, &self.kernel)
             .env(kernel::FULL_VARIABLE, &self.full_kernel)
             .env(dotnet::VARIABLE, &self.dotnet);
+        if let Some(debian) = &self.debian {
+            command.env(debian::VARIABLE, debian);
+        }
     }
 
     /// A configuration that says nearly nothing: that of this machine must not matter, and no test makes a network here

@@ -182,7 +182,7 @@ pub(crate) struct ContainerOptions {
           value_parser = yes_or_no)]
     userns: Option<bool>,
 
-    /// A network namespace made by `ip netns add` [default: one of its own, with loopback only]
+    /// A network namespace made by `ip netns add` [default: one of its own]
     #[arg(long, value_name = "NAME", value_parser = net_namespace)]
     net_namespace: Option<String>,
 

@@ -33,6 +33,24 @@ pub(crate) struct CostOptions {
 }
 
 impl CostOptions {
+    /// The words that give the same options to a further program.
+    pub(crate) fn words(self) -> Vec<String> {
+        let numbers = [
+            ("--max-size", self.max_size.map(|size| size.to_string())),
+            ("--max-files", self.max_files.map(|files| files.to_string())),
+            ("--max-depth", self.max_depth.map(|depth| depth.to_string())),
+            (
+                "--max-time",
+                self.max_time.map(|time| time.as_secs_f64().to_string()),
+            ),
+        ];
+        let given = numbers.into_iter().filter_map(|(name, number)| {
+            let number = number?;
+            Some([name.to_owned(), number])
+        });
+        given.flatten().collect()
+    }
+
     pub(crate) fn limits(self) -> Limits {
         let usual = Limits::default();
         let bytes = self
@@ -84,23 +102,9 @@ impl UnpackingOptions {
 
     /// The same as words of a command line.
     pub(crate) fn words(self) -> Vec<String> {
-        let cost = self.cost;
-        let numbers = [
-            ("--max-size", cost.max_size.map(|size| size.to_string())),
-            ("--max-files", cost.max_files.map(|files| files.to_string())),
-            ("--max-depth", cost.max_depth.map(|depth| depth.to_string())),
-            (
-                "--max-time",
-                cost.max_time.map(|time| time.as_secs_f64().to_string()),
-            ),
-        ];
-        let given = numbers.into_iter().filter_map(|(name, number)| {
-            let number = number?;
-            Some([name.to_owned(), number])
-        });
         let omit = self.privileged.omit_privileged;
         let omit = omit.then(|| "--omit-privileged".to_owned());
-        given.flatten().chain(omit).collect()
+        self.cost.words().into_iter().chain(omit).collect()
     }
 
     /// The first one that was given.

@@ -1,18 +1,14 @@
 //! `hcs commit`: an image out of what a container has written.
 
-use std::path::Path;
-
 use clap::Args;
-use hcs_schema::{Failure, HResult, documents::ComputeSystem};
-use hcs_storage::{
-    image::{Image, Name, Store},
-    layer::{Marks, Options, writable::Upper},
-};
+use hcs_schema::{Failure, documents::ComputeSystem};
+use hcs_storage::{image::Name, layer::Marks};
 
 use crate::{
     client,
+    committing::{Written, unfit},
     failure::Stop,
-    images::{failed, name, tell_left_out},
+    images::name,
     options::{limit::Limit, unpacking::CostOptions},
     output::{print, printable},
     owners,
@@ -51,24 +47,23 @@ impl Commit {
         let document = client::made_from(&system, clock);
         let document = document.map_err(|failure| clock.stop(&self.id, failure))?;
         let made = Made::of(&self.id, &document)?;
-        // What processes of other users in the container have written is theirs.
-        owners::enter();
-        let failed = failed("no image was made");
-        let options = Options {
-            limits: self.cost.limits(),
-            ..Options::of_caller()
+        let written = Written {
+            container: self.id,
+            store: made.store.to_owned(),
+            digest: made.digest.to_owned(),
+            layers: made.layers.into_iter().map(str::to_owned).collect(),
+            scratch: made.scratch.to_owned(),
+            user_marks: matches!(made.marks, Marks::User),
+            name: self.name,
+            cost: self.cost,
         };
-        let store = Store::open(Path::new(made.store), options).map_err(&failed)?;
-        // Its layers are leased by the container, and by us its contents.
-        let hold = store.hold().map_err(&failed)?;
-        let image = store.image(made.digest).map_err(&failed)?;
-        made.check_layers(&self.id, &store, &image)?;
-        let upper = Upper::in_use(Path::new(made.scratch)).map_err(&failed)?;
-        let by = format!("hcs commit {}", self.id);
-        let committed = store.commit(hold, &image, &upper.path(), made.marks, &self.name, &by);
-        let (_, omitted) = committed.map_err(failed)?;
-        tell_left_out(omitted);
-        print(&format!("{}\n", printable(self.name.as_str())))?;
+        // What processes of other users in the container have written is theirs. A limit is kept by a thread of this
+        // process, and a process with threads enters no user namespace.
+        match owners::are_granted() {
+            true => written.record_apart()?,
+            false => written.record()?,
+        }
+        print(&format!("{}\n", printable(written.name.as_str())))?;
         Ok(0)
     }
 }
@@ -115,27 +110,6 @@ impl<'a> Made<'a> {
             marks: if user { Marks::User } else { Marks::Trusted },
         })
     }
-
-    /// What was written is above the layers of the image, and of nothing else.
-    fn check_layers(&self, id: &str, store: &Store, image: &Image) -> Result<(), Failure> {
-        let layers = store.layers(image);
-        let same = layers
-            .iter()
-            .map(|path| path.to_str())
-            .eq(self.layers.iter().map(|path| Some(*path)));
-        match same {
-            true => Ok(()),
-            false => Err(unfit(
-                id,
-                "has other layers than its image, which a further image cannot have",
-            )),
-        }
-    }
-}
-
-fn unfit(id: &str, why: &str) -> Failure {
-    let message = format!("the container {id:?} {why}");
-    Failure::new(HResult::E_INVALIDARG, message)
 }
 
 #[cfg(test)]

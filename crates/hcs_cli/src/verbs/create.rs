@@ -86,9 +86,11 @@ fn misplaced(words: &[String], line: &[OsString]) -> Result<(), Failure> {
 impl Create {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         misplaced(&self.misplaced, &env::args_os().collect::<Vec<_>>())?;
-        disk::mount_scratch(&mut self.container.scratch)?;
+        let is_machine = self.machine.is_machine(&self.container)?;
         // What it is made from stays there until that is known to the service.
         let (image, _hold) = images::of(&self.container, false)?.unzip();
+        // Where anything before was refused, no disk stays mounted.
+        disk::mount_scratch(&mut self.container.scratch)?;
         let clock = self.limit.begin("create");
         let id = self.id.clone().unwrap_or_else(new_id);
         let mut in_default = None;
@@ -109,7 +111,7 @@ impl Create {
                 (client::text(&document)?, advice::of_own_document)
             }
         };
-        if self.document.is_none() && !self.machine.is_machine(&self.container)? {
+        if self.document.is_none() && !is_machine {
             unseen::tell(&self.container, &Surroundings::here(), clock);
         }
         // What cannot be read is refused by the service, with the place of the fault.

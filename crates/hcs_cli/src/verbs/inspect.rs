@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use crate::{
     client,
     clock::Clock,
+    complain,
     failure::Stop,
     options::limit::Limit,
-    output::{JsonOption, print_json},
+    output::{JsonOption, print_json, printable},
     ports::{self, Port},
 };
 
@@ -45,9 +46,14 @@ impl Inspect {
         let stop = |failure| clock.stop(&self.id, failure);
         let shown = |wanted: &[SystemPropertyType]| -> Result<Value, Failure> {
             let mut document = properties(&system, wanted, clock)?;
-            let ports = ports::of(&system)?;
-            if !ports.is_empty() {
-                document["Ports"] = ports.iter().map(Port::json).collect();
+            match ports::of(&system, clock) {
+                Ok(ports) if ports.is_empty() => {}
+                Ok(ports) => document["Ports"] = ports.iter().map(Port::json).collect(),
+                // All else is known.
+                Err(failure) => complain(&format!(
+                    "hcs: Ports are left out, as the service does not tell them: {}\n",
+                    printable(&failure.message)
+                )),
             }
             Ok(document)
         };

@@ -14,6 +14,7 @@ use crate::{
     networks::{self, LIMIT, find, find_or_make},
     options::{limit::Limit, network::NetworkOptions},
     output::printable,
+    ports,
 };
 
 /// Put a container that runs into a network
@@ -79,7 +80,9 @@ impl Disconnect {
         let clock = self.limit.begin("network disconnect");
         let system = clock.open(&self.id)?;
         let network = find(&self.network)?;
-        let endpoints = endpoints_of(system.runtime_id().unwrap_or_default())?;
+        let namespace = ports::namespace_of(&system, clock);
+        let namespace = namespace.map_err(|failure| clock.stop(&self.id, failure))?;
+        let endpoints = endpoints_of(&namespace)?;
         let of_network = |endpoint: &&Value| {
             let of = endpoint["HostComputeNetwork"].as_str();
             of.is_some_and(|of| of.eq_ignore_ascii_case(&network))
@@ -106,8 +109,8 @@ impl Disconnect {
     }
 }
 
-/// The documents of the endpoints of a container. Its namespace has its runtime id, unless a client made that.
-fn endpoints_of(runtime_id: &str) -> Result<Vec<Value>, Failure> {
+/// The documents of the endpoints in the namespace `wanted`.
+fn endpoints_of(wanted: &str) -> Result<Vec<Value>, Failure> {
     let query = networks::query(&Value::Null);
     let mut found = Vec::new();
     for id in network::enumerate(ObjectKind::Endpoint, "")
@@ -122,7 +125,7 @@ fn endpoints_of(runtime_id: &str) -> Result<Vec<Value>, Failure> {
             Err(failure) => return Err(failure),
         };
         let namespace = document["HostComputeNamespace"].as_str();
-        if namespace.is_some_and(|namespace| namespace.eq_ignore_ascii_case(runtime_id)) {
+        if namespace.is_some_and(|namespace| namespace.eq_ignore_ascii_case(wanted)) {
             found.push(document);
         }
     }

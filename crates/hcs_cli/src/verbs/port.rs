@@ -40,7 +40,7 @@ impl Port {
     pub(crate) fn run(self) -> Result<u8, Stop> {
         let clock = self.limit.begin("port");
         let system = clock.open(&self.id)?;
-        let ports = ports::of(&system).map_err(|failure| clock.stop(&self.id, failure))?;
+        let ports = ports::of(&system, clock).map_err(|failure| clock.stop(&self.id, failure))?;
         let wanted = self.port.as_deref();
         let is_wanted = |port: &&Published| wanted.is_none_or(|wanted| port.is(wanted));
         let found: Vec<&Published> = ports.iter().filter(is_wanted).collect();

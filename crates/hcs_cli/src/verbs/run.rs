@@ -135,9 +135,10 @@ impl Run {
         self.process.read_files(read_document)?;
         // All words are the command of a virtual machine, whose files are its guest image's.
         let typed = !is_machine && self.take_image(&std::env::args_os().collect::<Vec<_>>());
-        disk::mount_scratch(&mut self.container.scratch)?;
         let (image, hold) = images::of(&self.container, typed)?.unzip();
         self.decide_command(image.as_ref())?;
+        // Where anything before was refused, no disk stays mounted.
+        disk::mount_scratch(&mut self.container.scratch)?;
         let ends_with_us = !self.keep && !self.detach;
         let clock = self.limit.begin("run");
         let document = system_document(

@@ -7,7 +7,10 @@ use std::{
     io::{Read as _, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     thread,
 };
 
@@ -32,14 +35,22 @@ fn command<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S
     command.args(arguments).stdin(Stdio::null());
     if env::var_os("HCS_ENDPOINT").is_none() {
         let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-        // No network of this machine is made.
-        let configuration = place.join("hcsd.toml");
-        fs::write(&configuration, "default_network = \"none\"\n").unwrap();
         command.env("HCS_ENDPOINT", place.join("hcs.sock"));
-        command.env("HCS_CONFIG", configuration);
+        command.env("HCS_CONFIG", &*CONFIGURATION);
     }
     command
 }
+
+/// The configuration of that service: no network of this machine is made. It is written once by each process of the
+/// tests, and replaces that of another one as a whole: services read it at any time.
+static CONFIGURATION: LazyLock<PathBuf> = LazyLock::new(|| {
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let own = place.join(format!("hcsd.toml.{}", std::process::id()));
+    fs::write(&own, "default_network = \"none\"\n").unwrap();
+    let configuration = place.join("hcsd.toml");
+    fs::rename(&own, &configuration).unwrap();
+    configuration
+});
 
 /// What a finished command left.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use crate::{
 /// Users that no host has.
 const WITH_GRANTS: u32 = 54_361;
 const ALONE: u32 = 54_362;
+const WITH_FOLDER: u32 = 54_363;
 
 /// What [`User::with_grants`] grants begins here.
 const FIRST: u32 = 200_000;
@@ -94,7 +95,7 @@ fn owners_of_an_image_are_kept_with_granted_ids() {
     let script = format!(
         "mkdir out && $HCS run -d --id box --scratch out tools sh -c '{write}; busybox sleep 1000' && \
          until $HCS exec box busybox test -e /srv/new; do :; done; $HCS pause box 2>/dev/null || :; \
-         $HCS commit box tools:2; $HCS terminate box"
+         $HCS commit --timeout 60 box tools:2; $HCS terminate box"
     );
     let said = shell(&user, &script);
     assert_eq!(said.code, Some(0), "{said:?}");
@@ -125,6 +126,26 @@ fn owners_that_a_user_does_not_have_are_told() {
     let list = "busybox stat -c %u:%g /srv/file /srv/closed/file";
     let said = user.hcs(&["run", "tools", "sh", "-c", list]);
     assert_eq!(said.fine(), "0:0\n0:0\n");
+    shell(&user, "$HCS image remove tools").fine();
+    assert_eq!(layers(&user), Vec::<PathBuf>::new());
+}
+
+/// A directory of another user's is unknown to the namespace of granted ids, where its files would seem to be of
+/// `nobody`.
+#[test]
+fn a_folder_of_root_becomes_an_image_whose_files_are_of_root() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(WITH_FOLDER).with_grants();
+    let script = "mkdir -p root/bin root/srv && cp /bin/busybox root/bin && ln -s busybox root/bin/sh && echo x > root/srv/file";
+    let mut command = crate::common::shell(script);
+    ended(command.current_dir(user.home())).fine();
+    let said = shell(&user, "$HCS image import root tools");
+    assert_eq!((said.code, &*said.err), (Some(0), ""), "{said:?}");
+    let list = "busybox stat -c %u:%g / /bin/busybox /srv/file";
+    let said = user.hcs(&["run", "tools", "sh", "-c", list]);
+    assert_eq!(said.fine(), "0:0\n0:0\n0:0\n");
     shell(&user, "$HCS image remove tools").fine();
     assert_eq!(layers(&user), Vec::<PathBuf>::new());
 }

@@ -1,11 +1,13 @@
 //! A service that was killed and cannot end, as one of its threads waits in the kernel for a file system.
 
 use std::{
+    collections::BTreeMap,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread::sleep,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Signal, geteuid, kill_process};
@@ -21,10 +23,15 @@ impl Frozen {
         fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
         fs::create_dir(&at).unwrap();
         run("mkfs.ext4", &["-q".as_ref(), &image]);
-        run("mount", &["-o".as_ref(), "loop".as_ref(), &image, &at]);
-        fs::create_dir(at.join("tree")).unwrap();
-        run("fsfreeze", &["-f".as_ref(), &at]);
-        Self(at)
+        // What is mounted is unmounted, whatever fails from here on.
+        let frozen = Self(at);
+        run(
+            "mount",
+            &["-o".as_ref(), "loop".as_ref(), &image, &frozen.0],
+        );
+        fs::create_dir(frozen.tree()).unwrap();
+        run("fsfreeze", &["-f".as_ref(), &frozen.0]);
+        frozen
     }
 
     fn thaw(&self) {
@@ -49,13 +56,41 @@ fn run(program: &str, arguments: &[&Path]) {
     assert_eq!(ended.code, Some(0), "{program}: {ended:?}");
 }
 
-/// Whether a thread of that process waits and cannot be interrupted.
-fn is_stuck(process: i32) -> bool {
+/// Looks at the threads of a process, one look after the other: a thread that waits for a disk for a moment has the
+/// same state as one that is stuck, and does not keep it.
+const LOOKS: u32 = 100;
+const BETWEEN: Duration = Duration::from_millis(5);
+/// After this the thread has never been stuck.
+const END: Duration = Duration::from_secs(60);
+
+/// The threads of a process that wait and cannot be interrupted, by their numbers.
+fn uninterruptible(process: i32) -> Vec<OsString> {
     let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    threads.filter_map(Result::ok).any(|thread| {
+    let waits = |thread: &fs::DirEntry| {
         let status = fs::read_to_string(thread.path().join("status"));
         status.is_ok_and(|status| status.contains("State:\tD"))
-    })
+    };
+    let threads = threads.filter_map(Result::ok).filter(waits);
+    threads.map(|thread| thread.file_name()).collect()
+}
+
+/// Waits until one thread of that process has been uninterruptible at all of some looks.
+fn wait_until_stuck(process: i32) {
+    let begun = Instant::now();
+    let mut seen: BTreeMap<OsString, u32> = BTreeMap::new();
+    while !seen.values().any(|looks| *looks >= LOOKS) {
+        assert!(
+            begun.elapsed() < END,
+            "no thread of {process} is stuck: {seen:?}"
+        );
+        let now = uninterruptible(process).into_iter();
+        // A thread that is not among them begins anew.
+        seen = now
+            .map(|thread| (seen.get(&thread).map_or(1, |looks| looks + 1), thread))
+            .map(|(looks, thread)| (thread, looks))
+            .collect();
+        sleep(BETWEEN);
+    }
 }
 
 #[test]
@@ -78,9 +113,7 @@ fn a_service_that_was_killed_and_cannot_end_is_replaced() {
         .spawn()
         .unwrap();
     let number = service.as_raw_nonzero().get();
-    while !is_stuck(number) {
-        sleep(Duration::from_millis(5));
-    }
+    wait_until_stuck(number);
     kill_process(service, Signal::KILL).unwrap();
     ended(&mut place.hcs(&["run", "--", "true"])).fine();
     assert!(hcs_wire::peer::is_dying(number), "it has ended");

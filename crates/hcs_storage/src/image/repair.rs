@@ -3,7 +3,15 @@
 //! While it cannot be read, nothing is removed from the store. Its images are still there as contents; their names are
 //! in a copy of the index, which has all but what other programs have changed since.
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, OpenOptions},
+    io::Read as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use rustix::fs::OFlags;
 
 use super::{
     Name, Store,
@@ -11,6 +19,27 @@ use super::{
     document::{self, Config, Descriptor, Index, LARGEST, MANIFEST, Manifest, parse},
 };
 use crate::{Digest, Refusal, StorageError};
+
+/// A copy of an index that is longer is none of this program's.
+const LARGEST_COPY: u64 = 64 << 20;
+
+/// The text of the copy. Another program may have put anything in its place, which must neither hold this one up nor
+/// fill its memory.
+fn read_copy(path: &Path) -> Option<Vec<u8>> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOFOLLOW).bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.cast_signed())
+        .open(path);
+    let file: File = file.ok()?;
+    let told = file.metadata().ok()?;
+    if !told.is_file() || told.len() > LARGEST_COPY {
+        return None;
+    }
+    let mut text = Vec::new();
+    file.take(LARGEST_COPY).read_to_end(&mut text).ok()?;
+    Some(text)
+}
 
 /// What an index was made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,7 +65,7 @@ impl Store {
             Err(error) if matches!(error.refusal(), Some(Refusal::BrokenIndex { .. })) => {}
             Err(error) => return Err(error),
         }
-        let copy = fs::read(self.index_copy()).ok();
+        let copy = read_copy(&self.index_copy());
         let copy = copy.and_then(|text| parse::<Index>(&text, "index.copy.json").ok());
         let mut index = copy.unwrap_or_else(Index::empty);
         // What was removed since the copy was written is gone.

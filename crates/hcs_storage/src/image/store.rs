@@ -419,11 +419,14 @@ impl Store {
     /// Writes the index, and then the copy of it. The index has to be locked.
     pub(super) fn write_index(&self, index: &Index) -> Result<(), StorageError> {
         let text = text(index)?;
-        for path in [self.index_file(), self.index_copy()] {
+        let replace = |path: PathBuf| {
             let mut file = Partial::new(&self.oci())?;
             file.write(&text)?;
-            file.commit(&path)?;
-        }
+            file.commit(&path)
+        };
+        replace(self.index_file())?;
+        // The change is done. An older copy is what it always is where other programs change the index.
+        let _older = replace(self.index_copy());
         sync_folder(&self.oci())
     }
 

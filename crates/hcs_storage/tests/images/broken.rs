@@ -348,3 +348,30 @@ fn an_index_that_cannot_be_read_loses_nothing_and_is_made_again() {
     assert_eq!(store.repair().unwrap().names, []);
     assert_eq!(names(&store), (vec![], vec![]));
 }
+
+/// What stands in the place of the copy of the index holds up no change and no repair.
+#[test]
+fn a_copy_of_the_index_that_is_no_file_fails_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    load(&store, "a:1");
+    let [index, copy] =
+        ["index.json", "index.copy.json"].map(|name| place.path().join("store/oci").join(name));
+    // It cannot be replaced.
+    fs::remove_file(&copy).unwrap();
+    fs::create_dir(&copy).unwrap();
+    fs::write(copy.join("file"), "").unwrap();
+    load(&store, "b:1");
+    let both = vec!["a:1".to_owned(), "b:1".to_owned()];
+    assert_eq!(names(&store), (both, vec![]));
+    // A pipe without a writer, and what is endless.
+    fs::remove_dir_all(&copy).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&copy).status();
+    assert!(made.unwrap().success());
+    fs::write(&index, "").unwrap();
+    assert_eq!(store.repair().unwrap().nameless.len(), 2);
+    fs::remove_file(&copy).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &copy).unwrap();
+    fs::write(&index, "").unwrap();
+    assert_eq!(store.repair().unwrap().nameless.len(), 2);
+}

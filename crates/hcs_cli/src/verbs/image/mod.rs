@@ -1,12 +1,13 @@
 //! `hcs image`: images of containers, and their layers.
 //!
 //! 1. [`mod@pull`]. 2. [`ways`]: load, save, import. 3. [`show`]: list, inspect, history. 4. [`names`]: tag, remove,
-//!    prune, repair. 5. [`whole`]: files that are whole or not there. 6. [`prepare`]: images of an ordinary user's
-//!    containers.
+//!    prune, repair. 5. [`whole`]: files that are whole or not there. 6. [`prepare`], [`mod@record`]: images of an
+//!    ordinary user's containers, and out of them.
 
 mod names;
 mod prepare;
 mod pull;
+mod record;
 mod show;
 mod ways;
 mod whole;
@@ -62,9 +63,18 @@ enum Action {
     Repair(names::Repair),
     #[command(hide = true)]
     Prepare(prepare::Prepare),
+    #[command(hide = true)]
+    Record(record::Record),
 }
 
 impl Action {
+    /// Whether it is done in a user namespace that has granted ids, if this user has any.
+    fn wants_ids(&self) -> bool {
+        // A directory of another user's, as of root, would seem to be of `nobody` there.
+        let is_foreign = matches!(self, Self::Import(import) if import.is_of_unknown_owner());
+        self.changes_layers() && !is_foreign
+    }
+
     /// Whether it makes or removes layers.
     const fn changes_layers(&self) -> bool {
         match self {
@@ -73,7 +83,8 @@ impl Action {
             | Self::Import(_)
             | Self::Remove(_)
             | Self::Prune(_)
-            | Self::Prepare(_) => true,
+            | Self::Prepare(_)
+            | Self::Record(_) => true,
             Self::Save(_)
             | Self::List(_)
             | Self::Inspect(_)
@@ -86,7 +97,7 @@ impl Action {
 
 impl Image {
     pub(crate) fn run(self) -> Result<u8, Stop> {
-        if self.action.changes_layers() {
+        if self.action.wants_ids() {
             owners::enter();
         }
         match self.action {
@@ -102,6 +113,7 @@ impl Image {
             Action::Prune(action) => action.run(),
             Action::Repair(action) => action.run(),
             Action::Prepare(action) => return action.run(),
+            Action::Record(action) => return action.run(),
         }?;
         Ok(0)
     }

@@ -1,8 +1,9 @@
 //! `hcs image load`, `save` and `import`.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, IsTerminal as _, Read, Write},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -17,6 +18,7 @@ use crate::{
     complain,
     options::image::platform,
     output::{cannot_write, print, print_json, printable},
+    owners,
 };
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
@@ -175,6 +177,11 @@ pub(super) struct Import {
 }
 
 impl Import {
+    /// Whether the owner of the directory, if it is one, is neither this user nor one of the granted ids.
+    pub(super) fn is_of_unknown_owner(&self) -> bool {
+        fs::metadata(&self.file).is_ok_and(|told| told.is_dir() && !owners::are_known(told.uid()))
+    }
+
     pub(super) fn run(self) -> Result<(), Failure> {
         let store = self.store.open_for(self.privileged, self.cost)?;
         let loaded = if self.file.is_dir() {
