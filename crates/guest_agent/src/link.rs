@@ -139,7 +139,7 @@ pub struct UnixLink {
 }
 
 impl UnixLink {
-    /// Takes a socket that is bound and listens. Whoever connects is the host.
+    /// Takes a socket that is bound and listens. Each process that connects to it is the host.
     ///
     /// # Errors
     /// The errno of `fcntl(2)`.

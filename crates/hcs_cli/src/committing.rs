@@ -1,7 +1,7 @@
 //! What `hcs commit` does in a store: an image with what a container has written as one more layer.
 //!
-//! An ordinary user's files of other owners are read in a user namespace ([`crate::owners`]), which a process with threads
-//! cannot enter: then a process of its own does it ([`Written::record_apart`]).
+//! An ordinary user's files of other owners are read in a user namespace ([`crate::owners`]), which a process with
+//! threads cannot enter: then a process of its own does it ([`Written::record_apart`]).
 
 use std::path::{Path, PathBuf};
 

@@ -159,10 +159,8 @@ fn action(
     use ModifyRequestType::{Add, Remove, Update};
     let (resource, names) = table.resource(path, kind)?;
     let name = |number: usize| (*names.get(number).unwrap_or(&"")).to_owned();
-    let place = || DiskPlace {
-        controller: name(0),
-        slot: name(1),
-    };
+    let (controller, slot) = (name(0), name(1));
+    let place = || DiskPlace { controller, slot };
     Ok(match (resource.path, kind) {
         ("Container/Memory/SizeInMB", Update) => Action::LimitContainerMemory(size(settings)?),
         ("Container/Processor", Update) => {

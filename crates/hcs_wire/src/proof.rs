@@ -1,10 +1,10 @@
-//! Proof that the process at the other end of a unix socket is no process of a container, whoever's that is.
+//! Proof that the process at the other end of a unix socket is no process of any container.
 //!
 //! A socket that has a name can be reached by all that see the name, as in a tree that is mapped to a container of
 //! another service; its peer's user number may be the same inside. So the one who connects sends, before anything else,
-//! one byte with the number of the process that listens, as its own (`unix(7)`, `SCM_CREDENTIALS`). The kernel lets that
-//! through only where the sender has a number for that process, and `CAP_SYS_ADMIN` over the pid namespace that the
-//! sender is in. A process of a container has no number for one outside of it, or in another container.
+//! one byte with the number of the process that listens, as its own (`unix(7)`, `SCM_CREDENTIALS`). The kernel lets
+//! that through only where the sender has a number for that process, and `CAP_SYS_ADMIN` over the pid namespace that
+//! the sender is in. A process of a container has no number for one outside of it, or in another container.
 
 use std::os::fd::AsFd;
 
@@ -69,7 +69,8 @@ pub fn expect(socket: impl AsFd) -> Result<(), Errno> {
 /// Takes the proof that the peer has sent to the calling process, without waiting for it.
 ///
 /// # Errors
-/// `EAGAIN` while nothing has come; `EACCES` where it is no proof, or the peer has left; else the errno of `recvmsg(2)`.
+/// `EAGAIN` while nothing has come; `EACCES` where it is no proof, or the peer has left; else the errno of
+/// `recvmsg(2)`.
 pub fn receive(socket: impl AsFd) -> Result<(), Errno> {
     let socket = socket.as_fd();
     let (byte, pid) = sys::receive_byte(socket, RecvFlags::DONTWAIT)?;

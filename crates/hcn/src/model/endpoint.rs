@@ -207,16 +207,7 @@ impl State {
         let network = self.network(network_id)?;
         self.has_room(network_id)?;
         check_flags(document.flags, ENDPOINT_FLAGS_KNOWN, ENDPOINT_FLAGS)?;
-        let named = version1::id(document.host_compute_network.as_ref());
-        if named != Guid::NONE && named != network_id {
-            let what =
-                format!("{named} is not the network {network_id} that the endpoint is created in");
-            return Err(refused(
-                HResult::HCN_E_INVALID_JSON_REFERENCE,
-                "/HostComputeNetwork",
-                what,
-            ));
-        }
+        names_its_network(&document, network_id)?;
         let id = chosen(given, document.id.as_ref())?;
         if self.endpoints.contains_key(&id) {
             let message = format!("there is an endpoint with the id {id} already");
@@ -755,4 +746,18 @@ fn routes(network: &Network, routes: &[Route]) -> Result<Vec<(Prefix, IpAddr, u1
         Ok((destination, next_hop, route.metric.unwrap_or(0)))
     };
     routes.iter().enumerate().map(read).collect()
+}
+
+/// A document may name the network that its endpoint is made in, and no other.
+fn names_its_network(document: &HostComputeEndpoint, network_id: Guid) -> Result<(), Failure> {
+    let named = version1::id(document.host_compute_network.as_ref());
+    if named == Guid::NONE || named == network_id {
+        return Ok(());
+    }
+    let what = format!("{named} is not the network {network_id} that the endpoint is created in");
+    Err(refused(
+        HResult::HCN_E_INVALID_JSON_REFERENCE,
+        "/HostComputeNetwork",
+        what,
+    ))
 }

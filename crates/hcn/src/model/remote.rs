@@ -76,7 +76,8 @@ pub(super) fn check(network: &Network, document: &HostComputeEndpoint) -> Result
     Ok(())
 }
 
-/// Refuses the card of an endpoint that a router on another host than its own has: packets for one would go to the other.
+/// Refuses the card of an endpoint that a router on another host than its own has: packets for one would go to the
+/// other.
 pub(super) fn is_no_router(network: &Network, mac: Mac, terms: &Terms) -> Result<(), Failure> {
     let tunnel = network.fabric.tunnel.as_ref();
     match tunnel.and_then(|tunnel| tunnel.host_of_router(mac)) {

@@ -24,8 +24,8 @@ use serde_json::Value;
 /// Ports that are chosen: above those that the kernel gives to connections of its own accord.
 const CHOSEN: RangeInclusive<u16> = 61_000..=u16::MAX;
 
-/// Gives each port mapping in the document `text` of an endpoint that names no port of the host (`ExternalPort` of 0, or
-/// none) a port that is free. A document that cannot be read stays as it is.
+/// Gives each port mapping in the document `text` of an endpoint that names no port of the host (`ExternalPort` of 0,
+/// or none) a port that is free. A document that cannot be read stays as it is.
 ///
 /// # Errors
 /// All of them are in use.

@@ -57,8 +57,8 @@ impl Preset {
         })
     }
 
-    /// Remembers how the making of a network of `settings` ended, `now`. What the settings are at fault of says nothing,
-    /// and what became of a network of another type says nothing of this one.
+    /// Remembers how the making of a network of `settings` ended, `now`. What the settings are at fault of says
+    /// nothing, and what became of a network of another type says nothing of this one.
     pub(super) fn note(&self, settings: &str, made: Result<(), &Failure>, now: Instant) {
         let document: Value = serde_json::from_str(settings).unwrap_or_default();
         let text = |property: &str| document.get(property).and_then(Value::as_str);
