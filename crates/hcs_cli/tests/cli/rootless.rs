@@ -69,7 +69,19 @@ impl User {
     }
 
     /// The same, with ids that the host grants.
-    pub(crate) fn with_grants(mut self) -> Self {
+    pub(crate) fn with_grants(self) -> Self {
+        let mut user = self.in_a_place_of_its_own();
+        user.grant();
+        user
+    }
+
+    /// The same, for a user namespace: root of the host has no id there, and what it has in `/tmp` may be of any user.
+    pub(crate) fn in_a_place_of_its_own(self) -> Self {
+        chown(self.place.path(), Some(self.id), Some(self.id)).unwrap();
+        self
+    }
+
+    fn grant(&mut self) {
         let (place, id) = (self.place.path(), self.id);
         fs::write(place.join("grants"), format!("{id}:200000:65536\n")).unwrap();
         let passwd = fs::read_to_string("/etc/passwd").unwrap();
@@ -81,7 +93,6 @@ impl User {
              cp {0}/grants /etc/subuid; cp {0}/grants /etc/subgid; cp {0}/passwd /etc/passwd",
             place.display()
         );
-        self
     }
 
     /// The same, as a member of `group`.

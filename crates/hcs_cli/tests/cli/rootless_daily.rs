@@ -151,7 +151,7 @@ fn root_of_a_user_namespace_is_an_ordinary_user() {
     if unprivileged() {
         return;
     }
-    let user = User::new(ROOT_OF_ITS_OWN);
+    let user = User::new(ROOT_OF_ITS_OWN).in_a_place_of_its_own();
     let program = user.program();
     let inside = |options: &[&str], script: &str| {
         let first = ["unshare", "-Ur", &program, "run"];
