@@ -89,6 +89,12 @@ hcs resume lim
 is "resume" alive "$(hcs exec lim -- echo alive 2>&1)"
 is "other devices" 1 "$(hcs exec lim -- sh -c 'mknod /k c 1 1 2>/dev/null && cat /k >/dev/null 2>&1; echo $?' 2>&1)"
 hcs terminate lim
+# What a container leaves is removed behind the back of the client.
+tries=0
+while [ -d "$group" ] && [ $tries -lt 30 ]; do
+    sleep 1
+    tries=$((tries + 1))
+done
 [ -d "$group" ]
 is "terminate removes the group" 1 $?
 # The service leaves by itself some seconds after its last client and system.
