@@ -261,7 +261,7 @@ fn root(
         for own in own.chain(socket.filter(|path| path.as_path() != Path::new("/"))) {
             hidden.push(utf8(own)?);
         }
-        for (other, _) in places.of_others()? {
+        for other in places.of_others()? {
             if other.is_dir() && other.as_path() != Path::new("/") {
                 hidden.push(utf8(&other)?);
             }
@@ -352,7 +352,11 @@ mod tests {
             directory: "/nowhere".into(),
             user: 0,
         };
-        let config = EngineConfig::default();
+        let config = EngineConfig {
+            // Services of the host tell each other nothing that counts here.
+            places: "/run/hcs-no-places".into(),
+            ..EngineConfig::default()
+        };
         let searches = Searches::default();
         check(
             &request,
@@ -403,7 +407,7 @@ mod tests {
         let plan = plan(r#"{ "Storage": { "Layers": [{ "Path": "/" }] } }"#).unwrap();
         assert_eq!(
             plan.spec.root.hidden,
-            ["/var/lib/hcs/scratch", "/run/hcs-ids"]
+            ["/var/lib/hcs/scratch", "/run/hcs-ids", "/run/hcs-no-places"]
         );
         assert!(plan.spec.root.view.is_none());
     }

@@ -103,25 +103,20 @@ impl OwnPlaces {
         Ok(hidden)
     }
 
-    /// Those of other services on this host, each with whether nothing else is in it.
+    /// Those of other services on this host that have nothing else in them. The directory of another one's socket may
+    /// be shown: that service turns containers away by itself, unless it is configured to admit them.
     ///
     /// # Errors
     /// `E_ACCESSDENIED`: other users can change what services tell each other.
-    pub(crate) fn of_others(&self) -> Result<Vec<(PathBuf, bool)>, Failure> {
+    pub(crate) fn of_others(&self) -> Result<Vec<PathBuf>, Failure> {
         let services = places::read(&self.registry).map_err(|untrusted| {
             let message = format!(
                 "the directories of other services, which no container may see, could not be looked for: {untrusted}"
             );
             Failure::new(HResult::E_ACCESSDENIED, message)
         })?;
-        let mut others = Vec::new();
-        for service in services {
-            let whole = service.whole.into_iter().map(|path| (path, true));
-            let socket = service.socket.into_iter().map(|path| (path, false));
-            others.extend(whole.chain(socket));
-        }
-        others.retain(|(path, _)| !self.whole.contains(path) && self.socket.as_ref() != Some(path));
-        Ok(others)
+        let others = services.into_iter().flat_map(|service| service.whole);
+        Ok(others.filter(|path| !self.whole.contains(path)).collect())
     }
 
     fn look<'a>(&self, look: &'a mut Option<Look>) -> Result<&'a Look, Failure> {
@@ -137,13 +132,13 @@ impl OwnPlaces {
         Ok(look)
     }
 
-    fn look_anew(&self, others: &[(PathBuf, bool)]) -> Result<Look, StepError> {
+    fn look_anew(&self, others: &[PathBuf]) -> Result<Look, StepError> {
         let mounts = MountTable::read().step("reading the mounts of the host")?;
         let mut own = Vec::new();
         let whole = self.whole.iter().map(|path| (path, true, true));
         let socket = self.socket.iter().map(|path| (path, false, false));
         // What another service has not made yet is not made for it.
-        let others = others.iter().map(|(path, whole)| (path, *whole, false));
+        let others = others.iter().map(|path| (path, true, false));
         for (path, whole, make) in whole.chain(socket).chain(others) {
             let step = "examining";
             let name = || path.display().to_string();

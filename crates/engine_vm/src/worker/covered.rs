@@ -234,8 +234,7 @@ mod tests {
         told.publish(&registry).unwrap();
         assert!(covers("run/hcs.d") && covers("door") && !covers("run") && !covers("door/free"));
         assert!(covered.is_above(about("run").0, about("run").1));
-        fs::create_dir(path("later")).unwrap();
-        assert!(covers("later"));
+        assert!(covers("later"), "a service makes what it tells of");
         for (name, inside) in [
             ("run", false),
             ("run/hcs.d", true),

@@ -45,7 +45,10 @@ pub(crate) struct User {
 
 impl User {
     pub(crate) fn new(id: u32) -> Self {
-        let place = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), id)
+    }
+
+    fn at(place: TempDir, id: u32) -> Self {
         let open = |path: &Path| {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         };
@@ -77,8 +80,12 @@ impl User {
 
     /// The same, for a user namespace: root of the host has no id there, and what it has in `/tmp` may be of any user.
     pub(crate) fn in_a_place_of_its_own(self) -> Self {
-        chown(self.place.path(), Some(self.id), Some(self.id)).unwrap();
-        self
+        let place = tempfile::Builder::new()
+            .prefix("hcs-test-")
+            .tempdir_in("/var/lib");
+        let mut moved = Self::at(place.unwrap(), self.id);
+        moved.group = self.group;
+        moved
     }
 
     fn grant(&mut self) {

@@ -111,12 +111,8 @@ impl Search {
         if let Some(directory) = &config.socket_directory {
             finder.add(directory, Strength::UnlessAsked);
         }
-        for (other, whole) in OwnPlaces::of(config).of_others()? {
-            let strength = match whole {
-                true => Strength::Always,
-                false => Strength::UnlessAsked,
-            };
-            finder.add(&other, strength);
+        for other in OwnPlaces::of(config).of_others()? {
+            finder.add(&other, Strength::Always);
         }
         for pattern in &config.host_view.hidden {
             finder.add_all(pattern, Strength::Always);
