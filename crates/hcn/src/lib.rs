@@ -18,7 +18,7 @@
 //! let asked = state.query_network(made.id, r#"{"SchemaVersion": {"Major": 2}}"#)?;
 //! assert!(asked.contains("IpAddressPrefix"));
 //!
-//! let settings = r#"{"SchemaVersion": {"Major": 2, "Minor": 0}, "Name": "far", "Type": "Overlay"}"#;
+//! let settings = r#"{"SchemaVersion": {"Major": 2, "Minor": 0}, "Name": "far", "Type": "L2Tunnel"}"#;
 //! let failure = state.create_network(Guid(2), settings, &Surroundings::default()).unwrap_err();
 //! assert_eq!(failure.causes[0].pointer.as_deref(), Some("/Type"));
 //! # Ok::<(), hcs_schema::Failure>(())

@@ -41,6 +41,8 @@ fn systems_that_version_1_wrote_down_are_taken_over() {
         );
         old[of_this_host] = machine[of_this_host].clone();
     }
+    // Its agent is a new one.
+    old["Proof"] = machine["Proof"].clone();
     recorded["machine"] = json!(old.to_string());
     recorded["runtime_id"] = written["runtime_id"].clone();
     fs::write(directory.join("state.json"), recorded.to_string()).unwrap();
