@@ -14,7 +14,10 @@ use hcn::{
 use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
 
-use super::inside::{self, MOST_STEPS, STEP};
+use super::{
+    inside::{self, MOST_STEPS, STEP},
+    remove_link,
+};
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
@@ -196,13 +199,7 @@ fn remove(socket: &mut Socket, owner: &str, endpoint: &EndpointIntent) -> Result
     let Some(found) = removable(found(socket, owner, endpoint))? else {
         return Ok(());
     };
-    let mut batch = Batch::default();
-    link::remove(&mut batch, &found.name, found.index);
-    match socket.run(batch) {
-        // Its adapter went meanwhile.
-        Err(error) if error.errno() == Some(Errno::NODEV) => Ok(()),
-        done => done.map_err(|error| failed(&doing(endpoint, "removing"), NEEDS, &error)),
-    }
+    remove_link(socket, &found, (&doing(endpoint, "removing"), NEEDS))
 }
 
 /// Takes an endpoint on an adapter out of a namespace that lives on; its rules go with [`crate::clear_access`].

@@ -8,7 +8,7 @@ use hcn::{
 };
 use hcs_schema::{Failure, fnv};
 
-use super::Part;
+use super::{Part, remove_link};
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
@@ -156,8 +156,6 @@ impl Part for Bridge<'_> {
         let Some(found) = removable(self.found(host))? else {
             return Ok(());
         };
-        let mut batch = Batch::default();
-        link::remove(&mut batch, &found.name, found.index);
-        host.run(&self.doing("removing"), NEEDS, batch)
+        remove_link(&mut host.route, &found, (&self.doing("removing"), NEEDS))
     }
 }

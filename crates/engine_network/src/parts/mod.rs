@@ -20,8 +20,28 @@ pub use inside::Inside;
 pub use port::Port;
 
 use hcs_schema::Failure;
+use rustix::io::Errno;
 
-use crate::host::Host;
+use crate::{
+    failure::failed,
+    host::Host,
+    link::{self, Link},
+    netlink::{Batch, Socket},
+};
+
+/// Removes a link of ours. One that has gone meanwhile, with its namespace or by another program, is removed.
+fn remove_link(
+    socket: &mut Socket,
+    found: &Link,
+    (doing, needs): (&str, &str),
+) -> Result<(), Failure> {
+    let mut batch = Batch::default();
+    link::remove(&mut batch, &found.name, found.index);
+    match socket.run(batch) {
+        Err(error) if error.errno() == Some(Errno::NODEV) => Ok(()),
+        done => done.map_err(|error| failed(doing, needs, &error)),
+    }
+}
 
 /// Something that is made in the host's network.
 pub trait Part {

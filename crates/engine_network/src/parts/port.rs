@@ -7,7 +7,7 @@ use hcn::intent::{EndpointIntent, alias};
 use hcs_schema::Failure;
 use rustix::io::Errno;
 
-use super::Part;
+use super::{Part, remove_link};
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
@@ -63,17 +63,11 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
     let Some(found) = removable(found(host, endpoint))? else {
         return Ok(());
     };
-    let mut batch = Batch::default();
-    link::remove(&mut batch, &found.name, found.index);
     let doing = format!(
         "removing the link {} of the endpoint {}",
         endpoint.link, endpoint.id
     );
-    match host.route.run(batch) {
-        // Its namespace ended meanwhile.
-        Err(error) if error.errno() == Some(Errno::NODEV) => Ok(()),
-        done => done.map_err(|error| failed(&doing, NEEDS, &error)),
-    }
+    remove_link(&mut host.route, &found, (&doing, NEEDS))
 }
 
 /// Takes the end here out of its bridge, and tells it: it goes with the far end's namespace, or has to be removed.

@@ -16,7 +16,7 @@ use hcn::{
 use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
 
-use super::{Part, adapter::adapter};
+use super::{Part, adapter::adapter, remove_link};
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
@@ -269,8 +269,6 @@ impl Part for Tunnels<'_> {
         let Some(found) = removable(self.found(host))? else {
             return Ok(());
         };
-        let mut batch = Batch::default();
-        link::remove(&mut batch, &found.name, found.index);
-        host.run(&self.doing("removing"), NEEDS, batch)
+        remove_link(&mut host.route, &found, (&self.doing("removing"), NEEDS))
     }
 }

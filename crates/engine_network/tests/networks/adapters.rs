@@ -11,7 +11,7 @@ use hcs_schema::{Failure, HResult};
 use serde_json::{Value, json};
 
 use crate::{
-    traffic::{bind, connects, counter, exchange, forge, listen, pings, talk},
+    traffic::{bind, connects, counter, datagram, exchange, forge, listen, pings, talk},
     world::{Container, FAR, OUTSIDE, Space, UPLINK, World, can_work},
 };
 
@@ -66,25 +66,8 @@ fn send_frame(space: &Space, link: &str, told: u16, frame: &[u8]) -> bool {
 }
 
 /// A datagram in a frame of Ethernet.
-fn datagram(cards: [&[u8]; 2], addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> {
-    let octets = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().octets();
-    let length = u16::try_from(28 + text.len()).unwrap();
-    let mut packet = vec![0x45, 0];
-    packet.extend(length.to_be_bytes());
-    packet.extend([0, 1, 0, 0, 64, 17, 0, 0]);
-    packet.extend(octets(addresses[0]));
-    packet.extend(octets(addresses[1]));
-    let words = packet
-        .chunks(2)
-        .map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
-    let sum: u32 = words.sum();
-    let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
-    packet[10..12].copy_from_slice(&sum.to_be_bytes());
-    packet.extend(4000_u16.to_be_bytes());
-    packet.extend(port.to_be_bytes());
-    packet.extend((length - 20).to_be_bytes());
-    packet.extend([0, 0]);
-    packet.extend(text);
+fn framed(cards: [&[u8]; 2], addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> {
+    let packet = datagram(addresses, port, text);
     [cards[1], cards[0], &[8, 0], &packet].concat()
 }
 
@@ -163,14 +146,14 @@ fn what_a_container_on_an_adapter_forges_is_dropped() {
     let (own, other) = (card(&one), card(&two));
     let to = [two.address.as_str(), OUTSIDE];
     for told in [0x0800, 0x0806, 0x86dd, 0x88cc, 3] {
-        let frame = datagram([&own, &outside], to, 80, b"forged");
+        let frame = framed([&own, &outside], to, 80, b"forged");
         assert!(!send_frame(&one.space, "eth0", told, &frame), "{told:#x}");
-        let frame = datagram([&other, &outside], [&one.address, OUTSIDE], 80, b"forged");
+        let frame = framed([&other, &outside], [&one.address, OUTSIDE], 80, b"forged");
         assert!(!send_frame(&one.space, "eth0", told, &frame), "{told:#x}");
         next_is_own(&format!("of kind {told:#x}"));
     }
     // So that the rules are what has dropped them: the same frame of its own passes.
-    let frame = datagram([&own, &outside], [&one.address, OUTSIDE], 80, b"raw");
+    let frame = framed([&own, &outside], [&one.address, OUTSIDE], 80, b"raw");
     assert!(send_frame(&one.space, "eth0", 0x0800, &frame));
     let mut bytes = [0; 16];
     let (length, _) = server.recv_from(&mut bytes).unwrap();

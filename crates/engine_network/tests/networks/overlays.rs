@@ -6,7 +6,7 @@ use hcs_schema::HResult;
 use serde_json::{Value, json};
 
 use crate::{
-    traffic::{bind, connects, exchange, forge, listen, pings, talk},
+    traffic::{bind, connects, datagram, exchange, forge, listen, pings, talk},
     world::{Container, FAR, OUTSIDE, UPLINK, World, can_work},
 };
 
@@ -107,26 +107,9 @@ fn only_hosts_that_a_network_was_told_of_speak_to_it() {
     let ([here, there], [one, _two]) = two_hosts(&[]);
     let server = bind(&one.space, 80);
     // A datagram for the endpoint, as a host sends it: the header of VXLAN, then a frame.
-    let octets = |text: &str| text.parse::<std::net::Ipv4Addr>().unwrap().octets();
     let mac = |text: &str| text.parse::<hcn::Mac>().unwrap().0;
     let packet = |text: &[u8], number: u32, from: &str| {
-        let length = u16::try_from(28 + text.len()).unwrap();
-        let mut packet = vec![0x45, 0];
-        packet.extend(length.to_be_bytes());
-        packet.extend([0, 1, 0, 0, 64, 17, 0, 0]);
-        packet.extend(octets(ADDRESSES[1]));
-        packet.extend(octets(ADDRESSES[0]));
-        let words = packet
-            .chunks(2)
-            .map(|two| u32::from(two[0]) << 8 | u32::from(two[1]));
-        let sum: u32 = words.sum();
-        let sum = !u16::try_from((sum & 0xffff) + (sum >> 16)).unwrap();
-        packet[10..12].copy_from_slice(&sum.to_be_bytes());
-        packet.extend(4000_u16.to_be_bytes());
-        packet.extend(80_u16.to_be_bytes());
-        packet.extend((length - 20).to_be_bytes());
-        packet.extend([0, 0]);
-        packet.extend(text);
+        let packet = datagram([ADDRESSES[1], ADDRESSES[0]], 80, text);
         let head = [&[8, 0, 0, 0][..], &(number << 8).to_be_bytes()].concat();
         [&head[..], &mac(MACS[0]), &mac(from), &[8, 0], &packet].concat()
     };

@@ -111,25 +111,31 @@ fn echo_request(sequence: u16) -> Vec<u8> {
 
 /// Sends a datagram from `space` whose source is `source`, which belongs to another.
 pub(crate) fn forge(space: &Space, source: &str, to: (&str, u16), text: &[u8]) {
-    let (from, target): (std::net::Ipv4Addr, std::net::Ipv4Addr) =
-        (source.parse().unwrap(), to.0.parse().unwrap());
-    let length = u16::try_from(28 + text.len()).unwrap();
-    let mut packet = vec![0x45, 0];
-    packet.extend(length.to_be_bytes());
-    packet.extend([0, 1, 0, 0, 64, 17, 0, 0]);
-    packet.extend(from.octets());
-    packet.extend(target.octets());
-    packet.extend(4000_u16.to_be_bytes());
-    packet.extend(to.1.to_be_bytes());
-    packet.extend((length - 20).to_be_bytes());
-    // Without a checksum of its own.
-    packet.extend([0, 0]);
-    packet.extend(text);
-    let to = SocketAddr::new(target.into(), 0);
+    let packet = datagram([source, to.0], to.1, text);
+    let to = SocketAddr::new(to.0.parse().unwrap(), 0);
     space.run(|| {
         let sent = sendto(raw(ipproto::RAW), &packet, SendFlags::empty(), &to).unwrap();
         assert_eq!(sent, packet.len());
     });
+}
+
+/// A datagram between two addresses of IPv4, to `port`, without a checksum of its own.
+pub(crate) fn datagram(addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(28 + text.len()).unwrap();
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 1, 0, 0, 64, 17, 0, 0]);
+    for address in addresses {
+        packet.extend(address.parse::<std::net::Ipv4Addr>().unwrap().octets());
+    }
+    let sum = checksum(&packet);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet.extend(4000_u16.to_be_bytes());
+    packet.extend(port.to_be_bytes());
+    packet.extend((length - 20).to_be_bytes());
+    packet.extend([0, 0]);
+    packet.extend(text);
+    packet
 }
 
 fn checksum(bytes: &[u8]) -> u16 {
