@@ -27,6 +27,10 @@ use crate::record::files;
 /// The file in the state root that a service holds locked.
 pub(crate) const LOCK: &str = "hcsd.lock";
 
+/// The file in the state root that a service holds locked while it looks at the other one. The directory itself can be
+/// opened by users who may not use the service, and a process that may open a file may hold it.
+const TURN: &str = "hcsd.turn";
+
 /// How long a service that was killed is waited for: what its threads had begun is done by then, or waits for others.
 const LAST_MOMENTS: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
@@ -45,7 +49,7 @@ pub(crate) fn lock(root: &Path) -> Result<Option<File>, String> {
 /// a file that a third one puts elsewhere.
 fn lock_within(root: &Path, patience: Duration) -> io::Result<Option<File>> {
     let path = root.join(LOCK);
-    let turn = File::open(root)?;
+    let turn = files::append(&root.join(TURN))?;
     let end = Instant::now() + patience;
     loop {
         let is_late = Instant::now() >= end;
@@ -165,6 +169,19 @@ mod tests {
         assert!(locked().is_some());
     }
 
+    /// The state root of a service of root can be entered and opened by all users, who reach its socket by it.
+    #[test]
+    fn a_lock_of_the_state_root_keeps_no_service_away() {
+        let root = tempfile::tempdir().unwrap();
+        let held = File::open(root.path()).unwrap();
+        flock(&held, FlockOperation::LockExclusive).unwrap();
+        assert!(lock_within(root.path(), Duration::ZERO).unwrap().is_some());
+        for name in [LOCK, TURN] {
+            let found = fs::metadata(root.path().join(name)).unwrap();
+            assert_eq!(found.mode() & 0o777, 0o600, "{name}");
+        }
+    }
+
     #[test]
     fn one_of_many_services_takes_the_place_of_a_dying_one() {
         let mut dying = process::Command::new("true").spawn().unwrap();
@@ -199,7 +216,7 @@ mod tests {
     fn a_file_that_was_taken_and_not_signed_is_not_taken_for_a_dying_ones() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(LOCK);
-        let turn = File::open(root.path()).unwrap();
+        let turn = files::append(&root.path().join(TURN)).unwrap();
         // Another service is between its lock and its signature: the file still has the text of the one before.
         flock(&turn, FlockOperation::LockExclusive).unwrap();
         let other = File::create(&path).unwrap();
