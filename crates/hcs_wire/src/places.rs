@@ -2,9 +2,9 @@
 //! one service sees must not show those of another either.
 //!
 //! A directory with a file for each state root, named after it, which the service of that root writes when it starts.
-//! The file stays when the service ends, as the directories do. It means nothing once the state root is gone, and the
-//! next service that starts removes it. The directory is root's and closed to others, so nothing in it is hostile. A
-//! service of an ordinary user has one of its own.
+//! The file stays when the service ends, as the directories do. It means nothing once the state root is gone, and a
+//! service removes it after its own start ([`prune`]). The directory is root's and closed to others, so nothing in it
+//! is hostile. A service of an ordinary user has one of its own.
 
 use std::{
     io::{Read as _, Write as _},
@@ -50,7 +50,7 @@ impl Places {
         self.whole.iter().chain(&self.socket)
     }
 
-    /// Writes them into `registry`, which is made where there is none, and removes what means nothing any more.
+    /// Writes them into `registry`, which is made where there is none.
     ///
     /// Directories with nothing else in them are made where they are missing: what is made later would be seen by a
     /// container that sees what is above it.
@@ -62,18 +62,12 @@ impl Places {
             Trusted::of_process().directory(registry, Some(0o700))?,
             registry,
         )?;
-        let wrong = |errno| at(registry, Reason::Io(errno));
-        for name in names(&directory).map_err(wrong)? {
-            let entry = read_one(&directory, &name).map_err(wrong)?;
-            if entry.is_none_or(|places| !places.is_there()) {
-                remove(&directory, &name).map_err(wrong)?;
-            }
-        }
         for own in &self.whole {
             // What the service cannot make now it may never make, and a container neither.
             let _made = Trusted::of_process().directory(own, Some(0o700));
         }
-        self.write(&directory).map_err(wrong)
+        self.write(&directory)
+            .map_err(|errno| at(registry, Reason::Io(errno)))
     }
 
     fn write(&self, directory: &OwnedFd) -> Result<(), Errno> {
@@ -98,8 +92,25 @@ impl Places {
     }
 }
 
-/// The places of all services that `registry` knows. None where there is no such directory, and for a user who may not
-/// look into it: that user's programs may not look into root's directories either.
+/// Removes from `registry` what means nothing any more: files about state roots that are gone. It looks at the
+/// directories of other services, whose file systems may not answer: nothing may wait for it.
+///
+/// # Errors
+/// The directory is not root's or the user's own, or cannot be read or written.
+pub fn prune(registry: &Path) -> Result<(), Untrusted> {
+    let directory = own(Trusted::of_process().directory(registry, None)?, registry)?;
+    let wrong = |errno| at(registry, Reason::Io(errno));
+    for name in names(&directory).map_err(wrong)? {
+        let entry = read_one(&directory, &name).map_err(wrong)?;
+        if entry.is_none_or(|places| !places.is_there()) {
+            remove(&directory, &name).map_err(wrong)?;
+        }
+    }
+    Ok(())
+}
+
+/// The places of all services that `registry` knows, of which some may be gone. None where there is no such directory,
+/// and for a user who may not look into it: that user's programs may not look into root's directories either.
 ///
 /// # Errors
 /// The directory is not root's or the user's own, holds too much, or cannot be read.
@@ -119,7 +130,7 @@ pub fn read(registry: &Path) -> Result<Vec<Places>, Untrusted> {
     let mut all = Vec::new();
     for name in names(&directory).map_err(wrong)? {
         let entry = read_one(&directory, &name).map_err(wrong)?;
-        all.extend(entry.filter(Places::is_there));
+        all.extend(entry);
     }
     Ok(all)
 }
@@ -215,8 +226,9 @@ mod tests {
         assert!(one.root.join("scratch").is_dir());
 
         fs::remove_dir_all(&one.root).unwrap();
+        assert_eq!(read(&registry).unwrap().len(), 2);
+        prune(&registry).unwrap();
         assert_eq!(read(&registry), Ok(vec![other.clone()]));
-        other.publish(&registry).unwrap();
         assert_eq!(fs::read_dir(&registry).unwrap().count(), 1);
     }
 
@@ -243,7 +255,8 @@ mod tests {
         one.publish(&registry).unwrap();
         fs::write(registry.join("0"), "{").unwrap();
         assert_eq!(read(&registry), Ok(vec![one.clone()]));
-        one.publish(&registry).unwrap();
+        prune(&registry).unwrap();
         assert!(!registry.join("0").exists());
+        assert_eq!(read(&registry), Ok(vec![one]));
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, IsTerminal as _},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     rc::Rc,
     sync::Arc,
@@ -11,11 +11,13 @@ use std::{
 };
 
 use hcs_engine::engine::Engine;
+use hcs_wire::places;
 use rustix::{
     fs::Mode,
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use tokio::{
+    runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
     task::LocalSet,
 };
@@ -101,6 +103,7 @@ pub(crate) fn run(
         .max_blocking_threads(WAITING_THREADS)
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
+    forget_other_places(&runtime, settings.places.clone());
     let machines = engine_settings::for_machines(&config, endpoint);
     engines.extend(helpers.engines(settings, machines)?);
     closing::start().map_err(|e| format!("a thread cannot be started: {e}"))?;
@@ -182,6 +185,16 @@ fn settle(config: &Config, endpoint: &Path, root: &Path) -> ContainerSettings {
     }
     engines::confine(&mut settings);
     settings
+}
+
+/// Forgets what services that are gone told others. Their directories may lie in file systems that do not answer, so
+/// nothing waits for it.
+fn forget_other_places(runtime: &Runtime, registry: PathBuf) {
+    let _goes_on_by_itself = runtime.spawn_blocking(move || {
+        if let Err(e) = places::prune(&registry) {
+            warn!("what services that are gone told others is not forgotten: {e}");
+        }
+    });
 }
 
 /// What the process is before it does anything.

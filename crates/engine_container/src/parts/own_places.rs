@@ -137,21 +137,31 @@ impl OwnPlaces {
         let mut own = Vec::new();
         let whole = self.whole.iter().map(|path| (path, true, true));
         let socket = self.socket.iter().map(|path| (path, false, false));
-        // What another service has not made yet is not made for it.
-        let others = others.iter().map(|path| (path, true, false));
-        for (path, whole, make) in whole.chain(socket).chain(others) {
-            let step = "examining";
-            let name = || path.display().to_string();
-            let Some(opened) = open_or_make(path, make).step_at(step, name())? else {
-                continue;
-            };
-            own.push(Own {
-                location: mounts.locate(&opened).step_at(step, name())?,
-                identity: Identity::of(&fstat(&opened).step_at(step, name())?),
-                whole,
+        for (path, whole, make) in whole.chain(socket) {
+            let opened = open_or_make(path, make);
+            let opened = opened.and_then(|opened| {
+                let examined = opened.map(|opened| Own::examine(&opened, &mounts, whole));
+                examined.transpose()
             });
+            own.extend(opened.step_at("examining", path.display().to_string())?);
+        }
+        for path in others {
+            // What another service has not made yet is not made for it, and what is damaged of it is its own trouble.
+            if let Ok(Some(opened)) = open_directory(path) {
+                own.extend(Own::examine(&opened, &mounts, true));
+            }
         }
         Ok(Look { mounts, own })
+    }
+}
+
+impl Own {
+    fn examine(opened: &OwnedFd, mounts: &MountTable, whole: bool) -> Result<Self, Errno> {
+        Ok(Self {
+            location: mounts.locate(opened)?,
+            identity: Identity::of(&fstat(opened)?),
+            whole,
+        })
     }
 }
 

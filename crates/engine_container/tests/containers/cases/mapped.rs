@@ -379,6 +379,7 @@ fn the_directories_of_other_services_are_not_seen() {
 
     // Nothing is known of a service whose state root is gone.
     fs::remove_dir_all(path("1.d")).unwrap();
+    hcs_wire::places::prune(&registry).unwrap();
     let after = second.start(document());
     assert_eq!(listing(&after), "door/file far/scratch/file free/file");
     fs::remove_file(path("far/scratch/file")).unwrap();
