@@ -117,11 +117,11 @@ impl Service {
             true => THREADS_OF_TRUSTED,
             false => THREADS_OF_USER,
         };
-        let share = UserShare::new(
-            uid,
-            threads,
-            self.context.config().limits.unread_bytes_per_client,
-        );
+        let config = self.context.config();
+        let unread = config.limits.unread_bytes_per_client;
+        // A creation that goes well may take as long as a start, of a machine say.
+        let stuck = config.times.start() * 2;
+        let share = UserShare::new(uid, threads, unread, stuck);
         users.insert(uid, Rc::downgrade(&share));
         share
     }

@@ -47,8 +47,6 @@ const THREADS: usize = 32;
 const CREATIONS: usize = 8;
 /// Systems that one user has created at one time.
 const CREATIONS_OF_USER: usize = 4 * CREATIONS;
-/// How long a system waits for the creation of others, of which none is done meanwhile.
-const STUCK: Duration = Duration::from_secs(30);
 /// Long messages of one user that are received and parsed at one time: each is held in memory, whole or not.
 const LONG: usize = 8;
 /// Long documents of one user that are read at one time: while it is read, one takes some fifty times its size.
@@ -308,8 +306,9 @@ pub(crate) struct UserShare {
 }
 
 impl UserShare {
-    /// For the user `uid`, who may have `threads` and leave `unread` bytes unread.
-    pub(crate) fn new(uid: u32, threads: usize, unread: usize) -> Rc<Self> {
+    /// For the user `uid`, who may have `threads` and leave `unread` bytes unread. `stuck` is how long a system waits
+    /// for the creation of others, of which none is done meanwhile.
+    pub(crate) fn new(uid: u32, threads: usize, unread: usize, stuck: Duration) -> Rc<Self> {
         let (turns, giving) = CommonTurns::begin();
         Rc::new(Self {
             uid,
@@ -320,7 +319,7 @@ impl UserShare {
             long: Arc::new(Semaphore::new(LONG)),
             parsing: Arc::new(Semaphore::new(PARSED)),
             systems: FairLane::new(CREATIONS_OF_USER),
-            created: Underway::new("this user", STUCK),
+            created: Underway::new("this user", stuck),
             following: Arc::new(Semaphore::new(FOLLOWERS)),
         })
     }
@@ -359,7 +358,7 @@ impl Share {
             parsing: Arc::new(Semaphore::new(1)),
             reading: Arc::new(Semaphore::new(1)),
             systems: Arc::new(Semaphore::new(CREATIONS)),
-            created: Underway::new("this connection", STUCK),
+            created: Underway::new("this connection", user.created.limit()),
             user,
         })
     }
@@ -382,11 +381,16 @@ impl Share {
     /// # Errors
     /// Those that are created hang.
     pub(crate) async fn creation(&self, id: &str) -> Result<impl Sized + use<>, Failure> {
-        let own = self.created.wait(place(&self.systems)).await?;
         let user = &self.user;
-        let common = user.created.wait(user.systems.place(self.who)).await?;
-        let noted = (self.created.begin(id), user.created.begin(id));
-        Ok((noted, common, own))
+        let behind = Some(&*user.created);
+        let own = self.created.wait(behind, place(&self.systems)).await?;
+        // Those that wait for the user's places are in the way of this connection's own calls, too.
+        let noted = self.created.begin(id);
+        let common = user
+            .created
+            .wait(None, user.systems.place(self.who))
+            .await?;
+        Ok((noted, user.created.begin(id), common, own))
     }
 
     /// A place for a reader that follows the event log.
@@ -420,8 +424,10 @@ mod tests {
 
     use super::*;
 
+    const STUCK: Duration = Duration::from_secs(60);
+
     fn share() -> Rc<Share> {
-        Share::new(UserShare::new(1, WAITING_THREADS, usize::MAX), 1)
+        Share::new(UserShare::new(1, WAITING_THREADS, usize::MAX, STUCK), 1)
     }
 
     fn in_runtime(work: impl Future<Output = ()>) {
@@ -474,7 +480,7 @@ mod tests {
             const CONNECTIONS: u64 = 50;
             let busy = |uid, connections: u64| {
                 let done = Rc::new(Cell::new(0_u64));
-                let user = UserShare::new(uid, WAITING_THREADS, usize::MAX);
+                let user = UserShare::new(uid, WAITING_THREADS, usize::MAX, STUCK);
                 for connection in 0..connections {
                     let share = Share::new(Rc::clone(&user), connection);
                     let done = Rc::clone(&done);
@@ -529,7 +535,7 @@ mod tests {
     #[test]
     fn a_user_of_many_connections_has_few_long_documents_read_at_one_time() {
         in_runtime(async {
-            let user = UserShare::new(1, WAITING_THREADS, usize::MAX);
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX, STUCK);
             let (now, most) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(0_usize)));
             let mut all = JoinSet::new();
             for connection in 0..50 {
@@ -546,7 +552,7 @@ mod tests {
                 }
             }
             tokio::task::yield_now().await;
-            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX), 1);
+            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX, STUCK), 1);
             let _of_another = other.parsing().await;
             assert!(!all.is_empty(), "the other user has not waited for them");
             while all.join_next().await.is_some() {}
@@ -559,7 +565,7 @@ mod tests {
     fn long_steps_of_many_connections_come_one_by_one() {
         in_runtime(async {
             let done = Rc::new(Cell::new(0_u32));
-            let user = UserShare::new(1, WAITING_THREADS, usize::MAX);
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX, STUCK);
             for connection in 0..50 {
                 let (share, done) = (Share::new(Rc::clone(&user), connection), Rc::clone(&done));
                 tokio::task::spawn_local(async move {
@@ -572,7 +578,7 @@ mod tests {
                     }
                 });
             }
-            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX), 1);
+            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX, STUCK), 1);
             let mut most = 0;
             for round in 0..50 {
                 let before = done.get();

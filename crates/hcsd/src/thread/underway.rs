@@ -71,18 +71,31 @@ impl Underway {
         }
     }
 
-    /// Waits for a `place`, for as long as places come free.
+    /// How long a call waits while no place comes free.
+    pub(crate) const fn limit(&self) -> Duration {
+        self.limit
+    }
+
+    /// Waits for a `place`, for as long as places come free, here or in a lane `behind` that those here wait for.
     ///
     /// # Errors
     /// None did for the limit.
-    pub(crate) async fn wait<T>(&self, place: impl Future<Output = T>) -> Result<T, Failure> {
+    pub(crate) async fn wait<T>(
+        &self,
+        behind: Option<&Self>,
+        place: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
         let (asked, mut place) = (Instant::now(), pin!(place));
+        let moved = || {
+            let behind = behind.map_or(asked, |lane| lane.moved.get());
+            asked.max(self.moved.get()).max(behind)
+        };
         loop {
-            let end = asked.max(self.moved.get()) + self.limit;
+            let end = moved() + self.limit;
             if let Ok(place) = timeout_at(end, &mut place).await {
                 return Ok(place);
             }
-            if asked.max(self.moved.get()) + self.limit <= end {
+            if moved() + self.limit <= end {
                 return Err(self.stuck());
             }
         }
@@ -129,7 +142,10 @@ mod tests {
         in_runtime(async {
             let lane = Underway::new("this user", Duration::ZERO);
             let all: Vec<_> = (0..7).map(|n| lane.begin(&format!("box-{n}\n"))).collect();
-            let refused = lane.wait(std::future::pending::<()>()).await.unwrap_err();
+            let refused = lane
+                .wait(None, std::future::pending::<()>())
+                .await
+                .unwrap_err();
             let text = refused.to_string();
             assert!(text.contains("7 compute systems of this user"), "{text}");
             for one in 0..NAMED.0 {
@@ -145,10 +161,10 @@ mod tests {
     fn a_place_that_is_free_is_had_and_those_that_come_free_are_waited_for() {
         in_runtime(async {
             let at_once = Underway::new("this user", Duration::ZERO);
-            assert_eq!(at_once.wait(async { 1 }).await.unwrap(), 1);
+            assert_eq!(at_once.wait(None, async { 1 }).await.unwrap(), 1);
             let lane = Underway::new("this user", Duration::from_secs(3600));
             let (freed, first) = (Notify::new(), lane.begin("first"));
-            let (had, ()) = tokio::join!(lane.wait(freed.notified()), async {
+            let (had, ()) = tokio::join!(lane.wait(None, freed.notified()), async {
                 drop(first);
                 freed.notify_one();
             });

@@ -184,7 +184,8 @@ fn a_creation_that_waits_for_others_that_hang_fails_and_names_them() {
     if !HangingFiles::are_possible() {
         return;
     }
-    let service = Service::with_config(&config());
+    let times = "[times]\nstart_seconds = 5\n";
+    let service = Service::with_config(&format!("{}{times}", config()));
     let files = HangingFiles::mount();
     for connection in 0..CONNECTIONS {
         let mut client = service.client();
