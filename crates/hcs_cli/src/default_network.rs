@@ -79,10 +79,19 @@ pub(crate) fn give_up(document: &mut ComputeSystem, failure: &Failure) -> bool {
         let pointer = cause.pointer.as_deref().unwrap_or_default();
         pointer.starts_with(ENDPOINTS)
     });
+    // What was given up half way says nothing of networks.
+    let is_passing = [
+        HResult::E_ABORT,
+        HResult::E_UNEXPECTED,
+        HResult::HCS_E_CONNECTION_TIMEOUT,
+        HResult::HCS_E_OPERATION_TIMEOUT,
+        HResult::HCS_E_SERVICE_DISCONNECT,
+    ]
+    .contains(&failure.hresult);
     let networking = document.container.as_mut();
     let networking = networking.and_then(|container| container.networking.as_mut());
     match networking {
-        Some(networking) if is_at_fault => {
+        Some(networking) if is_at_fault && !is_passing => {
             networking.endpoints = None;
             without(failure);
             true
@@ -94,7 +103,7 @@ pub(crate) fn give_up(document: &mut ComputeSystem, failure: &Failure) -> bool {
 /// Tells why there is no network.
 fn without(failure: &Failure) -> bool {
     complain(&format!(
-        "hcs: no network but loopback: {}; `hcs network check` tells more, and --network none asks for no other\n",
+        "hcs: no network but loopback: {}; --network none asks for no other\n",
         printable(&failure.message)
     ));
     false

@@ -15,7 +15,8 @@ pub(crate) use hcs_wire::network::NAT;
 #[derive(Args, Clone, Debug, Default)]
 pub(crate) struct NetworkOptions {
     /// The network to be in: nat, which is made when it is first used, or one of `hcs network create`; repeat for more,
-    /// of which --publish, --ip and --mac are about the first. none is loopback only, host the network of the service
+    /// of which --publish, --ip and --mac are about the first. What is in nat reaches what this machine reaches, and
+    /// programs of it that listen at all addresses. none is loopback only, host the network of the service
     /// itself, ns:PATH the network namespace of a file such as /proc/1234/ns/net; these two are for root, and for a
     /// namespace of the caller's own. Takes a service of root, but for none [default: nat, or what default_network in
     /// hcsd.toml says; none where this machine or an ordinary user cannot have it, and for virtual machines unless

@@ -312,17 +312,14 @@ impl Networks {
         });
     }
 
-    /// Tries again to clear away what could not be. An address that another endpoint has by now is that one's.
+    /// Tries again to clear away what could not be.
     fn clear_again(self: &Rc<Self>) {
         let uncleared = self.uncleared.take();
         if uncleared.is_empty() {
             return;
         }
-        let endpoints = self.held.borrow().state.intent().endpoints;
-        let addresses = endpoints.iter().flat_map(|one| &one.addresses);
-        let used = addresses.map(|(address, _)| *address).collect();
         for left in uncleared {
-            self.clear_later(left.without(&used));
+            self.clear_later(left);
         }
     }
 
@@ -488,13 +485,18 @@ impl Networks {
         Ok(made.former)
     }
 
-    /// Clears away what is left of ended machines, while others go on.
+    /// Clears away what is left of ended machines, while others go on. An address that another endpoint has by now is
+    /// that one's.
     fn clear_later(self: &Rc<Self>, left: Left) {
         if left.is_empty() {
             return;
         }
         let networks = Rc::clone(self);
         tokio::task::spawn_local(async move {
+            // By now the change that left it is what is held.
+            let endpoints = networks.held.borrow().state.intent().endpoints;
+            let addresses = endpoints.iter().flat_map(|one| &one.addresses);
+            let left = left.without(&addresses.map(|(address, _)| *address).collect());
             let owner = networks.owner.clone();
             let cleared = blocking(move || Ok((left.clear(&owner), left)));
             let failure = match cleared.await {

@@ -8,6 +8,7 @@
 //! A mapping that names no port of the host gets one here ([`choose`]): the model knows no programs of the host.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
@@ -100,16 +101,20 @@ fn given(
             settings["ExternalPort"] = earlier.remove(at).external.into();
             continue;
         }
-        let is_free = |port: &u16| {
-            let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
-            !taken.contains(&(protocol, *port)) && bound(protocol, at) != Err(Errno::ADDRINUSE)
-        };
         let random = uuid::Uuid::new_v4().as_u128();
-        let port = from_place(random).find(is_free).ok_or_else(all_in_use)?;
+        let port = first_free(random, protocol, &taken).ok_or_else(all_in_use)?;
         taken.insert((protocol, port));
         settings["ExternalPort"] = port.into();
     }
     Ok(Some(document))
+}
+
+/// The first port from a random place on that neither a mapping nor a program of the host has.
+fn first_free(random: u128, protocol: Protocol, taken: &BTreeSet<(Protocol, u16)>) -> Option<u16> {
+    from_place(random).find(|port| {
+        let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, *port));
+        !taken.contains(&(protocol, *port)) && bound(protocol, at) != Err(Errno::ADDRINUSE)
+    })
 }
 
 /// Each port that may be chosen, from a random place on: another service of the host looks for free ones as well, and
@@ -320,7 +325,12 @@ mod tests {
             assert!(CHOSEN.contains(&u16::try_from(given).unwrap()), "{given}");
         }
         assert_ne!(first, second);
-        assert!(![first, second].contains(&taken.into()), "{first} {second}");
+        let place = u128::from(taken - CHOSEN.start());
+        let free = first_free(place, Protocol::Tcp, &BTreeSet::new()).unwrap();
+        assert_ne!(free, taken, "a program has it");
+        let mapped = BTreeSet::from([(Protocol::Tcp, free)]);
+        let next = first_free(place, Protocol::Tcp, &mapped).unwrap();
+        assert!(![taken, free].contains(&next), "{next}");
         assert_eq!(port("/Policies/2/Settings/ExternalPort"), 5353);
         assert_eq!(chosen["Policies"][4], document["Policies"][4]);
         for odd in [

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcn::documents::NetworkType;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::network::NAT;
 use serde_json::Value;
@@ -43,8 +44,12 @@ impl Preset {
             return Ok(String::new());
         }
         let mut networks = held.state.networks();
-        if let Some((id, _)) = networks.find(|(_, network)| network.name() == NAT) {
-            return Ok(id.to_string());
+        if let Some((id, network)) = networks.find(|(_, network)| network.name() == NAT) {
+            // Another type of that name is a client's own: not each container of root is meant to be in it.
+            return Ok(match network.kind() {
+                NetworkType::Nat => id.to_string(),
+                _ => String::new(),
+            });
         }
         let is_recent =
             |(_, at): &&(String, Instant)| now.saturating_duration_since(*at) < REMEMBERED;
@@ -131,6 +136,12 @@ mod tests {
             .create_network(Guid(7), settings, &surroundings)
             .unwrap();
         assert_eq!(code(&held), Ok(made.id.to_string()));
+        let mut other = Held::default();
+        let private = r#"{"Name": "nat", "Type": "Private"}"#;
+        let surroundings = Surroundings::default();
+        let made = other.state.create_network(Guid(8), private, &surroundings);
+        made.unwrap();
+        assert_eq!(code(&other), Ok(String::new()), "a network of another type");
         assert_eq!(Preset::new(false).find(&held, start), Ok(String::new()));
     }
 }
