@@ -21,7 +21,9 @@ pub(crate) fn describe(folder: &Path) -> String {
     let memory = value(&read("/proc/meminfo"), "MemTotal")
         .and_then(|text| text.split(' ').next()?.parse::<u64>().ok())
         .unwrap_or_default();
-    let kernel = read("/proc/sys/kernel/osrelease");
+    let release = read("/proc/sys/kernel/osrelease");
+    // What a builder of kernels appends says nothing about speed.
+    let kernel = release.split(['-', '+']).next().unwrap_or_default();
     format!(
         "{model}, {count} CPUs{}, {} GB of memory, Linux {}, control groups {}, root directory on {}",
         if virtual_machine {

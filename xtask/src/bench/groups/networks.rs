@@ -13,9 +13,10 @@ const OURS: &str = "hcs run";
 const WITH_NETWORK: &str = "hcs run --network nat";
 
 /// A pair of links, one end in a namespace of its own with an address and a route: by one call of `ip`. The namespace
-/// ends with the call.
-const BY_IP: &str = "unshare --net sh -c 'printf \"link set lo up\\nlink add a type veth peer name b\\nlink set a up\\n\
-                     link set b up\\naddr add 10.9.0.2/24 dev b\\nroute add default via 10.9.0.1\\n\" | ip -batch -'";
+/// ends with the call. (A name such as `a` would be read as a keyword that begins so.)
+const BY_IP: &str = "unshare --net sh -c 'printf \"link set lo up\\nlink add near0 type veth peer name far0\\n\
+                     link set near0 up\\nlink set far0 up\\naddr add 10.9.0.2/24 dev far0\\n\
+                     route add default via 10.9.0.1\\n\" | ip -batch -'";
 
 /// The plugin of CNI, for a namespace that is there already.
 const BY_CNI: &str = r#"
