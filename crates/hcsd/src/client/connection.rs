@@ -318,7 +318,8 @@ impl Connection {
         closing: &Closing,
         long: &mut Option<LongPlace>,
     ) -> Result<(), WireError> {
-        loop {
+        // What was all taken needs no further turn to be seen as such.
+        while decoder.rest() > 0 {
             self.share.turns.take().await;
             // A frame that has a place of its user is taken at once, and gives that place back.
             if long.is_none() {

@@ -339,7 +339,8 @@ impl GuestLink {
                 // The other end is gone.
                 Err(_) => break,
             }
-            loop {
+            // What was all taken needs no further turn to be seen as such.
+            while decoder.waiting() > 0 {
                 self.turns.take().await;
                 let Some(frame) = decoder.next_frame().map_err(|e| e.recorded())? else {
                     break;
@@ -537,7 +538,9 @@ fn give_up<T>(waiter: &mut Waiter<T>, rpc: Rpc) {
 
 #[cfg(test)]
 mod tests {
-    use std::{future::poll_fn, io::Write as _, os::unix::net::UnixStream, task::Poll};
+    use std::{
+        future::poll_fn, io::Write as _, os::unix::net::UnixStream, sync::LazyLock, task::Poll,
+    };
 
     use hcs_wire::guest::ResponseBase;
     use tokio::task::LocalSet;
@@ -618,7 +621,9 @@ mod tests {
             .build()
             .unwrap();
         LocalSet::new().block_on(&runtime, async {
-            let turns = AgentTurns::default();
+            // Time that other programs take of the processor is no turn of theirs.
+            static BEGUN: LazyLock<std::time::Instant> = LazyLock::new(std::time::Instant::now);
+            let turns = AgentTurns::by(|| *BEGUN);
             let many: Vec<_> = (0..40).map(|_| said(ANSWERS, turns.of(1))).collect();
             let single = said(ANSWERS, turns.of(2));
             while !single.has_ended() {

@@ -36,7 +36,7 @@ use super::{
 /// Engine calls that may block at the same time: threads that may wait.
 pub(crate) const WAITING_THREADS: usize = 512;
 /// Turns that the connections of a user have before they wait for the others.
-const TURNS: i64 = 16;
+const TURNS: i64 = 4;
 /// How long a turn takes; what took longer has taken several.
 const TURN: Duration = Duration::from_micros(20);
 /// Turns that a user owes at most: those of a second.
@@ -101,18 +101,12 @@ pub(crate) struct CommonTurns {
     waiting: RefCell<Waiting<Weak<Ticket>>>,
     /// Told when something waits for the next round.
     wanted: Notify,
+    /// What steps are measured by.
+    clock: Clock,
 }
 
-impl Default for CommonTurns {
-    fn default() -> Self {
-        Self {
-            left: Cell::new(TURNS),
-            cost: Cell::new(1),
-            waiting: RefCell::default(),
-            wanted: Notify::new(),
-        }
-    }
-}
+/// Tells the time. A test has one that stands still: what the processor does beside it takes no turns.
+type Clock = fn() -> Instant;
 
 /// The turns of one connection, or of the stream of one agent.
 #[derive(Debug)]
@@ -122,11 +116,18 @@ pub(crate) struct Turns {
 }
 
 /// The turns of the streams of all agents: those of one user's systems share them, however many there are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct AgentTurns {
     users: RefCell<HashMap<u32, AgentsOfUser>>,
     /// Streams there have been.
     numbered: Cell<u64>,
+    clock: Clock,
+}
+
+impl Default for AgentTurns {
+    fn default() -> Self {
+        Self::by(Instant::now)
+    }
 }
 
 /// The turns of one user's, for as long as they are given out.
@@ -137,6 +138,15 @@ struct AgentsOfUser {
 }
 
 impl AgentTurns {
+    /// Turns that are measured by `clock`.
+    pub(crate) fn by(clock: Clock) -> Self {
+        Self {
+            users: RefCell::default(),
+            numbered: Cell::new(0),
+            clock,
+        }
+    }
+
     /// Turns of a further stream, of a system of the user `uid`, and what gives them out.
     pub(crate) fn of(&self, uid: u32) -> (Turns, Rc<Giving>) {
         self.numbered.set(self.numbered.get() + 1);
@@ -149,7 +159,7 @@ impl AgentTurns {
         let known = known.and_then(|own| Some((Rc::clone(&own.common), own.giving.upgrade()?)));
         let (common, giving) = known.unwrap_or_else(|| {
             users.retain(|_, own| own.giving.strong_count() > 0);
-            let (common, giving) = CommonTurns::begin();
+            let (common, giving) = CommonTurns::begin(self.clock);
             let giving = Rc::new(giving);
             let own = AgentsOfUser {
                 common: Rc::clone(&common),
@@ -173,9 +183,15 @@ impl Drop for Giving {
 }
 
 impl CommonTurns {
-    /// Turns, and what gives them out.
-    fn begin() -> (Rc<Self>, Giving) {
-        let turns = Rc::<Self>::default();
+    /// Turns that are measured by `clock`, and what gives them out.
+    fn begin(clock: Clock) -> (Rc<Self>, Giving) {
+        let turns = Rc::new(Self {
+            left: Cell::new(TURNS),
+            cost: Cell::new(1),
+            waiting: RefCell::default(),
+            wanted: Notify::new(),
+            clock,
+        });
         let giving = tokio::task::spawn_local(Rc::clone(&turns).run());
         (turns, Giving(giving.abort_handle()))
     }
@@ -238,7 +254,7 @@ impl Turns {
     /// Turns of no user's, and what gives them out.
     #[cfg(test)]
     pub(crate) fn begin() -> (Self, Giving) {
-        let (common, giving) = CommonTurns::begin();
+        let (common, giving) = CommonTurns::begin(Instant::now);
         let who = Who::SERVICE;
         (Self { common, who }, giving)
     }
@@ -257,9 +273,10 @@ impl Turns {
 
     /// Does `work`, which counts as the turns that it takes the time of.
     pub(crate) fn charge<T>(&self, work: impl FnOnce() -> T) -> T {
-        let begun = Instant::now();
+        let clock = self.common.clock;
+        let begun = clock();
         let done = work();
-        let turns = begun.elapsed().as_nanos() / TURN.as_nanos();
+        let turns = (clock() - begun).as_nanos() / TURN.as_nanos();
         let turns = i64::try_from(turns).unwrap_or(i64::MAX);
         let cost = &self.common.cost;
         cost.set(turns.max(cost.get() - (cost.get() + 3) / 4).clamp(1, TURNS));
@@ -309,7 +326,7 @@ impl UserShare {
     /// For the user `uid`, who may have `threads` and leave `unread` bytes unread. `stuck` is how long a system waits
     /// for the creation of others, of which none is done meanwhile.
     pub(crate) fn new(uid: u32, threads: usize, unread: usize, stuck: Duration) -> Rc<Self> {
-        let (turns, giving) = CommonTurns::begin();
+        let (turns, giving) = CommonTurns::begin(Instant::now);
         Rc::new(Self {
             uid,
             turns,
@@ -467,7 +484,7 @@ mod tests {
                 most
             };
             let most = tokio::task::spawn_local(other).await.unwrap();
-            assert!(most <= 64, "{most} steps in one round");
+            assert!(most <= 12, "{most} steps in one round");
             assert!(done.get() < 5000, "{}", done.get());
             while all.join_next().await.is_some() {}
             assert_eq!(done.get(), 10_000, "all are done in the end");
