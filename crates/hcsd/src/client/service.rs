@@ -13,13 +13,10 @@ use tracing::{info, warn};
 
 use crate::{
     client::{about::Since, calls::Calls},
-    door::{
-        peers::{Entitled, is_trusted},
-        permits::Permits,
-    },
+    door::{peers::Entitled, permits::Permits},
     system::context::Context,
     thread::{
-        limits::Quota,
+        limits::{Quota, is_trusted},
         share::{UserShare, WAITING_THREADS},
     },
     upkeep::{
@@ -57,6 +54,8 @@ pub(crate) struct Service {
     leaving: Notify,
 }
 
+/// Pipes that come along with a call.
+const PIPES: usize = 3;
 /// Threads that may wait, of all there are, that root and the service's own user may have at one time, each.
 const THREADS_OF_TRUSTED: usize = WAITING_THREADS / 2;
 /// Threads that any other user may have.
@@ -67,6 +66,7 @@ impl Service {
     pub(crate) fn new(context: Rc<Context>, cpu_groups: CpuGroups, entitled: Entitled) -> Rc<Self> {
         let limits = context.config().limits;
         let calls = Calls::new(context.config().times.reconnect());
+        let descriptors = Rc::clone(&context.descriptors);
         let crash_reports = CrashReports::open(&context.root, &context.crash_reports());
         Rc::new(Self {
             context,
@@ -74,16 +74,22 @@ impl Service {
             crash_reports: Rc::new(crash_reports),
             calls,
             entitled: Rc::new(Cell::new(entitled)),
-            permits: Permits::new(limits.connections, limits.connections_per_client),
+            permits: Permits::new(
+                limits.connections,
+                limits.connections_per_client,
+                &descriptors,
+            ),
             bytes_quota: Quota::new(
                 "bytes of unanswered calls of one user",
                 limits.unanswered_bytes_per_client,
             ),
             handles_quota: Quota::new("open handles of one user", limits.handles_per_client),
             users: RefCell::default(),
-            pipes_quota: Quota::new(
+            pipes_quota: Quota::with_descriptors(
                 "processes of one user that are still to be made",
                 limits.processes_per_client,
+                PIPES,
+                &descriptors,
             ),
             numbered: Cell::new(0),
             since: Since::now(),

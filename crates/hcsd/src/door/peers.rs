@@ -97,11 +97,6 @@ impl Entitled {
     }
 }
 
-/// Whether a user is root, or the service's own: those could do all that the service can.
-pub(crate) fn is_trusted(uid: u32) -> bool {
-    uid == 0 || uid == geteuid().as_raw()
-}
-
 /// Where the socket's mode is guarded by a group, all other users were kept from connecting.
 fn may_use(peer: u32, own: u32, entitled: Entitled) -> bool {
     peer == 0 || peer == own || entitled.owner == Some(peer) || entitled.guarded

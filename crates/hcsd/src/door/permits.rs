@@ -6,8 +6,8 @@ use hcs_schema::Failure;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
-use super::peers::{Peer, is_trusted};
-use crate::thread::limits::{self, Quota};
+use super::peers::Peer;
+use crate::thread::limits::{self, Quota, is_trusted};
 
 /// Connections that root and the service's own user may have when all others are taken.
 const RESERVED: usize = 64;
@@ -53,11 +53,11 @@ impl Drop for StrangerPermit {
 }
 
 impl Permits {
-    /// At most `limit` for all clients, and `per_user` for each user.
-    pub(crate) fn new(limit: usize, per_user: usize) -> Rc<Self> {
+    /// At most `limit` for all clients, and `per_user` for each user, of whose `descriptors` each takes one.
+    pub(crate) fn new(limit: usize, per_user: usize, descriptors: &Rc<Quota>) -> Rc<Self> {
         Rc::new(Self {
             limit: Cell::new(limit),
-            quota: Quota::new("connections of one user", per_user),
+            quota: Quota::with_descriptors("connections of one user", per_user, 1, descriptors),
             connections: Cell::new(0),
             strangers: Cell::new(0),
             turned_away: Cell::new(0),

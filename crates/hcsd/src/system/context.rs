@@ -3,6 +3,7 @@
 use std::{cell::RefCell, path::PathBuf, rc::Rc, sync::Arc};
 
 use hcs_engine::engine::Engine;
+use rustix::process::{Resource, getrlimit};
 use tokio::sync::Notify;
 
 use super::registry::Registry;
@@ -12,6 +13,11 @@ use crate::{
     thread::{limits::Quota, share::AgentTurns},
     upkeep::{config::Config, engine_settings::warm_slots, removals::Removals, slots::Slots},
 };
+
+/// Descriptors that the service keeps for a system: its machine, its agent's stream, its control groups, its records.
+const OF_SYSTEM: usize = 8;
+/// Descriptors that it keeps for a process: the streams that clients fetch.
+const OF_PROCESS: usize = 3;
 
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub(crate) struct Context {
     pub(crate) registry: Rc<Registry>,
     pub(crate) system_quota: Rc<Quota>,
     pub(crate) process_quota: Rc<Quota>,
+    /// Those that the service keeps for each user.
+    pub(crate) descriptors: Rc<Quota>,
     /// What ended systems left.
     pub(crate) removals: Rc<Removals>,
     /// What is kept ready for systems to come.
@@ -49,14 +57,26 @@ impl Context {
         networks: Networks,
     ) -> Rc<Self> {
         let limits = config.limits;
+        let descriptors = Quota::descriptors(getrlimit(Resource::Nofile).current);
         Rc::new(Self {
             log,
             operations: Operations::new(config.log_client_values),
             ended: Rc::new(Ended::open(&root)),
             engines,
             registry: Rc::default(),
-            system_quota: Quota::new("compute systems of one user", limits.systems_per_client),
-            process_quota: Quota::new("processes of one user", limits.processes_per_client),
+            system_quota: Quota::with_descriptors(
+                "compute systems of one user",
+                limits.systems_per_client,
+                OF_SYSTEM,
+                &descriptors,
+            ),
+            process_quota: Quota::with_descriptors(
+                "processes of one user",
+                limits.processes_per_client,
+                OF_PROCESS,
+                &descriptors,
+            ),
+            descriptors,
             removals: Rc::default(),
             networks: Rc::new(networks),
             agent_turns: AgentTurns::default(),

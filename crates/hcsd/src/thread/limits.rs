@@ -7,14 +7,27 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, win32};
+use rustix::process::geteuid;
 
 /// The failure of a call that would pass a limit.
 pub(crate) fn reached(what: &str, limit: usize) -> Failure {
+    refused(what, limit, "it is set under [limits] in hcsd.toml")
+}
+
+fn refused(what: &str, limit: usize, set_by: &str) -> Failure {
     Failure::new(
         HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
-        format!("the limit of {limit} {what} is reached; it is set under [limits] in hcsd.toml"),
+        format!("the limit of {limit} {what} is reached; {set_by}"),
     )
 }
+
+/// Whether a user is root, or the service's own: those could do all that the service can.
+pub(crate) fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == geteuid().as_raw()
+}
+
+/// Of the descriptors that the service may have: what those other than root and its own user have each.
+const SHARE_OF_DESCRIPTORS: u64 = 16;
 
 /// Counts one kind of thing per user.
 #[derive(Debug)]
@@ -22,6 +35,12 @@ pub(crate) struct Quota {
     what: &'static str,
     limit: Cell<usize>,
     used: RefCell<HashMap<u32, usize>>,
+    /// Where its limit comes from, for those that reach it.
+    set_by: &'static str,
+    /// Root and the service's own user have no limit.
+    spares_trusted: bool,
+    /// What each thing is counted as in another quota, too.
+    also: Option<(Rc<Quota>, usize)>,
 }
 
 /// One counted thing, or several; dropping it uncounts them.
@@ -30,15 +49,49 @@ pub(crate) struct QuotaShare {
     quota: Rc<Quota>,
     uid: u32,
     count: usize,
+    _also: Option<Box<QuotaShare>>,
 }
 
 impl Quota {
     /// At most `limit` of `what` per user.
     pub(crate) fn new(what: &'static str, limit: usize) -> Rc<Self> {
-        Rc::new(Self {
+        Rc::new(Self::of(what, limit))
+    }
+
+    fn of(what: &'static str, limit: usize) -> Self {
+        Self {
             what,
             limit: Cell::new(limit),
             used: RefCell::default(),
+            set_by: "it is set under [limits] in hcsd.toml",
+            spares_trusted: false,
+            also: None,
+        }
+    }
+
+    /// [`Quota::new`] for things that the service keeps `each` descriptors of.
+    pub(crate) fn with_descriptors(
+        what: &'static str,
+        limit: usize,
+        each: usize,
+        descriptors: &Rc<Self>,
+    ) -> Rc<Self> {
+        Rc::new(Self {
+            also: Some((Rc::clone(descriptors), each)),
+            ..Self::of(what, limit)
+        })
+    }
+
+    /// The descriptors that the service keeps for users, of `all` that it may have: so a user who may connect leaves
+    /// enough for root and for others, whatever else is configured.
+    pub(crate) fn descriptors(all: Option<u64>) -> Rc<Self> {
+        let limit = all.map_or(usize::MAX, |all| {
+            usize::try_from(all / SHARE_OF_DESCRIPTORS).unwrap_or(usize::MAX)
+        });
+        Rc::new(Self {
+            set_by: "each user has a sixteenth of the descriptors of the service, LimitNOFILE= of its unit",
+            spares_trusted: true,
+            ..Self::of("descriptors of one user in the service", limit)
         })
     }
 
@@ -64,12 +117,23 @@ impl Quota {
         uid: u32,
         count: usize,
     ) -> Result<QuotaShare, Failure> {
-        let used = self.used.borrow().get(&uid).copied().unwrap_or(0);
-        let limit = self.limit.get();
-        if count > limit.saturating_sub(used) {
-            return Err(reached(self.what, limit));
+        self.check(uid, count)?;
+        if let Some((also, each)) = &self.also {
+            also.check(uid, count.saturating_mul(*each))?;
         }
         Ok(self.count_many(uid, count))
+    }
+
+    fn check(&self, uid: u32, count: usize) -> Result<(), Failure> {
+        if self.spares_trusted && is_trusted(uid) {
+            return Ok(());
+        }
+        let used = self.used.borrow().get(&uid).copied().unwrap_or(0);
+        let limit = self.limit.get();
+        match count > limit.saturating_sub(used) {
+            true => Err(refused(self.what, limit, self.set_by)),
+            false => Ok(()),
+        }
     }
 
     /// Counts one for `uid`, whatever the limit: for what is already there.
@@ -79,10 +143,13 @@ impl Quota {
 
     fn count_many(self: &Rc<Self>, uid: u32, count: usize) -> QuotaShare {
         *self.used.borrow_mut().entry(uid).or_default() += count;
+        let also = self.also.as_ref();
         QuotaShare {
             quota: Rc::clone(self),
             uid,
             count,
+            _also: also
+                .map(|(also, each)| Box::new(also.count_many(uid, count.saturating_mul(*each)))),
         }
     }
 }
@@ -125,5 +192,25 @@ mod tests {
         assert!(quota.take(2).unwrap_err().message.contains("limit of 1 "));
         quota.set_limit(3);
         assert!(quota.take(2).is_ok());
+    }
+
+    #[test]
+    fn descriptors_are_shared_by_all_kinds_of_things_and_spare_root() {
+        let descriptors = Quota::descriptors(Some(16 * 10));
+        let processes = Quota::with_descriptors("processes", 100, 3, &descriptors);
+        let systems = Quota::with_descriptors("systems", 100, 4, &descriptors);
+        let other = geteuid().as_raw() + 1;
+        let held = (processes.take(other).unwrap(), systems.take(other).unwrap());
+        let _last = processes.take(other).unwrap();
+        let refused = processes.take(other).unwrap_err();
+        assert!(refused.message.contains("LimitNOFILE"), "{refused:?}");
+        assert!(systems.take(other).is_err());
+        assert!(processes.take_many(0, 100).is_ok());
+        assert!(processes.take(other + 1).is_ok());
+        drop(held);
+        assert!(systems.take(other).is_ok());
+        // What is there already counts, whatever the limit.
+        let _adopted: Vec<_> = (0..5).map(|_| systems.count(other)).collect();
+        assert!(processes.take(other).is_err());
     }
 }

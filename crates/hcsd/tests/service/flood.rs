@@ -615,3 +615,35 @@ fn others_have_their_turn_while_a_system_of_many_processes_ends() {
         .collect();
     assert!(steps.len() > 4, "{steps:?} exits and other events in turn");
 }
+
+/// A user who keeps processes with pipes until no more are given, in a service that may have few descriptors.
+#[test]
+fn the_descriptors_of_one_user_leave_enough_for_others() {
+    let limited = ["prlimit", "--nofile=1024:1024", env!("CARGO_BIN_EXE_hcsd")];
+    let service = Service::of(limited.map(str::to_owned).into(), OTHERS);
+    let mut client = client_of(&service, 64_221);
+    client.start_container(1, "taking");
+    let mut living = Vec::new();
+    let refused = loop {
+        let handle = 10 + living.len() as u64;
+        let made = client.call(&create_process(1, handle, &shell("read x")));
+        if !made.reply.result.is_success() {
+            break made.failed(no_more());
+        }
+        living.push(made);
+        assert!(living.len() < 64, "a sixteenth of 1024 descriptors");
+    };
+    assert!(refused.contains("LimitNOFILE"), "{refused}");
+    assert!(living.len() > 10, "{}", living.len());
+    let mut other = client_of(&service, 64_222);
+    other.start_container(1, "other");
+    other.create_process(1, 2, &shell("true"));
+    let mut own = service.client();
+    own.start_container(1, "own");
+    for handle in 10..10 + 64 {
+        own.create_process(1, handle, &shell("exec sleep 1000"));
+    }
+    for client in [&mut client, &mut other, &mut own] {
+        client.terminate(1);
+    }
+}
