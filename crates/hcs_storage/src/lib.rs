@@ -13,10 +13,11 @@
 //! 6. [`layer`]: import and export. `few` has the rights that unpacking images keeps.
 //! 7. [`image`]: a store of images, which other programs can read, and their ways in and out.
 //! 8. [`disk`]: virtual disks as writable layers.
-//! 9. `lock`: files that exist to be locked.
+//! 9. `lock`: files that exist to be locked. `ahead` reads a source on a thread of its own.
 //!
 //! Functions here block, and may be called on any thread.
 
+mod ahead;
 pub mod compression;
 pub mod digest;
 pub mod disk;

@@ -29,6 +29,24 @@ pub struct Content {
     pub size: u64,
 }
 
+/// A stream that knows what has passed of it.
+pub(crate) trait Metered: Read {
+    /// What has passed.
+    fn passed(&self) -> Content;
+}
+
+impl<R: Read> Metered for Measured<R> {
+    fn passed(&self) -> Content {
+        self.content()
+    }
+}
+
+impl<R: Metered> Metered for &mut R {
+    fn passed(&self) -> Content {
+        (**self).passed()
+    }
+}
+
 impl<R> Measured<R> {
     pub(crate) fn new(source: R, limit: u64, deadline: Deadline) -> Self {
         Self {
@@ -45,11 +63,6 @@ impl<R> Measured<R> {
     pub(crate) fn beyond(self, spent: u64) -> Self {
         let charged = spent;
         Self { charged, ..self }
-    }
-
-    /// Where it comes from.
-    pub(crate) const fn source(&self) -> &R {
-        &self.source
     }
 
     /// What has passed.

@@ -16,11 +16,14 @@ use rustix::io::Errno;
 use crate::{
     Digest, Refusal, StorageError,
     limits::Deadline,
-    measure::{Content, Measured},
+    measure::{Content, Measured, Metered},
 };
 
 /// How names of contents begin that are not whole yet.
 pub(super) const PARTIAL: &str = ".partial-";
+
+/// Bytes beyond a document with which its end is read without asking for more room.
+const SPARE: usize = 64;
 
 /// The folder.
 #[derive(Clone, Debug)]
@@ -66,11 +69,12 @@ impl Blobs {
     /// The document with that digest.
     pub(super) fn document(&self, digest: Digest) -> Result<Vec<u8>, StorageError> {
         let path = self.path(digest);
-        let mut text = Vec::new();
-        let read = self
-            .open(digest)?
-            .take(super::document::LARGEST)
-            .read_to_end(&mut text);
+        let file = self.open(digest)?;
+        let most = super::document::LARGEST;
+        let size = file.metadata().map_or(0, |found| found.len().min(most));
+        // With room for its end it is read in one go.
+        let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + SPARE);
+        let read = file.take(most).read_to_end(&mut text);
         read.map_err(|error| failed("reading", &path, &error))?;
         Ok(text)
     }
@@ -113,20 +117,78 @@ impl Blobs {
         if let Some(content) = expected.filter(|content| self.has(*content)) {
             return Ok(content);
         }
-        let mut partial = Partial::new(&self.folder)?;
+        let keeping = self.begin(source, limit, deadline, expected)?;
+        self.end(keeping)
+    }
+
+    /// Begins to keep what `source` has, of which [`Blobs::keep`] says the rest: it is kept as far as it is read.
+    pub(super) fn begin<R: Read>(
+        &self,
+        source: R,
+        limit: u64,
+        deadline: Deadline,
+        expected: Option<Content>,
+    ) -> Result<Keeping<R>, StorageError> {
         let limit = expected.map_or(limit, |content| content.size.min(limit));
-        let mut measured = Measured::new(source, limit, deadline);
-        let copied = io::copy(&mut measured, &mut partial.file);
+        Ok(Keeping {
+            measured: Measured::new(source, limit, deadline),
+            partial: Partial::new(&self.folder)?,
+            expected,
+        })
+    }
+
+    /// Keeps what is left of it, and checks and names all of it.
+    pub(super) fn end<R: Read>(&self, mut keeping: Keeping<R>) -> Result<Content, StorageError> {
+        let expected = keeping.expected;
         let what = expected.map_or_else(
             || "a content".to_owned(),
             |content| content.digest.to_string(),
         );
-        copied.map_err(|error| StorageError::stream("copying a content", &what, error))?;
-        let found = measured.content();
+        let kept = keeping.read_all();
+        kept.map_err(|error| StorageError::stream("copying a content", &what, error))?;
+        let found = keeping.measured.content();
         check(found, expected).map_err(|refusal| StorageError::Refused { what, refusal })?;
-        partial.commit(&self.path(found.digest))?;
+        keeping.partial.commit(&self.path(found.digest))?;
         sync_folder(&self.folder)?;
         Ok(found)
+    }
+}
+
+/// Bytes that are kept at once.
+const PIECE: usize = 64 << 10;
+
+/// A content that is kept while it is read.
+pub(super) struct Keeping<R> {
+    measured: Measured<R>,
+    partial: Partial,
+    expected: Option<Content>,
+}
+
+impl<R: Read> Keeping<R> {
+    fn read_all(&mut self) -> io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            match self.read(&mut piece) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl<R: Read> Read for Keeping<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.measured.read(buffer)?;
+        self.partial.file.write_all(&buffer[..read])?;
+        Ok(read)
+    }
+}
+
+impl<R: Read> Metered for Keeping<R> {
+    fn passed(&self) -> Content {
+        self.measured.content()
     }
 }
 

@@ -362,6 +362,23 @@ pub(super) fn check(manifest: &Manifest, config: &Config) -> Result<(), Refusal>
             "mediaType is {kind:?}; expected that of a manifest"
         ));
     }
+    check_config(config)?;
+    let (layers, diffs) = (manifest.layers.len(), config.rootfs.diff_ids.len());
+    if layers != diffs {
+        return bad(format!(
+            "the manifest has {layers} layers, and the configuration {diffs}"
+        ));
+    }
+    check_layers(manifest, u64::MAX)
+}
+
+/// Checks what the configuration alone says.
+///
+/// # Errors
+/// It is none of an image for Linux, or has too many layers.
+pub(super) fn check_config(config: &Config) -> Result<(), Refusal> {
+    let bad = |what: String| Err(Refusal::BadDocument(what));
+    let layers = config.rootfs.diff_ids.len();
     if config.rootfs.kind != "layers" {
         let kind = &config.rootfs.kind;
         return bad(format!(
@@ -371,13 +388,12 @@ pub(super) fn check(manifest: &Manifest, config: &Config) -> Result<(), Refusal>
     if config.os != "linux" {
         return bad(format!("os is {:?}; expected \"linux\"", config.os));
     }
-    let (layers, diffs) = (manifest.layers.len(), config.rootfs.diff_ids.len());
-    if layers != diffs {
+    if layers > MOST_LAYERS {
         return bad(format!(
-            "the manifest has {layers} layers, and the configuration {diffs}"
+            "there are {layers} layers; expected at most {MOST_LAYERS}"
         ));
     }
-    check_layers(manifest, u64::MAX)
+    Ok(())
 }
 
 /// Checks what the manifest alone says of its layers, whose contents may have `limit` bytes in all.

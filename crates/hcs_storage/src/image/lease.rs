@@ -16,10 +16,14 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -31,6 +35,9 @@ use crate::{Digest, Refusal, StorageError};
 
 /// The kernel's name for this boot.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// Bytes that a reader of a file sees all at once, or not yet.
+const PAGE: usize = 4096;
 
 /// What a container is to use.
 #[derive(Clone, Copy, Debug)]
@@ -110,14 +117,18 @@ impl Store {
             layers,
         };
         let leases = self.leases_folder();
-        super::store::make_folder(&leases)?;
         let path = leases.join(format!("{}.json", wanted.runtime_id));
         // A name that is removed meanwhile would be that of an image without users.
         let _index = self.index_unchanged()?;
-        let mut file = Partial::new(&leases)?;
-        file.write(&text(&lease)?)?;
         // The container does not outlive the machine, so nothing has to be on disk.
-        file.put(&path)?;
+        match write(&leases, &path, &text(&lease)?) {
+            // A store of an earlier version has no such folder.
+            Err(StorageError::Step { errno, .. }) if errno == Errno::NOENT => {
+                super::store::make_folder(&leases)?;
+                write(&leases, &path, &text(&lease)?)?;
+            }
+            written => written?,
+        }
         Ok(path)
     }
 
@@ -180,9 +191,35 @@ impl Store {
     }
 }
 
+/// Writes a lease. What reads leases to remove something is kept out by locks; what only tells of them sees an empty
+/// file or all of it, as bytes of one page come at once. More of them are written beside it first.
+fn write(folder: &Path, path: &Path, text: &[u8]) -> Result<(), StorageError> {
+    if text.len() > PAGE {
+        let mut file = Partial::new(folder)?;
+        file.write(text)?;
+        return file.put(path);
+    }
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let mut file = made.map_err(|error| failed("making", path, &error))?;
+    let written = file.write_all(text);
+    written.map_err(|error| {
+        // Half a lease could not be read.
+        let _gone = fs::remove_file(path);
+        failed("writing", path, &error)
+    })
+}
+
 /// The name of this boot.
 fn boot() -> Result<String, StorageError> {
+    static NAME: OnceLock<String> = OnceLock::new();
+    if let Some(name) = NAME.get() {
+        return Ok(name.clone());
+    }
     let text =
         fs::read_to_string(BOOT).map_err(|error| failed("reading", Path::new(BOOT), &error))?;
-    Ok(text.trim().to_owned())
+    Ok(NAME.get_or_init(|| text.trim().to_owned()).clone())
 }

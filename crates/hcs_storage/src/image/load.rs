@@ -1,10 +1,11 @@
 //! Images of other programs, and of plain root archives, come into the store.
 //!
-//! 1. [`Store::load_folder`], [`Store::load_archive`]: an OCI image layout, or what `docker save` writes.
+//! 1. [`Store::load_folder`], [`Store::load_file`], [`Store::load_archive`]: an OCI image layout, or what `docker save`
+//!    writes.
 //! 2. [`Store::import`]: an image of one layer, out of a tar stream of a root file system.
 //!
-//! A stream is read to its end first, before the store is in use. Then contents are copied and checked, layers are
-//! unpacked from the copies, and the index is written last. What fails on the way is removed again, unless another
+//! A stream is read to its end first, before the store is in use; folders and files are read where they are. Contents
+//! are copied and checked, layers are unpacked on the way, and the index is written last. What fails on the way is removed again, unless another
 //! process uses the store: the next one that has it alone does it then.
 
 use std::{
@@ -19,6 +20,7 @@ use serde::Deserialize;
 
 use super::{
     Hold, Image, Store,
+    archive::Archive,
     blobs::Blobs,
     document::{
         self, CONFIG, Config, Descriptor, History, Index, MANIFEST, Manifest, Platform, RootFs,
@@ -33,7 +35,7 @@ use crate::{
     compression::{self, Compression},
     error::shown,
     few::with_few,
-    layer::{Expected, Marks, Omitted, Rights, export, import_within},
+    layer::{Expected, Imported, Marks, Omitted, Rights, export, import_metered, import_within},
     limits::{Budget, Deadline},
     measure::{Content, Measured},
 };
@@ -80,6 +82,52 @@ struct Parts {
     config: Config,
 }
 
+/// A layer of an image that comes.
+struct LayerPart<'a> {
+    /// What the manifest says of it; none where there is no manifest.
+    descriptor: Option<&'a Descriptor>,
+    diff_id: Digest,
+    chain_id: Digest,
+}
+
+impl LayerPart<'_> {
+    /// Checks what its content is after decompression; that before is checked by what keeps it.
+    fn check(&self, imported: &Imported) -> Result<(), StorageError> {
+        if let Some(layer) = self.descriptor {
+            check_compression(layer, imported.compression)?;
+        }
+        let found = imported.plain.digest;
+        if found == self.diff_id {
+            return Ok(());
+        }
+        let (expected, found) = (self.diff_id.to_string(), found.to_string());
+        Err(refused(
+            "the archive after decompression",
+            Refusal::WrongDigest { expected, found },
+        ))
+    }
+}
+
+/// Refuses a layer that is compressed in another way than its media type says.
+fn check_compression(layer: &Descriptor, found: Compression) -> Result<(), StorageError> {
+    let what = layer.digest.to_string();
+    let said = document::compression_of(layer).map_err(|refusal| refused(&what, refusal))?;
+    if said == found {
+        return Ok(());
+    }
+    let kind = layer.media_type.clone();
+    Err(refused(&what, Refusal::OtherCompression { kind }))
+}
+
+/// Whether a file can be read in place: it is a regular one, and its start is none of a compression.
+fn is_plain(file: &File) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let is_regular = file.metadata().is_ok_and(|found| found.is_file());
+    let mut start = [0; 8];
+    let read = file.read_at(&mut start, 0).unwrap_or_default();
+    is_regular && Compression::of(&start[..read]) == Ok(Compression::None)
+}
+
 /// One image in `manifest.json` of `docker save`.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -100,10 +148,12 @@ impl Store {
         path: &Path,
         name: Option<&Name>,
     ) -> Result<Vec<Loaded>, StorageError> {
-        self.or_clean(|| self.load(path, name, &mut Budget::of(&self.options.limits)))
+        let mut budget = Budget::of(&self.options.limits);
+        self.or_clean(|| self.load(&Source::open(path)?, name, &mut budget))
     }
 
-    /// The same of a tar stream of such a folder, which may be compressed.
+    /// The same of a tar stream of such a folder, which may be compressed. It is read to its end before the store is in
+    /// use.
     ///
     /// # Errors
     /// As of [`Store::load_folder`].
@@ -112,31 +162,49 @@ impl Store {
         stream: impl Read + Send,
         name: Option<&Name>,
     ) -> Result<Vec<Loaded>, StorageError> {
-        let limits = &self.options.limits;
-        let mut budget = Budget::of(limits);
+        let mut budget = Budget::of(&self.options.limits);
         let spool = self.spool()?;
-        let place = spool.contents().join("archive");
-        let expected = Expected::default();
-        let rights = Rights::Content;
-        with_few(rights, || {
-            import_within(stream, &place, rights, &expected, &mut budget)
+        let source = with_few(Rights::Content, || {
+            let file = spool.keep_plain(stream, &budget)?;
+            Archive::open(file, &mut budget)
         })?;
-        // What is unpacked of it is another sum, in the same time.
-        let mut rest = Budget::until(limits, budget.deadline);
-        self.or_clean(|| self.load(&place, name, &mut rest))
+        self.load_from(&Source::Archive(source), name, budget.deadline)
+    }
+
+    /// The same of such an archive in a file, which is read where it is if it is a regular file and not compressed.
+    ///
+    /// # Errors
+    /// As of [`Store::load_folder`].
+    pub fn load_file(&self, file: File, name: Option<&Name>) -> Result<Vec<Loaded>, StorageError> {
+        if !is_plain(&file) {
+            return self.load_archive(file, name);
+        }
+        let mut budget = Budget::of(&self.options.limits);
+        let source = with_few(Rights::Content, || Archive::open(file, &mut budget))?;
+        self.load_from(&Source::Archive(source), name, budget.deadline)
+    }
+
+    /// Loads what a source has that was looked through. What is unpacked of it is another sum, in the same time.
+    fn load_from(
+        &self,
+        source: &Source,
+        name: Option<&Name>,
+        deadline: Deadline,
+    ) -> Result<Vec<Loaded>, StorageError> {
+        let mut rest = Budget::until(&self.options.limits, deadline);
+        self.or_clean(|| self.load(source, name, &mut rest))
     }
 
     fn load(
         &self,
-        path: &Path,
+        source: &Source,
         name: Option<&Name>,
         budget: &mut Budget,
     ) -> Result<Vec<Loaded>, StorageError> {
-        let source = Source::open(path)?;
         let mut images = if source.file("oci-layout")?.is_some() {
-            self.take_layout(&source, budget)?
+            self.take_layout(source, budget)?
         } else {
-            self.take_docker(&source, budget)?
+            self.take_docker(source, budget)?
         };
         if let Some(name) = name {
             let [taken] = &mut *images else {
@@ -347,20 +415,64 @@ impl Store {
         } = parts;
         let what = Digest::of(text).to_string();
         document::check(manifest, config).map_err(|refusal| refused(&what, refusal))?;
-        for layer in &manifest.layers {
+        let diff_ids = &config.rootfs.diff_ids;
+        let mut omitted = Omitted::default();
+        let layers = manifest.layers.iter().zip(diff_ids);
+        for ((layer, diff_id), chain_id) in layers.zip(chain_ids(diff_ids)) {
             let stored = budget.store(layer.size);
             stored.map_err(|refusal| refused(&what, refusal))?;
             let (file, _) = source.needed(&blob(layer.digest))?;
-            let expected = Content {
-                digest: layer.digest,
-                size: layer.size,
+            let part = LayerPart {
+                descriptor: Some(layer),
+                diff_id: *diff_id,
+                chain_id,
             };
-            let (limit, deadline) = (budget.limits.bytes, budget.deadline);
-            self.blobs.keep(file, limit, deadline, Some(expected))?;
+            omitted += self.take_layer(file, &part, budget)?.1;
         }
         self.blobs.keep_document(config_text)?;
         self.blobs.keep_document(text)?;
-        self.unpack(manifest, config, budget)
+        omitted += self.unpack(manifest, config, budget)?;
+        Ok(omitted)
+    }
+
+    /// Keeps the content of a layer. Where neither that nor the layer is there yet, it is unpacked on the way; else
+    /// [`Store::unpack`] does what is left to do. Returns the content, and what was left out.
+    fn take_layer(
+        &self,
+        source: impl Read + Send,
+        part: &LayerPart<'_>,
+        budget: &mut Budget,
+    ) -> Result<(Content, Omitted), StorageError> {
+        let expected = part.descriptor.map(|layer| Content {
+            digest: layer.digest,
+            size: layer.size,
+        });
+        let nothing = Omitted::default();
+        if let Some(content) = expected.filter(|content| self.blobs.has(*content)) {
+            return Ok((content, nothing));
+        }
+        let (limit, deadline) = (budget.limits.bytes, budget.deadline);
+        let mut keeping = self.blobs.begin(source, limit, deadline, expected)?;
+        let target = self.layer(part.chain_id);
+        if target.exists() {
+            return Ok((self.blobs.end(keeping)?, nothing));
+        }
+        let rights = self.options.rights;
+        let unpacked = with_few(rights, || {
+            import_metered(&mut keeping, &target, rights, budget, |imported| {
+                part.check(imported)
+            })
+        });
+        // All of it is read, whatever became of the layer: that it has another digest is told before what follows.
+        let content = self.blobs.end(keeping)?;
+        match unpacked {
+            Ok(imported) => Ok((content, imported.omitted)),
+            // Another process was first.
+            Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {
+                Ok((content, nothing))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The images of `docker save`, with their names. Their contents are in the store then.
@@ -398,16 +510,26 @@ impl Store {
             let what = "the number of layers is not that of the configuration".to_owned();
             return Err(refused("manifest.json", Refusal::BadDocument(what)));
         }
-        let mut layers = Vec::new();
-        for path in &saved.layers {
+        let checked = document::check_config(&config);
+        checked.map_err(|refusal| refused(&saved.config, refusal))?;
+        let diff_ids = &config.rootfs.diff_ids;
+        let (mut layers, mut omitted) = (Vec::new(), Omitted::default());
+        let paths = saved.layers.iter().zip(diff_ids);
+        for ((path, diff_id), chain_id) in paths.zip(chain_ids(diff_ids)) {
             let (file, size) = source.needed(path)?;
             let stored = budget.store(size);
             stored.map_err(|refusal| refused(path, refusal))?;
-            let (limit, deadline) = (budget.limits.bytes, budget.deadline);
-            let content = self.blobs.keep(file, limit, deadline, None)?;
+            let part = LayerPart {
+                descriptor: None,
+                diff_id: *diff_id,
+                chain_id,
+            };
+            let (content, more) = self.take_layer(file, &part, budget)?;
+            omitted += more;
             layers.push(self.layer_descriptor(content)?);
         }
-        let taken = self.assemble(&text, &config, layers, budget)?;
+        let mut taken = self.assemble(&text, &config, layers, budget)?;
+        taken.omitted += omitted;
         Ok(Taken { names, ..taken })
     }
 
@@ -458,17 +580,11 @@ impl Store {
             if target.exists() {
                 continue;
             }
-            let what = layer.digest.to_string();
-            let failed = |refusal| refused(&what, refusal);
             if !self.blobs.path(layer.digest).exists() {
-                let why = "this layer is missing".to_owned();
-                return Err(failed(Refusal::Broken { why }));
+                let (what, why) = (layer.digest.to_string(), "this layer is missing".to_owned());
+                return Err(refused(&what, Refusal::Broken { why }));
             }
-            let found = self.compression(layer.digest)?;
-            if document::compression_of(layer).map_err(failed)? != found {
-                let kind = layer.media_type.clone();
-                return Err(failed(Refusal::OtherCompression { kind }));
-            }
+            check_compression(layer, self.compression(layer.digest)?)?;
             let expected = Expected {
                 digest: Some(layer.digest),
                 size: Some(layer.size),
@@ -528,6 +644,9 @@ impl Store {
 
     /// The digest of a content after decompression.
     fn diff_id(&self, digest: Digest, deadline: Deadline) -> Result<Digest, StorageError> {
+        if self.compression(digest)? == Compression::None {
+            return Ok(digest);
+        }
         let file: File = self.blobs.open(digest)?;
         let copied = compression::plain(file).and_then(|(plain, _)| {
             let mut plain = Measured::new(plain, self.options.limits.bytes, deadline);

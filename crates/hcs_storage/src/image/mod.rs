@@ -9,8 +9,9 @@
 //! 10. [`lease`]: what containers use. 11. [`prune`]: removal of what no image and no container needs.
 //! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here.
 //! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
-//! 16. [`repair`]: the index made again, where it was lost.
+//! 16. [`repair`]: the index made again, where it was lost. 17. [`archive`]: files of an archive, read in place.
 
+mod archive;
 mod blobs;
 mod broken;
 mod commit;

@@ -1,11 +1,11 @@
-//! Files of a foreign image layout, read without leaving it.
+//! Files of a foreign image layout, read without leaving it: of a folder, or of an archive of one.
 //!
 //! Links inside of the layout are followed, because `docker save` makes some; none leads out (`RESOLVE_BENEATH`). What
 //! is no regular file is not opened: a device may do anything then.
 
 use std::{
     fs::File,
-    io::Read as _,
+    io::{self, Read},
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::ffi::OsStrExt as _,
@@ -18,12 +18,33 @@ use rustix::{
     io::Errno,
 };
 
-use super::document::{Descriptor, LARGEST};
+use super::{
+    archive::{Archive, Part},
+    document::{Descriptor, LARGEST},
+};
 use crate::{Digest, Refusal, StorageError};
 
-/// A directory with an image layout.
-pub(super) struct Source {
-    root: OwnedFd,
+/// What has an image layout.
+pub(super) enum Source {
+    /// A directory.
+    Folder(OwnedFd),
+    /// An archive of one.
+    Archive(Archive),
+}
+
+/// A file of a layout.
+pub(super) enum Opened {
+    File(File),
+    Part(Box<Part>),
+}
+
+impl Read for Opened {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::File(file) => file.read(buffer),
+            Self::Part(part) => part.read(buffer),
+        }
+    }
 }
 
 impl Source {
@@ -32,33 +53,25 @@ impl Source {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(CWD, path, flags, Mode::empty());
         let failed = |errno| StorageError::step("opening", path.as_os_str().as_bytes(), errno);
-        root.map(|root| Self { root }).map_err(failed)
+        root.map(Self::Folder).map_err(failed)
     }
 
     /// The regular file at `path`, with its size; none where nothing is there.
-    pub(super) fn file(&self, path: &str) -> Result<Option<(File, u64)>, StorageError> {
-        let failed = |errno| StorageError::step("opening", path.as_bytes(), errno);
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        let found = match openat2(&self.root, path, flags, Mode::empty(), resolve) {
-            Ok(found) => found,
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
-            Err(Errno::XDEV) => return Err(refused(path, Refusal::Traversal)),
-            Err(errno) => return Err(failed(errno)),
-        };
-        let stat = fstat(&found).map_err(failed)?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(refused(path, Refusal::NoFile));
+    pub(super) fn file(&self, path: &str) -> Result<Option<(Opened, u64)>, StorageError> {
+        match self {
+            Self::Folder(root) => {
+                let found = in_folder(root, path)?;
+                Ok(found.map(|(file, size)| (Opened::File(file), size)))
+            }
+            Self::Archive(archive) => {
+                let found = archive.file(path)?;
+                Ok(found.map(|(part, size)| (Opened::Part(Box::new(part)), size)))
+            }
         }
-        let found = format!("/proc/self/fd/{}", found.as_raw_fd());
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-        let file = openat(CWD, found, flags, Mode::empty()).map_err(failed)?;
-        let size = u64::try_from(stat.st_size).unwrap_or_default();
-        Ok(Some((file.into(), size)))
     }
 
     /// The same, which has to be there.
-    pub(super) fn needed(&self, path: &str) -> Result<(File, u64), StorageError> {
+    pub(super) fn needed(&self, path: &str) -> Result<(Opened, u64), StorageError> {
         self.file(path)?
             .ok_or_else(|| refused(path, Refusal::Missing))
     }
@@ -99,6 +112,28 @@ impl Source {
         }
         Ok(text)
     }
+}
+
+/// The regular file at `path` in the folder `root`, with its size; none where nothing is there.
+fn in_folder(root: &OwnedFd, path: &str) -> Result<Option<(File, u64)>, StorageError> {
+    let failed = |errno| StorageError::step("opening", path.as_bytes(), errno);
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let found = match openat2(root, path, flags, Mode::empty(), resolve) {
+        Ok(found) => found,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        Err(Errno::XDEV) => return Err(refused(path, Refusal::Traversal)),
+        Err(errno) => return Err(failed(errno)),
+    };
+    let stat = fstat(&found).map_err(failed)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(refused(path, Refusal::NoFile));
+    }
+    let found = format!("/proc/self/fd/{}", found.as_raw_fd());
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let file = openat(CWD, found, flags, Mode::empty()).map_err(failed)?;
+    let size = u64::try_from(stat.st_size).unwrap_or_default();
+    Ok(Some((file.into(), size)))
 }
 
 /// Where a layout has the content of `digest`.

@@ -6,7 +6,7 @@
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
-    io,
+    io::{self, Read, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process,
@@ -16,7 +16,13 @@ use std::{
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::{Store, blobs::failed, store::make_folder};
-use crate::{StorageError, layer};
+use crate::{
+    Refusal, StorageError, compression, layer,
+    limits::{Budget, charge},
+};
+
+/// Bytes that are copied at once.
+const PIECE: usize = 128 << 10;
 
 /// A directory that is removed in the end.
 pub(super) struct Spool {
@@ -51,6 +57,26 @@ impl Store {
 }
 
 impl Spool {
+    /// Keeps a stream, which may be compressed, as it is after decompression. What is in the file is not written to
+    /// disk for good: it goes with this process.
+    pub(super) fn keep_plain(
+        &self,
+        stream: impl Read,
+        budget: &Budget,
+    ) -> Result<File, StorageError> {
+        let path = self.contents().join("archive");
+        let made = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path);
+        let mut file = made.map_err(|error| failed("making", &path, &error))?;
+        let kept = copy(stream, &mut file, budget);
+        kept.map_err(|error| StorageError::stream("reading the archive", "the archive", error))?;
+        Ok(file)
+    }
+
     /// The directory for contents: what unpacks into it locks it for itself.
     pub(super) fn contents(&self) -> PathBuf {
         self.path.join("contents")
@@ -61,6 +87,25 @@ impl Drop for Spool {
     fn drop(&mut self) {
         // What cannot be removed is left to the next process that has the store alone.
         let _left = layer::remove(&self.path);
+    }
+}
+
+/// Copies what a stream is after decompression, as far as `budget` goes.
+fn copy(stream: impl Read, file: &mut File, budget: &Budget) -> io::Result<()> {
+    let limit = budget.limits.bytes;
+    let mut sum = 0;
+    let (mut plain, _) = compression::plain(stream)?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        budget.deadline.check()?;
+        let read = match plain.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        let refusal = |limit| Refusal::TooManyBytes { limit };
+        charge(&mut sum, read as u64, limit, refusal)?;
+        file.write_all(&piece[..read])?;
     }
 }
 

@@ -246,6 +246,9 @@ impl Store {
 
     /// What is called `wanted`; what is damaged is asked last.
     fn find(&self, wanted: &str) -> Result<Found, StorageError> {
+        if let Some(image) = self.named(wanted)? {
+            return Ok(Found::Image(Box::new(image)));
+        }
         let survey = self.survey()?;
         let refused = |refusal| StorageError::refused(wanted.as_bytes(), refusal);
         match sound(&survey.images, wanted) {
@@ -259,6 +262,31 @@ impl Store {
             }
             Err(refusal) => Err(refused(refusal)),
         }
+    }
+
+    /// The image with exactly that name, where it can be read: no other one is looked at for it.
+    fn named(&self, wanted: &str) -> Result<Option<Image>, StorageError> {
+        let Ok(name) = wanted.parse::<Name>() else {
+            return Ok(None);
+        };
+        let _use = self.using()?;
+        let index = self.index()?;
+        let has = |entry: &&Descriptor| entry.name() == Some(name.as_str());
+        let Some(entry) = index.manifests.iter().find(has) else {
+            return Ok(None);
+        };
+        if !entry.is_manifest() {
+            return Ok(None);
+        }
+        let Ok(mut image) = self.read(entry.clone(), None) else {
+            return Ok(None);
+        };
+        let same = index.manifests.iter();
+        let same = same.filter(|other| other.digest == entry.digest);
+        let names = same.filter_map(|other| other.name()?.parse().ok());
+        image.names = names.collect();
+        image.names.sort();
+        Ok(Some(image))
     }
 
     /// The directories of the layers of `image`, topmost first, as an overlay is mounted from them.

@@ -25,25 +25,39 @@ pub(super) enum Failed {
     Short(u64),
 }
 
-/// Writes `size` bytes of `content` into the empty file `file`.
-pub(super) fn write(file: BorrowedFd<'_>, content: &mut dyn Read, size: u64) -> Result<(), Failed> {
-    if size == 0 {
-        return Ok(());
+/// Bytes between a source and a file, for one file after the other.
+pub(super) struct Chunk(Vec<u8>);
+
+impl Chunk {
+    pub(super) fn new() -> Self {
+        Self(vec![0; CHUNK])
     }
-    // The size comes first: what follows can then leave out every hole, the last one as well.
-    ftruncate(file, size).map_err(Failed::File)?;
-    let mut chunk = vec![0; CHUNK];
-    let mut position = 0;
-    while position < size {
-        let want = usize::try_from(size - position).unwrap_or(CHUNK).min(CHUNK);
-        let read = fill(content, &mut chunk[..want]).map_err(Failed::Source)?;
-        write_chunk(file, &chunk[..read], position).map_err(Failed::File)?;
-        position += read as u64;
-        if read < want {
-            return Err(Failed::Short(position));
+
+    /// Writes `size` bytes of `content` into the empty file `file`.
+    pub(super) fn write(
+        &mut self,
+        file: BorrowedFd<'_>,
+        content: &mut dyn Read,
+        size: u64,
+    ) -> Result<(), Failed> {
+        let (mut position, mut end) = (0, 0);
+        while position < size {
+            let want = usize::try_from(size - position).unwrap_or(CHUNK).min(CHUNK);
+            let chunk = &mut self.0[..want];
+            let read = fill(content, chunk).map_err(Failed::Source)?;
+            let written = write_chunk(file, &chunk[..read], position);
+            end = written.map_err(Failed::File)?.unwrap_or(end);
+            position += read as u64;
+            if read < want {
+                return Err(Failed::Short(position));
+            }
+        }
+        // A hole at the end was left out.
+        match end < size {
+            true => ftruncate(file, size).map_err(Failed::File),
+            false => Ok(()),
         }
     }
-    Ok(())
 }
 
 /// Reads until `buffer` is full, or the source ends.
@@ -60,9 +74,10 @@ fn fill(source: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Writes the blocks of `chunk` that are not all zero, neighbours in one go.
-fn write_chunk(file: BorrowedFd<'_>, chunk: &[u8], position: u64) -> Result<(), Errno> {
+/// Writes the blocks of `chunk` that are not all zero, neighbours in one go; returns where the last of them ends.
+fn write_chunk(file: BorrowedFd<'_>, chunk: &[u8], position: u64) -> Result<Option<u64>, Errno> {
     let is_zero = |block: &[u8]| block.iter().all(|byte| *byte == 0);
+    let mut end = None;
     let mut at = 0;
     while at < chunk.len() {
         let blocks = |zero| {
@@ -78,8 +93,9 @@ fn write_chunk(file: BorrowedFd<'_>, chunk: &[u8], position: u64) -> Result<(), 
         let data = blocks(false);
         write_all(file, &chunk[at..at + data], position + at as u64)?;
         at += data;
+        end = Some(position + at as u64);
     }
-    Ok(())
+    Ok(end)
 }
 
 fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8], mut position: u64) -> Result<(), Errno> {
@@ -110,7 +126,8 @@ mod tests {
         let mut content = vec![0; 1 << 20];
         content[300_000] = 1;
         content[1_048_570] = 2;
-        let written = write(file.as_fd(), &mut &content[..], content.len() as u64);
+        let size = content.len() as u64;
+        let written = Chunk::new().write(file.as_fd(), &mut &content[..], size);
         assert!(written.is_ok());
         assert_eq!(fs::read(&path).unwrap(), content);
         assert!(file.metadata().unwrap().blocks() * 512 <= 64 << 10);
@@ -119,7 +136,7 @@ mod tests {
     #[test]
     fn a_short_content_is_told() {
         let file = tempfile::tempfile().unwrap();
-        let written = write(file.as_fd(), &mut &b"abc"[..], 4);
+        let written = Chunk::new().write(file.as_fd(), &mut &b"abc"[..], 4);
         assert!(matches!(written, Err(Failed::Short(3))));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read},
+    os::fd::BorrowedFd,
     path::Path,
 };
 
@@ -13,9 +14,10 @@ use super::{
 };
 use crate::{
     Digest, Refusal, StorageError,
+    ahead::read_ahead,
     compression::{self, Compression},
     limits::Budget,
-    measure::{Content, Measured},
+    measure::{Content, Measured, Metered},
     tar::TarReader,
 };
 
@@ -50,7 +52,7 @@ pub struct Imported {
 /// The stream cannot be read, is refused, or is not what is `expected`; or the layer cannot be written. Nothing is at
 /// `target` then, nor beside it.
 pub fn import_tar(
-    stream: impl Read,
+    stream: impl Read + Send,
     target: &Path,
     options: &Options,
     expected: &Expected,
@@ -64,20 +66,14 @@ pub fn import_tar(
 /// # Errors
 /// As of [`import_tar`].
 pub(super) fn import_tar_closed(
-    stream: impl Read,
+    stream: impl Read + Send,
     target: &Path,
     options: &Options,
 ) -> Result<(), StorageError> {
     let mut budget = Budget::of(&options.limits);
     let staging = Staging::begin(target, Entrance::closed_for(options.rights))?;
-    fill(
-        staging,
-        stream,
-        options.rights,
-        &Expected::default(),
-        &mut budget,
-    )
-    .map(|_| ())
+    let stream = announced(stream, &Expected::default(), &budget);
+    fill(staging, stream, options.rights, &mut budget, |_| Ok(())).map(drop)
 }
 
 /// As [`import_tar`], with what is left of `budget`.
@@ -85,38 +81,82 @@ pub(super) fn import_tar_closed(
 /// # Errors
 /// As of [`import_tar`].
 pub(crate) fn import_within(
-    stream: impl Read,
+    stream: impl Read + Send,
     target: &Path,
     rights: Rights,
     expected: &Expected,
     budget: &mut Budget,
 ) -> Result<Imported, StorageError> {
     let staging = Staging::begin(target, Entrance::AsItIs)?;
-    fill(staging, stream, rights, expected, budget)
+    let stream = announced(stream, expected, budget);
+    fill(staging, stream, rights, budget, |imported| {
+        check(imported, expected)
+    })
 }
 
-/// Unpacks a stream into the layer that is begun.
-fn fill(
-    staging: Staging,
-    stream: impl Read,
+/// As [`import_within`], of a stream that is measured already, and whose digest its reader checks: `check` says whether
+/// the rest is as it has to be.
+///
+/// # Errors
+/// As of [`import_tar`], or of `check`.
+pub(crate) fn import_metered(
+    stream: impl Metered + Send,
+    target: &Path,
     rights: Rights,
-    expected: &Expected,
     budget: &mut Budget,
+    check: impl FnOnce(&Imported) -> Result<(), StorageError>,
 ) -> Result<Imported, StorageError> {
-    let (limit, deadline) = (budget.limits.bytes, budget.deadline);
+    let staging = Staging::begin(target, Entrance::AsItIs)?;
+    fill(staging, stream, rights, budget, check)
+}
+
+/// A stream that is measured, and ends at the limits.
+fn announced<R: Read>(stream: R, expected: &Expected, budget: &Budget) -> Measured<Announced<R>> {
     // A stream that grows by compression cannot be larger than what it makes, but for its own headers.
-    let most = limit.saturating_add(1 << 20);
+    let most = budget.limits.bytes.saturating_add(1 << 20);
     let stream = Announced {
         left: expected.size,
         source: stream,
         expected: expected.size.unwrap_or_default(),
     };
-    let measured = Measured::new(stream, most, deadline);
-    let (plain, compression) = compression::plain(measured).map_err(unreadable)?;
+    Measured::new(stream, most, budget.deadline)
+}
+
+/// Unpacks a stream into the layer that is begun. It is read, measured and decompressed by a thread of its own.
+fn fill(
+    staging: Staging,
+    stream: impl Metered + Send,
+    rights: Rights,
+    budget: &mut Budget,
+    check: impl FnOnce(&Imported) -> Result<(), StorageError>,
+) -> Result<Imported, StorageError> {
+    let (plain, compression) = compression::plain(stream).map_err(unreadable)?;
+    let read = read_ahead(plain, |plain| unpack(plain, staging.root(), rights, budget));
+    let (read, unpacked) = read.map_err(unreadable)?;
+    let (plain, omitted) = unpacked?;
+    let imported = Imported {
+        stream: read.source().passed(),
+        compression,
+        plain,
+        omitted,
+    };
+    check(&imported)?;
+    staging.commit()?;
+    Ok(imported)
+}
+
+/// Makes the files of a plain stream; returns what it was, and what was left out.
+fn unpack(
+    plain: impl Read,
+    root: BorrowedFd<'_>,
+    rights: Rights,
+    budget: &mut Budget,
+) -> Result<(Content, Omitted), StorageError> {
+    let (limit, deadline) = (budget.limits.bytes, budget.deadline);
     let plain = Measured::new(plain, limit, deadline).beyond(budget.plain);
     let plain = io::BufReader::with_capacity(64 << 10, plain);
     let mut archive = TarReader::within(plain, budget);
-    let mut unpacker = Unpacker::new(staging.root(), rights);
+    let mut unpacker = Unpacker::new(root, rights);
     while let Some(entry) = archive.next_entry()? {
         unpacker.take(&entry, &mut archive)?;
         let more = unpacker.take_unnamed();
@@ -126,17 +166,9 @@ fn fill(
     let mut omitted = unpacker.finish()?;
     omitted.attributes += archive.unread_attributes();
     archive.spend(budget);
-    let plain = archive.source().get_ref();
-    budget.plain = budget.plain.saturating_add(plain.content().size);
-    let imported = Imported {
-        stream: plain.source().source().content(),
-        compression,
-        plain: plain.content(),
-        omitted,
-    };
-    check(&imported, expected)?;
-    staging.commit()?;
-    Ok(imported)
+    let plain = archive.source().get_ref().content();
+    budget.plain = budget.plain.saturating_add(plain.size);
+    Ok((plain, omitted))
 }
 
 /// Makes the layer at `target`, where nothing is yet, of the files in `folder`, which may be the upper directory of an

@@ -10,15 +10,15 @@
 use std::{
     collections::{BTreeMap, HashMap},
     io::Read,
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use hcs_wire::environment::is_root;
 use rustix::{
     fs::{
         AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, chmod,
-        chownat, linkat, makedev, mkdirat, mknodat, openat, openat2, symlinkat, unlinkat,
-        utimensat,
+        chownat, fchmod, fchown, futimens, linkat, makedev, mkdirat, mknodat, openat, openat2,
+        symlinkat, unlinkat, utimensat,
     },
     io::Errno,
     process::geteuid,
@@ -51,6 +51,16 @@ pub(crate) struct Unpacker<'a> {
     last: Option<(EntryPath, OwnedFd)>,
     omitted: Omitted,
     unnamed: Unnamed,
+    chunk: content::Chunk,
+}
+
+/// Where a file is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    parent: BorrowedFd<'a>,
+    name: &'a [u8],
+    /// The file itself, where it is open: its name need not be looked up again.
+    file: Option<BorrowedFd<'a>>,
 }
 
 /// Directories that were made because a path of another entry names them.
@@ -97,6 +107,7 @@ impl<'a> Unpacker<'a> {
             last: None,
             omitted: Omitted::default(),
             unnamed: Unnamed::default(),
+            chunk: content::Chunk::new(),
         }
     }
 
@@ -139,11 +150,8 @@ impl<'a> Unpacker<'a> {
             mtime: Timestamp::default(),
             xattrs: BTreeMap::new(),
         };
-        self.attributes(
-            parent.as_fd(),
-            name,
-            directory.entry.as_ref().unwrap_or(&named),
-        )
+        let place = Place::named(parent.as_fd(), name);
+        self.attributes(place, directory.entry.as_ref().unwrap_or(&named))
     }
 
     /// Makes the entry, whose path no entry has given yet.
@@ -241,7 +249,7 @@ impl<'a> Unpacker<'a> {
             _ => mknodat(parent, name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0),
         };
         made.map_err(|errno| failed("making", entry, errno))?;
-        self.attributes(parent, name, entry)
+        self.attributes(Place::named(parent, name), entry)
     }
 
     fn regular(
@@ -255,7 +263,8 @@ impl<'a> Unpacker<'a> {
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OPEN;
         let file = openat(parent, name, flags, Mode::RUSR | Mode::WUSR);
         let file = file.map_err(|errno| failed("making", entry, errno))?;
-        content::write(file.as_fd(), content, size).map_err(|failure| match failure {
+        let written = self.chunk.write(file.as_fd(), content, size);
+        written.map_err(|failure| match failure {
             content::Failed::File(errno) => failed("writing", entry, errno),
             content::Failed::Source(error) => {
                 StorageError::stream("reading a file's content", &entry.path.shown(), error)
@@ -265,7 +274,11 @@ impl<'a> Unpacker<'a> {
                 refused(entry, Refusal::WrongSize { expected, found })
             }
         })?;
-        self.attributes(parent, name, entry)
+        let place = Place {
+            file: Some(file.as_fd()),
+            ..Place::named(parent, name)
+        };
+        self.attributes(place, entry)
     }
 
     fn device(
@@ -288,7 +301,7 @@ impl<'a> Unpacker<'a> {
         }
         let made = node(parent, name, kind, device);
         made.map_err(|errno| failed("making the device node", entry, errno))?;
-        self.attributes(parent, name, entry)?;
+        self.attributes(Place::named(parent, name), entry)?;
         Ok(Other::File)
     }
 
@@ -362,12 +375,7 @@ impl<'a> Unpacker<'a> {
     /// Owner, time, attributes and permissions, in an order in which none undoes another or needs what an earlier one
     /// has taken: a change of the owner takes capabilities and set-user-ID away, and permissions may shut out the
     /// owner.
-    fn attributes(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &[u8],
-        entry: &Entry,
-    ) -> Result<(), StorageError> {
+    fn attributes(&mut self, place: Place<'_>, entry: &Entry) -> Result<(), StorageError> {
         if self.rights == Rights::Content {
             return Ok(());
         }
@@ -375,8 +383,7 @@ impl<'a> Unpacker<'a> {
         let (owner, group) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
         let has_other_owner = (entry.uid, entry.gid) != (0, 0);
         if self.rights == Rights::Root || (has_other_owner && self.has_namespace) {
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            match chownat(parent, name, Some(owner), Some(group), flags) {
+            match place.set_owner(owner, group) {
                 // The namespace has no such user or group.
                 Err(Errno::INVAL | Errno::PERM) if self.has_namespace => self.omitted.owners += 1,
                 answer => answer.map_err(step("giving its owner to"))?,
@@ -384,23 +391,19 @@ impl<'a> Unpacker<'a> {
         } else if has_other_owner {
             self.omitted.owners += 1;
         }
-        utimensat(parent, name, &times(entry.mtime), AtFlags::SYMLINK_NOFOLLOW)
-            .map_err(step("giving its time to"))?;
-        let set_id = self.extended(parent, name, entry)?;
+        let timed = place.set_times(&times(entry.mtime));
+        timed.map_err(step("giving its time to"))?;
+        let set_id = self.extended(place, entry)?;
         let mode = self.mode(entry, set_id)?;
         if matches!(entry.kind, Kind::Symlink { .. }) {
             return Ok(());
         }
-        set_mode(parent, name, mode).map_err(step("giving its permissions to"))
+        let permitted = place.set_mode(Mode::from_raw_mode(mode));
+        permitted.map_err(step("giving its permissions to"))
     }
 
     /// Sets extended attributes, access lists last; returns whether one with rights of root was left out.
-    fn extended(
-        &mut self,
-        parent: BorrowedFd<'_>,
-        name: &[u8],
-        entry: &Entry,
-    ) -> Result<bool, StorageError> {
+    fn extended(&mut self, place: Place<'_>, entry: &Entry) -> Result<bool, StorageError> {
         let mut left_out = false;
         let (lists, others): (Vec<_>, Vec<_>) = entry
             .xattrs
@@ -409,17 +412,20 @@ impl<'a> Unpacker<'a> {
         for (attribute, value) in others.into_iter().chain(lists) {
             let named = || shown(attribute);
             match attributes::verdict(attribute, self.rights) {
-                Verdict::Keep => match attributes::set(parent, name, attribute, value) {
-                    // An access list with a user that the namespace does not have.
-                    Err(Errno::INVAL)
-                        if self.has_namespace && attributes::is_access_list(attribute) =>
-                    {
-                        self.omitted.attributes += 1;
+                Verdict::Keep => {
+                    match attributes::set(place.parent, place.name, attribute, value) {
+                        // An access list with a user that the namespace does not have.
+                        Err(Errno::INVAL)
+                            if self.has_namespace && attributes::is_access_list(attribute) =>
+                        {
+                            self.omitted.attributes += 1;
+                        }
+                        answer => {
+                            answer
+                                .map_err(|errno| failed("setting an attribute of", entry, errno))?;
+                        }
                     }
-                    answer => {
-                        answer.map_err(|errno| failed("setting an attribute of", entry, errno))?;
-                    }
-                },
+                }
                 Verdict::Omit => self.omitted.attributes += 1,
                 Verdict::NeedsRoot => {
                     self.special(entry)?;
@@ -495,12 +501,42 @@ fn node(parent: BorrowedFd<'_>, name: &[u8], kind: FileType, device: Device) -> 
     mknodat(parent, name, kind, Mode::RUSR | Mode::WUSR, number)
 }
 
-/// Sets permissions of a file that is no link, by a descriptor that was opened without following one.
-fn set_mode(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<(), Errno> {
-    use std::os::fd::AsRawFd as _;
-    let file = openat(parent, name, OFlags::PATH | OPEN, Mode::empty())?;
-    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    chmod(path, Mode::from_raw_mode(mode))
+impl<'a> Place<'a> {
+    /// A file that is not open.
+    const fn named(parent: BorrowedFd<'a>, name: &'a [u8]) -> Self {
+        let file = None;
+        Self { parent, name, file }
+    }
+
+    fn set_owner(self, owner: Uid, group: Gid) -> Result<(), Errno> {
+        let (owner, group) = (Some(owner), Some(group));
+        match self.file {
+            Some(file) => fchown(file, owner, group),
+            None => chownat(
+                self.parent,
+                self.name,
+                owner,
+                group,
+                AtFlags::SYMLINK_NOFOLLOW,
+            ),
+        }
+    }
+
+    fn set_times(self, times: &Timestamps) -> Result<(), Errno> {
+        match self.file {
+            Some(file) => futimens(file, times),
+            None => utimensat(self.parent, self.name, times, AtFlags::SYMLINK_NOFOLLOW),
+        }
+    }
+
+    /// Sets permissions of a file that is no link, by a descriptor that was opened without following one.
+    fn set_mode(self, mode: Mode) -> Result<(), Errno> {
+        if let Some(file) = self.file {
+            return fchmod(file, mode);
+        }
+        let file = openat(self.parent, self.name, OFlags::PATH | OPEN, Mode::empty())?;
+        chmod(format!("/proc/self/fd/{}", file.as_raw_fd()), mode)
+    }
 }
 
 fn times(time: Timestamp) -> Timestamps {

@@ -45,7 +45,12 @@ pub struct TarReader<R> {
     stored: u64,
     padding: u64,
     parts: Option<Parts>,
+    /// How bytes of the source are left out; none where they are read.
+    skip: Option<Skip<R>>,
 }
+
+/// Leaves bytes of a source out; returns how many there were.
+pub(crate) type Skip<R> = fn(&mut R, u64) -> io::Result<u64>;
 
 /// Where reading stands in a sparse file.
 struct Parts {
@@ -82,7 +87,14 @@ impl<R: Read> TarReader<R> {
             stored: 0,
             padding: 0,
             parts: None,
+            skip: None,
         }
+    }
+
+    /// The same, where contents that are not asked for are left out by `skip` rather than read.
+    pub(crate) fn seeking(self, skip: Skip<R>) -> Self {
+        let skip = Some(skip);
+        Self { skip, ..self }
     }
 
     /// The next entry; none at the end of the stream, which is read to its last byte.
@@ -357,12 +369,15 @@ impl<R: Read> TarReader<R> {
     }
 
     /// Goes to the end of the last content.
-    fn skip_content(&mut self) -> Result<(), StorageError> {
+    pub(crate) fn skip_content(&mut self) -> Result<(), StorageError> {
         self.parts = None;
         let skipped = std::mem::take(&mut self.stored) + std::mem::take(&mut self.padding);
-        let mut rest = self.source.by_ref().take(skipped);
-        let read = io::copy(&mut rest, &mut io::sink()).map_err(unreadable)?;
-        if read == skipped {
+        let read = match self.skip {
+            _ if skipped == 0 => Ok(0),
+            Some(skip) => skip(&mut self.source, skipped),
+            None => io::copy(&mut self.source.by_ref().take(skipped), &mut io::sink()),
+        };
+        if read.map_err(unreadable)? == skipped {
             Ok(())
         } else {
             Err(archive(CUT_OFF))

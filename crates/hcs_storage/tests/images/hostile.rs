@@ -245,6 +245,38 @@ fn contents_that_are_not_what_their_names_say_are_refused() {
     assert!(matches!(lying(nothing, deep), Refusal::BadDocument(_)));
 }
 
+/// A layer is unpacked while it is copied: what is wrong with it is still told before what follows from that.
+#[test]
+fn a_damaged_layer_has_another_digest_before_it_is_no_archive() {
+    let layer = tar(&[("file", &[7; 100_000])]);
+    for compressed in [false, true] {
+        let place = tempfile::tempdir().unwrap();
+        let (store, layout) = (store(place.path()), Layout::new());
+        let (kind, content) = match compressed {
+            true => (GZIP, gzip(&layer)),
+            false => (LAYER, layer.clone()),
+        };
+        let blob = layout.blob(kind, &content);
+        layout.index(&[layout.image("a:1", &config(&[&layer]), &[blob])]);
+        let path = layout
+            .folder
+            .path()
+            .join("blobs/sha256")
+            .join(Digest::of(&content).hex());
+        for at in [0, content.len() / 2, content.len() - 1] {
+            let mut damaged = content.clone();
+            damaged[at] ^= 1;
+            fs::write(&path, damaged).unwrap();
+            let found = refusal(store.load_folder(layout.folder.path(), None));
+            assert!(
+                matches!(found, Refusal::WrongDigest { .. }),
+                "{at}: {found}"
+            );
+            assert_eq!(held(place.path()), [0, 0, 0]);
+        }
+    }
+}
+
 #[test]
 fn no_file_of_a_layout_leads_out_of_it() {
     let nothing = |_: &mut Value, _: &mut Value| {};

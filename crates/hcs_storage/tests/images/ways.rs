@@ -1,6 +1,11 @@
 //! In, out, and in again.
 
-use std::{fs, os::unix::fs::MetadataExt as _};
+use std::{
+    fs,
+    io::{Seek as _, Write as _},
+    os::unix::fs::MetadataExt as _,
+    process::Command,
+};
 
 use hcs_storage::{
     Digest,
@@ -34,7 +39,24 @@ fn an_image_of_docker_goes_through_every_form() {
     assert_eq!(held(place.path()), [4, 2, 0]);
     let folder = place.path().join("folder");
     first.save_folder(&image, &folder).unwrap();
-    for form in ["oci", "docker", "gzip", "folder"] {
+    let sparse = place.path().join("sparse");
+    let made = Command::new("tar")
+        .args(["--sparse", "--format=posix", "-cf"])
+        .arg(&sparse)
+        .arg("-C")
+        .arg(&folder)
+        .args(["oci-layout", "index.json", "blobs"])
+        .status();
+    assert!(made.unwrap().success());
+    for form in [
+        "oci",
+        "docker",
+        "gzip",
+        "folder",
+        "file",
+        "sparse",
+        "gzip file",
+    ] {
         let place = tempfile::tempdir().unwrap();
         let second = store(place.path());
         let save = |format| {
@@ -46,6 +68,9 @@ fn an_image_of_docker_goes_through_every_form() {
             "oci" => second.load_archive(&*save(Format::Oci), None),
             "docker" => second.load_archive(&*save(Format::Docker), None),
             "gzip" => second.load_archive(&*gzip(&save(Format::Oci)), None),
+            "file" => second.load_file(file(&save(Format::Docker)), None),
+            "sparse" => second.load_file(fs::File::open(&sparse).unwrap(), None),
+            "gzip file" => second.load_file(file(&gzip(&save(Format::Oci))), None),
             _ => second.load_folder(&folder, None),
         };
         let again = second.image("test:1").unwrap();
@@ -62,6 +87,43 @@ fn an_image_of_docker_goes_through_every_form() {
             assert!(bytes == save(format), "{form}: {format:?} has other bytes");
         }
     }
+}
+
+fn file(bytes: &[u8]) -> fs::File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.rewind().unwrap();
+    file
+}
+
+/// Nothing of it is copied but its contents, and it is left as it is.
+#[test]
+fn a_file_that_changes_while_it_is_read_is_refused_or_another_one() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("archive");
+    let layer = tar(&[("file", &vec![7; 300_000])]);
+    let archive = docker("a:1", &[&layer]);
+    fs::write(&path, &archive).unwrap();
+    let store = store(place.path());
+    for at in (0..archive.len()).step_by(archive.len() / 40) {
+        let mut changed = archive.clone();
+        changed[at] ^= 1;
+        fs::write(&path, &changed).unwrap();
+        let loaded = store.load_file(fs::File::open(&path).unwrap(), None);
+        let images = store.images().unwrap();
+        match loaded {
+            Ok(_) => drop(store.remove(&images[0].id().to_string()).unwrap()),
+            Err(error) => assert!(error.refusal().is_some(), "{at}: {error:?}"),
+        }
+        assert_eq!(held(place.path()), [0, 0, 0], "{at}");
+    }
+    // It is cut off behind what was looked through.
+    fs::write(&path, &archive).unwrap();
+    let file = fs::File::options().write(true).open(&path).unwrap();
+    file.set_len(archive.len() as u64 / 2).unwrap();
+    let refused = store.load_file(fs::File::open(&path).unwrap(), None);
+    assert!(refused.unwrap_err().refusal().is_some());
+    assert_eq!(held(place.path()), [0, 0, 0]);
 }
 
 #[test]

@@ -26,7 +26,7 @@ const USER: Options = Options {
 };
 
 /// Imports `stream`, which has to be refused without a trace.
-fn refusal(stream: impl Read, options: &Options, expected: &Expected) -> (String, Refusal) {
+fn refusal(stream: impl Read + Send, options: &Options, expected: &Expected) -> (String, Refusal) {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("layer");
     let error = import_tar(stream, &target, options, expected).unwrap_err();

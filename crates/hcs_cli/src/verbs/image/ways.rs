@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, IsTerminal as _, Read, Write},
+    io::{self, IsTerminal as _, Write},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
@@ -70,7 +70,10 @@ impl Load {
         let loaded = if self.file.is_dir() {
             store.load_folder(&self.file, name)
         } else {
-            store.load_archive(open(&self.file)?, name)
+            match open(&self.file)? {
+                Archive::Stream(stream) => store.load_archive(stream, name),
+                Archive::File(file) => store.load_file(file, name),
+            }
         };
         told(&loaded.map_err(failed("no image was loaded"))?, self.json)
     }
@@ -187,23 +190,32 @@ impl Import {
         let loaded = if self.file.is_dir() {
             store.import_folder(&self.file, &self.name)
         } else {
-            store.import(open(&self.file)?, &self.name)
+            match open(&self.file)? {
+                Archive::Stream(stream) => store.import(stream, &self.name),
+                Archive::File(file) => store.import(file, &self.name),
+            }
         };
         told(&[loaded.map_err(failed("no image was made"))?], self.json)
     }
 }
 
+/// An archive that is read.
+enum Archive {
+    Stream(io::Stdin),
+    File(File),
+}
+
 /// Opens an archive; `-` is standard input.
-fn open(path: &Path) -> Result<Box<dyn Read + Send>, Failure> {
+fn open(path: &Path) -> Result<Archive, Failure> {
     if path.as_os_str() == "-" {
         if io::stdin().is_terminal() {
             let message = "an archive is not read from a terminal; name a file, or pipe one in";
             return Err(Failure::new(HResult::E_INVALIDARG, message));
         }
-        return Ok(Box::new(io::stdin()));
+        return Ok(Archive::Stream(io::stdin()));
     }
     match File::open(path) {
-        Ok(file) => Ok(Box::new(file)),
+        Ok(file) => Ok(Archive::File(file)),
         Err(error) => {
             let message = format!("{} cannot be read", path.display());
             Err(Failure::new(HResult::E_INVALIDARG, message).because(&error))
