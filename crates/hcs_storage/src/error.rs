@@ -4,7 +4,7 @@
 //! 2. [`Refusal`]: the closed list of what is refused, each with what was found and what was expected.
 //! 3. [`shown`]: names from archives, safe for terminals and logs.
 
-use std::{error::Error, io, time::Duration};
+use std::{borrow::Cow, error::Error, io, time::Duration};
 
 use rustix::io::Errno;
 
@@ -368,7 +368,7 @@ impl StorageError {
     /// A refusal of `what`, which is shown safely.
     pub(crate) fn refused(what: &[u8], refusal: Refusal) -> Self {
         Self::Refused {
-            what: shown(what),
+            what: shown(&by_name(what)),
             refusal,
         }
     }
@@ -377,7 +377,7 @@ impl StorageError {
     pub(crate) fn step(action: &'static str, path: &[u8], errno: Errno) -> Self {
         Self::Step {
             action,
-            path: shown(path),
+            path: shown(&by_name(path)),
             errno,
         }
     }
@@ -431,6 +431,21 @@ fn refusal_in(error: &io::Error) -> Option<&Refusal> {
 
 /// Bytes of a name that are shown.
 const SHOWN: usize = 256;
+
+/// A path below a descriptor, with the name that the directory has.
+fn by_name(path: &[u8]) -> Cow<'_, [u8]> {
+    const DESCRIPTORS: &[u8] = b"/proc/self/fd/";
+    let Some(below) = path.strip_prefix(DESCRIPTORS) else {
+        return path.into();
+    };
+    let end = below.iter().position(|byte| *byte == b'/');
+    let (number, rest) = below.split_at(end.unwrap_or(below.len()));
+    let link = [DESCRIPTORS, number].concat();
+    match rustix::fs::readlink(&*link, Vec::new()) {
+        Ok(name) => [name.as_bytes(), rest].concat().into(),
+        Err(_) => path.into(),
+    }
+}
 
 /// A name from an archive, safe to show: no control characters, and not too long.
 #[must_use]

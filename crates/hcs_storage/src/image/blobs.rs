@@ -13,6 +13,7 @@ use std::{
 
 use rustix::io::Errno;
 
+use super::folders::open_file;
 use crate::{
     Digest, Refusal, StorageError,
     limits::Deadline,
@@ -51,14 +52,14 @@ impl Blobs {
     /// It is not there.
     pub(super) fn open(&self, digest: Digest) -> Result<File, StorageError> {
         let path = self.path(digest);
-        File::open(&path).map_err(|error| failed("opening", &path, &error))
+        open_file(&path).map_err(|error| failed("opening", &path, &error))
     }
 
     /// Whether a content is there. One no longer than a document may be is read to be sure: a damaged one is replaced
     /// by a load or pull. A longer one is read when it is unpacked.
     pub(super) fn has(&self, content: Content) -> bool {
-        let there = fs::metadata(self.path(content.digest));
-        let is_there = there.is_ok_and(|there| there.len() == content.size);
+        let there = fs::symlink_metadata(self.path(content.digest));
+        let is_there = there.is_ok_and(|there| there.is_file() && there.len() == content.size);
         let is_whole = || {
             let text = self.document(content.digest);
             text.is_ok_and(|text| Digest::of(&text) == content.digest)

@@ -23,13 +23,13 @@ use std::{
     sync::OnceLock,
 };
 
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Image, Store,
     blobs::{Partial, failed},
     document::{parse, text},
+    folders::{Folder, read_file},
 };
 use crate::{Digest, Refusal, StorageError};
 
@@ -90,7 +90,7 @@ impl Store {
     /// A layer is not there, none is of this store, or something is being removed from the store.
     pub fn lease(&self, wanted: &Wanted<'_>) -> Result<PathBuf, StorageError> {
         let _use = self.using_at_once()?;
-        let folder = self.layers_folder();
+        let folder = self.layers_path();
         let mut layers = Vec::new();
         for path in wanted
             .layers
@@ -116,19 +116,12 @@ impl Store {
             manifest: wanted.manifest,
             layers,
         };
-        let leases = self.leases_folder();
+        let leases = self.folders.made(Folder::Leases)?;
         let path = leases.join(format!("{}.json", wanted.runtime_id));
         // A name that is removed meanwhile would be that of an image without users.
         let _index = self.index_unchanged()?;
         // The container does not outlive the machine, so nothing has to be on disk.
-        match write(&leases, &path, &text(&lease)?) {
-            // A store of an earlier version has no such folder.
-            Err(StorageError::Step { errno, .. }) if errno == Errno::NOENT => {
-                super::store::make_folder(&leases)?;
-                write(&leases, &path, &text(&lease)?)?;
-            }
-            written => written?,
-        }
+        write(&leases, &path, &text(&lease)?)?;
         Ok(path)
     }
 
@@ -152,7 +145,7 @@ impl Store {
 
     /// The leases that hold, and the files of those that do not.
     pub(super) fn leases(&self) -> Result<(Vec<Lease>, Vec<PathBuf>), StorageError> {
-        let folder = self.leases_folder();
+        let folder = self.folders.path(Folder::Leases)?;
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
@@ -170,7 +163,7 @@ impl Store {
                 dead.push(path);
                 continue;
             }
-            let text = match fs::read(&path) {
+            let text = match read_file(&path) {
                 Ok(text) => text,
                 // The container ended meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,

@@ -453,7 +453,7 @@ impl Store {
         }
         let (limit, deadline) = (budget.limits.bytes, budget.deadline);
         let mut keeping = self.blobs.begin(source, limit, deadline, expected)?;
-        let target = self.layer(part.chain_id);
+        let target = self.layer(part.chain_id)?;
         if target.exists() {
             return Ok((self.blobs.end(keeping)?, nothing));
         }
@@ -576,7 +576,7 @@ impl Store {
             .zip(diff_ids)
             .zip(chain_ids(diff_ids))
         {
-            let target = self.layer(chain_id);
+            let target = self.layer(chain_id)?;
             if target.exists() {
                 continue;
             }

@@ -10,12 +10,14 @@
 //! 12. [`platform`]: kinds of machines. 13. [`broken`]: entries that are damaged, or cannot be read here.
 //! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
 //! 16. [`repair`]: the index made again, where it was lost. 17. [`archive`]: files of an archive, read in place.
+//! 18. [`folders`]: the folders of the store, which no link leads away from.
 
 mod archive;
 mod blobs;
 mod broken;
 mod commit;
 pub mod document;
+mod folders;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 mod lease;

@@ -11,6 +11,7 @@ use super::{
     blobs::{PARTIAL, failed},
     broken::{Broken, Unread, is_named, of_odd},
     document::{Config, Descriptor, MANIFEST, chain_ids},
+    folders::Folder,
     lease::Lease,
     spool,
 };
@@ -139,17 +140,17 @@ impl Store {
         }
         for (path, name) in names(self.blobs.folder())? {
             if !needed.keeps_blob(&name) {
-                pruned.bytes += fs::metadata(&path).map_or(0, |metadata| metadata.len());
+                pruned.bytes += fs::symlink_metadata(&path).map_or(0, |metadata| metadata.len());
                 fs::remove_file(&path).map_err(|error| failed("removing", &path, &error))?;
             }
         }
-        for (path, name) in names(&self.layers_folder())? {
+        for (path, name) in names(&self.folders.path(Folder::Layers)?)? {
             if !needed.keeps_layer(&name) {
                 layer::remove(&path)?;
                 pruned.layers += 1;
             }
         }
-        for (path, _) in names(&self.incoming())? {
+        for (path, _) in names(&self.folders.path(Folder::Incoming)?)? {
             if spool::is_free(&path) {
                 layer::remove(&path)?;
             }
@@ -161,7 +162,7 @@ impl Store {
     /// Removes what processes left that were killed while they wrote the index, or the mark of the layout. Other
     /// programs keep files beside it, too.
     fn clean_beside_index(&self) -> Result<(), StorageError> {
-        let left = names(&self.oci())?;
+        let left = names(&self.oci()?)?;
         let left = left.iter().filter(|(_, name)| name.starts_with(PARTIAL));
         let left: Vec<_> = left.map(|(path, _)| path).collect();
         if left.is_empty() {

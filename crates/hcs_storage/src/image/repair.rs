@@ -65,7 +65,7 @@ impl Store {
             Err(error) if matches!(error.refusal(), Some(Refusal::BrokenIndex { .. })) => {}
             Err(error) => return Err(error),
         }
-        let copy = read_copy(&self.index_copy());
+        let copy = read_copy(&self.index_copy()?);
         let copy = copy.and_then(|text| parse::<Index>(&text, "index.copy.json").ok());
         let mut index = copy.unwrap_or_else(Index::empty);
         // What was removed since the copy was written is gone.

@@ -7,15 +7,25 @@
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    },
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-use super::{Store, blobs::failed, store::make_folder};
+use super::{
+    Store,
+    blobs::failed,
+    folders::{Folder, Folders},
+};
 use crate::{
     Refusal, StorageError, compression, layer,
     limits::{Budget, charge},
@@ -27,7 +37,10 @@ const PIECE: usize = 128 << 10;
 /// A directory that is removed in the end.
 pub(super) struct Spool {
     path: PathBuf,
-    _lock: File,
+    /// Keeps others from removing it. All in it is below this, whatever its name leads to by now.
+    lock: File,
+    /// That of `incoming` is in the path.
+    _folders: Arc<Folders>,
 }
 
 impl Store {
@@ -38,7 +51,10 @@ impl Store {
         let _use = self.using()?;
         let path = loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = self.incoming().join(format!("{}-{number}", process::id()));
+            let path = self
+                .folders
+                .made(Folder::Incoming)?
+                .join(format!("{}-{number}", process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
                 Ok(()) => break path,
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -50,8 +66,14 @@ impl Store {
             Ok(folder)
         });
         let lock = locked.map_err(|error| failed("locking", &path, &error))?;
-        let spool = Spool { path, _lock: lock };
-        make_folder(&spool.contents())?;
+        let spool = Spool {
+            path,
+            lock,
+            _folders: Arc::clone(&self.folders),
+        };
+        let contents = spool.contents();
+        let made = DirBuilder::new().mode(0o700).create(&contents);
+        made.map_err(|error| failed("making the directory", &contents, &error))?;
         Ok(spool)
     }
 }
@@ -79,7 +101,7 @@ impl Spool {
 
     /// The directory for contents: what unpacks into it locks it for itself.
     pub(super) fn contents(&self) -> PathBuf {
-        self.path.join("contents")
+        format!("/proc/self/fd/{}/contents", self.lock.as_raw_fd()).into()
     }
 }
 

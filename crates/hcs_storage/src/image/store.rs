@@ -16,10 +16,11 @@
 //! was killed; what no image of it needs goes when no other process uses the store.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::File,
     io,
-    os::unix::fs::DirBuilderExt as _,
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -33,6 +34,7 @@ use super::{
     blobs::{Blobs, Partial, failed, sync_folder},
     broken::{Broken, Found, Unread, take_names},
     document::{Config, Descriptor, Index, Manifest, Platform, REF_NAME, chain_ids, parse, text},
+    folders::{Folder, Folders, read_file},
     name::Name,
 };
 use crate::{Digest, Refusal, StorageError, layer::Options, lock, sys::record_lock::Kind};
@@ -49,6 +51,7 @@ const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
+    pub(super) folders: Arc<Folders>,
     pub(super) blobs: Blobs,
     pub(super) options: Options,
     /// The machine that images which come in are to be for; none for any, and of lists for this one.
@@ -114,26 +117,22 @@ impl Store {
     /// It cannot be made or read, another user could change it, or its index is damaged: what came in could get no
     /// name.
     pub fn open(root: &Path, options: Options) -> Result<Self, StorageError> {
+        let folders = Arc::new(Folders::new(own(root)?, root));
+        for folder in [Folder::Layers, Folder::Incoming, Folder::Leases] {
+            folders.made(folder)?;
+        }
         let store = Self {
             root: root.to_owned(),
-            blobs: Blobs::new(root.join("oci/blobs/sha256")),
+            blobs: Blobs::new(folders.made(Folder::Contents)?),
+            folders,
             options,
             platform: None,
         };
-        own(root)?;
-        for folder in [
-            store.blobs.folder(),
-            &store.layers_folder(),
-            &store.incoming(),
-            &store.leases_folder(),
-        ] {
-            make_folder(folder)?;
-        }
-        let layout = store.oci().join("oci-layout");
+        let layout = store.oci()?.join("oci-layout");
         let is_there = layout.try_exists();
         if !is_there.map_err(|error| failed("looking at", &layout, &error))? {
             let _alone = store.index_alone()?;
-            let mut file = Partial::new(&store.oci())?;
+            let mut file = Partial::new(&store.oci()?)?;
             file.write(LAYOUT.as_bytes())?;
             file.commit(&layout)?;
         }
@@ -149,20 +148,20 @@ impl Store {
     /// # Errors
     /// Another user could change it, or it cannot be looked at.
     pub fn existing(root: &Path, options: Options) -> Result<Option<Self>, StorageError> {
-        let store = Self {
-            root: root.to_owned(),
-            blobs: Blobs::new(root.join("oci/blobs/sha256")),
-            options,
-            platform: None,
-        };
-        let layout = store.oci().join("oci-layout");
+        let layout = root.join("oci/oci-layout");
         match layout.try_exists() {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error) => return Err(failed("looking at", &layout, &error)),
         }
-        own(root)?;
-        Ok(Some(store))
+        let folders = Arc::new(Folders::new(own(root)?, root));
+        Ok(Some(Self {
+            root: root.to_owned(),
+            blobs: Blobs::new(folders.path(Folder::Contents)?),
+            folders,
+            options,
+            platform: None,
+        }))
     }
 
     /// The same store, into which images for this kind of machine come only; with none, all.
@@ -293,7 +292,9 @@ impl Store {
     #[must_use]
     pub fn layers(&self, image: &Image) -> Vec<PathBuf> {
         let chain = chain_ids(&image.config.rootfs.diff_ids);
-        chain.into_iter().rev().map(|id| self.layer(id)).collect()
+        let folder = self.layers_path();
+        let of_chain = chain.into_iter().rev();
+        of_chain.map(|id| folder.join(id.hex())).collect()
     }
 
     /// Gives `image` another name, which is taken from the image that has it.
@@ -447,41 +448,42 @@ impl Store {
     /// Writes the index, and then the copy of it. The index has to be locked.
     pub(super) fn write_index(&self, index: &Index) -> Result<(), StorageError> {
         let text = text(index)?;
+        let oci = self.oci()?;
         let replace = |path: PathBuf| {
-            let mut file = Partial::new(&self.oci())?;
+            let mut file = Partial::new(&oci)?;
             file.write(&text)?;
             file.commit(&path)
         };
-        replace(self.index_file())?;
+        replace(self.index_file()?)?;
         // The change is done. An older copy is what it always is where other programs change the index.
-        let _older = replace(self.index_copy());
-        sync_folder(&self.oci())
+        let _older = replace(self.index_copy()?);
+        sync_folder(&oci)
     }
 
     /// The index as it is now; an empty one in a new store.
     pub(super) fn index(&self) -> Result<Index, StorageError> {
-        let path = self.index_file();
+        let path = self.index_file()?;
         let damaged = |why: String| {
             let refusal = Refusal::BrokenIndex { why };
             StorageError::refused(path.as_os_str().as_encoded_bytes(), refusal)
         };
-        match fs::read(&path) {
+        match read_file(&path) {
             Ok(text) => parse(&text, "index.json").map_err(|error| damaged(reason(&error))),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("reading", &path, &error))
             }
-            Err(_) if self.index_copy().exists() => Err(damaged("the file is gone".to_owned())),
+            Err(_) if self.index_copy()?.exists() => Err(damaged("the file is gone".to_owned())),
             Err(_) => Ok(Index::empty()),
         }
     }
 
-    pub(super) fn index_file(&self) -> PathBuf {
-        self.oci().join("index.json")
+    pub(super) fn index_file(&self) -> Result<PathBuf, StorageError> {
+        Ok(self.oci()?.join("index.json"))
     }
 
     /// The index as this program has written it last: a disk may lose one of two files.
-    pub(super) fn index_copy(&self) -> PathBuf {
-        self.oci().join("index.copy.json")
+    pub(super) fn index_copy(&self) -> Result<PathBuf, StorageError> {
+        Ok(self.oci()?.join("index.copy.json"))
     }
 
     /// The image of `descriptor`.
@@ -545,7 +547,7 @@ impl Store {
         kind: Kind,
         patience: Option<Duration>,
     ) -> Result<Option<File>, StorageError> {
-        let path = self.root.join(name);
+        let path = self.folders.root().join(name);
         let file = lock::open(&path).map_err(|error| failed("opening", &path, &error))?;
         let locked = lock::lock(&file, kind, patience);
         let locked = locked.map_err(|errno| failed("locking", &path, &errno.into()))?;
@@ -553,24 +555,17 @@ impl Store {
     }
 
     /// Where the layer with that chain id is, or would be.
-    pub(super) fn layer(&self, chain_id: Digest) -> PathBuf {
-        self.layers_folder().join(chain_id.hex())
+    pub(super) fn layer(&self, chain_id: Digest) -> Result<PathBuf, StorageError> {
+        Ok(self.folders.path(Folder::Layers)?.join(chain_id.hex()))
     }
 
-    pub(super) fn layers_folder(&self) -> PathBuf {
-        self.root.join("layers")
+    /// The folder of layers by the name that other processes have for it.
+    pub(super) fn layers_path(&self) -> PathBuf {
+        self.root.join(Folder::Layers.place())
     }
 
-    pub(super) fn leases_folder(&self) -> PathBuf {
-        self.root.join("leases")
-    }
-
-    pub(super) fn incoming(&self) -> PathBuf {
-        self.root.join("incoming")
-    }
-
-    pub(super) fn oci(&self) -> PathBuf {
-        self.root.join("oci")
+    pub(super) fn oci(&self) -> Result<PathBuf, StorageError> {
+        self.folders.path(Folder::Oci)
     }
 }
 
@@ -632,14 +627,9 @@ fn only(mut found: Vec<Image>, digits: &str) -> Result<Image, Refusal> {
     found.pop().ok_or(Refusal::NoImage)
 }
 
-pub(super) fn make_folder(path: &Path) -> Result<(), StorageError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| failed("making the directory", path, &error))
-}
-
 /// Makes the store's directory where nothing is, and checks that no other user can change it or the way there: its
 /// files are trusted by their names, and layers may have programs that run as root.
-fn own(root: &Path) -> Result<(), StorageError> {
+fn own(root: &Path) -> Result<OwnedFd, StorageError> {
     let absolute = std::path::absolute(root);
     let absolute = absolute.map_err(|error| failed("looking at", root, &error))?;
     let refused = |path: &Path| {
@@ -651,9 +641,9 @@ fn own(root: &Path) -> Result<(), StorageError> {
         Reason::Io(errno) => failed("making the directory", root, &errno.into()),
         _ => refused(&untrusted.path),
     })?;
-    let found = fstat(&found).map_err(|errno| failed("looking at", root, &errno.into()))?;
-    if found.st_uid == geteuid().as_raw() && found.st_mode & 0o022 == 0 {
-        return Ok(());
+    let told = fstat(&found).map_err(|errno| failed("looking at", root, &errno.into()))?;
+    if told.st_uid == geteuid().as_raw() && told.st_mode & 0o022 == 0 {
+        return Ok(found);
     }
     Err(refused(root))
 }

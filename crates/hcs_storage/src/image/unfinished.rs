@@ -9,7 +9,7 @@
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -19,7 +19,7 @@ use super::{
     Store,
     blobs::{Partial, failed},
     document::{parse, text},
-    store::make_folder,
+    folders::{Folder, read_file},
 };
 use crate::{Digest, StorageError};
 
@@ -41,23 +41,24 @@ impl Store {
         config: Digest,
         layers: Vec<Digest>,
     ) -> Result<(), StorageError> {
-        let folder = self.unfinished_folder();
-        make_folder(&folder)?;
+        let folder = self.folders.made(Folder::Unfinished)?;
         let until = now().saturating_add(KEPT.as_secs());
         let mut file = Partial::new(&folder)?;
         file.write(&text(&Note { until, layers })?)?;
-        file.put(&self.note(config))
+        file.put(&folder.join(note_of(config)))
     }
 
     /// Ends the note of an image whose contents are all there by now.
     pub(super) fn end_unfinished(&self, config: Digest) {
         // One that stays ends with its time.
-        let _gone = fs::remove_file(self.note(config));
+        if let Ok(folder) = self.folders.path(Folder::Unfinished) {
+            let _gone = fs::remove_file(folder.join(note_of(config)));
+        }
     }
 
     /// The layers that are kept; notes that are over are removed, with `all` any. No other process uses the store.
     pub(super) fn unfinished(&self, all: bool) -> Result<Vec<Digest>, StorageError> {
-        let folder = self.unfinished_folder();
+        let folder = self.folders.path(Folder::Unfinished)?;
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -76,15 +77,11 @@ impl Store {
         }
         Ok(layers)
     }
+}
 
-    fn unfinished_folder(&self) -> PathBuf {
-        self.root().join("unfinished")
-    }
-
-    fn note(&self, config: Digest) -> PathBuf {
-        self.unfinished_folder()
-            .join(format!("{}.json", config.hex()))
-    }
+/// The name of the note of an image with that configuration.
+fn note_of(config: Digest) -> String {
+    format!("{}.json", config.hex())
 }
 
 impl Note {
@@ -97,7 +94,7 @@ impl Note {
 
 /// The note at `path`; none where it is none, as a process left it that was killed while it wrote.
 fn read(path: &Path) -> Option<Note> {
-    parse(&fs::read(path).ok()?, "a note of layers").ok()
+    parse(&read_file(path).ok()?, "a note of layers").ok()
 }
 
 /// Seconds since 1970.

@@ -5,7 +5,7 @@
 //! 4. [`names`]: tags, removal, pruning. 5. [`kills`]: processes that end early, and many at once.
 //! 6. [`leases`]: what containers use. 7. [`commits`]: images out of scratches. 8. [`tools`]: other programs.
 //! 9. [`broken`]: what is damaged. 10. [`spools`]: streams that come slowly.
-//! 11. [`platforms`]: images for several kinds of machines.
+//! 11. [`platforms`]: images for several kinds of machines. 12. [`mapped`]: containers that write to the store.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,6 +15,7 @@ mod hostile;
 mod kills;
 mod leases;
 mod make;
+mod mapped;
 mod names;
 mod platforms;
 mod spools;
