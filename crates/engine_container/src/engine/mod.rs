@@ -109,9 +109,6 @@ impl Workshop {
         let plan = self.plan(host, request)?;
         self.note_preference(request, plan.preferred);
         let ids = self.own_ids(&plan)?;
-        if plan.preferred && ids.is_none() {
-            return self.make_without(request);
-        }
         match make::make(self, host, request, &plan, ids.as_ref()) {
             Ok(mut machine) => {
                 machine.slot = ids;
@@ -125,8 +122,7 @@ impl Workshop {
     /// Makes a container from scratch whose preference for a user namespace cannot be followed.
     fn make_without(&self, request: &CreateRequest) -> Result<ContainerMachine, Failure> {
         warn(
-            "makes the container without the user namespace that it prefers: a file system cannot shift owners, or no ids \
-             are free"
+            "makes the container without the user namespace that it prefers: a file system cannot shift owners"
                 .to_owned(),
         );
         self.note_preference(request, false);
@@ -187,31 +183,25 @@ impl Workshop {
         if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
             return Ok(None);
         }
-        match self.free_ids()? {
-            // Where they are only preferred, none are free.
-            None if plan.preferred => Ok(None),
-            ids => ids.map_or_else(|| Err(no_ids()), |ids| Ok(Some(ids))),
-        }
+        self.reserve_ids().map(Some)
     }
 
-    /// Ids of the host that no container has.
+    /// Ids of the host that no container has. Where all are taken, a container that only prefers a user namespace is
+    /// refused as well: other users could take all ids, and root in it would be root of the host then.
     fn reserve_ids(&self) -> Result<OwnIds, Failure> {
-        self.free_ids()?.ok_or_else(no_ids)
-    }
-
-    /// The same; `None` when all are taken.
-    fn free_ids(&self) -> Result<Option<OwnIds>, Failure> {
         let ids = self.ids.take(self.config.user_namespaces);
-        ids.map_err(|error| {
+        let ids = ids.map_err(|error| {
             error.into_failure("no ids for the user namespace could be reserved on this host")
-        })
+        });
+        ids?.ok_or_else(no_ids)
     }
 }
 
 fn no_ids() -> Failure {
     let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
-    let message = "all ids for user namespaces are taken by containers of this or of other services; end one, or grant \
-                   more in /etc/subuid and /etc/subgid";
+    let message = "all ids for user namespaces are taken by containers of this or of other services; end one, configure \
+                   more (user_namespace_ids in hcsd.toml), or ask for no user namespace (UserNamespace false, \
+                   --userns=no): root in the container is root of the host then";
     Failure::new(hresult, message)
 }
 

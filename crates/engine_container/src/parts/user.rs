@@ -10,7 +10,7 @@ use crate::{config::EngineConfig, privilege::Privilege};
 pub(crate) enum Namespace {
     No,
     Yes,
-    /// Unless a file system turns out not to shift owners, or no ids are free.
+    /// Unless a file system turns out not to shift owners.
     Preferred,
 }
 

@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, chown},
 };
 
+use hcs_schema::{HResult, win32};
 use serde_json::{Value, json};
 
 use crate::host::{Container, Host, in_private_mounts};
@@ -14,7 +15,7 @@ super::cases![
     what_is_said_wins,
     what_cannot_be_had_with_one_is_had_without,
     a_file_system_that_cannot_shift_owners_is_had_without,
-    ids_that_are_taken_are_done_without,
+    where_all_ids_are_taken_none_is_root_of_the_host,
     what_is_kept_ready_follows_the_files,
 ];
 
@@ -138,14 +139,21 @@ fn a_file_system_that_cannot_shift_owners_is_had_without() {
     }
 }
 
-fn ids_that_are_taken_are_done_without() {
+fn where_all_ids_are_taken_none_is_root_of_the_host() {
     let host = Host::with(|config| {
         config.user_namespaces.users.count = 65_536;
         config.user_namespaces.groups.count = 65_536;
     });
     let first = host.start(preferring(json!({})));
-    let second = host.start(preferring(json!({})));
-    assert!(is_apart(&first) && !is_apart(&second));
+    assert!(is_apart(&first));
+    let refused = host.failure(preferring(json!({})));
+    assert_eq!(
+        refused.hresult,
+        HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES)
+    );
+    assert!(refused.message.contains("--userns=no"), "{refused:?}");
+    // Another that asks for none has none.
+    let _without = host.start(json!({ "UserNamespace": false }));
     drop(first);
     assert!(is_apart(&host.start(preferring(json!({})))));
 }

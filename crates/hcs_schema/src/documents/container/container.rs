@@ -42,9 +42,10 @@ document! {
         user_namespace: bool = "UserNamespace", "extension";
         /// Whether the container gets a user namespace where everything that the document names can be had with one
         /// (our extension): the file systems shift owners; owners are among the first 65536 ids; the network namespace
-        /// and the scratch are its own, no capability is added that acts on the host only, and ids are free.
+        /// and the scratch are its own, and no capability is added that acts on the host only.
         /// `ShiftOwners` is then set for each mapped directory that does not say otherwise, so files are those that a
-        /// container without a user namespace has. Otherwise it gets none. Without effect where `UserNamespace` or the
+        /// container without a user namespace has. Otherwise it gets none; where all ids are taken it is refused.
+        /// Without effect where `UserNamespace` or the
         /// service's configuration says what it gets.
         prefer_user_namespace: bool = "PreferUserNamespace", "extension";
         /// Capabilities that processes inside have beside the usual ones (our extension): names as in
