@@ -3,8 +3,6 @@
 use std::{
     io::{IsTerminal as _, stderr},
     path::Path,
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
 };
 
 use hcs_registry::{Access, Progress, Reference, RegistryError, pull as fetch};
@@ -13,11 +11,14 @@ use hcs_storage::{
     image::{Loaded, Store, document::Platform},
     layer::Options,
 };
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{complain, images};
+use crate::images;
 
-/// How often progress is shown.
-const OFTEN: Duration = Duration::from_millis(200);
+/// How often progress is drawn in a second.
+const PICTURES: u8 = 5;
+/// What is drawn while bytes come.
+const RECEIVING: &str = "{wide_bar} {bytes} of {total_bytes}, {bytes_per_sec}";
 
 /// Reads a name of an image of a registry.
 ///
@@ -58,10 +59,10 @@ pub(crate) fn pull(
         let store = Store::open(place, options)?;
         Ok(store.for_platform(asked.platform.clone()))
     };
-    let line = Line::new(!asked.quiet && stderr().is_terminal());
-    let pulled = access
-        .and_then(|access| fetch(&store, reference, &access, &|progress| line.show(progress)));
-    line.clear();
+    let bar = Bar::new(!asked.quiet && stderr().is_terminal());
+    let pulled =
+        access.and_then(|access| fetch(&store, reference, &access, &|progress| bar.show(progress)));
+    bar.clear();
     pulled.map_err(|error| failure(reference, &error))
 }
 
@@ -92,51 +93,62 @@ fn code(error: &RegistryError) -> HResult {
     }
 }
 
-/// A line of a terminal that is written over.
-struct Line {
-    /// When it was written last; none where it is not to be.
-    written: Option<Mutex<Option<Instant>>>,
-}
+/// A bar of a terminal, which is drawn over and goes in the end. It has no thread: it is drawn where it is told
+/// something.
+struct Bar(ProgressBar);
 
-impl Line {
+impl Bar {
     fn new(is_shown: bool) -> Self {
-        Self {
-            written: is_shown.then(|| Mutex::new(None)),
-        }
+        let target = match is_shown {
+            true => ProgressDrawTarget::stderr_with_hz(PICTURES),
+            false => ProgressDrawTarget::hidden(),
+        };
+        Self(ProgressBar::with_draw_target(None, target))
     }
 
     fn show(&self, progress: Progress) {
-        let Some(written) = &self.written else {
-            return;
-        };
-        let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = match progress {
-            Progress::Unpacking => "unpacking".to_owned(),
-            Progress::Waiting(time) => {
-                format!(
-                    "the registry is busy: asked again in {} s",
-                    time.as_secs().max(1)
-                )
-            }
+        let bar = &self.0;
+        match progress {
             Progress::Receiving { received, total } => {
-                if written.is_some_and(|last| last.elapsed() < OFTEN) {
-                    return;
+                if bar.length() != Some(total) {
+                    bar.set_style(style(RECEIVING));
+                    bar.set_length(total);
                 }
-                format!("{} of {} MB", received >> 20, total.div_ceil(1 << 20))
+                bar.set_position(received);
             }
-        };
-        *written = Some(Instant::now());
-        complain(&format!("\r\x1b[K{text}"));
+            Progress::Waiting(time) => {
+                let seconds = time.as_secs().max(1);
+                self.say(format!("the registry is busy: asked again in {seconds} s"));
+            }
+            Progress::Unpacking => self.say("unpacking".to_owned()),
+        }
+    }
+
+    /// Shows a text in place of the bar, until more bytes come.
+    fn say(&self, text: String) {
+        self.0.unset_length();
+        self.0.set_style(style("{msg}"));
+        self.0.set_message(text);
+        // It may be drawn last, and is not left out as one of many.
+        self.0.force_draw();
     }
 
     fn clear(&self) {
-        if let Some(written) = &self.written
-            && written
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_some()
-        {
-            complain("\r\x1b[K");
-        }
+        self.0.finish_and_clear();
+    }
+}
+
+/// A style of the program itself, which is one.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_style_of_the_bar_is_one() {
+        assert!(ProgressStyle::with_template(RECEIVING).is_ok());
     }
 }

@@ -13,8 +13,10 @@
 //! 7. [`blob`]: a content as a stream, which goes on where it broke off. 8. [`mod@pull`]: all of it for one image.
 //! 9. [`patience`]: answers after which a request is made again. 10. [`error`]: what can go wrong.
 //!
-//! Functions here block, and may be called on any thread. The crate `oci-client` is not used: it needs a runtime,
-//! follows redirects by itself, and reads a manifest of any size into memory.
+//! Functions here block, and may be called on any thread. The crate `oci-client` (0.18) is not used. It is asynchronous
+//! over `reqwest`, and would bring tokio and hyper into `hcs`. It follows redirects by the default policy of `reqwest`,
+//! to any host and from TLS to plain HTTP; here each one is looked at. It reads manifests, configurations and the
+//! answers of servers of tokens into memory before it looks at them, and has no option for their size.
 
 mod blob;
 mod challenge;

@@ -90,9 +90,14 @@ impl Registry {
 
     /// Copies the image `name` of the shop into it, as `team/tools:1`.
     pub(crate) fn take(&self, shop: &Shop, name: &str) {
+        self.take_as(shop, name, "");
+    }
+
+    /// The same in another form, as these options of skopeo say.
+    fn take_as(&self, shop: &Shop, name: &str, form: &str) {
         shop.script(&format!(
             "rm -f out.tar && $HCS image save --store store --output out.tar {name} && \
-             skopeo copy --quiet --dest-tls-verify=false --dest-creds user:pass oci-archive:out.tar docker://{}",
+             skopeo copy --quiet --dest-tls-verify=false --dest-creds user:pass {form} oci-archive:out.tar docker://{}",
             self.image()
         ));
     }
@@ -201,6 +206,87 @@ fn an_image_of_a_registry_runs() {
     assert_eq!(pulled[0]["Names"][0], "tools:1");
     let odd = at(&shop, &["run", "--pull", "never", "--", "true"]);
     assert!(odd.err.contains("no image is named"), "{odd:?}");
+}
+
+/// Manifests of docker (schema 2), layers that are compressed by zstd, and such that are not compressed.
+#[test]
+fn each_form_of_a_registry_runs() {
+    let shop = Shop::new();
+    let registry = Registry::new(shop.path(), false);
+    let image = registry.image();
+    for (form, manifest, layer) in [
+        (
+            "--format v2s2",
+            "docker.distribution.manifest.v2",
+            "docker.image.rootfs.diff.tar.gzip",
+        ),
+        (
+            "--format oci --dest-compress-format zstd",
+            "oci.image.manifest.v1",
+            "oci.image.layer.v1.tar+zstd",
+        ),
+        (
+            "--format oci",
+            "oci.image.manifest.v1",
+            "oci.image.layer.v1.tar+gzip",
+        ),
+    ] {
+        registry.take_as(&shop, "tools", form);
+        let raw = format!("skopeo inspect --raw --tls-verify=false docker://{image}");
+        let raw = shop.script(&raw);
+        assert!(
+            raw.contains(manifest) && raw.contains(layer),
+            "{form}: {raw}"
+        );
+        let words = [
+            "run",
+            "--store",
+            "other",
+            "--pull",
+            "always",
+            &image,
+            "cat",
+            "/srv/app/file",
+        ];
+        assert_eq!(at(&shop, &words).fine(), "image\n", "{form}");
+    }
+    // One layer, however it came.
+    assert_eq!(
+        fs::read_dir(shop.path().join("other/layers"))
+            .unwrap()
+            .count(),
+        1
+    );
+}
+
+/// A bar of bytes and of what is done, which is not there without a terminal, nor where it is not wanted.
+#[test]
+fn a_pull_shows_how_far_it_is_on_a_terminal_alone() {
+    let shop = Shop::new();
+    let registry = Registry::new(shop.path(), false);
+    registry.take(&shop, "tools");
+    let image = registry.image();
+    at(&shop, &["image", "pull", "--store", "plain", &image]).fine();
+    for (store, quiet) in [("shown", ""), ("quiet", "--quiet")] {
+        let line = format!("exec $HCS image pull {quiet} --store {store} {image}");
+        let plain = command(&shop, &["image"]);
+        let mut terminal = Command::new("script");
+        let variables = plain
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?)));
+        terminal
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .envs(variables)
+            .env("HCS", plain.get_program())
+            .env("TERM", "xterm")
+            .current_dir(shop.path())
+            .stdin(Stdio::null());
+        let shown = ended(&mut terminal).fine();
+        for part in ["of ", "B/s", "unpacking"] {
+            assert_eq!(shown.contains(part), quiet.is_empty(), "{part}: {shown:?}");
+        }
+        assert!(shown.trim_end().ends_with(&image), "{shown:?}");
+    }
 }
 
 #[test]
