@@ -1,0 +1,153 @@
+//! Callers in namespaces of their own, those of a sandbox say: the service that such a caller starts, and the services
+//! and containers around it.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use crate::{
+    common::{Ended, ended, hcs, says},
+    inside::CLIENT,
+    rootless::{User, unprivileged},
+    service::Place,
+};
+
+/// A user that no host has, and none of the other tests.
+const BESIDE: u32 = 54_370;
+
+/// What a service answers that is in a pid namespace of its own.
+const ELSEWHERE: &str = "has no number in the pid namespace";
+
+/// A first process of a pid namespace: it keeps a service there until [`Sandbox::end`], and all of that ends with it.
+struct Sandbox(Child);
+
+impl Sandbox {
+    /// `script` says that it is ready and reads a line.
+    fn new(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        says(&mut child, "ready\n");
+        Self(child)
+    }
+
+    fn end(mut self) {
+        writeln!(self.0.stdin.take().unwrap()).unwrap();
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+/// A service of `place` in a pid namespace, of which other services do not know which directories it has.
+fn service_apart(place: &Place) -> Sandbox {
+    const SCRIPT: &str = "mount -t tmpfs none /run/hcs-places && $HCS list > /dev/null && echo ready && read line && \
+                          $HCS service stop";
+    fs::create_dir_all("/run/hcs-places").unwrap();
+    Sandbox::new(unshared(
+        place,
+        &["--pid", "--fork", "--kill-child", "--mount-proc"],
+        SCRIPT,
+    ))
+}
+
+/// A shell script in namespaces of its own, which calls `$HCS` for `place`.
+fn unshared(place: &Place, options: &[&str], script: &str) -> Command {
+    let like = place.hcs(&[]);
+    let mut command = Command::new("unshare");
+    command
+        .args(options)
+        .args(["sh", "-c", script])
+        .env("HCS", env!("CARGO_BIN_EXE_hcs"))
+        .stdin(Stdio::null());
+    for (name, value) in like.get_envs() {
+        command.env(name, value.unwrap());
+    }
+    command
+}
+
+fn run_unshared(place: &Place, options: &[&str], script: &str) -> Ended {
+    ended(&mut unshared(place, options, script))
+}
+
+fn mount(from: &Path, to: &str) -> String {
+    format!("{}:{to}:ro", from.display())
+}
+
+/// The client reached the service, was told why it may not use it, and its second call was not taken up.
+#[track_caller]
+fn assert_turned_away(client: &Ended) {
+    let answers: Vec<&str> = client.out.lines().collect();
+    let [connected, answer] = answers[..] else {
+        panic!("expected one answer: {client:?}");
+    };
+    assert_eq!(connected, "connected");
+    assert!(answer.contains(ELSEWHERE), "{client:?}");
+    assert!(answer.contains("clients_in_containers"), "{client:?}");
+}
+
+/// A container of another service, to which the directory of the socket is mapped: root in it is root of the host.
+#[test]
+fn a_service_in_a_pid_namespace_turns_away_a_container_beside_it() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::lasting("");
+    let sandbox = service_apart(&place);
+    let seen = mount(place.endpoint().parent().unwrap(), "/seen");
+    let first = ["run", "--userns=no", "--mount", &seen, "--", "perl", "-e"];
+    let client = ended(&mut hcs([&first[..], &[CLIENT, "/seen/hcs.sock"]].concat()));
+    assert_turned_away(&client);
+    // A process that is in no container, beside it and around it.
+    let perl = format!(
+        "perl -e '{}' {}",
+        CLIENT.replace('\'', "'\\''"),
+        place.endpoint().display()
+    );
+    let beside = ["--pid", "--fork", "--mount-proc"];
+    assert_turned_away(&run_unshared(&place, &beside, &perl));
+    let around = ended(&mut place.hcs(&["list"]));
+    assert_eq!(around.code, Some(125), "{around:?}");
+    assert!(around.err.contains(ELSEWHERE), "{around:?}");
+    sandbox.end();
+}
+
+#[test]
+fn a_service_in_a_pid_namespace_admits_clients_around_it_where_that_is_configured() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::lasting("clients_in_containers = true\n");
+    let sandbox = service_apart(&place);
+    ended(&mut place.hcs(&["list"])).fine();
+    sandbox.end();
+}
+
+/// A private service in a sandbox, and a container of the same user's service outside.
+#[test]
+fn a_users_service_in_a_sandbox_turns_away_the_users_container_beside_it() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(BESIDE).in_a_place_of_its_own();
+    let own = user.home().join("sandbox");
+    let program = user.program();
+    let script = format!(
+        "export HCS_ENDPOINT={}/hcs.sock; {program} list > /dev/null && echo ready && read line && {program} service stop",
+        own.display()
+    );
+    let sandbox = [
+        "unshare",
+        "-Ur",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+    ];
+    let words = [&sandbox[..], &["sh", "-c", &script]].concat();
+    let sandbox = Sandbox::new(user.command(&words));
+    let seen = mount(&own, "/seen");
+    let first = ["run", "--mount", &seen, "--", "perl", "-e"];
+    assert_turned_away(&user.hcs(&[&first[..], &[CLIENT, "/seen/hcs.sock"]].concat()));
+    sandbox.end();
+}
