@@ -8,15 +8,18 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::Signal;
+
 use crate::{
     common::{Ended, ended, hcs, says},
     inside::CLIENT,
     rootless::{User, unprivileged},
-    service::Place,
+    service::{Place, kill_services},
 };
 
-/// A user that no host has, and none of the other tests.
+/// Users that no host has, and none of the other tests.
 const BESIDE: u32 = 54_370;
+const FOLLOWED: u32 = 54_371;
 
 /// What a service answers that is in a pid namespace of its own.
 const ELSEWHERE: &str = "has no number in the pid namespace";
@@ -150,4 +153,93 @@ fn a_users_service_in_a_sandbox_turns_away_the_users_container_beside_it() {
     let first = ["run", "--mount", &seen, "--", "perl", "-e"];
     assert_turned_away(&user.hcs(&[&first[..], &[CLIENT, "/seen/hcs.sock"]].concat()));
     sandbox.end();
+}
+
+/// A container that was made by a service which is gone, and the first caller after that.
+fn left_alone(place: &Place, options: &[&str], said: &str) {
+    ended(&mut place.hcs(&["create", "--id", "box"])).fine();
+    ended(&mut place.hcs(&["start", "box"])).fine();
+    let write = ["exec", "box", "--", "sh", "-c", "echo kept > /kept"];
+    ended(&mut place.hcs(&write)).fine();
+    kill_services(place);
+    // The first one that is refused leaves nothing that would let a second one in.
+    for _ in 0..2 {
+        let refused = run_unshared(place, options, "$HCS list");
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(refused.err.contains(said), "{refused:?}");
+        assert!(refused.err.contains("HCS_ENDPOINT"), "{refused:?}");
+    }
+    let read = ended(&mut place.hcs(&["exec", "box", "--", "cat", "/kept"]));
+    assert_eq!(read.fine(), "kept\n");
+    ended(&mut place.hcs(&["terminate", "box"])).fine();
+    ended(&mut place.hcs(&["service", "stop"])).fine();
+}
+
+#[test]
+fn a_caller_in_a_pid_namespace_takes_no_living_container_for_gone() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::new(60);
+    let options = ["--pid", "--fork", "--mount-proc"];
+    left_alone(&place, &options, "another pid namespace");
+    // With nothing that lives there it is served, as at an endpoint of its own.
+    for place in [place, Place::new(60)] {
+        let script = "$HCS run -- echo inside && $HCS service stop";
+        assert_eq!(run_unshared(&place, &options, script).fine(), "inside\n");
+        ended(&mut place.hcs(&["list"])).fine();
+    }
+}
+
+#[test]
+fn a_caller_in_a_user_namespace_takes_over_nothing_of_root() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::new(60);
+    left_alone(&place, &["-Ur"], "a service of root");
+    // Nor does it become the service of root where nothing lives.
+    let refused = run_unshared(&place, &["-Ur"], "$HCS list");
+    assert!(refused.err.contains("a service of root"), "{refused:?}");
+    let unmapped = run_unshared(&place, &["-U"], "$HCS list");
+    assert_eq!(unmapped.code, Some(125), "{unmapped:?}");
+    assert!(unmapped.err.contains("user namespace"), "{unmapped:?}");
+    ended(&mut place.hcs(&["list"])).fine();
+}
+
+#[test]
+fn a_user_in_a_sandbox_takes_no_living_container_for_gone() {
+    if unprivileged() {
+        return;
+    }
+    let user = User::new(FOLLOWED).in_a_place_of_its_own();
+    user.hcs(&["create", "--id", "own"]).fine();
+    user.hcs(&["start", "own"]).fine();
+    user.end_service(Signal::KILL);
+    let program = user.program();
+    let pids = ["unshare", "-Ur", "--pid", "--fork", "--mount-proc"];
+    for (options, said) in [
+        (&pids[..], "another pid namespace"),
+        (&pids[..2], "another user namespace"),
+    ] {
+        let words = [options, &[program.as_str(), "list"]].concat();
+        let refused = ended(&mut user.command(&words));
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(refused.err.contains(said), "{refused:?}");
+    }
+    let alive = user.hcs(&["exec", "own", "--", "echo", "alive"]);
+    assert_eq!(alive.fine(), "alive\n");
+    user.hcs(&["terminate", "own"]).fine();
+}
+
+/// `unshare --pid` without `--mount-proc`: numbers in `/proc` are those of other processes.
+#[test]
+fn no_service_starts_where_proc_is_of_another_pid_namespace() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::new(60);
+    let refused = run_unshared(&place, &["--pid", "--fork"], "$HCS list");
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    assert!(refused.err.contains("--mount-proc"), "{refused:?}");
 }
