@@ -1,5 +1,6 @@
 //! [`ContainerEngine`]: makes, prepares, adopts and sweeps containers.
 
+mod claim;
 pub(crate) mod host;
 mod make;
 mod slot;
@@ -44,6 +45,7 @@ use crate::{
     steps::{done, warn},
     user_namespace::{self, Claims, IdPool},
 };
+pub use claim::Claim;
 use host::HostGroups;
 use make::Unmade;
 use slot::ContainerSlot;

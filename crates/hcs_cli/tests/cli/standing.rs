@@ -243,3 +243,42 @@ fn no_service_starts_where_proc_is_of_another_pid_namespace() {
     assert_eq!(refused.code, Some(125), "{refused:?}");
     assert!(refused.err.contains("--mount-proc"), "{refused:?}");
 }
+
+/// A caller whose `/run` is another one, and whose control groups are the host's.
+#[test]
+fn a_second_service_of_the_same_name_ends_nothing_of_the_first() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::lasting("");
+    let folder = place.endpoint();
+    let folder = folder.parent().unwrap().display();
+    let script = format!(
+        "mount -t tmpfs -o mode=700 none {folder} && export HCS_CONFIG=/dev/null && $HCS list"
+    );
+    let refused = || {
+        let refused = run_unshared(&place, &["--mount"], &script);
+        assert_eq!(refused.code, Some(125), "{refused:?}");
+        assert!(refused.err.contains("of the same name"), "{refused:?}");
+        assert!(refused.err.contains("HCS_ENDPOINT"), "{refused:?}");
+    };
+    // A service that has made nothing.
+    ended(&mut place.hcs(&["list"])).fine();
+    refused();
+    ended(&mut place.hcs(&["create", "--id", "box"])).fine();
+    ended(&mut place.hcs(&["start", "box"])).fine();
+    refused();
+    kill_services(&place);
+    refused();
+    let alive = ended(&mut place.hcs(&["exec", "box", "--", "echo", "alive"]));
+    assert_eq!(alive.fine(), "alive\n");
+    ended(&mut place.hcs(&["terminate", "box"])).fine();
+    ended(&mut place.hcs(&["service", "stop"])).fine();
+    // With nothing there, the name is free.
+    let served = run_unshared(
+        &place,
+        &["--mount"],
+        &format!("{script} && $HCS service stop"),
+    );
+    assert_eq!(served.code, Some(0), "{served:?}");
+}
