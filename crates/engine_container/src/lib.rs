@@ -49,6 +49,6 @@ mod user_namespace;
 mod waiting;
 
 pub use config::{EngineConfig, HostView, NAME, ScratchLimit};
-pub use engine::ContainerEngine;
+pub use engine::{Claim, ContainerEngine};
 pub use launcher::Launcher;
 pub use user_namespace::{IdRange, UserNamespaces};

@@ -5,6 +5,10 @@
 //! along. The pid namespace tells: a container of any kind has one of its own, below the one of the service, and its
 //! processes cannot leave it.
 //!
+//! A service may be in such a namespace itself: in a container, a sandbox, `unshare --pid`. Then a container of another
+//! service can lie beside it, and its processes have no number for this one; nor have those of the host around it. They
+//! cannot be told apart, so neither is let in.
+//!
 //! The kernel tells the numbers of a process from the pid namespace of `/proc` on downwards, in the `fdinfo` of a pidfd
 //! (`NSpid`). That needs no right over the process, and the pidfd comes from the socket, so the number cannot belong to
 //! another process by now.
@@ -26,8 +30,8 @@ use crate::sys;
 pub(crate) fn origin(socket: BorrowedFd<'_>) -> Origin {
     let pidfd = match pidfd_of(socket) {
         Ok(Some(pidfd)) => pidfd,
-        // Not below the service's namespace, or it would have a number here.
-        Ok(None) => return Origin::Host,
+        // Neither in the service's namespace nor below, or it would have a number here.
+        Ok(None) => return Origin::Elsewhere,
         Err(_) => return Origin::Unknown,
     };
     let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
@@ -58,8 +62,8 @@ fn origin_of(fdinfo: &str) -> Origin {
         line.map(|numbers| numbers.split_whitespace().collect::<Vec<_>>())
     };
     match (field("Pid:").as_deref(), field("NSpid:").as_deref()) {
-        // A process above or beside the namespace of the service: none of its containers has it.
-        (Some(["0"]), _) => Origin::Host,
+        // Above or beside the namespace of the service, perhaps in a container of another one.
+        (Some(["0"]), _) => Origin::Elsewhere,
         // It has ended and its parent knows.
         (Some(["-1"]), _) => Origin::Unknown,
         (Some([_]), Some([_])) => Origin::Host,
@@ -93,7 +97,7 @@ mod tests {
         assert_eq!(of("Pid:\t12\nNSpid:\t12\n"), Origin::Host);
         assert_eq!(of("Pid:\t12\nNSpid:\t12\t1\n"), Origin::Container);
         assert_eq!(of("Pid:\t12\nNSpid:\t12\t7\t1\n"), Origin::Container);
-        assert_eq!(of("Pid:\t0\nNSpid:\t0\n"), Origin::Host);
+        assert_eq!(of("Pid:\t0\nNSpid:\t0\n"), Origin::Elsewhere);
         assert_eq!(of("Pid:\t-1\nNSpid:\t-1\n"), Origin::Unknown);
         assert_eq!(of("Pid:\t12\n"), Origin::Unknown);
         assert_eq!(of(""), Origin::Unknown);

@@ -128,10 +128,12 @@ pub struct Lease {
 /// Where a process lives that has connected to the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Beside the service, or further out.
+    /// Where the service itself lives.
     Host,
     /// In a container, of this service or of any other program.
     Container,
+    /// Further out than the service, or in a container beside it: the service sees no more of it.
+    Elsewhere,
     /// It has ended, or the host does not tell.
     Unknown,
 }

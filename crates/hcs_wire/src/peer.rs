@@ -1,8 +1,16 @@
 //! The process at the other end of a unix socket.
 
-use std::{fs, os::fd::AsFd};
+use std::{
+    fs,
+    os::fd::{AsFd, AsRawFd as _},
+    path::Path,
+};
 
-use rustix::io::Errno;
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+};
 
 /// A peer as the kernel knows it (`unix(7)`, `SO_PEERCRED`): for one that listens, its state when it called
 /// `listen(2)`.
@@ -26,6 +34,26 @@ impl Peer {
             process: seen(process),
         })
     }
+}
+
+/// Whether a process has the unix socket at `path` open that was bound there, in whichever pid namespace it is. That
+/// process hears nothing of it. A socket that may not be looked at counts as open.
+#[must_use]
+pub fn is_open(path: &Path) -> bool {
+    let look = || -> Result<(), Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = open(path, flags, Mode::empty())?;
+        let kind = SocketType::DGRAM;
+        let own = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+        // Its path may be longer than an address.
+        let address = format!("/proc/self/fd/{}", found.as_raw_fd());
+        connect(&own, &SocketAddrUnix::new(address)?)
+    };
+    // One of another type is open, and says so without a word to who has it.
+    !matches!(
+        look(),
+        Err(Errno::CONNREFUSED | Errno::NOENT | Errno::NOTDIR)
+    )
 }
 
 /// The bit of `SIGKILL` in a set of signals.
@@ -65,6 +93,31 @@ mod tests {
     #[test]
     fn a_process_that_cannot_be_seen_has_no_number() {
         assert_eq!([-1, 0, 1].map(seen), [None, None, Some(1)]);
+    }
+
+    #[test]
+    fn a_socket_is_open_as_long_as_any_process_has_it() {
+        let place = tempfile::tempdir().unwrap();
+        let long = place.path().join("d".repeat(200));
+        fs::create_dir(&long).unwrap();
+        let path = long.join("s");
+        assert!(!is_open(&path));
+        let directory = open(&long, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let address = format!("/proc/self/fd/{}/s", directory.as_raw_fd());
+        for kind in [SocketType::STREAM, SocketType::SEQPACKET, SocketType::DGRAM] {
+            let flags = SocketFlags::CLOEXEC;
+            let socket = socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+            rustix::net::bind(&socket, &SocketAddrUnix::new(&*address).unwrap()).unwrap();
+            assert!(is_open(&path), "{kind:?}");
+            let other = socket.try_clone().unwrap();
+            drop(socket);
+            assert!(is_open(&path), "{kind:?}");
+            drop(other);
+            assert!(!is_open(&path), "{kind:?}");
+            fs::remove_file(&path).unwrap();
+        }
+        fs::write(&path, "").unwrap();
+        assert!(!is_open(&path), "no socket");
     }
 
     #[test]

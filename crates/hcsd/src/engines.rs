@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use engine_container::{ContainerEngine, Launcher, apparmor, launcher, surroundings};
+use engine_container::{Claim, ContainerEngine, Launcher, apparmor, launcher, surroundings};
 use engine_vm::VmEngine;
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
@@ -27,6 +27,14 @@ pub fn main_if_helper() {
         let own = guest_agent::Own::new(files.proc, files.terminals).with_hosts(files.hosts);
         guest_agent::run(files.listener, files.proof, own, privileges)
     });
+}
+
+/// Makes this process the only service that removes what it finds by these names, while the answer exists.
+///
+/// # Errors
+/// The sentence to be shown: a service with another state root has them.
+pub(crate) fn claim(settings: &ContainerSettings, root: &Path) -> Result<Claim, String> {
+    Claim::take(settings, root)
 }
 
 /// Has containers run in an AppArmor profile, where the host has that. Must come before [`keep_to_itself`], which gives

@@ -84,6 +84,7 @@ pub(crate) fn run(
         return start::another_serves(options, endpoint);
     };
     let settings = settle(&config, endpoint, &root);
+    let _claim = engines::claim(&settings, &root)?;
     let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
     let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);

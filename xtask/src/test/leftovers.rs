@@ -146,6 +146,10 @@ fn children(folder: &Path, things: &mut BTreeSet<String>) {
 fn entries(folder: &Path, things: &mut BTreeSet<String>) {
     let systems = folder.components().any(|part| part.as_os_str() == "hcs");
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // A service keeps its lock.
+        if entry.file_name() == "hcsd.lock" {
+            continue;
+        }
         if systems || entry.file_name().to_str().is_some_and(is_our_name) {
             things.insert(entry.path().display().to_string());
         }

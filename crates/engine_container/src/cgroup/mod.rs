@@ -12,6 +12,7 @@
 //! | [`cpu_groups`] | processors that several containers share |
 //! | [`devices`] | which devices may be used |
 //! | [`own`] | the service's own group |
+//! | [`owner`] | which service a group is of |
 //! | [`statistics`] | reading accounts |
 //! | [`processes`] | freezing, killing, removing |
 
@@ -22,6 +23,7 @@ mod devices;
 mod files;
 pub(crate) mod limits;
 pub(crate) mod own;
+pub(crate) mod owner;
 mod processes;
 pub(crate) mod statistics;
 
@@ -110,14 +112,17 @@ impl ControlGroups {
     fn try_make(&self, hierarchies: &Hierarchies, delegated: &AtomicBool) -> Result<(), StepError> {
         for group in &self.v1 {
             make_directory(&group.directory)?;
+            owner::mark(&group.directory);
         }
         if let (Some(group), Some(mount)) = (&self.unified, &hierarchies.unified) {
             // While the group above is there, it is the one that has been looked at.
             if delegated.load(Ordering::Relaxed) && fs::create_dir(group).is_ok() {
+                owner::mark(group);
                 return Ok(());
             }
             apply::delegate(mount, group, &apply::DELEGATED)?;
             make_directory(group)?;
+            owner::mark(group);
             delegated.store(true, Ordering::Relaxed);
         }
         Ok(())

@@ -11,7 +11,7 @@ use std::{
 use rustix::{io::Errno, process::Pid};
 
 use super::{
-    apply, cpu_groups::inherit_from_above, detect, files, make_directory, processes::members,
+    apply, cpu_groups::inherit_from_above, detect, files, make_directory, owner, processes::members,
 };
 use crate::failure::StepError;
 
@@ -122,6 +122,7 @@ impl Hierarchy {
     fn join(&self, root: &str) -> Result<(), StepError> {
         let group = self.group(root);
         make_directory(&group)?;
+        owner::mark(&group);
         self.prefer(&group);
         if !self.unified && group.join("cpuset.cpus").exists() {
             inherit_from_above(&self.mount, &group)?;

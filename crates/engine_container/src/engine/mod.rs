@@ -1,5 +1,6 @@
 //! [`ContainerEngine`]: makes, prepares, adopts and sweeps containers.
 
+mod claim;
 pub(crate) mod host;
 mod make;
 mod slot;
@@ -23,12 +24,14 @@ use hcs_schema::{
     win32,
 };
 
+use hcs_wire::peer::is_open;
+
 use crate::{
     cgroup::{ControlGroups, cpu_groups::CpuGroups},
     config::EngineConfig,
     failure::StepError,
     launcher::Launcher,
-    machine::ContainerMachine,
+    machine::{ContainerMachine, agent_socket},
     offers,
     parts::{
         own_places::OwnPlaces,
@@ -42,6 +45,7 @@ use crate::{
     steps::{done, warn},
     user_namespace::{self, Claims, IdPool},
 };
+pub use claim::Claim;
 use host::HostGroups;
 use make::Unmade;
 use slot::ContainerSlot;
@@ -290,6 +294,14 @@ impl Engine for ContainerEngine {
                 machine.slot = kept.transpose().map_err(failed)?;
                 Ok(Found::Living(Arc::new(machine)))
             }
+            // The number says nothing in another pid namespace, and the socket is the same in all.
+            Ok(None) if is_open(&request.directory.join(agent_socket::NAME)) => Err(Failure::new(
+                HResult::E_FAIL,
+                format!(
+                    "the container {:?} lives in another pid namespace than this service: only one in that can have it",
+                    request.id
+                ),
+            )),
             // The kernel tells the end of a process by a descriptor only that was opened before.
             Ok(None) => Ok(Found::Gone {
                 why: gone("the container's pid 1 is gone"),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use hcs_schema::Failure;
 
 use crate::{
-    cgroup::{ControlGroups, detect::Hierarchies, remove_root},
+    cgroup::{ControlGroups, detect::Hierarchies, owner, remove_root},
     config::EngineConfig,
     failure::StepError,
     launcher::{Launcher, SERVICE},
@@ -13,8 +13,9 @@ use crate::{
 };
 
 /// Clears every container's groups and scratch below the configured roots whose runtime id is not in `keep`. What is
-/// not named like one is not ours: another service may have its root inside ours. With nothing to keep, the roots of
-/// the groups go as well, if they are empty then; the next container makes them again.
+/// not named like one is not ours: another service may have its root inside ours. Nor is what belongs to a service of
+/// the same name with another state root. With nothing to keep, the roots of the groups go as well, if they are empty
+/// then; the next container makes them again.
 ///
 /// # Errors
 /// What could not be removed; everything else has been.
@@ -28,7 +29,7 @@ pub(super) fn sweep(
     let places = hierarchies.mounts().map(|mount| mount.join(root));
     let mut names: BTreeSet<String> = places.flat_map(|place| runtime_ids(&place)).collect();
     names.extend(runtime_ids(&config.scratch_root));
-    names.retain(|name| !keep.contains(name));
+    names.retain(|name| !keep.contains(name) && !is_of_another(hierarchies, root, name));
     let mut failure: Option<Failure> = None;
     for name in names {
         let groups = ControlGroups::named(hierarchies, root, &name).clear();
@@ -43,6 +44,13 @@ pub(super) fn sweep(
         note(&mut failure, error);
     }
     failure.map_or(Ok(()), Err)
+}
+
+fn is_of_another(hierarchies: &Hierarchies, root: &str, name: &str) -> bool {
+    let mut groups = hierarchies
+        .mounts()
+        .map(|mount| mount.join(root).join(name));
+    groups.any(|group| owner::is_of_another(&group))
 }
 
 fn note(failure: &mut Option<Failure>, error: StepError) {
@@ -64,7 +72,7 @@ fn runtime_ids(directory: &Path) -> Vec<String> {
 }
 
 /// Whether `name` looks like `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
-fn is_guid(name: &str) -> bool {
+pub(super) fn is_guid(name: &str) -> bool {
     let lengths: Vec<usize> = name.split('-').map(str::len).collect();
     let digits = name.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
     digits && lengths == [8, 4, 4, 4, 12]

@@ -27,6 +27,7 @@ use hcs_schema::{
         ShutdownOptions, StartOptions, SystemPropertyType,
     },
 };
+use hcs_wire::peer::is_open;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -39,7 +40,7 @@ use crate::{
     exit::{self, Ended},
     grants::Grantee,
     pipe,
-    protocol::{WorkerAnswer, WorkerRequest},
+    protocol::{SOCKET, WorkerAnswer, WorkerRequest},
     record::Record,
     shares::Share,
 };
@@ -127,6 +128,14 @@ impl VmMachine {
                 let grantee = grantee(record.user);
                 Self::new(request, record, process, None, grantee).map(Some)
             }
+            // The number says nothing in another pid namespace, and the socket is the same in all.
+            None if is_open(&request.directory.join(SOCKET)) => Err(Failure::new(
+                HResult::E_FAIL,
+                format!(
+                    "the virtual machine {:?} lives in another pid namespace than this service: only one in that can have it",
+                    request.id
+                ),
+            )),
             _ => Ok(None),
         }
     }

@@ -40,6 +40,7 @@ mod rootless_trust;
 mod run;
 mod service;
 mod sockets;
+mod standing;
 mod stuck;
 mod terminal;
 mod trust;

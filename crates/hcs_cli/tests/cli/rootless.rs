@@ -177,7 +177,7 @@ impl User {
     }
 
     /// Ends the service, and waits until it is gone.
-    fn end_service(&self, signal: Signal) {
+    pub(crate) fn end_service(&self, signal: Signal) {
         for pid in self.services() {
             let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
                 continue;

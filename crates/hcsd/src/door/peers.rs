@@ -81,6 +81,12 @@ impl Peer {
                  containers, or a service of its own inside; clients_in_containers = true in hcsd.toml admits clients in \
                  every container, which makes them as powerful as the service"
             }
+            Origin::Elsewhere => {
+                "the process that connected has no number in the pid namespace of the host compute service, like one in a \
+                 container beside it: run the program where the service runs, or name another service by HCS_ENDPOINT; \
+                 clients_in_containers = true in hcsd.toml admits clients in every container, which makes them as \
+                 powerful as the service"
+            }
             Origin::Unknown => {
                 "the process that connected has ended, so the host compute service cannot tell whether it was in a \
                  container: keep the process that connects alive until its calls are answered"
@@ -143,9 +149,11 @@ mod tests {
             containers: false,
         };
         assert!(peer(Origin::Host).is_outside(closed).is_ok());
-        for origin in [Origin::Container, Origin::Unknown] {
+        for origin in [Origin::Container, Origin::Elsewhere, Origin::Unknown] {
             let failure = peer(origin).is_outside(closed).unwrap_err();
             assert_eq!(failure.hresult, HResult::HCS_E_ACCESS_DENIED);
+            let names_setting = failure.message.contains("clients_in_containers = true");
+            assert_eq!(names_setting, origin != Origin::Unknown, "{failure}");
             let open = Entitled {
                 containers: true,
                 ..closed

@@ -1,6 +1,6 @@
 //! The service's own house: its start, its configuration, and what it keeps ready or removes in the background.
 //!
-//! 1. [`start`], [`only`], [`logging`], [`notify`]: how a service comes up, alone, and says so.
+//! 1. [`start`], [`only`] with [`standing`], [`logging`], [`notify`]: how a service comes up, alone, and says so.
 //! 2. [`config`] with [`container_section`], [`endpoint`], [`host`], [`processor_features`]: what it is told, and what
 //!    its host is like.
 //! 3. [`slots`]: machines made ready; [`removals`]: what ended systems leave.
@@ -22,4 +22,5 @@ pub(crate) mod processor_features;
 pub(crate) mod reload;
 pub(crate) mod removals;
 pub(crate) mod slots;
+pub(crate) mod standing;
 pub(crate) mod start;

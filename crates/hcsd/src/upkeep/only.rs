@@ -4,13 +4,14 @@
 //! exception. A service that was killed is not gone while one of its threads waits in the kernel and cannot be
 //! interrupted. A file system whose server does not answer has that effect. The service does nothing any more, but its
 //! files stay open. Its number is in the file: so another service knows that, and puts a file of its own there.
+//!
+//! The file also says where the last service stood: not each other one may follow it ([`standing`]).
 
 use std::{
     fs::{self, File},
-    io::{self, Write as _},
+    io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::Path,
-    process,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -22,7 +23,10 @@ use rustix::{
 };
 use tracing::warn;
 
-use crate::record::files;
+use crate::{
+    record::files,
+    upkeep::standing::{self, Standing},
+};
 
 /// The file in the state root that a service holds locked.
 pub(crate) const LOCK: &str = "hcsd.lock";
@@ -35,19 +39,48 @@ const TURN: &str = "hcsd.turn";
 const LAST_MOMENTS: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(10);
 
+/// More than the line in the file.
+const LONGEST: u64 = 256;
+
 /// Takes the lock; `None` when another service has it. A process that may open its file could hold it (`flock(2)` asks
 /// for no more) and keep every service away.
 ///
 /// # Errors
-/// The sentence to be shown.
+/// The sentence to be shown, also where this process may not be the service here.
 pub(crate) fn lock(root: &Path) -> Result<Option<File>, String> {
-    lock_within(root, LAST_MOMENTS)
-        .map_err(|e| format!("{} cannot be locked: {e}", root.join(LOCK).display()))
+    let taken = lock_within(root, LAST_MOMENTS, |before| standing::check(root, before));
+    taken.map_err(|refusal| match refusal {
+        Refusal::Io(e) => format!("{} cannot be locked: {e}", root.join(LOCK).display()),
+        Refusal::Sentence(sentence) => sentence,
+    })
+}
+
+/// Why the lock was not taken.
+#[derive(Debug)]
+enum Refusal {
+    Io(io::Error),
+    Sentence(String),
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Self::Io(errno.into())
+    }
 }
 
 /// One service after the other has its turn: each signs the file before another one reads who has it, and none takes
-/// a file that a third one puts elsewhere.
-fn lock_within(root: &Path, patience: Duration) -> io::Result<Option<File>> {
+/// a file that a third one puts elsewhere. `check` is shown what the service before has written.
+fn lock_within(
+    root: &Path,
+    patience: Duration,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<Option<File>, Refusal> {
     let path = root.join(LOCK);
     let turn = files::append(&root.join(TURN))?;
     let end = Instant::now() + patience;
@@ -55,12 +88,12 @@ fn lock_within(root: &Path, patience: Duration) -> io::Result<Option<File>> {
         let is_late = Instant::now() >= end;
         match flock(&turn, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
-                let taken = take(&path)?;
+                let taken = take(&path, &check)?;
                 if taken.is_some() || !is_of_dying(&path) {
                     return Ok(taken);
                 }
                 if is_late {
-                    return replace(&path);
+                    return replace(&path, &check);
                 }
                 flock(&turn, FlockOperation::Unlock)?;
             }
@@ -72,13 +105,15 @@ fn lock_within(root: &Path, patience: Duration) -> io::Result<Option<File>> {
     }
 }
 
-/// Opens and locks the file, and writes down who has it. The caller has the turn, so none reads who had it before.
-fn take(path: &Path) -> io::Result<Option<File>> {
+/// Opens and locks the file, and writes down who has it, unless the check of who had it refuses that. The caller has the
+/// turn, so no other service reads who had it before.
+fn take(path: &Path, check: impl Fn(&str) -> Result<(), String>) -> Result<Option<File>, Refusal> {
     loop {
         let mut options = files::options();
         let file = options
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(path)?;
         // Where an earlier version made it.
@@ -87,6 +122,10 @@ fn take(path: &Path) -> io::Result<Option<File>> {
             // Another service has put its file there since this one was opened.
             Ok(()) if !is_at(&file, path)? => {}
             Ok(()) => {
+                let mut before = String::new();
+                // What is no text is no line of ours.
+                let _read = (&file).take(LONGEST).read_to_string(&mut before);
+                check(&before).map_err(Refusal::Sentence)?;
                 sign(&file)?;
                 return Ok(Some(file));
             }
@@ -105,34 +144,32 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// The pid namespace of this process, in which its number is its own.
-fn namespace() -> io::Result<u64> {
-    fs::metadata("/proc/self/ns/pid").map(|found| found.ino())
-}
-
 fn sign(mut file: &File) -> io::Result<()> {
     file.set_len(0)?;
-    writeln!(file, "{} {}", process::id(), namespace()?)
+    file.rewind()?;
+    file.write_all(Standing::own()?.text().as_bytes())
 }
 
 /// Whether the holder of the lock was killed and cannot end.
 fn is_of_dying(path: &Path) -> bool {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let mut words = text.split_whitespace();
-    let holder = words.next().and_then(|pid| pid.parse().ok());
-    let place = words.next().and_then(|inode| inode.parse::<u64>().ok());
-    let is_here = namespace().is_ok_and(|own| place == Some(own));
-    is_here && holder.is_some_and(is_dying)
+    let (Some(holder), Ok(own)) = (Standing::parse(&text), Standing::own()) else {
+        return false;
+    };
+    holder.pids == own.pids && is_dying(holder.process)
 }
 
 /// Puts a file of its own in the place of that of a dying service. The caller has the turn.
-fn replace(path: &Path) -> io::Result<Option<File>> {
+fn replace(
+    path: &Path,
+    check: impl Fn(&str) -> Result<(), String>,
+) -> Result<Option<File>, Refusal> {
     let own = path.with_extension("new");
     match fs::remove_file(&own) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e.into()),
         _ => {}
     }
-    let taken = take(&own)?;
+    let taken = take(&own, check)?;
     fs::rename(&own, path)?;
     warn!(
         "an earlier service was killed and cannot end, as a file system does not answer it; this one takes its place"
@@ -142,13 +179,23 @@ fn replace(path: &Path) -> io::Result<Option<File>> {
 
 #[cfg(test)]
 mod tests {
+    use std::process;
+
     use super::*;
+
+    fn namespace() -> u64 {
+        Standing::own().unwrap().pids
+    }
+
+    fn lock_here(root: &Path, patience: Duration) -> Option<File> {
+        lock_within(root, patience, |_| Ok(())).unwrap()
+    }
 
     #[test]
     fn one_service_has_the_lock_until_it_is_gone_or_dying() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join(LOCK);
-        let locked = || lock_within(root.path(), Duration::ZERO).unwrap();
+        let locked = || lock_here(root.path(), Duration::ZERO);
         let first = locked().unwrap();
         assert!(locked().is_none());
         // A process that has ended and was not reaped stands for one that cannot end.
@@ -159,7 +206,7 @@ mod tests {
         let elsewhere = format!("{} 1\n", dying.id());
         fs::write(&path, elsewhere).unwrap();
         assert!(locked().is_none());
-        fs::write(&path, format!("{} {}\n", dying.id(), namespace().unwrap())).unwrap();
+        fs::write(&path, format!("{} {}\n", dying.id(), namespace())).unwrap();
         let second = locked().unwrap();
         assert!(locked().is_none());
         dying.wait().unwrap();
@@ -169,13 +216,33 @@ mod tests {
         assert!(locked().is_some());
     }
 
+    #[test]
+    fn a_service_that_may_not_follow_leaves_what_the_one_before_has_written() {
+        let root = tempfile::tempdir().unwrap();
+        drop(lock_here(root.path(), Duration::ZERO).unwrap());
+        let text = || fs::read_to_string(root.path().join(LOCK)).unwrap();
+        let before = text();
+        assert_eq!(Standing::parse(&before), Standing::own().ok());
+        for _ in 0..2 {
+            let refused = lock_within(root.path(), Duration::ZERO, |found| {
+                assert_eq!(found, before);
+                Err("not here".to_owned())
+            });
+            let Err(Refusal::Sentence(sentence)) = refused else {
+                panic!("{refused:?}");
+            };
+            assert_eq!((sentence.as_str(), text()), ("not here", before.clone()));
+        }
+        assert!(lock_here(root.path(), Duration::ZERO).is_some());
+    }
+
     /// The state root of a service of root can be entered and opened by all users, who reach its socket by it.
     #[test]
     fn a_lock_of_the_state_root_keeps_no_service_away() {
         let root = tempfile::tempdir().unwrap();
         let held = File::open(root.path()).unwrap();
         flock(&held, FlockOperation::LockExclusive).unwrap();
-        assert!(lock_within(root.path(), Duration::ZERO).unwrap().is_some());
+        assert!(lock_here(root.path(), Duration::ZERO).is_some());
         for name in [LOCK, TURN] {
             let found = fs::metadata(root.path().join(name)).unwrap();
             assert_eq!(found.mode() & 0o777, 0o600, "{name}");
@@ -191,15 +258,15 @@ mod tests {
         for _ in 0..50 {
             let root = tempfile::tempdir().unwrap();
             let path = root.path().join(LOCK);
-            let first = lock_within(root.path(), Duration::ZERO).unwrap().unwrap();
-            fs::write(&path, format!("{} {}\n", dying.id(), namespace().unwrap())).unwrap();
+            let first = lock_here(root.path(), Duration::ZERO).unwrap();
+            fs::write(&path, format!("{} {}\n", dying.id(), namespace())).unwrap();
             let barrier = std::sync::Barrier::new(8);
             let taken: Vec<File> = std::thread::scope(|scope| {
                 let others = [0, 0, 0, 0, 1, 2, 3, 30].map(|patience| {
                     let (barrier, root) = (&barrier, root.path());
                     scope.spawn(move || {
                         barrier.wait();
-                        lock_within(root, Duration::from_millis(patience)).unwrap()
+                        lock_here(root, Duration::from_millis(patience))
                     })
                 });
                 let taken = others.into_iter().filter_map(|other| other.join().unwrap());
@@ -225,8 +292,8 @@ mod tests {
         while !is_dying(i32::try_from(dying.id()).unwrap()) {
             std::thread::yield_now();
         }
-        fs::write(&path, format!("{} {}\n", dying.id(), namespace().unwrap())).unwrap();
-        assert!(lock_within(root.path(), Duration::ZERO).unwrap().is_none());
+        fs::write(&path, format!("{} {}\n", dying.id(), namespace())).unwrap();
+        assert!(lock_here(root.path(), Duration::ZERO).is_none());
         assert!(is_at(&other, &path).unwrap());
         dying.wait().unwrap();
     }

@@ -233,6 +233,8 @@ fn has_what_init_has(service: &Process, init: &Process) {
 #[test]
 fn a_service_from_the_worst_surroundings_is_as_if_init_had_started_it() {
     let (place, callers) = (Place::new("worst"), Callers::new());
+    // The test itself is around the service's pid namespace.
+    place.configure("clients_in_containers = true\n");
     let machine = Machine::new(&place, &callers);
     let mut client = Client::connect(&place.endpoint());
     let (service, init) = (service_at(&place.endpoint()), &machine.init);

@@ -46,7 +46,7 @@ impl Place {
         place
     }
 
-    fn configure(&self, lines: &str) {
+    pub(crate) fn configure(&self, lines: &str) {
         let text = format!("cgroup_root = \"{}\"\n{lines}", self.configured);
         fs::write(self.config(), text).unwrap();
     }

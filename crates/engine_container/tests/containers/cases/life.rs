@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use engine_container::{ContainerEngine, Launcher};
+use engine_container::{Claim, ContainerEngine, Launcher};
 use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
 use hcs_schema::{HResult, documents::PauseOptions};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{XattrFlags, setxattr},
+    process::{Pid, Signal, kill_process},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -269,12 +272,23 @@ fn another_process_is_not_adopted() {
         changed("Pid", json!(std::process::id())),
         "{}".to_owned(),
     ];
-    for record in records {
-        let found = host.engine.adopt(&container.request, &record);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let request = CreateRequest {
+        directory: elsewhere.path().to_owned(),
+        ..container.request.clone()
+    };
+    for record in &records {
+        let found = host.engine.adopt(&request, record);
         assert!(
             matches!(found, Ok(Found::Gone { .. })),
             "{record}: {found:#?}"
         );
+    }
+    // Its number means nothing here, as in another pid namespace, and its agent still has the socket.
+    for record in &records[..3] {
+        let found = host.engine.adopt(&container.request, record);
+        let left_alone = found.unwrap_err().to_string();
+        assert!(left_alone.contains("pid namespace"), "{left_alone}");
     }
     assert_eq!(container.shell("echo unharmed"), "unharmed");
 }
@@ -293,6 +307,18 @@ pub(super) fn leftovers_are_swept_and_others_kept() {
     for stranger in &strangers {
         fs::create_dir(stranger).unwrap();
     }
+    // Nor is a group of a service of the same name, which has another state root.
+    let own = host.config.scratch_root.parent().unwrap();
+    let _claim = Claim::take(&host.config, own).unwrap();
+    let another = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let another = format!("{} 0 0", another.trim());
+    let id = "3f2504e0-4f89-11d3-9a0c-0305e82c3301";
+    let others: Vec<_> = host.groups().iter().map(|group| group.join(id)).collect();
+    for group in &others {
+        let (name, flags) = ("trusted.hcs.state_root", XattrFlags::CREATE);
+        fs::create_dir(group).unwrap();
+        setxattr(group, name, another.as_bytes(), flags).unwrap();
+    }
     let later = second_engine(&host);
     later
         .sweep(std::slice::from_ref(&kept.request.runtime_id))
@@ -302,7 +328,7 @@ pub(super) fn leftovers_are_swept_and_others_kept() {
     for group in host.groups() {
         assert!(!group.join(&forgotten.request.runtime_id).exists());
     }
-    for stranger in strangers {
+    for stranger in strangers.into_iter().chain(others) {
         fs::remove_dir(stranger).unwrap();
     }
     assert_eq!(kept.shell("echo here"), "here");
