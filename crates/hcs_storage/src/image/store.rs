@@ -25,6 +25,7 @@ use std::{
 
 use hcs_wire::{
     environment::{is_root, variable},
+    holds::Kind,
     trust::{Reason, Trusted},
 };
 use rustix::{fs::fstat, process::geteuid};
@@ -35,7 +36,7 @@ use super::{
     document::{Config, Descriptor, Index, Manifest, Platform, REF_NAME, chain_ids, parse, text},
     name::Name,
 };
-use crate::{Digest, Refusal, StorageError, layer::Options, lock, sys::record_lock::Kind};
+use crate::{Digest, Refusal, StorageError, layer::Options, lock};
 
 /// Digits of an id that stand for an image, at least.
 const SHORTEST_ID: usize = 6;
