@@ -17,7 +17,7 @@ use std::{
 
 use engine_container::shared::{MachineGroups, ProcessName, now, open_file};
 use hcs_engine::{
-    engine::{CreateRequest, Engine, Found, Identity, Machine, Summary},
+    engine::{CreateRequest, Engine, Found, Identity, Machine, Summary, Swept},
     steps::{Step, note},
 };
 use hcs_schema::{
@@ -516,9 +516,9 @@ impl Engine for VmEngine {
         })
     }
 
-    fn sweep(&self, _keep: &[String]) -> Result<(), Failure> {
+    fn sweep(&self, _keep: &[String]) -> Swept {
         // Control groups have the names of those of containers and are swept with them.
         pipe::sweep(&self.config.pipes);
-        Ok(())
+        Swept::default()
     }
 }

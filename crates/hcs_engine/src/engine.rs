@@ -221,12 +221,42 @@ pub trait Engine: fmt::Debug + Send + Sync {
     /// [`Engine::sweep`] finds need not be ended here.
     fn end_unrecorded(&self, _directory: &Path) {}
 
-    /// Removes the remains of machines of this service from the host (cgroups, mounts, processes), except machines
-    /// whose `runtime_id` is in `keep`.
+    /// Ends the remains of machines of this service on the host (processes, cgroups, mounts) and removes them, except
+    /// those of machines whose `runtime_id` is in `keep`. All clients wait for this: what takes longer is given back.
+    fn sweep(&self, keep: &[String]) -> Swept;
+}
+
+/// Removes something of a machine that is gone. It may be called again, also when it is done.
+pub type Removal = Arc<dyn Fn() -> Result<(), Failure> + Send + Sync>;
+
+/// What came of [`Engine::sweep`].
+#[derive(Default)]
+pub struct Swept {
+    /// What is removed later, while clients are served: it takes as long as machines have written. None of it is of a
+    /// machine that is made later.
+    pub later: Vec<Removal>,
+    /// The objects that could not be removed.
+    pub failure: Option<Failure>,
+}
+
+impl Swept {
+    /// Removes all the rest, for a caller who waits.
     ///
     /// # Errors
-    /// The objects that could not be removed; all others have been.
-    fn sweep(&self, keep: &[String]) -> Result<(), Failure>;
+    /// What could not be removed; all else has been.
+    pub fn finish(self) -> Result<(), Failure> {
+        let mut failures: Vec<Failure> = self.failure.into_iter().collect();
+        failures.extend(self.later.iter().filter_map(|removal| removal().err()));
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Debug for Swept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Swept");
+        shown.field("later", &self.later.len());
+        shown.field("failure", &self.failure).finish()
+    }
 }
 
 /// Groups of processors that several machines of an engine share.

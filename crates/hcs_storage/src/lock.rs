@@ -1,7 +1,7 @@
 //! Files that exist to be locked, and that a container may see: it may have a tree with them mapped, for reading alone.
 //!
 //! A lock of `flock(2)` takes no right to write, so such a container could keep every other process waiting. The locks
-//! here are those of [`record_lock`]: a descriptor for reading keeps no reader waiting. It can hold up what has to be
+//! here are those of [`holds::lock_file`]: a descriptor for reading keeps no reader waiting. It can hold up what has to be
 //! alone, so that is waited for with a limit, and the refusal names the process.
 
 use std::{
@@ -16,13 +16,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_wire::holds::{self, Kind};
 use rustix::{fs::OFlags, io::Errno};
 
-use crate::{
-    Refusal,
-    error::shown,
-    sys::record_lock::{self, Kind},
-};
+use crate::{Refusal, error::shown};
 
 /// What is done alone takes as long as writing a file. What has such a lock for so long was stopped, or means to.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +38,7 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 
 /// Locks `file`, or answers that it did not.
 pub(crate) fn try_lock(file: &File, kind: Kind) -> Result<bool, Errno> {
-    match record_lock::try_lock(file.as_fd(), kind) {
+    match holds::lock_file(file.as_fd(), kind) {
         Ok(()) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(errno) => Err(errno),
@@ -138,7 +135,7 @@ mod tests {
         let ours = open(&path).unwrap();
         let mapped = File::open(&path).unwrap();
         flock(&mapped, FlockOperation::LockExclusive).unwrap();
-        let refused = record_lock::try_lock(mapped.as_fd(), Kind::Alone);
+        let refused = holds::lock_file(mapped.as_fd(), Kind::Alone);
         assert_eq!(refused, Err(Errno::BADF));
         assert_eq!(try_lock(&ours, Kind::Alone), Ok(true));
         drop(ours);

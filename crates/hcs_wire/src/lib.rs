@@ -11,7 +11,7 @@
 //! 6. [`endpoint`]: where both sides look for the socket.
 //! 7. [`environment`], [`trust`], [`peer`], [`proof`]: which variables, files, directories, listeners and callers are
 //!    trusted for that.
-//!    [`places`]: which directories are those of a service.
+//!    [`places`]: which directories are those of a service. [`holds`]: locks that no other user can hold.
 //!    [`written`]: directories of the host whose links are not, as containers write to them.
 //! 8. [`sealing`]: seals of memory files, for all parts that execute or show copies.
 //! 9. [`errno`]: HRESULTs and words for errors of the kernel. [`event_type`]: the numbers of events.
@@ -28,6 +28,7 @@ pub mod event_type;
 pub mod explain;
 mod frame;
 pub mod guest;
+pub mod holds;
 pub mod log;
 pub mod network;
 pub mod operation;

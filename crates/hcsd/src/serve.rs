@@ -299,7 +299,8 @@ async fn serve(
     Closing::default().close(accepting.retire());
     service.context.registry.close();
     service.context.clear_up().await;
-    service.context.networks.settled().await;
+    let limit = service.context.config().times.kill();
+    service.context.networks.finish(limit).await;
     service.context.log.append(event(Kind::ServiceStopped));
     Ok(())
 }

@@ -100,9 +100,17 @@ impl ControlGroups {
     }
 
     fn remove_empty(&self) -> Result<(), StepError> {
+        self.remove_by(Instant::now() + PATIENCE)
+    }
+
+    /// Removes the groups, which are empty by then.
+    ///
+    /// # Errors
+    /// `EBUSY`: one of them is not. Else the refusal of the kernel.
+    pub(crate) fn remove_by(&self, end: Instant) -> Result<(), StepError> {
         let step = "removing the control group";
         for directory in self.directories() {
-            wait_until(directory, step, || {
+            wait_by(end, directory, step, || {
                 remove_directory(directory).step_at(step, directory.display().to_string())
             })?;
         }
@@ -114,11 +122,20 @@ impl ControlGroups {
     /// # Errors
     /// A group is still in use after two seconds, or the kernel refused.
     pub(crate) fn clear(&self) -> Result<(), StepError> {
+        self.end()?;
+        self.remove_empty()
+    }
+
+    /// Kills what lives in the groups, without waiting for its end.
+    ///
+    /// # Errors
+    /// The kernel refused.
+    pub(crate) fn end(&self) -> Result<(), StepError> {
         if self.is_populated() {
             self.kill()?;
             self.thaw();
         }
-        self.remove_empty()
+        Ok(())
     }
 }
 
@@ -173,12 +190,21 @@ fn kill_member(directory: &Path, pid: i32) -> Result<(), Errno> {
 fn wait_until(
     directory: &Path,
     step: &'static str,
+    done: impl FnMut() -> Result<bool, StepError>,
+) -> Result<(), StepError> {
+    wait_by(Instant::now() + PATIENCE, directory, step, done)
+}
+
+/// The same, until `end`.
+fn wait_by(
+    end: Instant,
+    directory: &Path,
+    step: &'static str,
     mut done: impl FnMut() -> Result<bool, StepError>,
 ) -> Result<(), StepError> {
-    let start = Instant::now();
     let mut pause = Duration::from_micros(100);
     while !done()? {
-        if start.elapsed() > PATIENCE {
+        if Instant::now() > end {
             return Err(StepError::new(step, Errno::BUSY).at(directory.display().to_string()));
         }
         thread::sleep(pause);

@@ -24,12 +24,13 @@ use crate::{
     config::PARTS_OF_A_SYSTEM,
     failure::StepError,
     launcher::protocol::{Child, LauncherAnswer},
-    machine::{Boot, ContainerMachine, agent_socket},
+    machine::{Boot, ContainerMachine, KeptScratch, agent_socket},
     parts::{
         handed, handing,
         lease::{self, Lease},
         rootfs::{cover::Shared, overlay},
-        scratch, scratch_image, sharing,
+        scratch::{self, Kept},
+        scratch_image, sharing,
     },
     plan::Plan,
     privilege::Privilege,
@@ -298,7 +299,7 @@ impl Prepared {
                 },
             )
         });
-        let (record, lock) = match instructed {
+        let (record, kept) = match instructed {
             Ok(done) => done,
             Err(unmade) => {
                 let _left = self.discard();
@@ -314,7 +315,7 @@ impl Prepared {
             process: self.child.pidfd,
             directory: self.directory,
             boot: Mutex::new(Boot::Pending(self.channel)),
-            scratch: Mutex::new(lock),
+            scratch: KeptScratch::of(kept),
             paused: AtomicBool::new(false),
             slot: None,
         })
@@ -326,7 +327,7 @@ impl Prepared {
         ids: Option<&Ids<'_>>,
         cover: Option<OwnedFd>,
         lease: Option<Lease>,
-    ) -> Result<(Record, Option<OwnedFd>), StepError> {
+    ) -> Result<(Record, Option<Kept>), StepError> {
         let mut spec = LaunchSpec {
             groups: self.left.groups.shown(),
             // An ordinary user's service has no power that a process of a container cannot have as well.
@@ -341,8 +342,8 @@ impl Prepared {
         }
         let root = &spec.root;
         let kept_scratch = root.keep.then(|| PathBuf::from(&root.scratch.path));
-        let lock = kept_scratch.as_deref().map(|path| take_kept(root, path));
-        let lock = lock.transpose()?;
+        let kept = kept_scratch.as_deref().map(|path| take_kept(root, path));
+        let kept = kept.transpose()?;
         self.write_down(&spec)?;
         if let Some(ids) = ids {
             self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
@@ -377,7 +378,7 @@ impl Prepared {
             shifts_owners: plan.preferred,
             stop_signal: plan.stop_signal,
         };
-        Ok((record, lock))
+        Ok((record, kept))
     }
 
     /// Notes on the host what has to be known of the container before it can do anything.
@@ -470,14 +471,15 @@ impl Prepared {
 }
 
 /// Takes the scratch of `root` at `path`, which is kept, for one container.
-fn take_kept(root: &RootSpec, path: &Path) -> Result<OwnedFd, StepError> {
-    let lock = scratch::lock(path)?;
+fn take_kept(root: &RootSpec, path: &Path) -> Result<Kept, StepError> {
+    let mut kept = Kept::open(path)?;
+    kept.lock(path)?;
     // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
-    root.scratch.is(&lock)?;
-    scratch::keep_others_out(&lock, path)?;
-    sharing::mark_directory(&lock, &root.scratch.path)?;
+    root.scratch.is(&kept)?;
+    scratch::keep_others_out(kept.as_fd(), path)?;
+    sharing::mark_directory(&kept, &root.scratch.path)?;
     done("locked the scratch that is kept");
-    Ok(lock)
+    Ok(kept)
 }
 
 fn prepare_groups(

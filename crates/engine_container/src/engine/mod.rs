@@ -15,7 +15,8 @@ use std::{
 };
 
 use hcs_engine::engine::{
-    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Summary, WarmSlot,
+    CreateRequest, Engine, Exit, Found, Machine, Offers, Origin, ProcessorGroups, Summary, Swept,
+    WarmSlot,
 };
 use hcs_schema::{
     Failure, HResult,
@@ -327,10 +328,15 @@ impl Engine for ContainerEngine {
         unrecorded::end(directory);
     }
 
-    fn sweep(&self, keep: &[String]) -> Result<(), Failure> {
+    fn sweep(&self, keep: &[String]) -> Swept {
         let workshop = &*self.workshop;
-        let host = workshop.host("leftovers of containers could not be looked for")?;
-        sweep::sweep(&host.all, &workshop.config, &workshop.launcher, keep)
+        match workshop.host("leftovers of containers could not be looked for") {
+            Ok(host) => sweep::sweep(&host.all, &workshop.config, &workshop.launcher, keep),
+            Err(failure) => Swept {
+                failure: Some(failure),
+                ..Swept::default()
+            },
+        }
     }
 }
 

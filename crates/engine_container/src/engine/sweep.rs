@@ -1,8 +1,20 @@
 //! Removing what containers left behind that no service knows any more.
+//!
+//! Processes and control groups go at once. What containers have written may be millions of files: it is removed later,
+//! while clients are served. By then it is known by its names, which no later container has: runtime ids are made anew.
+//! A service that is killed meanwhile leaves the rest to the next one, which finds it by these names.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use hcs_engine::engine::{Removal, Swept};
 use hcs_schema::Failure;
+use rustix::io::Errno;
 
 use crate::{
     cgroup::{ControlGroups, detect::Hierarchies, owner, remove_root},
@@ -12,38 +24,68 @@ use crate::{
     machine::job,
 };
 
+/// How long processes may take to end, all together.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+const SUMMARY: &str = "leftovers of containers could not be removed";
+
 /// Clears every container's groups and scratch below the configured roots whose runtime id is not in `keep`. What is
 /// not named like one is not ours: another service may have its root inside ours. Nor is what belongs to a service of
 /// the same name with another state root. With nothing to keep, the roots of the groups go as well, if they are empty
 /// then; the next container makes them again.
-///
-/// # Errors
-/// What could not be removed; everything else has been.
 pub(super) fn sweep(
     hierarchies: &Hierarchies,
     config: &EngineConfig,
-    launcher: &Launcher,
+    launcher: &Arc<Launcher>,
     keep: &[String],
-) -> Result<(), Failure> {
+) -> Swept {
     let root = config.cgroup_root.trim_matches('/');
     let places = hierarchies.mounts().map(|mount| mount.join(root));
-    let mut names: BTreeSet<String> = places.flat_map(|place| runtime_ids(&place)).collect();
-    names.extend(runtime_ids(&config.scratch_root));
-    names.retain(|name| !keep.contains(name) && !is_of_another(hierarchies, root, name));
-    let mut failure: Option<Failure> = None;
-    for name in names {
-        let groups = ControlGroups::named(hierarchies, root, &name).clear();
-        let scratch = job::remove_scratch((launcher, SERVICE), &config.scratch_root.join(&name));
-        for error in [groups, scratch].into_iter().filter_map(Result::err) {
-            note(&mut failure, error);
-        }
-    }
+    let left = |mut names: BTreeSet<String>| {
+        names.retain(|name| !keep.contains(name) && !is_of_another(hierarchies, root, name));
+        names
+    };
+    let scratches = left(runtime_ids(&config.scratch_root).collect());
+    let groups = left(places.flat_map(|place| runtime_ids(&place)).collect());
+    let groups = groups.iter();
+    let groups = groups.map(|name| ControlGroups::named(hierarchies, root, name));
+    let mut swept = Swept::default();
+    clear(groups.collect(), &mut swept);
     if keep.is_empty()
         && let Err(error) = remove_root(hierarchies, root)
     {
-        note(&mut failure, error);
+        note(&mut swept.failure, error);
     }
-    failure.map_or(Ok(()), Err)
+    let scratches = scratches.iter();
+    swept.later.extend(scratches.map(|name| -> Removal {
+        let (launcher, scratch) = (Arc::clone(launcher), config.scratch_root.join(name));
+        Arc::new(move || {
+            let removed = job::remove_scratch((&launcher, SERVICE), &scratch);
+            removed.map_err(|error| error.into_failure(SUMMARY))
+        })
+    }));
+    swept
+}
+
+/// Ends what lives in the groups and removes them. A process may wait in the kernel and not end: its group is removed
+/// later.
+fn clear(groups: Vec<ControlGroups>, swept: &mut Swept) {
+    for group in &groups {
+        if let Err(error) = group.end() {
+            note(&mut swept.failure, error);
+        }
+    }
+    let end = Instant::now() + PATIENCE;
+    for group in groups {
+        match group.remove_by(end) {
+            Ok(()) => {}
+            Err(error) if error.errno == Errno::BUSY => {
+                let removal = move || group.clear().map_err(|error| error.into_failure(SUMMARY));
+                swept.later.push(Arc::new(removal));
+            }
+            Err(error) => note(&mut swept.failure, error),
+        }
+    }
 }
 
 fn is_of_another(hierarchies: &Hierarchies, root: &str, name: &str) -> bool {
@@ -56,19 +98,16 @@ fn is_of_another(hierarchies: &Hierarchies, root: &str, name: &str) -> bool {
 fn note(failure: &mut Option<Failure>, error: StepError) {
     match failure {
         Some(failure) => failure.causes.push(error.into_cause()),
-        None => {
-            *failure = Some(error.into_failure("leftovers of containers could not be removed"));
-        }
+        None => *failure = Some(error.into_failure(SUMMARY)),
     }
 }
 
 /// Names in a directory that are runtime ids; a missing directory has none.
-fn runtime_ids(directory: &Path) -> Vec<String> {
+fn runtime_ids(directory: &Path) -> impl Iterator<Item = String> + use<> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| is_guid(name))
-        .collect()
 }
 
 /// Whether `name` looks like `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.

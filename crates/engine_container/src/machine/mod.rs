@@ -7,12 +7,13 @@ mod figures;
 mod held_up;
 pub(crate) mod job;
 mod kept_files;
+mod kept_scratch;
 pub(crate) mod modify;
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -36,7 +37,7 @@ use crate::{
     cgroup::limits,
     failure::{Attempt as _, StepError},
     launcher::Launcher,
-    parts::{lease, own_places::OwnPlaces, scratch},
+    parts::{lease, own_places::OwnPlaces},
     record::{self, Record},
     stdio::{self, Pipes},
     steps::done,
@@ -47,6 +48,7 @@ use boot::BootFailure;
 
 pub(crate) use boot::Boot;
 pub(crate) use figures::property;
+pub(crate) use kept_scratch::KeptScratch;
 
 /// One container.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ pub(crate) struct ContainerMachine {
     /// How far its pid 1 is.
     pub(crate) boot: Mutex<Boot>,
     /// Holds the lock of a scratch that is kept, until the machine is gone.
-    pub(crate) scratch: Mutex<Option<OwnedFd>>,
+    pub(crate) scratch: KeptScratch,
     /// Whether it may be frozen, and would have to be thawed to die.
     pub(crate) paused: AtomicBool,
     /// Holds its ids on the host, if it has some of its own.
@@ -92,8 +94,7 @@ impl ContainerMachine {
             return Ok(None);
         };
         let directory = agent_socket::open_directory(&request.directory)?;
-        let kept = record.kept_scratch.as_deref();
-        let scratch = kept.map(scratch::lock_again).transpose()?;
+        let scratch = KeptScratch::again(record.kept_scratch.clone())?;
         Ok(Some(Self {
             id: request.id.clone(),
             user: request.user,
@@ -103,7 +104,7 @@ impl ContainerMachine {
             process,
             directory,
             boot: Mutex::new(Boot::Unheard),
-            scratch: Mutex::new(scratch),
+            scratch,
             // By the service that ran it before.
             paused: AtomicBool::new(true),
             slot: None,
@@ -191,8 +192,8 @@ impl Guest for ContainerMachine {
     }
 
     fn make_files(&self, count: usize) -> Result<Vec<OwnedFd>, Failure> {
-        let kept = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let files = kept_files::make(self.record.scratch.as_deref(), kept.as_ref(), count);
+        let kept = self.scratch.directory();
+        let files = kept_files::make(self.record.scratch.as_deref(), kept.as_deref(), count);
         files.map_err(|error| self.fail("given files for kept output", error))
     }
 }
@@ -255,8 +256,7 @@ impl Machine for ContainerMachine {
     }
 
     fn let_go(&self) {
-        let lock = self.scratch.lock();
-        drop(lock.unwrap_or_else(PoisonError::into_inner).take());
+        self.scratch.let_go();
         // A client that hears of the end may remove the image at once.
         self.end_lease();
     }

@@ -1,22 +1,21 @@
 //! The directory that takes what a container writes.
 
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
-    thread::sleep,
-    time::{Duration, Instant},
+    sync::Arc,
 };
 
 use hcs_storage::layer::{
     remove_tree,
     writable::{UPPER, WORK},
 };
-use hcs_wire::trust::{Reason, Trusted};
+use hcs_wire::{
+    holds::{self, Hold, Kind},
+    trust::{Reason, Trusted},
+};
 use rustix::{
-    fs::{
-        AtFlags, CWD, Dir, FlockOperation, Mode, OFlags, chmodat, fchmod, flock, fstat, mkdirat,
-        open,
-    },
+    fs::{AtFlags, CWD, Dir, Mode, OFlags, chmodat, fchmod, fstat, mkdirat, open},
     io::Errno,
     process::geteuid,
 };
@@ -47,26 +46,58 @@ pub(crate) fn make(root: &Path, directory: &Path) -> Result<(), StepError> {
     mkdirat(CWD, directory, Mode::RWXU).step_at("making the scratch", name(directory))
 }
 
-/// Takes a scratch that is kept for one container, as long as the answer is held: two that write to the same one would
-/// ruin it. `EBUSY` when another container has it.
-pub(crate) fn lock(directory: &Path) -> Result<OwnedFd, StepError> {
-    let name = || directory.display().to_string();
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let opened = open(directory, flags, Mode::empty()).step_at("opening", name())?;
-    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-        Err(Errno::WOULDBLOCK) => Err(Errno::BUSY),
-        answer => answer,
+/// A scratch that is kept for one container, and locked while the container lives: two that write to the same one would
+/// ruin it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) directory: Arc<OwnedFd>,
+    held: Option<Hold>,
+}
+
+impl AsFd for Kept {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
-    .step_at("taking, while no other container has it,", name())
-    .map_err(|error| error.asked_by(POINTER))?;
-    Ok(opened)
+}
+
+impl Kept {
+    /// Opens it.
+    pub(crate) fn open(directory: &Path) -> Result<Self, StepError> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let opened = open(directory, flags, Mode::empty());
+        Ok(Self {
+            directory: Arc::new(opened.step_at("opening", directory.display().to_string())?),
+            held: None,
+        })
+    }
+
+    /// The same, open and not locked.
+    pub(crate) fn clone_open(&self) -> Self {
+        Self {
+            directory: Arc::clone(&self.directory),
+            held: None,
+        }
+    }
+
+    /// Locks it, as long as this is held. `EBUSY` when another container has it.
+    pub(crate) fn lock(&mut self, directory: &Path) -> Result<(), StepError> {
+        let held = holds::take(self.directory.as_fd(), Kind::Alone);
+        let held = held.map_err(|errno| match errno {
+            Errno::WOULDBLOCK => Errno::BUSY,
+            errno => errno,
+        });
+        let step = "taking, while no other container has it,";
+        let held = held.step_at(step, directory.display().to_string());
+        self.held = Some(held.map_err(|error| error.asked_by(POINTER))?);
+        Ok(())
+    }
 }
 
 /// Makes sure that no other user gets into a scratch that is kept: the root of a container is in it with everything
 /// that root can make, set-user-ID programs too, and with the mode of the layers, which all may enter. Where there is
 /// nothing but a scratch in it, the directory is closed; a directory with other things in it is left as it is and not
 /// used.
-pub(crate) fn keep_others_out(opened: &OwnedFd, directory: &Path) -> Result<(), StepError> {
+pub(crate) fn keep_others_out(opened: BorrowedFd<'_>, directory: &Path) -> Result<(), StepError> {
     let name = || directory.display().to_string();
     let step = "examining";
     let found = fstat(opened).step_at(step, name())?;
@@ -94,7 +125,7 @@ pub(crate) fn keep_others_out(opened: &OwnedFd, directory: &Path) -> Result<(), 
 }
 
 /// Whether there is nothing in a directory but what containers make there.
-fn has_only_a_scratch(directory: &OwnedFd) -> Result<bool, Errno> {
+fn has_only_a_scratch(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
     for entry in Dir::read_from(directory)? {
         let entry = entry?;
         let ours = match entry.file_name().to_bytes() {
@@ -107,22 +138,6 @@ fn has_only_a_scratch(directory: &OwnedFd) -> Result<bool, Errno> {
     }
     Ok(true)
 }
-
-/// [`lock`] for a container that has it already: the service before may have died a moment ago, and its descriptors are
-/// not all closed at once.
-pub(crate) fn lock_again(directory: &Path) -> Result<OwnedFd, StepError> {
-    let end = Instant::now() + LAST_MOMENTS;
-    loop {
-        match lock(directory) {
-            Err(error) if error.errno == Errno::BUSY && Instant::now() < end => sleep(LOOK),
-            answer => return answer,
-        }
-    }
-}
-
-/// How long a dying process may keep its locks, and how often they are tried.
-const LAST_MOMENTS: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(5);
 
 /// Removes a scratch directory and all below it. Again is fine.
 ///
@@ -149,7 +164,7 @@ mod tests {
         let closed = |mode| {
             fs::set_permissions(place.path(), Permissions::from_mode(mode)).unwrap();
             let opened = fs::File::open(place.path()).unwrap();
-            keep_others_out(&opened.into(), place.path()).map_err(|error| error.errno)?;
+            keep_others_out(opened.as_fd(), place.path()).map_err(|error| error.errno)?;
             Ok(fs::metadata(place.path()).unwrap().permissions().mode() & 0o7777)
         };
         assert_eq!((closed(0o700), closed(0o755)), (Ok(0o700), Ok(0o700)));

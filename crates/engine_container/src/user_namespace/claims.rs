@@ -6,7 +6,8 @@
 //! namespace that is in. All is done under the lock of the directory.
 //!
 //! The file also says which process that is, for containers that an earlier version has made without the lock. Such a
-//! claim counts where its holder can be looked at: in the pid namespace of the service.
+//! claim counts until its holder is seen to be gone. In another pid namespace a holder cannot be looked at: there it
+//! counts while the namespace may be there.
 
 use std::{
     ffi::OsString,
@@ -234,6 +235,8 @@ enum Holder {
         started: u64,
         namespace: u64,
         boot: String,
+        /// Whether it locks the file, as all do but those of an earlier version.
+        locks: bool,
     },
 }
 
@@ -244,6 +247,7 @@ impl Holder {
             started: record::start_time(pid)?,
             namespace: stat("/proc/self/ns/pid").ok()?.st_ino,
             boot: record::boot_id().ok()?,
+            locks: true,
         })
     }
 
@@ -254,6 +258,7 @@ impl Holder {
             started: words.next()?.parse().ok()?,
             namespace: words.next()?.parse().ok()?,
             boot: words.next()?.to_owned(),
+            locks: words.next() == Some(LOCKS),
         })
     }
 
@@ -265,17 +270,22 @@ impl Holder {
                 started,
                 namespace,
                 boot,
-            } => format!("{pid} {started} {namespace} {boot}\n"),
+                locks,
+            } => {
+                let locks = if *locks { LOCKS } else { "" };
+                format!("{pid} {started} {namespace} {boot} {locks}\n")
+            }
         }
     }
 
-    /// Whether it is there, as far as it can be looked at: in the pid namespace of this process.
+    /// Whether it may be there. The file is not locked.
     fn lives(&self) -> bool {
         let Self::Process {
             pid,
+            started,
             namespace,
             boot,
-            ..
+            locks,
         } = self
         else {
             return false;
@@ -283,9 +293,24 @@ impl Holder {
         if record::boot_id().is_ok_and(|own| own != *boot) {
             return false;
         }
-        let own = stat("/proc/self/ns/pid").map(|own| own.st_ino);
-        own.is_ok_and(|own| own == *namespace) && Self::of(*pid).as_ref() == Some(self)
+        match stat("/proc/self/ns/pid").map(|own| own.st_ino) {
+            Ok(own) if own == *namespace => record::start_time(*pid) == Some(*started),
+            Ok(own) => !locks && may_be_there(*namespace, own),
+            Err(_) => !locks,
+        }
     }
+}
+
+/// A word in a claim whose holder locks the file.
+const LOCKS: &str = "locks";
+/// The number of the first pid namespace, which sees all others (`PROC_PID_INIT_INO`).
+const FIRST: u64 = 0xEFFF_FFFC;
+
+/// Whether the pid namespace may have processes, seen from the one that is `own`.
+fn may_be_there(namespace: u64, own: u64) -> bool {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut namespaces = processes.filter_map(|process| stat(&process.path().join("ns/pid")).ok());
+    own != FIRST || namespaces.any(|found| found.st_ino == namespace)
 }
 
 fn overlap((users, groups): Ids, (other_users, other_groups): Ids) -> bool {
@@ -376,7 +401,7 @@ mod tests {
         let (_, hold) = taken(&claims, &[1000]).unwrap();
         let file = claims.path.join(name(ids(1000)));
         let boot = record::boot_id().unwrap();
-        let elsewhere = || std::fs::write(&file, format!("1 1 1 {boot}\n")).unwrap();
+        let elsewhere = || std::fs::write(&file, format!("1 1 1 {boot} {LOCKS}\n")).unwrap();
         elsewhere();
         assert!(taken(&claims, &[1000]).is_none());
         claims.give_up(ids(1000)).unwrap();
@@ -389,8 +414,38 @@ mod tests {
         let (_, hold) = taken(&claims, &[2000]).unwrap();
         drop(hold);
         let left = claims.path.join(name(ids(2000)));
-        std::fs::write(&left, format!("1 1 1 {boot}\n")).unwrap();
+        std::fs::write(&left, format!("1 1 1 {boot} {LOCKS}\n")).unwrap();
         assert!(taken(&claims, &[2000]).is_some());
+    }
+
+    /// An earlier version made the container, without a lock.
+    #[test]
+    fn a_claim_without_a_lock_lasts_as_long_as_its_pid_namespace() {
+        let place = tempfile::tempdir().unwrap();
+        let claims = Claims::at(place.path().join("ids"));
+        let (_, hold) = taken(&claims, &[1000]).unwrap();
+        drop(hold);
+        let mut inside = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child", "--", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = inside.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, b"x").unwrap();
+        let mut said = [0];
+        std::io::Read::read_exact(inside.stdout.as_mut().unwrap(), &mut said).unwrap();
+        let children = format!("/proc/{0}/ns/pid_for_children", inside.id());
+        let namespace = stat(&children).unwrap().st_ino;
+        let boot = record::boot_id().unwrap();
+        let file = claims.path.join(name(ids(1000)));
+        std::fs::write(&file, format!("1 1 {namespace} {boot}\n")).unwrap();
+        assert!(taken(&claims, &[1000]).is_none());
+        drop(stdin);
+        inside.wait().unwrap();
+        // From a namespace that does not see all others it is not seen that this one is gone.
+        let is_first = stat("/proc/self/ns/pid").unwrap().st_ino == FIRST;
+        assert_eq!(taken(&claims, &[1000]).is_some(), is_first);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Opens the image of a disk, looks at its header and locks it.
 //!
 //! The lock belongs to the open file, which QEMU inherits: so it lasts as long as QEMU, whatever becomes of the
-//! service.
+//! service. The lock of a writer takes a descriptor for writing ([`holds::lock_disk`]): a user who may read the file
+//! cannot hold it.
 
 use std::{
     fs::File,
@@ -16,10 +17,8 @@ use std::{
 
 use engine_container::shared::{open_file, open_file_to_write};
 use hcs_schema::{Failure, HResult};
-use rustix::{
-    fs::{FlockOperation, flock},
-    io::Errno,
-};
+use hcs_wire::holds::{self, Kind};
+use rustix::io::Errno;
 
 use super::{
     Attached,
@@ -87,15 +86,15 @@ pub(crate) fn open(attached: &Attached, machine: &Grantee) -> Result<OwnedFd, Fa
 /// Locks a file for the life of all descriptors of this opening: for readers together, or for one writer.
 ///
 /// # Errors
-/// `WOULDBLOCK` when the file is in use and stays so; else the errno of `flock(2)`.
+/// `WOULDBLOCK` when the file is in use and stays so; else the errno of `fcntl(2)`.
 pub(crate) fn lock(file: &OwnedFd, read_only: bool) -> Result<(), Errno> {
-    let how = match read_only {
-        true => FlockOperation::NonBlockingLockShared,
-        false => FlockOperation::NonBlockingLockExclusive,
+    let kind = match read_only {
+        true => Kind::Shared,
+        false => Kind::Alone,
     };
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match flock(file.as_fd(), how) {
+        match holds::lock_disk(file.as_fd(), kind) {
             Err(Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOOK),
             Err(Errno::INTR) => {}
             answer => return answer,
@@ -161,6 +160,21 @@ mod tests {
         );
         drop(copy);
         open(&attached(&path, true), &Grantee::of_tests()).unwrap();
+    }
+
+    /// A user of the host, or a container, that may read the file.
+    #[test]
+    fn a_lock_by_a_reader_keeps_a_disk_from_no_machine() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("disk");
+        fs::write(&path, [0; 1024]).unwrap();
+        let reader = File::open(&path).unwrap();
+        rustix::fs::flock(&reader, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        open(&attached(&path, false), &Grantee::of_tests()).unwrap();
+        // A shared lock is one of a reader, which has no writer beside it.
+        holds::lock_disk(reader.as_fd(), Kind::Shared).unwrap();
+        open(&attached(&path, true), &Grantee::of_tests()).unwrap();
+        open(&attached(&path, false), &Grantee::of_tests()).unwrap_err();
     }
 
     #[test]

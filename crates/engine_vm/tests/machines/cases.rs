@@ -323,7 +323,7 @@ fn ends_without_a_service_are_told_as_they_were() {
         };
         assert_eq!(found, exit);
         // A service has the groups removed with those of containers.
-        host.engine.sweep(&[]).unwrap();
+        host.engine.sweep(&[]).finish().unwrap();
         assert!(!host.config.pipes.exists());
         remove_groups(&record);
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, File},
+    os::fd::AsFd as _,
     path::Path,
 };
 
@@ -10,7 +11,7 @@ use hcs_engine::{
     modification::HostChange,
 };
 use hcs_schema::{Failure, HResult, documents::PauseOptions};
-use rustix::fs::{FlockOperation, flock};
+use hcs_wire::holds::{self, Kind};
 use serde_json::{Value, json};
 
 use crate::{
@@ -43,7 +44,7 @@ fn remove(machine: &dyn Machine) -> Result<(), Failure> {
 /// Whether another machine could have the file.
 fn is_free(path: &Path) -> bool {
     let file = File::options().write(true).open(path).unwrap();
-    flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
+    holds::lock_disk(file.as_fd(), Kind::Alone).is_ok()
 }
 
 fn a_disk_leaves_a_paused_machine_as_soon_as_qemu_lets_it_go() {

@@ -30,11 +30,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_wire::holds;
 use rustix::{
-    fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, Stat, fcntl_getfl, flock, fstat,
-        fsync, linkat, openat,
-    },
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fcntl_getfl, fstat, fsync, linkat, openat},
     io::Errno,
     process::geteuid,
 };
@@ -84,7 +82,7 @@ impl<'a> Found<'a> {
         let file = openat(CWD, own, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
         let end = Instant::now() + LAST_MOMENTS;
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match holds::lock_disk(file.as_fd(), holds::Kind::Alone) {
                 Ok(()) => return Ok(Opened { file: file.into() }),
                 Err(Errno::WOULDBLOCK) if Instant::now() < end => thread::sleep(LOOK),
                 Err(Errno::WOULDBLOCK) => return Err(Refusal::DiskInUse.into()),

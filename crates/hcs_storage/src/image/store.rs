@@ -26,6 +26,7 @@ use std::{
 
 use hcs_wire::{
     environment::{is_root, variable},
+    holds::Kind,
     trust::{Reason, Trusted},
 };
 use rustix::{fs::fstat, process::geteuid};
@@ -37,7 +38,7 @@ use super::{
     folders::{Folder, Folders, read_file},
     name::Name,
 };
-use crate::{Digest, Refusal, StorageError, layer::Options, lock, sys::record_lock::Kind};
+use crate::{Digest, Refusal, StorageError, layer::Options, lock};
 
 /// Digits of an id that stand for an image, at least.
 const SHORTEST_ID: usize = 6;

@@ -13,8 +13,9 @@ use std::{
     path::Path,
 };
 
+use hcs_wire::holds::Kind;
 use rustix::{
-    fs::{AtFlags, FlockOperation, RenameFlags, fstat, renameat_with, statat, unlinkat},
+    fs::{AtFlags, RenameFlags, fstat, renameat_with, statat, unlinkat},
     io::Errno,
 };
 
@@ -73,7 +74,7 @@ fn take_aside(
 ) -> Result<Option<Vec<u8>>, Errno> {
     // A sweep could remove what has come to the layer's place, before that has its name again. No sweep waits for a
     // layer while it has this lock, so the caller may have locked its own.
-    let _unswept = staging::lock(parent, FlockOperation::LockShared)?;
+    let _unswept = staging::lock(parent, Kind::Shared)?;
     let opened = fstat(own)?;
     let is_own = |name: &[u8]| {
         let found = statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);

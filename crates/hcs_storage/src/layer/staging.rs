@@ -1,9 +1,13 @@
 //! The directory of an import that is not whole yet.
 //!
 //! It lies beside the layer to be, under a name that no layer has, and is renamed when all of it is on disk. It is
-//! locked (`flock`) for as long as its import goes on; so what a killed import left is known by being free, and
-//! [`sweep`] removes it. The parent is locked while one is made and not locked yet, and while a layer that is to be
-//! deleted gets such a name.
+//! locked for as long as its import goes on; so what a killed import left is known by being free, and [`sweep`] removes
+//! it. The parent is locked while one is made and not locked yet, and while a layer that is to be deleted gets such a
+//! name.
+//!
+//! The locks are those of [`holds`], which others cannot hold. An unfinished layer gets the owner that it is to have,
+//! and importers may be different users: so it is locked twice, by itself as well. Another process that holds that lock
+//! keeps what was left from being removed, and nothing else.
 
 use std::{
     ffi::OsStr,
@@ -14,14 +18,14 @@ use std::{
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU64, Ordering},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use hcs_wire::holds::{self, Hold, Kind};
 use rustix::{
     fs::{
-        CWD, Dir, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock,
-        fstat, fsync, mkdirat, openat, renameat_with, syncfs,
+        CWD, Dir, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, fstat, fsync, mkdirat,
+        openat, renameat_with, syncfs,
     },
     io::Errno,
 };
@@ -66,6 +70,8 @@ pub(crate) struct Staging {
     own: Vec<u8>,
     target: Vec<u8>,
     root: OwnedFd,
+    /// Both locks of it.
+    _held: (Option<Hold>, Hold),
     entrance: Entrance,
     committed: bool,
 }
@@ -80,19 +86,20 @@ impl Staging {
         let parent = open_parent(target).map_err(|errno| failed("opening the parent of", errno))?;
         let making = |errno| failed("making a directory beside", errno);
         // A sweep does not see a directory that is there and not locked yet.
-        let unseen = lock(parent.as_fd(), FlockOperation::LockShared).map_err(making)?;
+        let unseen = lock(parent.as_fd(), Kind::Shared).map_err(making)?;
         let own = make(parent.as_fd()).map_err(making)?;
         let opened = openat(&parent, &*own, DIRECTORY, Mode::empty());
         let root = opened.map_err(making)?;
+        let held = holds::take_both(root.as_fd(), Kind::Alone).map_err(making)?;
         let staging = Self {
             parent,
             own,
             target: name.to_vec(),
             root,
+            _held: held,
             entrance,
             committed: false,
         };
-        flock(&staging.root, FlockOperation::NonBlockingLockExclusive).map_err(making)?;
         drop(unseen);
         attributes::remove_access_lists(staging.parent.as_fd(), &staging.own).map_err(making)?;
         Ok(staging)
@@ -196,10 +203,10 @@ pub(super) fn sweep_in(parent: BorrowedFd<'_>) -> Result<usize, Errno> {
         if is_shared && fstat(&found)?.st_uid != rustix::process::geteuid().as_raw() {
             continue;
         }
-        let complete = lock(parent, FlockOperation::LockExclusive)?;
-        if flock(&found, FlockOperation::NonBlockingLockExclusive).is_err() {
+        let complete = lock(parent, Kind::Alone)?;
+        let Ok(_held) = holds::take_both(found.as_fd(), Kind::Alone) else {
             continue;
-        }
+        };
         drop(complete);
         match remove_at(parent, name) {
             Ok(()) => removed += 1,
@@ -222,29 +229,15 @@ fn is_own_name(name: &[u8]) -> bool {
     is_number(numbers.next()) && is_number(numbers.next())
 }
 
-/// Locks a directory until the answer is dropped. Those that lock it do so for a few system calls; another user who may
-/// open it can hold the lock for longer, so it is not waited for without end.
+/// Locks the directory that layers are in, until the answer is dropped. Those that lock it do so for a few system calls.
 ///
 /// # Errors
 /// `BUSY` after [`PATIENCE`].
-pub(super) fn lock(directory: BorrowedFd<'_>, operation: FlockOperation) -> Result<OwnedFd, Errno> {
-    // Of its own: a lock belongs to an open file.
-    let own = openat(directory, ".", DIRECTORY, Mode::empty())?;
-    let operation = match operation {
-        FlockOperation::LockShared => FlockOperation::NonBlockingLockShared,
-        _ => FlockOperation::NonBlockingLockExclusive,
-    };
-    let end = Instant::now() + PATIENCE;
-    loop {
-        match flock(&own, operation) {
-            Ok(()) => return Ok(own),
-            Err(Errno::WOULDBLOCK | Errno::INTR) if Instant::now() < end => {
-                thread::sleep(Duration::from_millis(2));
-            }
-            Err(Errno::WOULDBLOCK) => return Err(Errno::BUSY),
-            Err(errno) => return Err(errno),
-        }
-    }
+pub(super) fn lock(parent: BorrowedFd<'_>, kind: Kind) -> Result<Hold, Errno> {
+    holds::take_within(parent, kind, PATIENCE).map_err(|errno| match errno {
+        Errno::WOULDBLOCK => Errno::BUSY,
+        errno => errno,
+    })
 }
 
 /// Opens the directory that `target` is in.

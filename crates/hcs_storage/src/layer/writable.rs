@@ -10,12 +10,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hcs_wire::environment::is_root;
+use hcs_wire::{
+    environment::is_root,
+    holds::{self, Hold, Kind},
+};
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FlockOperation, FsWord, Gid, Mode, OFlags, StatVfsMountFlags, Uid,
-        chmodat, chownat, fchmod, flock, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat,
-        renameat, statat, unlinkat,
+        AtFlags, CWD, Dir, FsWord, Gid, Mode, OFlags, StatVfsMountFlags, Uid, chmodat, chownat,
+        fchmod, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat, renameat, statat, unlinkat,
     },
     io::Errno,
     mount::{
@@ -162,7 +164,7 @@ pub fn detach(path: &Path) -> Result<(), StorageError> {
 #[derive(Debug)]
 pub struct Upper {
     own: OwnedFd,
-    _lock: Option<OwnedFd>,
+    _lock: Option<Hold>,
 }
 
 impl Upper {
@@ -232,15 +234,10 @@ pub(super) fn is_attached(directory: BorrowedFd<'_>, path: &Path) -> Result<bool
 }
 
 /// Takes a layer as long as the answer is held. A container that keeps its scratch has it for as long as it lives.
-pub(super) fn lock(own: &OwnedFd, path: &Path) -> Result<OwnedFd, StorageError> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // A lock belongs to an open file, and the caller's may be closed before.
-    let opened = openat(own, ".", flags, Mode::empty());
-    let opened = opened.map_err(|errno| failed("opening the layer", path, errno))?;
-    match flock(&opened, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(opened),
+pub(super) fn lock(own: &OwnedFd, path: &Path) -> Result<Hold, StorageError> {
+    match holds::take(own.as_fd(), Kind::Alone) {
         Err(Errno::WOULDBLOCK) => Err(refused(path, Refusal::LayerInUse)),
-        Err(errno) => Err(failed("locking the layer", path, errno)),
+        answer => answer.map_err(|errno| failed("locking the layer", path, errno)),
     }
 }
 

@@ -17,6 +17,7 @@ use hcs_storage::{
     Refusal, StorageError, disk,
     layer::writable::{self, UPPER},
 };
+use hcs_wire::holds::{self, Kind};
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
@@ -166,20 +167,32 @@ fn a_disk_is_mounted_or_that_of_a_machine() {
         return;
     }
     let (_place, _base, image) = place();
-    let (file, machine) = (opened(&image), opened(&image));
-    for lock in [
-        FlockOperation::NonBlockingLockExclusive,
-        FlockOperation::NonBlockingLockShared,
-    ] {
-        in_time(|| flock(&machine, lock).ok()).unwrap();
+    let (file, mut machine) = (opened(&image), opened(&image));
+    for kind in [Kind::Alone, Kind::Shared] {
+        in_time(|| holds::lock_disk(machine.as_fd(), kind).ok()).unwrap();
         assert_eq!(refusal(disk::mount_path(file.as_fd())), Refusal::DiskInUse);
         assert_eq!(refusal(disk::format(file.as_fd())), Refusal::DiskInUse);
-        flock(&machine, FlockOperation::Unlock).unwrap();
+        machine = opened(&image);
         disk::mount_path(file.as_fd()).unwrap();
-        let locked = flock(&machine, lock);
+        let locked = holds::lock_disk(machine.as_fd(), kind);
         disk::unmount(file.as_fd()).unwrap();
         assert_eq!(locked, Err(Errno::WOULDBLOCK));
     }
+}
+
+/// An image may be readable to all users.
+#[test]
+fn a_lock_of_a_disk_by_a_reader_keeps_it_from_no_other() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, _base, image) = place();
+    let reader = File::open(&image).unwrap();
+    flock(&reader, FlockOperation::LockExclusive).unwrap();
+    let file = opened(&image);
+    disk::mount_path(file.as_fd()).unwrap();
+    disk::unmount(file.as_fd()).unwrap();
+    disk::format(file.as_fd()).unwrap();
 }
 
 #[test]

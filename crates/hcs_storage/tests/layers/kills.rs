@@ -10,9 +10,13 @@ use std::{
 
 use hcs_storage::{
     StorageError,
-    layer::{Expected, import_tar, sweep},
+    layer::{Expected, destroy, import_tar, sweep},
 };
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::{
+    fs::{FlockOperation, flock},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
+    process::geteuid,
+};
 
 use crate::archive::{FILE, Raw, archive, import, root};
 
@@ -69,6 +73,22 @@ fn an_import_that_is_killed_leaves_what_is_swept() {
     }
     import(&bytes, place.path()).unwrap();
     assert_eq!(names(place.path()), 1);
+}
+
+/// All users may open the directory above layers, unless its owner closes it.
+#[test]
+fn a_lock_of_the_directory_above_layers_holds_nothing_up() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let seen = fs::File::open(place.path()).unwrap();
+    flock(&seen, FlockOperation::LockExclusive).unwrap();
+    fs::create_dir(place.path().join(".partial-1-1")).unwrap();
+    import(&archive(&[]), place.path()).unwrap();
+    assert_eq!(sweep(place.path()).unwrap(), 1);
+    destroy(&place.path().join("layer")).unwrap();
+    assert_eq!(names(place.path()), 0);
 }
 
 /// A file system that is unmounted at the end of its test.

@@ -2,7 +2,10 @@
 
 use std::{
     fs::{self, File},
-    os::unix::fs::{PermissionsExt as _, chown, symlink},
+    os::{
+        fd::AsFd as _,
+        unix::fs::{PermissionsExt as _, chown, symlink},
+    },
     path::{Path, PathBuf},
     slice,
 };
@@ -11,8 +14,8 @@ use hcs_storage::{
     Refusal, StorageError,
     layer::{destroy, remove, writable},
 };
+use hcs_wire::holds::{self, Kind};
 use rustix::{
-    fs::{FlockOperation, flock},
     io::Errno,
     mount::{MountFlags, UnmountFlags, mount, unmount},
     process::geteuid,
@@ -36,8 +39,8 @@ fn refusal<T: std::fmt::Debug>(answer: Result<T, StorageError>) -> Refusal {
 #[test]
 fn a_layer_that_a_container_has_is_in_use() {
     let (_place, base, top) = place();
-    let taken = File::open(&top).unwrap();
-    flock(&taken, FlockOperation::NonBlockingLockExclusive).unwrap();
+    let opened = File::open(&top).unwrap();
+    let taken = holds::take(opened.as_fd(), Kind::Alone).unwrap();
     assert_eq!(
         refusal(writable::attach(&top, slice::from_ref(&base))),
         Refusal::LayerInUse

@@ -1,6 +1,8 @@
 //! System calls that no dependency wraps soundly. The only unsafe code of this crate.
 #![expect(unsafe_code, reason = "rustix has no place for a peer without a pid")]
 
+pub(crate) mod record_lock;
+
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::{io::Errno, net::RecvFlags};

@@ -35,7 +35,7 @@ use crate::{
         operations,
     },
     system::Initiator,
-    thread::share::place,
+    thread::share::{Followed, place},
     upkeep::{
         cpu_groups::{self, By},
         crash_reports::{Kept, Submission},
@@ -433,7 +433,7 @@ fn read_events(routed: RoutedCall, mut query: LogQuery) {
         return routed.answer(Err(Failure::new(HResult::E_INVALIDARG, message)));
     }
     let following = match query.follow {
-        true => match connection.share.follow() {
+        true => match connection.share.follow(Followed::Events) {
             Ok(place) => Some(place),
             Err(failure) => return routed.answer(Err(failure)),
         },

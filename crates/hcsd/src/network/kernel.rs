@@ -574,10 +574,32 @@ pub(super) fn routes(owner: &str) -> Result<Vec<hcn::Prefix>, Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::{rc::Rc, time::Duration};
+
     use hcn::{State, Surroundings};
     use serde_json::json;
 
-    use super::*;
+    use super::{super::Networks, *};
+
+    #[test]
+    fn a_service_leaves_when_what_ended_containers_had_is_cleared_away() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let root = tempfile::tempdir().unwrap();
+            let networks = Networks::open(root.path(), "test".to_owned(), false);
+            let networks = Rc::new(networks);
+            networks.clear_later(Left {
+                links: Vec::new(),
+                addresses: vec![[192, 0, 2, 1].into()],
+            });
+            assert_eq!(networks.clearing.get(), 1);
+            networks.finish(Duration::from_secs(60)).await;
+            assert_eq!(networks.clearing.get(), 0);
+        });
+    }
 
     #[test]
     fn each_card_that_is_missing_has_its_turn() {

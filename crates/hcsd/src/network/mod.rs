@@ -89,6 +89,9 @@ pub(crate) struct Networks {
     left_behind: RefCell<BTreeSet<String>>,
     /// What is left of them in the kernel, and could not be cleared away yet.
     uncleared: RefCell<Vec<Left>>,
+    /// How many are being cleared away.
+    clearing: Cell<usize>,
+    has_cleared: Notify,
     names: RefCell<Names>,
     preset: Preset,
     /// How many ended containers have begun to give back what they had, one after the other, and how many are done.
@@ -219,6 +222,8 @@ impl Networks {
             machines: RefCell::default(),
             left_behind: RefCell::default(),
             uncleared: RefCell::default(),
+            clearing: Cell::default(),
+            has_cleared: Notify::new(),
             names: RefCell::default(),
             preset: Preset::new(has_preset),
             leaving: Cell::default(),
@@ -320,6 +325,25 @@ impl Networks {
         }
         for left in uncleared {
             self.clear_later(left);
+        }
+    }
+
+    /// The service leaves: what ended containers had is given back and cleared away, as far as `limit` lets it. The next
+    /// service finds links that stay, but does not know which addresses the kernel is to forget.
+    pub(crate) async fn finish(self: &Rc<Self>, limit: Duration) {
+        self.settled().await;
+        self.clear_again();
+        let cleared = async {
+            loop {
+                let cleared = self.has_cleared.notified();
+                if self.clearing.get() == 0 {
+                    return;
+                }
+                cleared.await;
+            }
+        };
+        if tokio::time::timeout(limit, cleared).await.is_err() {
+            warn!("something of ended containers stays in the kernel: it took too long");
         }
     }
 
@@ -491,27 +515,34 @@ impl Networks {
         if left.is_empty() {
             return;
         }
+        self.clearing.set(self.clearing.get() + 1);
         let networks = Rc::clone(self);
         tokio::task::spawn_local(async move {
-            // By now the change that left it is what is held.
-            let endpoints = networks.held.borrow().state.intent().endpoints;
-            let addresses = endpoints.iter().flat_map(|one| &one.addresses);
-            let left = left.without(&addresses.map(|(address, _)| *address).collect());
-            let owner = networks.owner.clone();
-            let cleared = blocking(move || Ok((left.clear(&owner), left)));
-            let failure = match cleared.await {
-                Ok((Ok(()), _)) => return,
-                Ok((Err(failure), left)) => {
-                    networks.uncleared.borrow_mut().push(left);
-                    failure
-                }
-                Err(failure) => failure,
-            };
-            warn!(
-                "something of an ended container stays: {}",
-                failure.log_line()
-            );
+            networks.clear(left).await;
+            networks.clearing.set(networks.clearing.get() - 1);
+            networks.has_cleared.notify_waiters();
         });
+    }
+
+    async fn clear(&self, left: Left) {
+        // By now the change that left it is what is held.
+        let endpoints = self.held.borrow().state.intent().endpoints;
+        let addresses = endpoints.iter().flat_map(|one| &one.addresses);
+        let left = left.without(&addresses.map(|(address, _)| *address).collect());
+        let owner = self.owner.clone();
+        let cleared = blocking(move || Ok((left.clear(&owner), left)));
+        let failure = match cleared.await {
+            Ok((Ok(()), _)) => return,
+            Ok((Err(failure), left)) => {
+                self.uncleared.borrow_mut().push(left);
+                failure
+            }
+            Err(failure) => failure,
+        };
+        warn!(
+            "something of an ended container stays: {}",
+            failure.log_line()
+        );
     }
 
     /// Takes a change back that the host has refused.

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
+use hcs_engine::engine::{CreateRequest, Engine, Found, Machine, Swept};
 use hcs_lifecycle::system::State;
 use hcs_schema::{Failure, HResult, documents::ComputeSystem, parse};
 use serde_json::json;
@@ -98,22 +98,29 @@ impl Context {
         let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
         if none_left && self.registry.is_empty() {
             sweep(self, Vec::new()).await;
+            self.removals.finish(limit).await;
         }
     }
 }
 
-/// Removes what machines that are not in `keep` left on the host.
+/// Removes what machines that are not in `keep` left on the host; what takes long is removed while clients are served.
 async fn sweep(context: &Rc<Context>, keep: Vec<String>) {
     for engine in &context.engines {
         let (engine, keep) = (Arc::clone(engine), keep.clone());
         let name = engine.name();
-        if let Err(failure) = blocking(move || engine.sweep(&keep)).await {
+        let swept = blocking(move || Ok(engine.sweep(&keep))).await;
+        let swept = swept.unwrap_or_else(|failure| Swept {
+            failure: Some(failure),
+            ..Swept::default()
+        });
+        if let Some(failure) = swept.failure {
             let why = failure.log_line();
             error!(
                 engine = name,
                 "something of systems that are gone is left behind: {why}"
             );
         }
+        context.removals.remove_remains(swept.later);
     }
 }
 

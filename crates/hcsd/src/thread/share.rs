@@ -51,8 +51,15 @@ const CREATIONS_OF_USER: usize = 4 * CREATIONS;
 const LONG: usize = 8;
 /// Long documents of one user that are read at one time: while it is read, one takes some fifty times its size.
 const PARSED: usize = 2;
-/// Readers of one user that follow the event log.
+/// Readers of one user that follow the event log, and as many that follow networks.
 const FOLLOWERS: usize = 128;
+
+/// What a reader follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Followed {
+    Events,
+    Networks,
+}
 
 /// A bounded number of places, taken in the order of asking.
 pub(crate) type Lane = Arc<Semaphore>;
@@ -319,7 +326,9 @@ pub(crate) struct UserShare {
     /// Those systems.
     created: Rc<Underway>,
     /// For readers that follow the event log: each is woken by each event.
-    following: Lane,
+    following_events: Lane,
+    /// For those that follow networks, however many follow the event log.
+    following_networks: Lane,
 }
 
 impl UserShare {
@@ -337,7 +346,8 @@ impl UserShare {
             parsing: Arc::new(Semaphore::new(PARSED)),
             systems: FairLane::new(CREATIONS_OF_USER),
             created: Underway::new("this user", stuck),
-            following: Arc::new(Semaphore::new(FOLLOWERS)),
+            following_events: Arc::new(Semaphore::new(FOLLOWERS)),
+            following_networks: Arc::new(Semaphore::new(FOLLOWERS)),
         })
     }
 }
@@ -410,16 +420,18 @@ impl Share {
         Ok((noted, user.created.begin(id), common, own))
     }
 
-    /// A place for a reader that follows the event log.
+    /// A place for a reader that follows something.
     ///
     /// # Errors
     /// There are too many.
-    pub(crate) fn follow(&self) -> Result<OwnedSemaphorePermit, Failure> {
-        let place = Arc::clone(&self.user.following).try_acquire_owned();
-        place.map_err(|_full| {
-            let message = format!(
-                "{FOLLOWERS} readers of this user follow the event log or networks, which are as many as may"
-            );
+    pub(crate) fn follow(&self, followed: Followed) -> Result<OwnedSemaphorePermit, Failure> {
+        let (lane, what) = match followed {
+            Followed::Events => (&self.user.following_events, "the event log"),
+            Followed::Networks => (&self.user.following_networks, "networks"),
+        };
+        Arc::clone(lane).try_acquire_owned().map_err(|_full| {
+            let message =
+                format!("{FOLLOWERS} readers of this user follow {what}, which are as many as may");
             Failure::new(
                 HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES),
                 message,
@@ -549,6 +561,25 @@ mod tests {
     }
 
     /// Long documents that come by many connections of one user, and one of another user.
+    #[test]
+    fn readers_of_events_take_no_place_of_those_of_networks() {
+        in_runtime(async {
+            let share = share();
+            for (followed, other) in [
+                (Followed::Events, Followed::Networks),
+                (Followed::Networks, Followed::Events),
+            ] {
+                let all: Vec<_> = (0..FOLLOWERS)
+                    .map(|_| share.follow(followed).unwrap())
+                    .collect();
+                share.follow(followed).unwrap_err();
+                drop(share.follow(other).unwrap());
+                drop(all);
+                drop(share.follow(followed).unwrap());
+            }
+        });
+    }
+
     #[test]
     fn a_user_of_many_connections_has_few_long_documents_read_at_one_time() {
         in_runtime(async {

@@ -3,18 +3,19 @@
 //! Removing is slow where creating is fast: an overlay leaves half a dozen directories, and a container whatever its
 //! programs wrote. Everything is named after the system's runtime id, so nothing else waits for it to be gone: a client
 //! that wants the id, or the answer, has it before. The service does not leave while something is being removed, and
-//! what cannot be removed is found by the next one.
+//! what cannot be removed is found by the next one. What systems left that ended while no service was there is removed
+//! here as well, one after the other.
 
 use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     sync::Arc,
     time::Duration,
 };
 
-use hcs_engine::engine::Machine;
+use hcs_engine::engine::{Machine, Removal};
 use hcs_schema::Failure;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
@@ -157,44 +158,59 @@ impl Removals {
             self.progress().await;
         }
         let pending = Pending::new(self, uid);
-        let removal = async move {
-            for rest in RESTS {
-                match pending.try_to_remove(&machine, &directory).await {
-                    Ok(()) => return,
-                    Err(failure) => warn!("trying again in {rest:?}: {}", failure.log_line()),
-                }
-                tokio::time::sleep(rest).await;
-            }
-            if let Err(failure) = pending.try_to_remove(&machine, &directory).await {
-                error!(
-                    "something of it is left behind until the service starts again: {}",
-                    failure.log_line()
-                );
-            }
-        };
+        let removal = Arc::new(move || {
+            let released = machine.release();
+            remove_directory(&directory);
+            released
+        });
         // Without the call that ended it: others wait for its turn, which must not wait for threads of that call's
         // client.
-        tokio::task::spawn_local(removal.instrument(Span::current()));
+        let removing = pending.remove_all(vec![removal]);
+        tokio::task::spawn_local(removing.instrument(Span::current()));
+    }
+
+    /// Removes what is left of systems that no client can name. Returns before it is done.
+    pub(crate) fn remove_remains(self: &Rc<Self>, remains: Vec<Removal>) {
+        if !remains.is_empty() {
+            let pending = Pending::new(self, rustix::process::geteuid().as_raw());
+            tokio::task::spawn_local(pending.remove_all(remains));
+        }
     }
 }
 
 impl Pending {
-    async fn try_to_remove(
-        &self,
-        machine: &Arc<dyn Machine>,
-        directory: &Path,
-    ) -> Result<(), Failure> {
-        let (machine, directory) = (Arc::clone(machine), directory.to_owned());
+    /// Does all of `removals`, one after the other; tries again what fails, after the others.
+    async fn remove_all(self, mut removals: Vec<Removal>) {
+        for rest in RESTS.map(Some).into_iter().chain([None]) {
+            let mut failed = Vec::new();
+            for removal in removals {
+                let Err(failure) = self.try_to_remove(&removal).await else {
+                    continue;
+                };
+                match rest {
+                    Some(rest) => warn!("trying again in {rest:?}: {}", failure.log_line()),
+                    None => error!(
+                        "something of it is left behind until the service starts again: {}",
+                        failure.log_line()
+                    ),
+                }
+                failed.push(removal);
+            }
+            let (Some(rest), false) = (rest, failed.is_empty()) else {
+                return;
+            };
+            tokio::time::sleep(rest).await;
+            removals = failed;
+        }
+    }
+
+    async fn try_to_remove(&self, removal: &Removal) -> Result<(), Failure> {
+        let removal = Arc::clone(removal);
         // The user's own first: what waits for others of that user holds none of all users' places.
         let _own = self.user.turns.acquire().await;
         let _turn = self.removals.turns.place(Who::of_user(self.uid)).await;
         let what = "removing what was made for the system";
-        blocking_within(LIMIT, what, move || {
-            let released = machine.release();
-            remove_directory(&directory);
-            released
-        })
-        .await
+        blocking_within(LIMIT, what, move || removal()).await
     }
 }
 

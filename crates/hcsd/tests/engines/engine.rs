@@ -20,7 +20,7 @@ use std::{
 use hcs_engine::{
     engine::{
         CreateRequest, Engine, Exit, Found, Guest, Machine, MemoryKills, Offers, StdioOffer,
-        Summary,
+        Summary, Swept,
     },
     modification::HostChange,
 };
@@ -195,9 +195,9 @@ impl Engine for ProcessEngine {
         offers
     }
 
-    fn sweep(&self, _keep: &[String]) -> Result<(), Failure> {
+    fn sweep(&self, _keep: &[String]) -> Swept {
         // A machine has nothing outside of its directory but its processes, which end with it.
-        Ok(())
+        Swept::default()
     }
 }
 

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails, and shows the log of its service"
 )]
 
+mod adoption;
 mod advisories;
 mod clients;
 mod common;

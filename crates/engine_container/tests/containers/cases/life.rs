@@ -252,7 +252,10 @@ fn one_that_was_not_written_down_is_ended_by_the_next_service() {
     let later = second_engine(&host);
     later.end_unrecorded(&first.request.directory);
     if Mode::get() != Mode::Rootless {
-        later.sweep(&[]).unwrap_or_else(|f| panic!("{f:#?}"));
+        later
+            .sweep(&[])
+            .finish()
+            .unwrap_or_else(|f| panic!("{f:#?}"));
     }
     wait_readable(&first.machine.exit_descriptor());
 }
@@ -320,10 +323,11 @@ pub(super) fn leftovers_are_swept_and_others_kept() {
         setxattr(group, name, another.as_bytes(), flags).unwrap();
     }
     let later = second_engine(&host);
-    later
-        .sweep(std::slice::from_ref(&kept.request.runtime_id))
-        .unwrap_or_else(|f| panic!("{f:#?}"));
+    let swept = later.sweep(std::slice::from_ref(&kept.request.runtime_id));
+    // All clients wait for this, and not for the removal of what was written.
     forgotten.wait_gone();
+    assert_eq!(entries(&host.config.scratch_root).len(), 2);
+    swept.finish().unwrap_or_else(|f| panic!("{f:#?}"));
     assert_eq!(entries(&host.config.scratch_root).len(), 1);
     for group in host.groups() {
         assert!(!group.join(&forgotten.request.runtime_id).exists());
@@ -334,6 +338,7 @@ pub(super) fn leftovers_are_swept_and_others_kept() {
     assert_eq!(kept.shell("echo here"), "here");
     later
         .sweep(std::slice::from_ref(&kept.request.runtime_id))
+        .finish()
         .unwrap_or_else(|f| panic!("{f:#?}"));
 }
 

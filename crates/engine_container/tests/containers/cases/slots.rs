@@ -160,7 +160,10 @@ fn a_parked_child_ends_with_its_service() {
     // As when the service is killed: its descriptors are closed, and nothing else happens.
     drop(slot);
     wait_readable(&child);
-    host.engine.sweep(&[]).unwrap_or_else(|f| panic!("{f:#?}"));
+    host.engine
+        .sweep(&[])
+        .finish()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
 }
 
 fn what_is_discarded_leaves_nothing() {
@@ -196,7 +199,10 @@ fn what_was_parked_is_swept() {
     let request = host.request(json!({}));
     let slot = host.prepare(&request);
     let child = pidfd_open(wait_parked(&host, &request), PidfdFlags::empty()).unwrap();
-    host.engine.sweep(&[]).unwrap_or_else(|f| panic!("{f:#?}"));
+    host.engine
+        .sweep(&[])
+        .finish()
+        .unwrap_or_else(|f| panic!("{f:#?}"));
     wait_readable(&child);
     drop(slot);
 }

@@ -6,7 +6,9 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::network::{NetworkCall, ObjectKind};
 
 use super::RoutedCall;
-use crate::{client::connection::CallAnswer, network::Named, record::operations};
+use crate::{
+    client::connection::CallAnswer, network::Named, record::operations, thread::share::Followed,
+};
 
 /// The longest id that is looked at, in bytes: a GUID has 38 with its braces.
 const MOST_ID: usize = 64;
@@ -76,7 +78,7 @@ fn watch(routed: RoutedCall, life: String, since: u64) {
     let connection = Rc::clone(&routed.connection);
     let place = match life.is_empty() {
         true => Ok(None),
-        false => connection.share.follow().map(Some),
+        false => connection.share.follow(Followed::Networks).map(Some),
     };
     let place = match place {
         Ok(place) => place,

@@ -1,0 +1,142 @@
+//! What holds up a service that comes after another one: no container, and no user of the host.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+};
+
+use rustix::fs::{FlockOperation, flock};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{
+    Service, await_that,
+    client::{create_system, open_system, shell, start_system},
+    kill,
+};
+
+/// A file system of its own, which can be told to let no process write.
+struct Disk {
+    folder: TempDir,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let image = folder.path().join("image");
+        File::create(&image).unwrap().set_len(16 << 20).unwrap();
+        let disk = Self { folder };
+        fs::create_dir(disk.mounted()).unwrap();
+        run("mkfs.ext4", &["-q"], &image);
+        let mounted = disk.mounted();
+        run("mount", &["-o", "loop", image.to_str().unwrap()], &mounted);
+        disk
+    }
+
+    fn mounted(&self) -> PathBuf {
+        self.folder.path().join("mounted")
+    }
+
+    fn freeze(&self) {
+        run("fsfreeze", &["-f"], &self.mounted());
+    }
+
+    fn thaw(&self) {
+        run("fsfreeze", &["-u"], &self.mounted());
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        for (program, option) in [("fsfreeze", "-u"), ("umount", "-l")] {
+            let mut command = Command::new(program);
+            // It is thawed already, unless the test failed.
+            let _thawed = command.arg(option).arg(self.mounted()).output();
+        }
+    }
+}
+
+fn run(program: &str, options: &[&str], path: &Path) {
+    let ended = Command::new(program).args(options).arg(path).output();
+    let ended = ended.unwrap();
+    assert!(ended.status.success(), "{program}: {ended:?}");
+}
+
+/// The pid of the agent of the only system there is.
+fn agent(service: &Service) -> i32 {
+    let systems = fs::read_dir(service.root().join("systems")).unwrap();
+    let system = systems.map(|entry| entry.unwrap().path()).next().unwrap();
+    let record: Value =
+        serde_json::from_slice(&fs::read(system.join("state.json")).unwrap()).unwrap();
+    let machine: Value = serde_json::from_str(record["machine"].as_str().unwrap()).unwrap();
+    i32::try_from(machine["Pid"].as_i64().unwrap()).unwrap()
+}
+
+/// Millions of files would do as well.
+#[test]
+fn what_a_container_left_is_removed_while_clients_are_served() {
+    let disk = Disk::new();
+    let scratch = disk.mounted().join("scratch");
+    let lines = format!("[container]\nwarm_slots = 0\nscratch_root = {scratch:?}\n");
+    let mut service = Service::with_config(&lines);
+    service.client().start_container(1, "left");
+    let below = fs::read_dir(&scratch).unwrap().next().unwrap();
+    let below = below.unwrap().path();
+    assert_eq!(fs::read_dir(&below).unwrap().count(), 1);
+    let agent = agent(&service);
+    service.kill();
+    kill(agent);
+    // What is removed here waits, and cannot be interrupted.
+    disk.freeze();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "left", None)).reply.result;
+    assert_eq!(fs::read_dir(&below).unwrap().count(), 1);
+    disk.thaw();
+    await_that("removed", || fs::read_dir(&below).unwrap().next().is_none());
+}
+
+fn keeping(scratch: &Path) -> String {
+    json!({
+        "SchemaVersion": { "Major": 2, "Minor": 1 },
+        "Container": { "Storage": { "Path": scratch } },
+    })
+    .to_string()
+}
+
+/// An ordinary user opens the directory before the first container closes it; a container may have it mapped read-only.
+#[test]
+fn a_lock_of_a_kept_scratch_keeps_no_container_from_the_next_service() {
+    let scratch = tempfile::tempdir_in("/var/tmp").unwrap();
+    let seen = File::open(scratch.path()).unwrap();
+    let document = keeping(scratch.path());
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.call(&create_system(1, "kept", &document)).ok();
+    client.call(&start_system(1)).ok();
+    let waiting = thread::spawn(move || {
+        flock(&seen, FlockOperation::LockExclusive).unwrap();
+        seen
+    });
+    service.kill();
+    let locked = waiting.join().unwrap();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "kept", None)).ok();
+    let mut said = client.create_process(1, 2, &shell("echo here"));
+    assert_eq!(said.output(), "here\n");
+    // It is still that container's alone.
+    let refused = client.call(&create_system(3, "other", &document));
+    let refused = refused.reply.document.unwrap();
+    assert!(
+        refused.contains("while no other container has it"),
+        "{refused}"
+    );
+    client.terminate(1);
+    client.call(&create_system(4, "next", &document)).ok();
+    client.call(&start_system(4)).ok();
+    client.terminate(4);
+    drop(locked);
+}
