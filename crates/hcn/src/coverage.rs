@@ -29,6 +29,8 @@ type Documents = &'static [(&'static str, &'static [(&'static str, Coverage)])];
 const KEPT: Coverage = WithoutEffect("it is kept with the object and told again");
 const TOLD: Coverage = WithoutEffect("the service tells it and does not read it");
 const LATER: &str = "it is not built yet";
+const ROUTED: &str = "the switch of Windows routes what an endpoint sends, and a bridge of Linux does not; an endpoint has its \
+                      routes in its document (Routes)";
 const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
 const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
@@ -263,7 +265,7 @@ const POLICIES: Documents = &[
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             ("OutBoundNAT", Supported),
-            ("SDNRoute", Refused(LATER)),
+            ("SDNRoute", Refused(ROUTED)),
             ("L4Proxy", Refused(LATER)),
             ("L4WFPPROXY", Refused(LATER)),
             ("ProviderAddress", Supported),
