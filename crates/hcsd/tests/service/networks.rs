@@ -4,6 +4,7 @@ mod fabrics;
 mod kills;
 mod machines;
 mod once;
+mod policies;
 mod space;
 
 use hcs_schema::HResult;
