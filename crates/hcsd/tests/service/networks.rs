@@ -1,6 +1,7 @@
 //! Networks, through a real service in a network namespace of the test's own, with real traffic.
 
 mod fabrics;
+mod figures;
 mod kills;
 mod machines;
 mod once;
