@@ -5,6 +5,7 @@ mod figures;
 mod kills;
 mod machines;
 mod once;
+mod overlays;
 mod policies;
 mod space;
 
