@@ -29,6 +29,8 @@ type Documents = &'static [(&'static str, &'static [(&'static str, Coverage)])];
 const KEPT: Coverage = WithoutEffect("it is kept with the object and told again");
 const TOLD: Coverage = WithoutEffect("the service tells it and does not read it");
 const LATER: &str = "it is not built yet";
+const ROUTED: &str = "the switch of Windows routes what an endpoint sends, and a bridge of Linux does not; an endpoint has its \
+                      routes in its document (Routes)";
 const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
 const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
@@ -245,10 +247,10 @@ const POLICIES: Documents = &[
                 "HostRoute",
                 WithoutEffect("the host always has a route to its networks"),
             ),
-            ("SetPolicy", Refused(LATER)),
-            ("L4Proxy", Refused(LATER)),
+            ("SetPolicy", Supported),
+            ("L4Proxy", Supported),
             ("LayerConstraint", Refused(WINDOWS)),
-            ("NetworkACL", Refused(LATER)),
+            ("NetworkACL", Supported),
         ],
     ),
     (
@@ -263,8 +265,8 @@ const POLICIES: Documents = &[
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             ("OutBoundNAT", Supported),
-            ("SDNRoute", Refused(LATER)),
-            ("L4Proxy", Refused(LATER)),
+            ("SDNRoute", Refused(ROUTED)),
+            ("L4Proxy", Supported),
             ("L4WFPPROXY", Refused(LATER)),
             ("ProviderAddress", Supported),
             (
@@ -280,7 +282,7 @@ const POLICIES: Documents = &[
             ("VLAN", Refused(LATER)),
             ("InterfaceParameters", Supported),
             ("Iov", Refused(CARD)),
-            ("TierAcl", Refused(LATER)),
+            ("TierAcl", Supported),
             ("Firewall", Refused(WINDOWS)),
         ],
     ),

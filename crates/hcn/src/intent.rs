@@ -4,18 +4,20 @@
 //! they are to achieve, and an engine writes the table as a whole.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
 };
 
 use crate::{
-    access::AccessRule,
+    access::{AccessRule, Tier},
     address::{Mac, Prefix},
     guid::Guid,
     model::{
         BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, Outbound,
         RemoteSubnet, State,
     },
+    proxy::Proxy,
+    sets::{Range, ranges},
 };
 
 /// Bits of an id in one character of the name of a link. The whole id is in the link's alias.
@@ -142,6 +144,12 @@ pub struct EndpointIntent {
     pub bandwidth: Option<u64>,
     /// What it may send and receive: the first rule that fits decides, and what none fits passes.
     pub access: Vec<AccessRule>,
+    /// Tiers of such rules, which come before those, the one that decides first before the others.
+    pub tiers: Vec<Tier>,
+    /// The addresses of the sets that rules name, by id.
+    pub sets: BTreeMap<String, Vec<Range>>,
+    /// Proxies that its connections are led to, the first that fits.
+    pub proxies: Vec<Proxy>,
     /// Ports of the host that lead to it.
     pub mappings: Vec<Mapping>,
     /// How its connections to the outside are translated.
@@ -154,6 +162,18 @@ pub struct EndpointIntent {
 }
 
 impl EndpointIntent {
+    /// Whether it has rules of its own for packets, in the namespace that it is in.
+    #[must_use]
+    pub const fn has_rules(&self) -> bool {
+        self.has_access_rules() || !self.proxies.is_empty()
+    }
+
+    /// Whether it has rules for what it may send and receive.
+    #[must_use]
+    pub const fn has_access_rules(&self) -> bool {
+        !self.access.is_empty() || !self.tiers.is_empty()
+    }
+
     /// The address that ports of the host lead to.
     #[must_use]
     pub fn mapped_address(&self) -> Option<IpAddr> {
@@ -305,6 +325,9 @@ impl State {
             },
             balanced: balancers.any(|one| one.endpoints.contains(&id)),
             adapter: network.and_then(uplink),
+            sets: network.map_or_else(BTreeMap::new, |network| named(endpoint, network)),
+            proxies: network.map_or_else(Vec::new, |network| proxies(endpoint, network)),
+            access: network.map_or_else(Vec::new, |network| access(endpoint, network)),
             ..endpoint_intent(id, endpoint, namespace_id, place)
         })
     }
@@ -346,6 +369,35 @@ fn network_intent(id: Guid, network: &Network) -> NetworkIntent {
 fn uplink(network: &Network) -> Option<String> {
     let adapter = network.fabric().adapter.clone();
     adapter.filter(|_| network.is_uplinked())
+}
+
+/// The proxies of an endpoint: its own, and behind them those of its network, unless it is one itself.
+fn proxies(endpoint: &Endpoint, network: &Network) -> Vec<Proxy> {
+    let is_elsewhere = |proxy: &&Proxy| {
+        let mut leases = endpoint.leases().iter();
+        leases.all(|lease| lease.address != proxy.address)
+    };
+    let of_network = network.proxies.iter().filter(is_elsewhere);
+    let own = endpoint.terms().proxies.iter();
+    own.chain(of_network).cloned().collect()
+}
+
+/// The rules of an endpoint that are of no tier: its own, and those of its network. Of those with the same priority its
+/// own decide first.
+fn access(endpoint: &Endpoint, network: &Network) -> Vec<AccessRule> {
+    let rules = endpoint.terms().access.iter().chain(&network.access);
+    let mut rules: Vec<AccessRule> = rules.cloned().collect();
+    rules.sort_by_key(|rule| rule.priority);
+    rules
+}
+
+/// The sets of a network that rules of an endpoint name.
+fn named(endpoint: &Endpoint, network: &Network) -> BTreeMap<String, Vec<Range>> {
+    let sets = network.sets();
+    let ids = endpoint.terms().sets(network);
+    ids.into_iter()
+        .filter_map(|id| Some((id.to_owned(), ranges(sets.get(id)?))))
+        .collect()
 }
 
 /// Routes of the interface at a place of its namespace, with the metrics of the kernel. The place stands behind the
@@ -403,7 +455,10 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
         bandwidth: terms.bandwidth,
-        access: terms.access.clone(),
+        access: Vec::new(),
+        tiers: terms.tiers.clone(),
+        sets: BTreeMap::new(),
+        proxies: Vec::new(),
         mappings: terms.mappings.clone(),
         outbound: terms.outbound.clone(),
         balanced: false,

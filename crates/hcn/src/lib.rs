@@ -37,10 +37,12 @@ pub mod hns;
 pub mod intent;
 mod model;
 pub mod plan;
+mod proxy;
 mod reading;
+mod sets;
 mod version1;
 
-pub use access::AccessRule;
+pub use access::{AccessRule, Action, Addresses, Tier};
 pub use address::{Mac, Prefix};
 pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
@@ -49,3 +51,5 @@ pub use model::{
     Namespace, Network, Notification, NotificationType, Object, Outbound, Protocol, Record,
     RemoteSubnet, Spread, State, Surroundings, Terms, Tunnel,
 };
+pub use proxy::Proxy;
+pub use sets::Range;

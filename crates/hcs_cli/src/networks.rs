@@ -10,6 +10,7 @@ use hcs_schema::{documents::ComputeSystem, rules::names::is_host_name};
 use serde_json::{Value, json};
 
 use crate::{
+    clock::Clock,
     complain,
     options::network::{Choice, NAT, NetworkOptions},
 };
@@ -26,12 +27,25 @@ pub(crate) fn query(filter: &Value) -> String {
     json!({ "SchemaVersion": { "Major": 2, "Minor": 0 }, "Filter": filter }).to_string()
 }
 
+/// How long a call about networks may take of the time that is `left`.
+fn limit(left: Option<Duration>) -> Duration {
+    left.map_or(LIMIT, |left| left.min(LIMIT))
+}
+
+/// The operation, to be done within the time of the verb.
+pub(crate) fn on<T>(clock: Clock, operation: Operation<T>) -> Operation<T> {
+    operation.deadline(limit(clock.left()))
+}
+
+/// The clock of what has no time of its own.
+fn unlimited() -> Clock {
+    Clock::new("network", None)
+}
+
 /// The ids of networks with this name.
-fn named(name: &str) -> Result<Vec<String>, Failure> {
+fn named(name: &str, clock: Clock) -> Result<Vec<String>, Failure> {
     let query = query(&json!({ "Name": name }));
-    network::enumerate(ObjectKind::Network, &query)
-        .deadline(LIMIT)
-        .wait()
+    on(clock, network::enumerate(ObjectKind::Network, &query)).wait()
 }
 
 /// The id of a network, by its name or its id.
@@ -39,21 +53,26 @@ fn named(name: &str) -> Result<Vec<String>, Failure> {
 /// # Errors
 /// There is none.
 pub(crate) fn find(name: &str) -> Result<String, Failure> {
-    let opened = || {
-        network::open(ObjectKind::Network, name)
-            .deadline(LIMIT)
-            .wait()
-    };
+    find_within(name, unlimited())
+}
+
+/// [`find`] within the time of the verb.
+///
+/// # Errors
+/// As [`find`], or the time is over.
+pub(crate) fn find_within(name: &str, clock: Clock) -> Result<String, Failure> {
+    let opened = || on(clock, network::open(ObjectKind::Network, name)).wait();
     // What is the id of one network is never taken for the name of another.
     let is_id = uuid::Uuid::try_parse(name).is_ok();
     if is_id && let Ok(id) = opened() {
         return Ok(id);
     }
-    if let Some(id) = named(name)?.pop() {
+    if let Some(id) = named(name, clock)?.pop() {
         return Ok(id);
     }
     opened().map_err(|failure| {
-        if failure.hresult == HResult::E_NOTIMPL {
+        let is_about_more = [HResult::E_NOTIMPL, HResult::HCS_E_OPERATION_TIMEOUT];
+        if is_about_more.contains(&failure.hresult) {
             return failure;
         }
         let message = format!(
@@ -88,15 +107,25 @@ pub(crate) fn nat_settings() -> Value {
 /// # Errors
 /// As [`find`], or the service refuses to make it.
 pub(crate) fn find_or_make(name: &str) -> Result<String, Failure> {
+    find_or_make_within(name, unlimited())
+}
+
+/// [`find_or_make`] within the time of the verb.
+///
+/// # Errors
+/// As [`find_or_make`], or the time is over.
+pub(crate) fn find_or_make_within(name: &str, clock: Clock) -> Result<String, Failure> {
     if name != NAT {
-        return find(name);
+        return find_within(name, clock);
     }
-    if let Some(id) = named(name)?.pop() {
+    if let Some(id) = named(name, clock)?.pop() {
         return Ok(id);
     }
-    match create(&nat_settings()) {
+    match on(clock, creation(&nat_settings())).wait() {
         // Another program was faster.
-        Err(failure) if failure.hresult == HResult::HCN_E_NETWORK_ALREADY_EXISTS => find(name),
+        Err(failure) if failure.hresult == HResult::HCN_E_NETWORK_ALREADY_EXISTS => {
+            find_within(name, clock)
+        }
         made => made,
     }
 }
@@ -172,4 +201,20 @@ pub(crate) fn furnish(
         aliases.push(name.to_owned());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_takes_no_longer_than_what_is_left_of_the_verbs_time() {
+        assert_eq!(
+            limit(Some(Duration::from_millis(5))),
+            Duration::from_millis(5)
+        );
+        assert_eq!(limit(Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(limit(Some(LIMIT + Duration::from_secs(1))), LIMIT);
+        assert_eq!(limit(None), LIMIT);
+    }
 }

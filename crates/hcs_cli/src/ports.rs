@@ -1,6 +1,6 @@
 //! Ports of this machine that lead to systems.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use hcs::{
     ComputeSystem, Failure, HResult,
@@ -8,11 +8,7 @@ use hcs::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    client,
-    clock::Clock,
-    networks::{self, LIMIT},
-};
+use crate::{client, clock::Clock, networks};
 
 /// A port of this machine that leads to one of a system.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,11 +107,6 @@ pub(crate) fn namespace_of(system: &ComputeSystem, clock: Clock) -> Result<Strin
     Ok(named.unwrap_or_else(|| system.runtime_id().unwrap_or_default().to_owned()))
 }
 
-/// How long a call about networks may take.
-fn limit(clock: Clock) -> Duration {
-    clock.left().map_or(LIMIT, |left| left.min(LIMIT))
-}
-
 /// The document of an object; none where there is none, or no networks at all.
 fn document(kind: ObjectKind, id: &str, clock: Clock) -> Result<Option<Value>, Failure> {
     const NONE: [HResult; 3] = [
@@ -124,7 +115,7 @@ fn document(kind: ObjectKind, id: &str, clock: Clock) -> Result<Option<Value>, F
         HResult::HCN_E_ENDPOINT_NOT_FOUND,
     ];
     let asked = network::query(kind, id, &networks::query(&Value::Null));
-    match asked.deadline(limit(clock)).wait() {
+    match networks::on(clock, asked).wait() {
         Ok(text) => serde_json::from_str(&text).map(Some).map_err(|error| {
             let message = format!("the service sent a document of {id} that cannot be read");
             Failure::new(HResult::HCS_E_PROTOCOL_ERROR, message).because(&error)

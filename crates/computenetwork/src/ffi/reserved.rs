@@ -5,7 +5,8 @@ use super::absent::absent;
 use crate::abi::HCN_PORT_RANGE_ENTRY;
 
 absent! {
-    "routes of software networks are not built yet";
+    "the switch of Windows routes what endpoints send, and a bridge of Linux does not; an endpoint has its routes in its \
+     document (Routes)";
     fn HcnEnumerateSdnRoutes(query: text, routes: text_out), record;
     fn HcnCreateSdnRoute(id: id, settings: text, route: handle_out), record;
     fn HcnOpenSdnRoute(id: id, route: handle_out), record;

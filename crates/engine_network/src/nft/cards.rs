@@ -13,7 +13,7 @@ use hcn::intent::EndpointIntent;
 use rustix::io::Errno;
 
 use super::{
-    access::{combinations, verdict},
+    access::{Place, Way, write_sets},
     contents,
     expression::{Expressions, Flow},
     tables::{
@@ -166,7 +166,7 @@ pub(crate) fn are_there(
 
 /// Whether a card has rules of its own.
 const fn has_rules(card: &EndpointIntent) -> bool {
-    card.bandwidth.is_some() || !card.access.is_empty()
+    card.bandwidth.is_some() || card.has_access_rules()
 }
 
 /// Whether a table of this name behind the owner's is that of a link, and of no other service, whose name begins alike.
@@ -178,7 +178,13 @@ fn is_there(socket: &mut Socket, name: &str, card: &EndpointIntent) -> Result<bo
     let mut sets = 0;
     let mut wanted = Table::of(BRIDGE, name, &mut sets);
     fill(&mut wanted, card);
-    contents::has_rules(socket, BRIDGE, name, wanted.digest())
+    let is_filled = |set: &[u8]| {
+        let sets = FAMILIES
+            .iter()
+            .flat_map(|family| [family.flows, family.closing]);
+        sets.into_iter().any(|filled| filled.as_bytes() == set)
+    };
+    contents::has_rules(socket, BRIDGE, name, wanted.digest(), is_filled)
 }
 
 fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
@@ -193,9 +199,10 @@ fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
             rule.came_in_by(&card.link).is_faster(rate).drop()
         });
     }
-    if card.access.is_empty() {
+    if !card.has_access_rules() {
         return;
     }
+    write_sets(table, card);
     for family in &FAMILIES {
         for set in [family.flows, family.closing] {
             table.flows(set, family.frame == ETHERTYPE_IPV4, MOST_FLOWS);
@@ -226,6 +233,8 @@ fn note(table: &mut Table<'_>, outgoing: bool) {
             echo(rule, family, outgoing).note(family.flows, ECHO)
         });
     }
+    // A tier that led here would be left for the next one otherwise.
+    table.rule(chain, |rule| rule.accept());
 }
 
 /// What a card may begin to send or to receive. What it may send is decided behind the rules that hold it to its own
@@ -255,22 +264,13 @@ fn decide(table: &mut Table<'_>, card: &EndpointIntent, outgoing: bool) {
     for family in &FAMILIES {
         begun(table, chain, family, outgoing);
     }
-    for rule in card
-        .access
-        .iter()
-        .filter(|rule| rule.is_outgoing == outgoing)
-    {
-        for one in combinations(rule) {
-            table.rule(chain, |words| {
-                one.say_in_bridge(words, outgoing);
-                match rule.allows {
-                    true => words.go_to(NOTING[usize::from(outgoing)]),
-                    false => verdict(words, false),
-                }
-            });
-        }
-    }
-    table.rule(chain, |rule| rule.go_to(NOTING[usize::from(outgoing)]));
+    let noting = NOTING[usize::from(outgoing)];
+    let way = Way {
+        outgoing,
+        place: Place::Port(noting),
+    };
+    way.decide(table, chain, card);
+    table.rule(chain, |rule| rule.go_to(noting));
 }
 
 /// Packets of connections that were begun pass, and keep them.

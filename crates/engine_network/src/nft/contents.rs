@@ -85,12 +85,12 @@ impl Contents {
             .fold(fnv::BASIS, |so_far, item| fnv::hash(so_far, item))
     }
 
-    /// Those of a table that is there, `with_elements` of its sets or without.
+    /// Those of a table that is there, with the elements of the sets for whose names `with_elements` holds.
     fn read(
         socket: &mut Socket,
         family: u8,
         table: &str,
-        with_elements: bool,
+        with_elements: impl Fn(&[u8]) -> bool,
     ) -> Result<Self, NetlinkError> {
         let mut contents = Self::new(family);
         let of_table = |kind: u16, what: &str, socket: &mut Socket| {
@@ -112,10 +112,10 @@ impl Contents {
         for rule in of_table(GET_RULE, "listing rules", socket)? {
             contents.commented(rule.name(2), rule.find(7).unwrap_or_default());
         }
-        if !with_elements {
-            return Ok(contents);
-        }
         for set in of_table(GET_SET, "listing sets of rules", socket)? {
+            if !with_elements(set.name(2)) {
+                continue;
+            }
             for element in elements(socket, family, table, set.name(2))? {
                 let Element { key, data, is_end } = &element;
                 contents.item(&[b"element", set.name(2), key, data, &[(*is_end).into()]]);
@@ -277,7 +277,7 @@ fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, Netlin
     let Some(written) = written(socket, family, table)? else {
         return Ok(false);
     };
-    let there = Contents::read(socket, family, table, true)?.digest();
+    let there = Contents::read(socket, family, table, |_| true)?.digest();
     Ok(written == comment(there))
 }
 
@@ -294,17 +294,19 @@ pub(super) fn is_as(
     is_there(socket, family, table)
 }
 
-/// Whether a table is there with the chains and rules of `digest`, whatever its sets hold by now.
+/// Whether a table is there with the chains, rules and elements of `digest`, whatever those of its sets hold by now for
+/// whose names `is_filled` holds: rules fill them.
 pub(super) fn has_rules(
     socket: &mut Socket,
     family: u8,
     table: &str,
     digest: u64,
+    is_filled: impl Fn(&[u8]) -> bool,
 ) -> Result<bool, NetlinkError> {
     if written(socket, family, table)? != Some(comment(digest)) {
         return Ok(false);
     }
-    match Contents::read(socket, family, table, false) {
+    match Contents::read(socket, family, table, |set| !is_filled(set)) {
         Ok(contents) => Ok(contents.digest() == digest),
         // It went away meanwhile.
         Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),

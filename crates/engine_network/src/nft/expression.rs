@@ -3,11 +3,11 @@
 //! A rule is a list of expressions over registers: each loads something, compares, looks something up or ends the rule.
 //! An expression that does not hold ends its rule without a verdict.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use hcn::Spread;
 
-use super::tables::{NETDEV, interface};
+use super::tables::{NETDEV, interface, octets};
 use crate::netlink::Batch;
 
 /// The first register of 4 bytes; those behind it follow.
@@ -405,6 +405,18 @@ impl Expressions<'_> {
             .masked(mask, first, EQUAL)
     }
 
+    /// Its source, or with `target` its destination, is in the set of addresses of this family.
+    pub(super) fn address_is_of(&mut self, set: &str, ipv4: bool, target: bool) -> &mut Self {
+        let (offset, length) = match (ipv4, target) {
+            (true, false) => (12, 4),
+            (true, true) => (16, 4),
+            (false, false) => (8, 16),
+            (false, true) => (24, 16),
+        };
+        self.load(NETWORK, offset, length, REGISTER)
+            .look_up(set, true)
+    }
+
     /// Its port, or with `target` that of its destination, is in the range.
     pub(super) fn port_in(&mut self, (first, last): (u16, u16), target: bool) -> &mut Self {
         const AT_MOST: u32 = 3;
@@ -494,6 +506,20 @@ impl Expressions<'_> {
         Ended
     }
 
+    /// This address and port become its destination.
+    pub(super) fn lead_to_proxy(&mut self, address: IpAddr, port: u16) -> Ended {
+        const DESTINATION: u32 = 1;
+        const PORT: u32 = REGISTER + 4;
+        let family = if address.is_ipv4() { 2 } else { 10 };
+        self.put(&octets(address), REGISTER)
+            .put(&port.to_be_bytes(), PORT)
+            .add("nat", |batch| {
+                batch.big(1, DESTINATION).big(2, family);
+                batch.big(3, REGISTER).big(5, PORT);
+            });
+        Ended
+    }
+
     /// The interface that it comes in by, or with `leaves` that it leaves by, has another name.
     pub(super) fn is_elsewhere(&mut self, name: &[u8; 16], leaves: bool) -> &mut Self {
         // A card sends what comes in by its port.
@@ -577,16 +603,32 @@ impl Expressions<'_> {
 
     /// Goes on in another chain, and does not come back.
     pub(super) fn go_to(&mut self, chain: &str) -> Ended {
-        const VERDICT_REGISTER: u32 = 0;
         const GO_TO: i32 = -4;
+        self.lead_to(GO_TO, chain)
+    }
+
+    /// Goes on in another chain, and behind this rule where that leaves it open.
+    pub(super) fn jump(&mut self, chain: &str) -> Ended {
+        const JUMP: i32 = -3;
+        self.lead_to(JUMP, chain)
+    }
+
+    fn lead_to(&mut self, how: i32, chain: &str) -> Ended {
+        const VERDICT_REGISTER: u32 = 0;
         self.add("immediate", |batch| {
             batch.big(1, VERDICT_REGISTER).nest(2, |batch| {
                 batch.nest(2, |batch| {
-                    batch.big(1, GO_TO.cast_unsigned()).text(2, chain);
+                    batch.big(1, how.cast_unsigned()).text(2, chain);
                 });
             });
         });
         Ended
+    }
+
+    /// Goes back to the chain that led to this one.
+    pub(super) fn go_back(&mut self) -> Ended {
+        const RETURN: i32 = -5;
+        self.verdict(RETURN.cast_unsigned())
     }
 
     fn put(&mut self, bytes: &[u8], register: u32) -> &mut Self {

@@ -6,7 +6,8 @@
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
 //!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
 //!    namespaces. 9. `overlays` keeps hosts away that a network was not told of. 10. `outbound`
-//!    translates what single endpoints send to the outside.
+//!    translates what single endpoints send to the outside. 11. `proxies` leads connections of endpoints to proxies, in
+//!    their namespaces.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -24,6 +25,7 @@ mod expression;
 mod leaving;
 mod outbound;
 mod overlays;
+mod proxies;
 mod tables;
 
 use std::{

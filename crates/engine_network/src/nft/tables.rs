@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use hcn::{
+    Range,
     address::{address_of, number},
     intent::BRIDGES,
 };
@@ -32,7 +33,7 @@ pub(super) const BRIDGE: u8 = 7;
 
 /// Types of keys, for programs that show them.
 pub(super) const ADDRESS: u32 = 7;
-const ADDRESS_6: u32 = 8;
+pub(super) const ADDRESS_6: u32 = 8;
 pub(super) const CARD: u32 = 9;
 const PROTOCOL: u32 = 12;
 pub(super) const PORT: u32 = 13;
@@ -45,6 +46,9 @@ pub(super) const ETHERTYPE_ARP: u16 = 0x0806;
 pub(super) const ETHERTYPE_IPV6: u16 = 0x86dd;
 /// The types of frames that have a tag (802.1Q, 802.1ad).
 const TAGS: [u16; 2] = [0x8100, 0x88a8];
+
+/// A set of ranges.
+pub(super) const INTERVAL: u32 = 4;
 
 /// Bytes of the elements of one message, of at most 64 KiB.
 const MOST_ELEMENT_BYTES: usize = 32 << 10;
@@ -374,6 +378,23 @@ impl Element {
     }
 }
 
+/// The elements of a set of ranges: where each begins, and what is behind it unless that is the end of all addresses.
+pub(super) fn ends(ranges: impl Iterator<Item = Range>) -> Vec<Element> {
+    let element = |address: IpAddr, is_end: bool| Element {
+        is_end,
+        ..Element::key(&[&octets(address)])
+    };
+    let ends = ranges.flat_map(|(first, last)| {
+        let behind = number(last)
+            .checked_add(1)
+            .map(|behind| address_of(behind, last));
+        let behind = behind.filter(|behind| *behind > last);
+        let begins = element(first, false);
+        [Some(begins), behind.map(|behind| element(behind, true))]
+    });
+    ends.flatten().collect()
+}
+
 /// The parts of a key, each filled up to 4 bytes, as registers are.
 fn padded(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -481,7 +502,6 @@ fn masquerading(table: &mut Table<'_>, rules: &Rules) {
 }
 
 fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
-    const INTERVAL: u32 = 4;
     let ours: BTreeSet<String> = rules.open.union(&rules.closed).cloned().collect();
     let held = rules.ports.keys().chain(&rules.tunnels);
     let held: BTreeSet<String> = held.cloned().collect();
@@ -507,17 +527,9 @@ fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
         .map(|name| Element::key(&[&interface(name), &interface(name)]));
     table.elements("within", &within.collect::<Vec<_>>());
     table.set("subnets", &[ADDRESS], 4, INTERVAL, None);
-    let ends = rules.subnets.iter().flat_map(|subnet| {
-        let behind = address_of(number(subnet.last()) + 1, subnet.first());
-        [(subnet.first(), false), (behind, true)]
-    });
-    let ends: Vec<_> = ends
-        .map(|(address, is_end)| Element {
-            is_end,
-            ..Element::key(&[&octets(address)])
-        })
-        .collect();
-    table.elements("subnets", &ends);
+    let subnets = rules.subnets.iter();
+    let subnets = subnets.map(|subnet| (subnet.first(), subnet.last()));
+    table.elements("subnets", &ends(subnets));
     let target: (&[u32], u32) = (&[ADDRESS, PORT], 8);
     table.set("ports", &[PROTOCOL, PORT], 8, 0, Some(target));
     let published = rules

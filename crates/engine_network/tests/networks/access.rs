@@ -130,3 +130,34 @@ fn rules_are_of_their_endpoint_and_of_both_families() {
     let other = world.state.endpoint(two.endpoint).unwrap().leases()[1].address;
     talk(&one.space, (&other.to_string(), 80), &server);
 }
+
+#[test]
+fn rules_of_a_network_are_those_of_all_its_endpoints() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let mut block = acl("In", "Block", 5, &json!({"Protocols": "6"}));
+    block["Type"] = json!("NetworkACL");
+    let network = world.network(1, json!({ "Policies": [block] }));
+    let allow = acl(
+        "In",
+        "Allow",
+        4,
+        &json!({"Protocols": "6", "LocalPorts": "80"}),
+    );
+    let one = world.container(network, 2, json!({ "Policies": [allow] }));
+    let two = world.container(network, 3, json!({}));
+    talk(&two.space, (&one.address, 80), &listen(&one.space, 80));
+    let server = listen(&two.space, 80);
+    assert!(!connects(&one.space, (&two.address, 80)));
+    assert!(pings(&one.space, &two.address));
+    let settings = json!({ "Policies": [] });
+    let request = json!({"ResourceType": "Policy", "RequestType": "Reset", "Settings": settings});
+    world
+        .state
+        .modify_network(network, &request.to_string())
+        .unwrap();
+    world.attach(two.endpoint, &two.space);
+    talk(&one.space, (&two.address, 80), &server);
+}

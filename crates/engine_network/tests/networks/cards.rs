@@ -99,14 +99,14 @@ fn the_link_of_a_card_is_a_port_like_that_of_a_container_and_is_swept_like_it() 
 }
 
 /// A network with a card, for which a pair of links stands: the guest is a namespace at the other end of it.
-struct Guest {
-    space: Space,
-    address: String,
-    endpoint: Guid,
+pub(crate) struct Guest {
+    pub(crate) space: Space,
+    pub(crate) address: String,
+    pub(crate) endpoint: Guid,
 }
 
 /// Writes all rules, and then those of the cards.
-fn rules(world: &mut World, cards: &[Guid]) {
+pub(crate) fn rules(world: &mut World, cards: &[Guid]) {
     world.rules();
     let intent = world.state.intent();
     let cards: Vec<_> = (cards.iter())
@@ -119,7 +119,7 @@ fn rules(world: &mut World, cards: &[Guid]) {
     assert!(world.host.run(there).unwrap());
 }
 
-fn guest(world: &mut World, network: Guid, id: u128, policies: &Value) -> Guest {
+pub(crate) fn guest(world: &mut World, network: Guid, id: u128, policies: &Value) -> Guest {
     let endpoint = world.endpoint(network, id, json!({ "Policies": policies }));
     let intent = world.state.endpoint_intent(endpoint).unwrap();
     rules(world, &[endpoint]);

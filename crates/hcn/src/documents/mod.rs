@@ -2,7 +2,7 @@
 //!
 //! 1. `base` has what all objects share; then a file per object: `network`, `endpoint`, `namespace`, `load_balancer`,
 //!    `route`. 2. `policy` has their policies: a type, and settings whose shape depends on it; `fabric` has those of
-//!    what a network stands on. 3. `request` has what modifies objects, `query` what asks for them. 4. `version1` has
+//!    what a network stands on, `rules` those for packets beside ACL. 3. `request` has what modifies objects, `query` what asks for them. 4. `version1` has
 //!    the documents of the API before this one.
 //!
 //! Enumerations are read as names or numbers, flags and protocols are numbers: clients send them so, whatever the
@@ -18,6 +18,7 @@ pub mod policy;
 mod query;
 mod request;
 mod route;
+pub mod rules;
 pub mod version1;
 
 pub use base::{Dns, ExtraHealth, Health, Route, Telemetry};

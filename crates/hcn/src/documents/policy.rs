@@ -11,9 +11,12 @@ use hcs_schema::{
 };
 use serde_json::Value;
 
-use super::fabric::{
-    DrMacAddress, InterfaceConstraint, Isolation, NetAdapterName, ProviderAddress,
-    RemoteSubnetRoute, VxlanPort,
+use super::{
+    fabric::{
+        DrMacAddress, InterfaceConstraint, Isolation, NetAdapterName, ProviderAddress,
+        RemoteSubnetRoute, VxlanPort,
+    },
+    rules::{L4Proxy, SetPolicy, TierAcl},
 };
 
 document! {
@@ -256,6 +259,9 @@ fn network_policy(policy: &NetworkPolicy, path: &Path<'_>, faults: &mut Faults) 
         NetworkPolicyType::DrMacAddress => DrMacAddress::shape(),
         NetworkPolicyType::RemoteSubnetRoute => RemoteSubnetRoute::shape(),
         NetworkPolicyType::VxlanPort => VxlanPort::shape(),
+        NetworkPolicyType::SetPolicy => SetPolicy::shape(),
+        NetworkPolicyType::L4Proxy => L4Proxy::shape(),
+        NetworkPolicyType::NetworkAcl => Acl::shape(),
         _ => return,
     };
     settings(shape, policy.settings.as_ref(), path, faults);
@@ -271,6 +277,8 @@ fn endpoint_policy(policy: &EndpointPolicy, path: &Path<'_>, faults: &mut Faults
         EndpointPolicyType::EncapOverhead => EncapOverhead::shape(),
         EndpointPolicyType::PortName => PortName::shape(),
         EndpointPolicyType::Acl => Acl::shape(),
+        EndpointPolicyType::TierAcl => TierAcl::shape(),
+        EndpointPolicyType::L4Proxy => L4Proxy::shape(),
         EndpointPolicyType::Qos => Qos::shape(),
         EndpointPolicyType::OutBoundNat => OutBoundNat::shape(),
         EndpointPolicyType::SdnRoute => SdnRoute::shape(),

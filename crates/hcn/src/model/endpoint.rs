@@ -9,21 +9,22 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Changes, MOST_ACCESS_RULES, MOST_ACCESS_RULES_OF_ALL, MOST_ADDRESSES, MOST_ENDPOINTS,
-    MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL, MOST_PEERS_OF_ALL, Network, Notification,
-    NotificationType, Object, State, chosen, has_own_name,
+    Changes, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL,
+    MOST_PEERS_OF_ALL, Network, Notification, NotificationType, Object, State, chosen,
+    has_own_name,
     network::{all_like, is_default},
     outbound::Outbound,
     remote, room_for,
     terms::{bandwidth, mapping, mtu},
 };
 use crate::{
-    access::{AccessRule, access_rule},
+    access::{AccessRule, Tier},
     address::{Mac, Prefix},
     coverage::{ENDPOINT_FLAGS, ENDPOINT_FLAGS_KNOWN, ISOLATED},
     documents::{EndpointPolicyType, HostComputeEndpoint, IpConfiguration, Route},
     guid::Guid,
     plan::Pool,
+    proxy::Proxy,
     reading::{check, check_flags, check_texts, is_version_1, read, refused},
     version1,
 };
@@ -61,6 +62,10 @@ pub struct Terms {
     pub bandwidth: Option<u64>,
     /// Rules for what it may send and receive, those that decide first before the others.
     pub access: Vec<AccessRule>,
+    /// Tiers of such rules, which come before those, the one that decides first before the others.
+    pub tiers: Vec<Tier>,
+    /// Proxies that its connections are led to, the first that fits.
+    pub proxies: Vec<Proxy>,
     /// The address of its host, where that is another one.
     pub provider: Option<Ipv4Addr>,
     /// How connections to the outside are translated.
@@ -225,6 +230,7 @@ impl State {
         fill_in(&mut document, &after, &leases);
         let terms = self.terms(id, &after, &document)?;
         terms.have_somewhere_to_lead(&leases)?;
+        terms.have_proxies_elsewhere(&leases)?;
         remote::is_no_router(&after, mac, &terms)?;
         document.id = Some(id.to_string());
         document.host_compute_network = Some(network_id.to_string());
@@ -382,16 +388,12 @@ impl State {
                     let mtu = mtu(network, policy, &pointer)?;
                     terms.mtu = Some(terms.mtu.map_or(mtu, |other| other.min(mtu)));
                 }
-                Some(EndpointPolicyType::Acl) => {
-                    let rule = access_rule(policy, &pointer)?;
-                    let all = terms.access.iter().chain([&rule]);
-                    if all.map(AccessRule::combinations).sum::<usize>() > MOST_ACCESS_RULES {
-                        let what = format!(
-                            "the lists of an endpoint's rules have up to {MOST_ACCESS_RULES} combinations in all"
-                        );
-                        return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
-                    }
-                    terms.access.push(rule);
+                Some(
+                    EndpointPolicyType::Acl
+                    | EndpointPolicyType::TierAcl
+                    | EndpointPolicyType::L4Proxy,
+                ) => {
+                    terms.read_rules(network, policy, &pointer)?;
                 }
                 Some(EndpointPolicyType::OutBoundNat) => {
                     terms.outbound.read(network, policy, &pointer)?;
@@ -407,8 +409,8 @@ impl State {
                 _ => {}
             }
         }
-        self.has_room_for_rules(id, &terms.access)?;
-        terms.access.sort_by_key(|rule| rule.priority);
+        self.have_room(id, network, &terms)?;
+        terms.sort_rules();
         Ok(terms)
     }
 
@@ -458,21 +460,6 @@ impl State {
         let balanced = self.load_balancers.values().flat_map(|one| &one.ports);
         let balanced = balanced.map(|one| (one.protocol, one.external));
         mapped.chain(balanced).collect()
-    }
-
-    /// Refuses the rules of an endpoint, where all endpoints would have more than the kernel is to hold.
-    fn has_room_for_rules(&self, id: Guid, rules: &[AccessRule]) -> Result<(), Failure> {
-        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
-        let all = others.flat_map(|(_, one)| &one.terms.access).chain(rules);
-        let count: usize = all.map(AccessRule::combinations).sum();
-        if rules.is_empty() || count <= MOST_ACCESS_RULES_OF_ALL {
-            return Ok(());
-        }
-        let what = format!(
-            "rules of all endpoints have up to {MOST_ACCESS_RULES_OF_ALL} combinations, not {count}"
-        );
-        let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
-        Err(refused(code, "/Policies", what))
     }
 
     /// Refuses peers of an endpoint, where all endpoints would name more than the kernel is to hold.

@@ -22,6 +22,7 @@ mod outbound;
 mod query;
 mod record;
 mod remote;
+mod rules;
 mod terms;
 
 use std::collections::BTreeMap;
@@ -48,6 +49,9 @@ const MOST_ENDPOINTS: usize = 1000;
 const MOST_ACCESS_RULES: usize = 1024;
 /// The same for all endpoints together: each is a rule of the kernel's, in memory that no container is charged for.
 const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
+
+/// The most members of the sets that rules name, counted for each endpoint whose rules do.
+const MOST_MEMBERS_OF_ALL: usize = 131_072;
 
 /// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one
 /// transaction, whose length an engine has to provide for.
@@ -280,5 +284,7 @@ mod outbound_tests;
 mod overlay_tests;
 #[cfg(test)]
 mod random_tests;
+#[cfg(test)]
+mod rule_tests;
 #[cfg(test)]
 mod tests;

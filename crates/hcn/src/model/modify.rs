@@ -4,8 +4,9 @@
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
-use super::{Changes, Object, State, fabric::fabric, remote};
+use super::{Changes, Network, Object, State, fabric::fabric, remote};
 use crate::{
+    access::network_rules,
     documents::{
         ContainerRequest, Dns, EndpointPolicy, EndpointPolicyRequest, ModifyEndpointRequest,
         ModifyNamespaceRequest, ModifyNetworkRequest, NamespaceEndpointRequest,
@@ -13,7 +14,9 @@ use crate::{
         RequestType, policy::settings_of,
     },
     guid::Guid,
+    proxy::proxies,
     reading::{check, read, refused},
+    sets::{set_id, sets},
 };
 
 impl State {
@@ -39,8 +42,14 @@ impl State {
                 let asked: NetworkPolicyRequest = settings(request.settings.as_ref())?;
                 let there = document.policies.take().unwrap_or_default();
                 let asked = asked.policies.unwrap_or_default();
-                let alike = |a: &NetworkPolicy, b: &NetworkPolicy| a.kind == b.kind;
-                document.policies = Some(changed(what, there, asked, alike)?);
+                // Each set is one of its own.
+                let alike = |a: &NetworkPolicy, b: &NetworkPolicy| {
+                    a.kind == b.kind && set_id(a) == set_id(b)
+                };
+                let same = |a: &NetworkPolicy, b: &NetworkPolicy| {
+                    a == b || set_id(a).is_some_and(|id| set_id(b) == Some(id))
+                };
+                document.policies = Some(changed(what, there, asked, (alike, same))?);
             }
             _ => return Err(not_this()),
         }
@@ -53,10 +62,19 @@ impl State {
         let taken: Vec<_> = self.prefixes_but_of(id).collect();
         Self::lead_nowhere_else(&document, &fabric, &self.network(id)?.pools, &taken)?;
         self.routers_are_no_cards(id, &fabric)?;
-        if let Some(network) = self.networks.get_mut(&id) {
-            network.document = document;
-            network.fabric = fabric;
-        }
+        let sets = sets(&document)?;
+        let proxies = proxies(&document)?;
+        let access = network_rules(&document, &sets)?;
+        let after = Network {
+            document,
+            fabric,
+            sets,
+            proxies,
+            access,
+            ..self.network(id)?.clone()
+        };
+        self.endpoints_can_have(id, &after)?;
+        self.networks.insert(id, after);
         Ok(Changes::one(id, Object::Network(id)))
     }
 
@@ -77,12 +95,13 @@ impl State {
             what,
             there,
             asked.policies.unwrap_or_default(),
-            alike,
+            (alike, PartialEq::eq),
         )?);
         let network = self.network(endpoint.network)?;
         remote::check(network, &document)?;
         let terms = self.terms(id, network, &document)?;
         terms.have_somewhere_to_lead(&endpoint.leases)?;
+        terms.have_proxies_elsewhere(&endpoint.leases)?;
         remote::is_no_router(network, endpoint.mac, &terms)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id) {
             endpoint.document = document;
@@ -169,12 +188,13 @@ fn not_this() -> Failure {
     )
 }
 
-/// The list after the request. An update replaces what is `alike`; a removal needs each item as it is.
-fn changed<T: PartialEq>(
+/// The list after the request. An update replaces what is `alike`; a removal takes away one that is the `same`, for
+/// each item.
+fn changed<T>(
     what: RequestType,
     mut there: Vec<T>,
     asked: Vec<T>,
-    alike: impl Fn(&T, &T) -> bool,
+    (alike, same): (impl Fn(&T, &T) -> bool, impl Fn(&T, &T) -> bool),
 ) -> Result<Vec<T>, Failure> {
     match what {
         RequestType::Add => there.extend(asked),
@@ -184,7 +204,7 @@ fn changed<T: PartialEq>(
         }
         RequestType::Remove => {
             for (at, item) in asked.iter().enumerate() {
-                let Some(found) = there.iter().position(|one| one == item) else {
+                let Some(found) = there.iter().position(|one| same(one, item)) else {
                     let pointer = format!("/Settings/Policies/{at}");
                     return Err(refused(
                         HResult::HCN_E_POLICY_NOT_FOUND,

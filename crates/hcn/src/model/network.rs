@@ -10,12 +10,15 @@ use super::{
     has_own_name, room_for,
 };
 use crate::{
+    access::{AccessRule, network_rules},
     address::{Mac, Prefix},
     coverage::{DISABLE_HOST_PORT, NETWORK_FLAGS, NETWORK_FLAGS_KNOWN, SUBNET_FLAGS},
     documents::{HostComputeNetwork, Ipam, NetworkType, Route, Subnet},
     guid::Guid,
     plan::{MacPlan, Pool, free_subnet},
+    proxy::{Proxy, proxies},
     reading::{check, check_flags, check_texts, is_version_1, read, refused},
+    sets::{Sets, sets},
     version1,
 };
 
@@ -29,6 +32,10 @@ pub struct Network {
     pub(crate) pools: Vec<Pool>,
     pub(crate) macs: MacPlan,
     pub(crate) fabric: Fabric,
+    pub(crate) sets: Sets,
+    pub(crate) proxies: Vec<Proxy>,
+    /// Rules for what all endpoints may send and receive.
+    pub(crate) access: Vec<AccessRule>,
 }
 
 impl Network {
@@ -66,6 +73,11 @@ impl Network {
     #[must_use]
     pub const fn fabric(&self) -> &Fabric {
         &self.fabric
+    }
+
+    /// Its sets of addresses.
+    pub(crate) const fn sets(&self) -> &Sets {
+        &self.sets
     }
 
     /// Whether its endpoints are in the network of an adapter of the host, with a link on that each.
@@ -157,6 +169,9 @@ impl State {
         check_subnet_policies(&document)?;
         let fabric = fabric(&document)?;
         self.is_own_tunnel(&fabric)?;
+        let sets = sets(&document)?;
+        let proxies = proxies(&document)?;
+        let access = network_rules(&document, &sets)?;
         // Endpoints are in the network of the host's adapter, so the host has a route to it.
         let taken = match is_uplinked(kind) {
             true => self.taken(&Surroundings::default()),
@@ -176,6 +191,9 @@ impl State {
             pools,
             macs,
             fabric,
+            sets,
+            proxies,
+            access,
         };
         self.networks.insert(id, network);
         let changes = Changes::one(id, Object::Network(id));

@@ -10,11 +10,14 @@ use super::{
     Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name, remote,
 };
 use crate::{
+    access::network_rules,
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
     },
     guid::Guid,
     plan::{MacPlan, Pool},
+    proxy::proxies,
+    sets::sets,
     version1,
 };
 
@@ -186,13 +189,21 @@ impl State {
             faults.push(failure);
             return;
         }
-        match fabric(&document) {
-            Ok(fabric) => {
+        let read = || {
+            let (fabric, sets) = (fabric(&document)?, sets(&document)?);
+            let access = network_rules(&document, &sets)?;
+            Ok((fabric, sets, proxies(&document)?, access))
+        };
+        match read() {
+            Ok((fabric, sets, proxies, access)) => {
                 let network = Network {
                     document,
                     pools,
                     macs,
                     fabric,
+                    sets,
+                    proxies,
+                    access,
                 };
                 self.networks.insert(id, network);
             }

@@ -10,8 +10,9 @@ use hcs::{
 use serde_json::{Value, json};
 
 use crate::{
+    clock::Clock,
     failure::Stop,
-    networks::{self, LIMIT, find, find_or_make},
+    networks::{self, find_or_make_within, find_within, on},
     options::{limit::Limit, network::NetworkOptions},
     output::printable,
     ports,
@@ -46,7 +47,8 @@ impl Connect {
     pub(super) fn run(self) -> Result<(), Stop> {
         let clock = self.limit.begin("network connect");
         let system = clock.open(&self.id)?;
-        let network = find_or_make(&self.network)?;
+        let network = find_or_make_within(&self.network, clock);
+        let network = network.map_err(|failure| clock.stop(&self.id, failure))?;
         let mut endpoint = NetworkOptions::further_endpoint(&network);
         if let Some(address) = self.ip {
             endpoint["IpConfigurations"] = json!([{ "IpAddress": address.to_string() }]);
@@ -79,10 +81,12 @@ impl Disconnect {
     pub(super) fn run(self) -> Result<(), Stop> {
         let clock = self.limit.begin("network disconnect");
         let system = clock.open(&self.id)?;
-        let network = find(&self.network)?;
+        let network = find_within(&self.network, clock);
+        let network = network.map_err(|failure| clock.stop(&self.id, failure))?;
         let namespace = ports::namespace_of(&system, clock);
         let namespace = namespace.map_err(|failure| clock.stop(&self.id, failure))?;
-        let endpoints = endpoints_of(&namespace)?;
+        let endpoints = endpoints_of(&namespace, clock);
+        let endpoints = endpoints.map_err(|failure| clock.stop(&self.id, failure))?;
         let of_network = |endpoint: &&Value| {
             let of = endpoint["HostComputeNetwork"].as_str();
             of.is_some_and(|of| of.eq_ignore_ascii_case(&network))
@@ -110,15 +114,12 @@ impl Disconnect {
 }
 
 /// The documents of the endpoints in the namespace `wanted`.
-fn endpoints_of(wanted: &str) -> Result<Vec<Value>, Failure> {
+fn endpoints_of(wanted: &str, clock: Clock) -> Result<Vec<Value>, Failure> {
     let query = networks::query(&Value::Null);
     let mut found = Vec::new();
-    for id in network::enumerate(ObjectKind::Endpoint, "")
-        .deadline(LIMIT)
-        .wait()?
-    {
+    for id in on(clock, network::enumerate(ObjectKind::Endpoint, "")).wait()? {
         let asked = network::query(ObjectKind::Endpoint, &id, &query);
-        let document: Value = match asked.deadline(LIMIT).wait() {
+        let document: Value = match on(clock, asked).wait() {
             Ok(text) => serde_json::from_str(&text).unwrap_or_default(),
             // It has ended meanwhile.
             Err(failure) if failure.hresult == HResult::HCN_E_ENDPOINT_NOT_FOUND => continue,

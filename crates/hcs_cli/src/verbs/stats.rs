@@ -1,7 +1,7 @@
 //! `hcs stats`: what a system has used.
 
 use clap::Args;
-use hcs::documents::{Properties, Statistics, SystemPropertyType};
+use hcs::documents::{NetworkStats, Properties, Statistics, SystemPropertyType};
 
 use super::ps::{self, mebibytes, seconds};
 use crate::{
@@ -11,13 +11,14 @@ use crate::{
     output::{Format, FormatOption, print, print_json, table},
 };
 
-/// Show what a system has used, or all systems: processor time, memory, input and output
+/// Show what a system has used, or all systems: processor time, memory, input and output, networks
 ///
 /// Without an ID all systems are listed; as JSON that is a list of their Properties with their Statistics. The figures
 /// are those of now; `watch hcs stats` shows them again and again.
 ///
 /// n/a stands for what the host does not count: for most figures that is so where the service runs as an ordinary user,
-/// who has no control groups.
+/// who has no control groups. What went through networks is the sum over the system's endpoints; the JSON has each of
+/// them, with its packets and those that were dropped. A system without endpoints has none.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -67,31 +68,59 @@ impl Stats {
 /// What stands for a figure that the host does not count.
 const UNCOUNTED: &str = "n/a";
 
-const HEAD: [&str; 6] = ["UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN"];
+const HEAD: [&str; 8] = [
+    "UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN", "RECEIVED", "SENT",
+];
 
 fn text(statistics: &Statistics) -> String {
     table(HEAD, &[row(statistics)])
 }
 
 fn text_of_all(systems: &[Properties]) -> String {
-    let [uptime, processor, memory, peak, read, written] = HEAD;
-    let head = ["SYSTEM", uptime, processor, memory, peak, read, written];
-    let rows: Vec<[String; 7]> = systems
+    let [
+        uptime,
+        processor,
+        memory,
+        peak,
+        read,
+        written,
+        received,
+        sent,
+    ] = HEAD;
+    let head = [
+        "SYSTEM", uptime, processor, memory, peak, read, written, received, sent,
+    ];
+    let rows: Vec<[String; 9]> = systems
         .iter()
         .map(|system| {
             let id = system.id.clone().unwrap_or_default();
-            let [uptime, processor, memory, peak, read, written] =
-                row(system.statistics.as_ref().unwrap_or(&Statistics::default()));
-            [id, uptime, processor, memory, peak, read, written]
+            let [
+                uptime,
+                processor,
+                memory,
+                peak,
+                read,
+                written,
+                received,
+                sent,
+            ] = row(system.statistics.as_ref().unwrap_or(&Statistics::default()));
+            [
+                id, uptime, processor, memory, peak, read, written, received, sent,
+            ]
         })
         .collect();
     table(head, &rows)
 }
 
-fn row(statistics: &Statistics) -> [String; 6] {
+fn row(statistics: &Statistics) -> [String; 8] {
     let processor = statistics.processor.as_ref();
     let memory = statistics.memory.as_ref();
     let storage = statistics.storage.as_ref();
+    let network = |amount: fn(&NetworkStats) -> Option<u64>| {
+        let endpoints = statistics.network.as_ref()?.iter();
+        let amounts = endpoints.map(|one| amount(one).unwrap_or(0));
+        Some(amounts.fold(0, u64::saturating_add))
+    };
     let time = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), seconds);
     let bytes = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), mebibytes);
     [
@@ -101,6 +130,8 @@ fn row(statistics: &Statistics) -> [String; 6] {
         bytes(memory.and_then(|used| used.memory_usage_commit_peak_bytes)),
         bytes(storage.and_then(|used| used.read_size_bytes)),
         bytes(storage.and_then(|used| used.write_size_bytes)),
+        bytes(network(|endpoint| endpoint.bytes_received)),
+        bytes(network(|endpoint| endpoint.bytes_sent)),
     ]
 }
 
@@ -120,8 +151,23 @@ mod tests {
             }),
             ..Statistics::default()
         };
-        let expected =
-            "UPTIME  CPU    MEMORY  PEAK  READ  WRITTEN\n2.50s   0.00s  n/a     n/a   n/a   n/a\n";
+        let expected = "UPTIME  CPU    MEMORY  PEAK  READ  WRITTEN  RECEIVED  SENT\n\
+                        2.50s   0.00s  n/a     n/a   n/a   n/a      n/a       n/a\n";
         assert_eq!(text(&statistics), expected);
+    }
+
+    #[test]
+    fn what_went_through_all_endpoints_is_one_figure() {
+        let endpoint = |received: u64, sent: u64| NetworkStats {
+            bytes_received: Some(received << 20),
+            bytes_sent: Some(sent << 20),
+            ..NetworkStats::default()
+        };
+        let statistics = Statistics {
+            network: Some(vec![endpoint(1, 2), endpoint(3, 4)]),
+            ..Statistics::default()
+        };
+        let [.., received, sent] = row(&statistics);
+        assert_eq!((received, sent), (mebibytes(4 << 20), mebibytes(6 << 20)));
     }
 }

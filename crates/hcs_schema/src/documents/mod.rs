@@ -190,6 +190,7 @@ documents! {
     NetworkAdapter,
     NetworkModifySettingRequest,
     NetworkNamespace,
+    NetworkStats,
     Networking,
     Numa,
     NumaProcessors,

@@ -231,6 +231,13 @@ async fn property(
             let read = blocking(move || document(&text, &*machine));
             properties.document = Some(read.await?);
         }
+        SystemPropertyType::Statistics => {
+            properties = of_machine(system, kind).await?;
+            let context = system.context()?;
+            let network = context.networks.figures(&system.runtime_id).await;
+            let statistics = properties.statistics.get_or_insert_default();
+            statistics.network = network.map_err(|failure| failure.while_doing("GetProperties"))?;
+        }
         SystemPropertyType::ConsoleImage => {
             properties = of_machine(system, kind).await?;
             let image = properties.console_image.as_ref();

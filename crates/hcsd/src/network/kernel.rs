@@ -18,7 +18,7 @@ use hcn::{
     intent::{EndpointIntent, Intent},
 };
 use hcs_engine::engine::{self, Lease, Machine};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 use tracing::warn;
 
 use super::store::Store;
@@ -158,7 +158,7 @@ impl Change {
             }
             self.unplug(endpoint);
             self.detach(host, endpoint)?;
-            if !endpoint.access.is_empty() || endpoint.adapter.is_some() {
+            if endpoint.has_rules() || endpoint.adapter.is_some() {
                 had_access.insert(endpoint.namespace);
             }
         }
@@ -382,6 +382,9 @@ fn lease(endpoint: &EndpointIntent, resolver: &str) -> Option<Lease> {
     })
 }
 
+/// What a client reads of an endpoint with proxies that is to be a card.
+const PROXIES: &str = "proxies of a policy of type L4Proxy are for containers";
+
 /// Plugs the card of an endpoint into its machine, or sets up what there is of it.
 fn plug(
     machine: &dyn Machine,
@@ -389,6 +392,14 @@ fn plug(
     endpoint: &EndpointIntent,
     resolver: &str,
 ) -> Result<(), Failure> {
+    if let Some(proxy) = endpoint.proxies.first() {
+        let message = format!(
+            "the proxy {} of a policy of type L4Proxy is for containers: what a guest begins is not translated at its port; \
+             take the policy out of the endpoint {} or its network, or give the machine an endpoint of another one",
+            proxy.address, endpoint.id
+        );
+        return Err(Failure::new(HResult::NOT_SUPPORTED, message).on_record(PROXIES));
+    }
     let card = Card(endpoint);
     // Before the machine is changed.
     card.check(host)?;

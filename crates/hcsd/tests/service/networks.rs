@@ -1,9 +1,12 @@
 //! Networks, through a real service in a network namespace of the test's own, with real traffic.
 
 mod fabrics;
+mod figures;
 mod kills;
 mod machines;
 mod once;
+mod overlays;
+mod policies;
 mod space;
 
 use hcs_schema::HResult;

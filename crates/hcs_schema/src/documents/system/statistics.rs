@@ -1,7 +1,7 @@
 //! [`Statistics`].
 
 use crate::{
-    documents::{MemoryStats, ProcessorStats, StorageStats},
+    documents::{MemoryStats, NetworkStats, ProcessorStats, StorageStats},
     shape::format::DateTime,
 };
 
@@ -20,5 +20,7 @@ document! {
         memory: MemoryStats = "Memory", 2.1;
         /// Input and output.
         storage: StorageStats = "Storage", 2.1;
+        /// What went through its endpoints, where it has some (our extension; version 1 of the schema has it).
+        network: Vec<NetworkStats> = "Network", "extension";
     }
 }
