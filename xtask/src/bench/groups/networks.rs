@@ -14,8 +14,8 @@ const WITH_NETWORK: &str = "hcs run --network nat";
 
 /// A pair of links, one end in a namespace of its own with an address and a route: by one call of `ip`. The namespace
 /// ends with the call.
-const BY_IP: &str = "unshare --net sh -c 'printf \"link set lo up\\nlink add a type veth peer name b\\nlink set a up\\n\
-                     link set b up\\naddr add 10.9.0.2/24 dev b\\nroute add default via 10.9.0.1\\n\" | ip -batch -'";
+const BY_IP: &str = "unshare --net sh -c 'printf \"link set lo up\\nlink add name va type veth peer name vb\\nlink set va up\\n\
+                     link set vb up\\naddr add 10.9.0.2/24 dev vb\\nroute add default via 10.9.0.1\\n\" | ip -batch -'";
 
 /// The plugin of CNI, for a namespace that is there already.
 const BY_CNI: &str = r#"
