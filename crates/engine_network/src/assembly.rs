@@ -73,10 +73,7 @@ pub fn attach(
         endpoint,
         namespace,
     };
-    let inside = Inside {
-        endpoint,
-        namespace,
-    };
+    let inside = Inside::new(endpoint, namespace);
     let parts: [&dyn Part; 2] = [&pair, &inside];
     parts.iter().try_for_each(|part| part.check(host))?;
     let was_there = port::found(host, endpoint)?.is_some();
@@ -157,15 +154,19 @@ pub fn clear_access(
 }
 
 /// Puts the rules of all networks in the place of those that are there, in one transaction; without any network there
-/// are none.
+/// are none. Where `host` has written those before, and endpoints and published ports alone have come or gone, these are
+/// added and removed.
 ///
 /// # Errors
 /// The kernel refused them; those that were there hold on.
 pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<(), Failure> {
     let owner = host.owner.clone();
     let done = match intent.networks.is_empty() {
-        true => nft::remove(&mut host.filter, &owner),
-        false => nft::write(&mut host.filter, &owner, rules),
+        true => {
+            host.in_force = None;
+            nft::remove(&mut host.filter, &owner)
+        }
+        false => nft::write(&mut host.filter, &owner, rules, &mut host.in_force),
     };
     let needs = match rules.balancers.is_empty() {
         true => "nf_tables with nat, masquerade, fib and the family bridge",

@@ -9,15 +9,22 @@ use crate::{
     failure::failed,
     link::{self, Link, Route},
     netlink::{Batch, NetlinkError, Socket},
+    nft::InForce,
 };
 
 /// A network namespace, and the name of the service that makes networks in it.
+///
+/// A value that is kept knows the rules that it has written, so that the next change of them is a small one: of all
+/// values of a service, one writes rules. Nor has it to be closed: for that the kernel waits until it has freed what
+/// rules were replaced before, which takes milliseconds.
 #[derive(Debug)]
 pub struct Host {
     pub(crate) route: Socket,
     pub(crate) filter: Socket,
     pub(crate) owner: String,
     pub(crate) ipv6: bool,
+    /// The rules that this value has written last.
+    pub(crate) in_force: Option<InForce>,
 }
 
 impl Host {
@@ -33,6 +40,7 @@ impl Host {
                 filter: Socket::netfilter()?,
                 owner: owner.to_owned(),
                 ipv6: Path::new("/proc/sys/net/ipv6").exists(),
+                in_force: None,
             })
         };
         opened().map_err(|error| {

@@ -100,7 +100,11 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     };
     let owner = host.owner.clone();
     // Where another program changes rules all the time they cannot be listed as a whole. Then they are written again.
-    let there = nft::are_there(&mut host.filter, &owner).unwrap_or(false);
+    let there = nft::are_there(&mut host.filter, &owner, host.in_force.as_ref()).unwrap_or(false);
+    if !there {
+        // All of them are written anew, with the next write.
+        host.in_force = None;
+    }
     let rules = there || intent.networks.is_empty();
     Ok(Survey { rules, ..found })
 }

@@ -131,6 +131,12 @@ impl Batch {
         self.messages.is_empty()
     }
 
+    /// How many messages it has.
+    #[cfg(test)]
+    pub(crate) const fn count(&self) -> usize {
+        self.messages.len()
+    }
+
     pub(super) fn put(&mut self, at: usize, bytes: &[u8]) {
         if let Some(place) = self.bytes.get_mut(at..at + bytes.len()) {
             place.copy_from_slice(bytes);

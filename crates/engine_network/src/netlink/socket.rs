@@ -47,6 +47,8 @@ const MOST_MESSAGES: usize = 1 << 20;
 pub(crate) struct Socket {
     descriptor: OwnedFd,
     sequence: u32,
+    /// What datagrams are read into: to have so much memory anew for each request costs more than the request.
+    buffer: Vec<u8>,
 }
 
 impl Socket {
@@ -77,6 +79,7 @@ impl Socket {
         Ok(Self {
             descriptor,
             sequence: 1,
+            buffer: Vec::new(),
         })
     }
 
@@ -98,7 +101,7 @@ impl Socket {
             .filter(|message| message.acknowledged)
             .count();
         let mut refused = None;
-        let mut buffer = vec![0; LONGEST];
+        let mut buffer = self.buffer();
         while let Some(datagram) = self.receive(&mut buffer)? {
             for message in Messages::of(datagram) {
                 let message = message.map_err(|_| answer("the batch", "is malformed"))?;
@@ -112,6 +115,7 @@ impl Socket {
                 }
             }
         }
+        self.buffer = buffer;
         match refused {
             Some(refused) => Err(refused),
             None if wanted > 0 => Err(answer("the batch", "is missing")),
@@ -131,7 +135,7 @@ impl Socket {
             .map_or_else(String::new, |message| message.what.clone());
         let sequence = self.send(batch.bytes, &batch.messages, batch.too_long)?;
         let mut found = None;
-        let mut buffer = vec![0; LONGEST];
+        let mut buffer = self.buffer();
         while let Some(datagram) = self.receive(&mut buffer)? {
             for message in Messages::of(datagram) {
                 let message = message.map_err(|_| answer(&what, "is malformed"))?;
@@ -149,7 +153,14 @@ impl Socket {
                 }
             }
         }
+        self.buffer = buffer;
         found.map(Some).ok_or_else(|| answer(&what, "is missing"))
+    }
+
+    fn buffer(&mut self) -> Vec<u8> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(LONGEST, 0);
+        buffer
     }
 
     /// Sends one request for a list, and gives each message of the answer to `read`.
@@ -185,14 +196,14 @@ impl Socket {
 
     /// The list of one dump; `None` when it is not of one moment.
     fn collect<T>(
-        &self,
+        &mut self,
         what: &str,
         sequence: u32,
         read: &impl Fn(&Message<'_>) -> Option<T>,
     ) -> Result<Option<Vec<T>>, NetlinkError> {
         let mut found = Vec::new();
         let mut sound = true;
-        let mut buffer = vec![0; LONGEST];
+        let mut buffer = self.buffer();
         while let Some(datagram) = self.receive(&mut buffer)? {
             for message in Messages::of(datagram) {
                 let message = message.map_err(|_| answer(what, "is malformed"))?;
@@ -201,7 +212,10 @@ impl Socket {
                 }
                 sound &= message.flags & INTERRUPTED == 0;
                 match end(&message) {
-                    Some(Ok(())) => return Ok(sound.then_some(found)),
+                    Some(Ok(())) => {
+                        self.buffer = buffer;
+                        return Ok(sound.then_some(found));
+                    }
                     Some(Err(errno)) => {
                         let what = what.to_owned();
                         return Err(NetlinkError::Refused { what, errno });

@@ -193,15 +193,31 @@ fn read_elements(message: &Message<'_>) -> Option<Vec<Element>> {
 
 /// Whether both tables are there with all that was written into them.
 pub(crate) fn are_there(socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
-    match is_there(socket, INET, table) {
+    unless_gone(match is_there(socket, INET, table) {
         Ok(true) => is_there(socket, BRIDGE, table),
         other => other,
-    }
-    .or_else(|error| match error.errno() {
-        // It went away meanwhile.
+    })
+}
+
+/// `found`, where what went away while it was looked at is not there.
+pub(super) fn unless_gone(found: Result<bool, NetlinkError>) -> Result<bool, NetlinkError> {
+    found.or_else(|error| match error.errno() {
         Some(Errno::NOENT) => Ok(false),
         _ => Err(error),
     })
+}
+
+/// Whether a table is there, awake, and holds what `digest` tells, whatever it was written with.
+pub(super) fn holds(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+    digest: u64,
+) -> Result<bool, NetlinkError> {
+    if written(socket, family, table)?.is_none() {
+        return Ok(false);
+    }
+    Ok(Contents::read(socket, family, table, |_| true)?.digest() == digest)
 }
 
 /// The table of this name, if it is there.

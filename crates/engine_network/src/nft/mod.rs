@@ -1,7 +1,7 @@
 //! The rules: what they are about as a value ([`Rules`]), and the tables that say it to nfnetlink.
 //!
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
-//!    was there: either all of it holds or nothing changed. 3. `expression` has the words that rules are made of. 4.
+//!    was there: either all of it holds or nothing changed; `changes` writes endpoints that come and go. 3. `expression` has the words that rules are made of. 4.
 //!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
 //!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
 //!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
@@ -20,6 +20,7 @@
 mod access;
 mod balancers;
 mod cards;
+mod changes;
 mod contents;
 mod expression;
 mod leaving;
@@ -40,9 +41,10 @@ use hcn::{
 
 pub(crate) use access::{keep as keep_access, set as set_access};
 pub(crate) use cards::{are_there as card_rules_are_there, set as set_card_rules};
-pub(crate) use contents::{are_there, guarded_by_others};
+pub(crate) use changes::{InForce, are_there, write};
+pub(crate) use contents::guarded_by_others;
 pub(crate) use leaving::{hold, is_held};
-pub(crate) use tables::{remove, write};
+pub(crate) use tables::remove;
 
 /// What the rules are about.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,9 +1,12 @@
 //! The tables as one transaction of nfnetlink.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv4Addr},
+};
 
 use hcn::{
-    Range,
+    Mac, Range,
     address::{address_of, number},
     intent::BRIDGES,
 };
@@ -22,7 +25,8 @@ const DELETE_TABLE: u16 = SUBSYSTEM | 2;
 const NEW_CHAIN: u16 = SUBSYSTEM | 3;
 const NEW_RULE: u16 = SUBSYSTEM | 6;
 const NEW_SET: u16 = SUBSYSTEM | 9;
-const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
+pub(super) const NEW_ELEMENTS: u16 = SUBSYSTEM | 12;
+pub(super) const DELETE_ELEMENTS: u16 = SUBSYSTEM | 14;
 pub(super) const BEGIN: u16 = 16;
 pub(super) const END: u16 = 17;
 
@@ -68,10 +72,10 @@ pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(
 }
 
 /// Writes the chains, sets and rules of a table.
-type Fill = fn(&mut Table<'_>, &Rules);
+pub(super) type Fill = fn(&mut Table<'_>, &Rules);
 
 /// The tables: their families, and what is in them.
-const TABLES: [(u8, Fill); 2] = [
+pub(super) const TABLES: [(u8, Fill); 2] = [
     (INET, connections),
     (BRIDGE, |table, rules| {
         ports(table, rules, Way::In);
@@ -308,22 +312,30 @@ impl<'b> Table<'b> {
             self.contents
                 .element(set, &element.key, &element.data, element.is_end);
         }
-        let each = elements
-            .iter()
-            .map(|one| one.key.len() + one.data.len())
-            .max()
-            .unwrap_or(0)
-            + 32;
-        for some in elements.chunks(MOST_ELEMENT_BYTES / each) {
-            let (header, table) = (self.header(), self.name);
-            let what = format!("filling the set {set}");
-            self.batch
-                .message(what, NEW_ELEMENTS, flag::CREATE, &header, |batch| {
-                    batch.text(1, table).text(2, set).nest(3, |batch| {
-                        some.iter().for_each(|element| element.write(batch));
-                    });
-                });
-        }
+        let place = (self.family, self.name, set);
+        put_elements(&mut self.batch, NEW_ELEMENTS, place, elements);
+    }
+}
+
+/// Adds elements to the set of a table, or removes them, by as many messages as they take.
+pub(super) fn put_elements(
+    batch: &mut Batch,
+    kind: u16,
+    (family, table, set): (u8, &str, &str),
+    elements: &[Element],
+) {
+    let lengths = elements.iter().map(|one| one.key.len() + one.data.len());
+    let each = lengths.max().unwrap_or(0) + 32;
+    for some in elements.chunks(MOST_ELEMENT_BYTES / each) {
+        let (what, flags) = match kind {
+            DELETE_ELEMENTS => (format!("emptying the set {set}"), 0),
+            _ => (format!("filling the set {set}"), flag::CREATE),
+        };
+        batch.message(what, kind, flags, &[family, 0, 0, 0], |batch| {
+            batch.text(1, table).text(2, set).nest(3, |batch| {
+                some.iter().for_each(|element| element.write(batch));
+            });
+        });
     }
 }
 
@@ -515,11 +527,7 @@ fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
         ("guarded", &rules.guarded),
     ] {
         table.set(set, &[INTERFACE], 16, 0, None);
-        let elements: Vec<_> = names
-            .iter()
-            .map(|name| Element::key(&[&interface(name)]))
-            .collect();
-        table.elements(set, &elements);
+        table.elements(set, &interfaces(names.iter()));
     }
     table.set("within", &[INTERFACE, INTERFACE], 32, 0, None);
     let within = ours
@@ -532,24 +540,49 @@ fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
     table.elements("subnets", &ends(subnets));
     let target: (&[u32], u32) = (&[ADDRESS, PORT], 8);
     table.set("ports", &[PROTOCOL, PORT], 8, 0, Some(target));
-    let published = rules
-        .published
-        .iter()
-        .map(|((protocol, port), (to, internal))| Element {
-            data: padded(&[&to.octets(), &internal.to_be_bytes()]),
-            ..Element::key(&[&[*protocol], &port.to_be_bytes()])
-        });
-    table.elements("ports", &published.collect::<Vec<_>>());
+    table.elements("ports", &published(&rules.published));
     table.set("ports_at", &[ADDRESS, PROTOCOL, PORT], 12, 0, Some(target));
-    let published = rules
-        .published_at
-        .iter()
-        .map(|((at, protocol, port), (to, internal))| Element {
-            data: padded(&[&to.octets(), &internal.to_be_bytes()]),
-            ..Element::key(&[&at.octets(), &[*protocol], &port.to_be_bytes()])
-        });
-    table.elements("ports_at", &published.collect::<Vec<_>>());
+    table.elements("ports_at", &published_at(&rules.published_at));
     balancers::targets(table, &rules.balancers);
+}
+
+/// Elements for interfaces.
+pub(super) fn interfaces<'n>(names: impl Iterator<Item = &'n String>) -> Vec<Element> {
+    let elements = names.map(|name| Element::key(&[&interface(name)]));
+    elements.collect()
+}
+
+/// Elements for published ports of all addresses of the host.
+pub(super) fn published(ports: &BTreeMap<(u8, u16), (Ipv4Addr, u16)>) -> Vec<Element> {
+    let elements = ports.iter().map(|((protocol, port), (to, internal))| {
+        let key = Element::key(&[&[*protocol], &port.to_be_bytes()]);
+        key.with(&padded(&[&to.octets(), &internal.to_be_bytes()]))
+    });
+    elements.collect()
+}
+
+/// Elements for published ports of single addresses.
+pub(super) fn published_at(ports: &BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>) -> Vec<Element> {
+    let elements = ports.iter().map(|((at, protocol, port), (to, internal))| {
+        let key = Element::key(&[&at.octets(), &[*protocol], &port.to_be_bytes()]);
+        key.with(&padded(&[&to.octets(), &internal.to_be_bytes()]))
+    });
+    elements.collect()
+}
+
+/// Elements for ports of bridges: their names, their hardware addresses, their addresses of IPv4 and IPv6.
+pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Vec<Element>; 4] {
+    let (mut held, mut cards, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (port, (mac, addresses)) in ports {
+        let port = interface(port);
+        held.push(Element::key(&[&port]));
+        cards.push(Element::key(&[&port, &mac.0]));
+        for address in addresses {
+            let list = if address.is_ipv4() { &mut v4 } else { &mut v6 };
+            list.push(Element::key(&[&port, &octets(*address)]));
+        }
+    }
+    [held, cards, v4, v6]
 }
 
 /// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
@@ -589,16 +622,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
     table.set("addresses_6", &[INTERFACE, ADDRESS_6], 32, 0, None);
-    let (mut held, mut cards, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for (port, (mac, addresses)) in &rules.ports {
-        let port = interface(port);
-        held.push(Element::key(&[&port]));
-        cards.push(Element::key(&[&port, &mac.0]));
-        for address in addresses {
-            let list = if address.is_ipv4() { &mut v4 } else { &mut v6 };
-            list.push(Element::key(&[&port, &octets(*address)]));
-        }
-    }
+    let [held, cards, v4, v6] = of_ports(&rules.ports);
     for (set, elements) in [
         ("held", held),
         ("cards", cards),

@@ -1,7 +1,12 @@
 //! [`Inside`]: what an endpoint is to its container: loopback and its link up, addresses, routes; carriers that are
 //! settled before a first packet is sent, and a host that knows where its packets for the container go.
 
-use std::{os::fd::BorrowedFd, thread, time::Duration};
+use std::{
+    cell::{RefCell, RefMut},
+    os::fd::BorrowedFd,
+    thread,
+    time::Duration,
+};
 
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
@@ -26,15 +31,35 @@ pub(super) const STEP: Duration = Duration::from_millis(2);
 pub(super) const MOST_STEPS: u32 = 250;
 
 /// The far end of an endpoint's pair of links.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Inside<'a> {
-    /// What is wanted.
-    pub endpoint: &'a EndpointIntent,
-    /// The container's network namespace.
-    pub namespace: BorrowedFd<'a>,
+    endpoint: &'a EndpointIntent,
+    namespace: BorrowedFd<'a>,
+    /// Sockets of the namespace, once there are some.
+    sockets: RefCell<Option<[Socket; 2]>>,
 }
 
-impl Inside<'_> {
+impl<'a> Inside<'a> {
+    /// Of an endpoint that is wanted in the network namespace of a container.
+    #[must_use]
+    pub const fn new(endpoint: &'a EndpointIntent, namespace: BorrowedFd<'a>) -> Self {
+        Self {
+            endpoint,
+            namespace,
+            sockets: RefCell::new(None),
+        }
+    }
+
+    /// The namespace's sockets. Going there takes a thread, so it is done once.
+    fn sockets(&self) -> Result<RefMut<'_, [Socket; 2]>, Failure> {
+        let mut sockets = self.sockets.borrow_mut();
+        let opened = match sockets.take() {
+            Some(opened) => opened,
+            None => sockets_in(self.namespace)?,
+        };
+        Ok(RefMut::map(sockets, |sockets| sockets.insert(opened)))
+    }
+
     fn doing(&self, verb: &str) -> String {
         format!(
             "{verb} the link {} in the namespace {}",
@@ -49,9 +74,9 @@ impl Part for Inside<'_> {
             namespace, inner, ..
         } = self.endpoint;
         let port = port::found(host, self.endpoint)?;
-        let [mut socket, _] = sockets_in(self.namespace)?;
         let doing = self.doing("looking at");
-        let links = link::links(&mut socket).map_err(|error| failed(&doing, NEEDS, &error))?;
+        let [socket, _] = &mut *self.sockets()?;
+        let links = link::links(socket).map_err(|error| failed(&doing, NEEDS, &error))?;
         let there = links.iter().find(|link| link.name == *inner);
         match (port, there) {
             (None, None) => Ok(()),
@@ -70,9 +95,9 @@ impl Part for Inside<'_> {
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {
         let endpoint = self.endpoint;
         let doing = self.doing("setting up");
-        let [mut socket, mut filter] = sockets_in(self.namespace)?;
         let mtu = port::wanted_mtu(endpoint);
-        set_up(host, endpoint, mtu, &mut socket, &mut filter)?;
+        let [socket, filter] = &mut *self.sockets()?;
+        set_up(host, endpoint, mtu, socket, filter)?;
         // Now that both ends are up.
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);

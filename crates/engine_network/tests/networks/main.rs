@@ -10,6 +10,7 @@ mod adapters;
 mod balancers;
 mod cards;
 mod cases;
+mod changes;
 mod loopback;
 mod outbound;
 mod overlays;

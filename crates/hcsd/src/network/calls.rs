@@ -1,6 +1,6 @@
 //! The calls of `ComputeNetwork.h`.
 
-use std::{rc::Rc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use hcn::{Changes, Counters, Guid, Object, State, Surroundings};
 use hcs_schema::{Failure, HResult};
@@ -153,10 +153,10 @@ impl Networks {
                 .and_then(|one| machines.get(&one.runtime_id));
             (endpoint, machine.cloned())
         };
-        let owner = self.owner.clone();
+        let hosts = Arc::clone(&self.hosts);
         let counters = match attached {
             Some(endpoint) => {
-                blocking(move || kernel::counters(&owner, &endpoint, machine.as_deref())).await?
+                blocking(move || kernel::counters(&hosts, &endpoint, machine.as_deref())).await?
             }
             None => Counters::default(),
         };
@@ -176,8 +176,8 @@ impl Networks {
     /// The routes of the host. Others wait for who has the turn, so this is no work of the call: it waits for no thread
     /// that the call's client has not got.
     async fn routes(&self) -> Result<Vec<hcn::Prefix>, Failure> {
-        let owner = self.owner.clone();
-        let listing = blocking_within(LIMIT, "listing routes", move || kernel::routes(&owner));
+        let hosts = Arc::clone(&self.hosts);
+        let listing = blocking_within(LIMIT, "listing routes", move || kernel::routes(&hosts));
         match tokio::task::spawn_local(listing).await {
             Ok(routes) => routes,
             Err(error) => {

@@ -1,5 +1,7 @@
 //! What went through the endpoints of a system, for its statistics.
 
+use std::sync::Arc;
+
 use hcs_schema::{Failure, documents::NetworkStats};
 use hcs_wire::environment::is_root;
 
@@ -32,10 +34,10 @@ impl Networks {
             return Ok(None);
         }
         let machine = self.machines.borrow().get(runtime_id).cloned();
-        let owner = self.owner.clone();
+        let hosts = Arc::clone(&self.hosts);
         let count = move || {
             let counted = endpoints.iter().map(|endpoint| {
-                let counters = kernel::counters(&owner, endpoint, machine.as_deref())?;
+                let counters = kernel::counters(&hosts, endpoint, machine.as_deref())?;
                 Ok(NetworkStats {
                     endpoint_id: Some(endpoint.id.to_string()),
                     bytes_received: Some(counters.bytes_received),

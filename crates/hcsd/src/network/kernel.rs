@@ -4,7 +4,8 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     os::fd::{AsFd as _, OwnedFd},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use engine_network::{
@@ -26,8 +27,7 @@ use super::store::Store;
 /// A change to be made.
 #[derive(Debug)]
 pub(super) struct Change {
-    /// The owner of the links and rules.
-    pub(super) owner: String,
+    pub(super) hosts: Arc<Hosts>,
     pub(super) store: Store,
     pub(super) before: Intent,
     pub(super) after: Intent,
@@ -73,41 +73,115 @@ impl Left {
         self
     }
 
-    /// Removes links, most of which are gone by themselves, and has the kernel forget connections: for that it goes
-    /// through its whole table of them, which takes milliseconds.
+    /// Has the kernel forget connections: for that it goes through its whole table of them, which takes milliseconds.
     ///
     /// # Errors
-    /// The first that could not be done. It may be tried again; the next service finds a link that stays.
-    pub(super) fn clear(&self, owner: &str) -> Result<(), Failure> {
-        let mut host = Host::open(owner)?;
-        let forgotten = match &*self.addresses {
+    /// It could not be done. It may be tried again.
+    pub(super) fn forget(&self, hosts: &Hosts) -> Result<(), Failure> {
+        match &*self.addresses {
             [] => Ok(()),
-            addresses => forget(&mut host, addresses),
-        };
-        sweep(&mut host, &self.links).and(forgotten)
+            addresses => hosts.look(|host| forget(host, addresses)),
+        }
+    }
+
+    /// Removes links. Most are gone by themselves after [`GONE`].
+    ///
+    /// # Errors
+    /// The first that could not be removed. It may be tried again; the next service finds a link that stays.
+    pub(super) fn sweep(&self, hosts: &Hosts) -> Result<(), Failure> {
+        match &*self.links {
+            [] => Ok(()),
+            links => hosts.look(|host| sweep(host, links)),
+        }
+    }
+
+    /// Whether there are links among it.
+    pub(super) fn has_links(&self) -> bool {
+        !self.links.is_empty()
     }
 }
+
+/// The host's network, as this service reaches it. It stays open: see [`Host`].
+#[derive(Debug)]
+pub(super) struct Hosts {
+    /// The owner of the links and rules.
+    owner: String,
+    /// For changes, of which there is one at a time.
+    changing: Mutex<Option<Host>>,
+    /// For what goes on beside them.
+    looking: Mutex<Option<Host>>,
+}
+
+impl Hosts {
+    pub(super) fn new(owner: String) -> Self {
+        Self {
+            owner,
+            changing: Mutex::default(),
+            looking: Mutex::default(),
+        }
+    }
+
+    fn change<T>(
+        &self,
+        change: impl FnOnce(&mut Host) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        self.lend(&self.changing, change)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&mut Host) -> Result<T, Failure>) -> Result<T, Failure> {
+        self.lend(&self.looking, look)
+    }
+
+    /// Another one where that of `place` is in use. One with which something failed is not kept, as it may have answers
+    /// that were not read.
+    fn lend<T>(
+        &self,
+        place: &Mutex<Option<Host>>,
+        act: impl FnOnce(&mut Host) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let kept = place.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut host = match kept {
+            Some(host) => host,
+            None => Host::open(&self.owner)?,
+        };
+        let done = act(&mut host)?;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
+        Ok(done)
+    }
+}
+
+/// After how long the links of a machine that has ended are gone, unless something keeps them: a removal by request
+/// would have others wait for the kernel.
+pub(super) const GONE: Duration = Duration::from_millis(200);
 
 impl Change {
     /// Makes it so.
     ///
     /// # Errors
     /// What the host refused; what was done until then stays.
-    pub(super) fn make(mut self) -> Result<Made, Failure> {
-        let mut host = Host::open(&self.owner)?;
-        let links = self.detach_gone(&mut host)?;
+    pub(super) fn make(self) -> Result<Made, Failure> {
+        let hosts = Arc::clone(&self.hosts);
+        hosts.change(|host| self.make_at(host))
+    }
+
+    fn make_at(mut self, host: &mut Host) -> Result<Made, Failure> {
+        let links = self.detach_gone(host)?;
         for network in &self.before.networks {
             if !self.after.networks.iter().any(|one| one.id == network.id) {
-                remove_network(&mut host, network)?;
+                remove_network(host, network)?;
             }
         }
         for network in &self.after.networks {
             if !self.before.networks.contains(network) {
-                make_network(&mut host, network)?;
+                make_network(host, network)?;
             }
         }
-        self.write_rules(&mut host)?;
-        forget_misled(&mut host, &self.before, &self.after)?;
+        // What the host is set to hangs on networks alone.
+        match self.before.networks == self.after.networks && !self.after.networks.is_empty() {
+            true => self.write_rules_only(host, &Forwarding::default())?,
+            false => self.write_rules(host)?,
+        }
+        forget_misled(host, &self.before, &self.after)?;
         for endpoint in &self.after.endpoints {
             // What is attached as it was stays as it is; of what has changed the settings are made anew.
             let is_made =
@@ -117,8 +191,8 @@ impl Change {
             }
             let is_as_before = is_as_before(&self.before.endpoints, endpoint);
             let attached = match is_as_before && self.attached.contains(&endpoint.id) {
-                true => set_port(&mut host, endpoint),
-                false => self.attach(&mut host, endpoint),
+                true => set_port(host, endpoint),
+                false => self.attach(host, endpoint),
             };
             // What failed before this change, as a container can bring about in its own namespace, fails no other one.
             let may_fail = self.was_wanted.contains(&endpoint.id) && is_as_before;
@@ -129,7 +203,7 @@ impl Change {
                 attached => attached?,
             }
         }
-        let addresses = self.forget(&mut host)?;
+        let addresses = self.forget(host)?;
         Ok(Made {
             former: self.former,
             left: Left { links, addresses },
@@ -280,10 +354,14 @@ impl Change {
             self.former.retain(|one| !unneeded.contains(one));
             self.store.write_former(&self.former)?;
         }
+        self.write_rules_only(host, &forwarding)?;
+        forwarding.apply()
+    }
+
+    fn write_rules_only(&self, host: &mut Host, forwarding: &Forwarding) -> Result<(), Failure> {
         let rules = Rules::of(&self.after, forwarding.guarded(&self.former));
         write_rules(host, &self.after, &rules)?;
-        set_card_rules(host, &self.after, &self.cards())?;
-        forwarding.apply()
+        set_card_rules(host, &self.after, &self.cards())
     }
 
     /// The endpoints that are cards of machines.
@@ -436,20 +514,24 @@ pub(super) struct Restored {
 ///
 /// # Errors
 /// What the host refused.
-pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
-    let mut host = Host::open(&change.owner)?;
-    let mut found = survey(&mut host, &change.after)?;
-    found.endpoints.extend(change.not_on_adapters(&host));
+pub(super) fn restore(change: Change) -> Result<Restored, Failure> {
+    let hosts = Arc::clone(&change.hosts);
+    hosts.change(|host| restore_at(change, host))
+}
+
+fn restore_at(mut change: Change, host: &mut Host) -> Result<Restored, Failure> {
+    let mut found = survey(host, &change.after)?;
+    found.endpoints.extend(change.not_on_adapters(host));
     let mut faults = Vec::new();
     for stray in &found.strays {
         change.forget_card(&stray.link.name);
     }
-    faults.extend(sweep(&mut host, &found.strays).err());
+    faults.extend(sweep(host, &found.strays).err());
     for network in &change.after.networks {
         if !found.networks.contains(&network.id) {
             continue;
         }
-        match make_network(&mut host, network) {
+        match make_network(host, network) {
             // An adapter that is gone is no reason to leave other networks as they are.
             Err(failure) if network.adapter.is_some() || network.tunnel.is_some() => {
                 faults.push(failure);
@@ -457,10 +539,10 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
             made => made?,
         }
     }
-    change.write_rules(&mut host)?;
-    forget_misled(&mut host, &Intent::default(), &change.after)?;
+    change.write_rules(host)?;
+    forget_misled(host, &Intent::default(), &change.after)?;
     for (namespace, _) in &change.machines {
-        change.clear_access(&host, *namespace);
+        change.clear_access(host, *namespace);
     }
     let mut attached = BTreeSet::new();
     for endpoint in &change.after.endpoints {
@@ -473,10 +555,10 @@ pub(super) fn restore(mut change: Change) -> Result<Restored, Failure> {
         let is_card = machine.is_some_and(|machine| machine.has_cards());
         let cleared = match is_sound || is_card {
             true => Ok(()),
-            false => change.detach(&mut host, endpoint),
+            false => change.detach(host, endpoint),
         };
         let made = cleared.and_then(|()| match wanted {
-            true => change.attach(&mut host, endpoint),
+            true => change.attach(host, endpoint),
             false => Ok(()),
         });
         match made {
@@ -507,12 +589,16 @@ pub(super) struct Kept {
 ///
 /// # Errors
 /// What the host refused.
-pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Failure> {
-    let mut host = Host::open(&change.owner)?;
-    let mut found = survey(&mut host, &change.after)?;
-    found.endpoints.extend(change.not_on_adapters(&host));
+pub(super) fn keep(change: Change, round: usize) -> Result<Option<Kept>, Failure> {
+    let hosts = Arc::clone(&change.hosts);
+    hosts.change(|host| keep_at(change, host, round))
+}
+
+fn keep_at(mut change: Change, host: &mut Host, round: usize) -> Result<Option<Kept>, Failure> {
+    let mut found = survey(host, &change.after)?;
+    found.endpoints.extend(change.not_on_adapters(host));
     // What cannot be read is written again.
-    let rules = found.rules && card_rules_are_there(&mut host, &change.cards()).unwrap_or(false);
+    let rules = found.rules && card_rules_are_there(host, &change.cards()).unwrap_or(false);
     let (mut repaired, mut faults) = (Vec::new(), Vec::new());
     let mut note = |done: Result<(), Failure>, what: String| match done {
         Ok(()) => repaired.push(what),
@@ -521,7 +607,7 @@ pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Fai
     for network in &change.after.networks {
         if found.networks.contains(&network.id) {
             note(
-                make_network(&mut host, network),
+                make_network(host, network),
                 match &network.adapter {
                     Some(adapter) => format!("the adapter {adapter}"),
                     None => format!("the bridge {}", network.link),
@@ -530,7 +616,7 @@ pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Fai
         }
     }
     // A bridge that is made again has settings of its own.
-    let forwards = Forwarding::of(&mut host, &change.after)?.holds(&change.former)?;
+    let forwards = Forwarding::of(host, &change.after)?.holds(&change.former)?;
     if !forwards {
         note(Ok(()), "which interfaces forward".to_owned());
     }
@@ -538,13 +624,13 @@ pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Fai
         note(Ok(()), "the rules of networks".to_owned());
     }
     if !forwards || !rules {
-        change.write_rules(&mut host)?;
+        change.write_rules(host)?;
         // Meanwhile ports may have led nowhere.
-        forget_misled(&mut host, &Intent::default(), &change.after)?;
+        forget_misled(host, &Intent::default(), &change.after)?;
     }
-    for endpoint in change.to_be_repaired(&mut host, &found.endpoints, round) {
+    for endpoint in change.to_be_repaired(host, &found.endpoints, round) {
         note(
-            change.attach(&mut host, endpoint),
+            change.attach(host, endpoint),
             format!("the link {}", endpoint.link),
         );
     }
@@ -561,26 +647,27 @@ pub(super) fn keep(mut change: Change, round: usize) -> Result<Option<Kept>, Fai
 /// # Errors
 /// The host cannot be asked.
 pub(super) fn counters(
-    owner: &str,
+    hosts: &Hosts,
     endpoint: &EndpointIntent,
     machine: Option<&dyn Machine>,
 ) -> Result<Counters, Failure> {
-    let mut host = Host::open(owner)?;
-    if endpoint.adapter.is_none() {
-        return engine_network::counters(&mut host, endpoint);
-    }
-    match machine.and_then(|machine| machine.network().ok()) {
-        Some(network) => counters_on_adapter(&host, endpoint, network.as_fd()),
-        None => Ok(Counters::default()),
-    }
+    hosts.look(|host| {
+        if endpoint.adapter.is_none() {
+            return engine_network::counters(host, endpoint);
+        }
+        match machine.and_then(|machine| machine.network().ok()) {
+            Some(network) => counters_on_adapter(host, endpoint, network.as_fd()),
+            None => Ok(Counters::default()),
+        }
+    })
 }
 
 /// The routes of the host, but those of the service's own networks.
 ///
 /// # Errors
 /// The host cannot be asked.
-pub(super) fn routes(owner: &str) -> Result<Vec<hcn::Prefix>, Failure> {
-    Host::open(owner)?.foreign_routes()
+pub(super) fn routes(hosts: &Hosts) -> Result<Vec<hcn::Prefix>, Failure> {
+    hosts.look(Host::foreign_routes)
 }
 
 #[cfg(test)]

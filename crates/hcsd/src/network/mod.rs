@@ -59,7 +59,7 @@ use crate::{
 };
 use chronicle::Chronicle;
 use gone::Gone;
-use kernel::{Change, Left, Restored};
+use kernel::{Change, GONE, Hosts, Left, Restored};
 use names::Names;
 use preset::Preset;
 use store::{GuestNames, Occupant, Store, Stored};
@@ -79,7 +79,7 @@ const CHECK: Duration = Duration::from_secs(15);
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
 pub(crate) struct Networks {
-    owner: String,
+    hosts: Arc<Hosts>,
     store: Store,
     held: RefCell<Held>,
     /// Changes are made one after the other, in turns of those who ask.
@@ -216,7 +216,7 @@ impl Networks {
         held.state = state;
         held.settle();
         Self {
-            owner,
+            hosts: Arc::new(Hosts::new(owner)),
             store,
             held: RefCell::new(held),
             changing: FairLane::new(1),
@@ -530,8 +530,16 @@ impl Networks {
         let endpoints = self.held.borrow().state.intent().endpoints;
         let addresses = endpoints.iter().flat_map(|one| &one.addresses);
         let left = left.without(&addresses.map(|(address, _)| *address).collect());
-        let owner = self.owner.clone();
-        let cleared = blocking(move || Ok((left.clear(&owner), left)));
+        let hosts = Arc::clone(&self.hosts);
+        let cleared = async {
+            let again = Arc::clone(&hosts);
+            let forgotten = blocking(move || Ok((left.forget(&again), left)));
+            let (forgotten, left) = forgotten.await?;
+            if left.has_links() {
+                tokio::time::sleep(GONE).await;
+            }
+            blocking(move || Ok((left.sweep(&hosts).and(forgotten), left))).await
+        };
         let failure = match cleared.await {
             Ok((Ok(()), _)) => return,
             Ok((Err(failure), left)) => {
@@ -590,7 +598,7 @@ impl Networks {
             Some((*id, Arc::clone(machine)))
         };
         Change {
-            owner: self.owner.clone(),
+            hosts: Arc::clone(&self.hosts),
             store: self.store.clone(),
             before: before.state.intent(),
             after: after.state.intent(),

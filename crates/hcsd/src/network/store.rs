@@ -9,6 +9,10 @@ use std::{
     collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use engine_network::Former;
@@ -77,12 +81,15 @@ type Setting = (String, String, String);
 #[derive(Clone, Debug)]
 pub(super) struct Store {
     directory: PathBuf,
+    /// Whether the directory was there and safe to use once. No other user can change that.
+    made: Arc<AtomicBool>,
 }
 
 impl Store {
     pub(super) fn new(root: &Path) -> Self {
         Self {
             directory: root.join("networks"),
+            made: Arc::default(),
         }
     }
 
@@ -233,9 +240,25 @@ impl Store {
 
     fn write_file<T: Serialize>(&self, name: &str, contents: &T) -> Result<(), Failure> {
         let path = self.directory.join(name);
+        if !self.made.load(Ordering::Relaxed) {
+            self.make()?;
+        }
+        let written = match files::replace_json(&path, contents) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.make()?;
+                files::replace_json(&path, contents)
+            }
+            written => written,
+        };
+        written.map_err(|error| failed(&path, "written", &error))
+    }
+
+    /// Makes the directory, or has a look whether it is safe to use.
+    fn make(&self) -> Result<(), Failure> {
         files::make(&self.directory, 0o700)
             .map_err(|sentence| Failure::new(HResult::E_FAIL, sentence))?;
-        files::replace_json(&path, contents).map_err(|error| failed(&path, "written", &error))
+        self.made.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     fn remove_file(&self, name: &str) -> Result<(), Failure> {
