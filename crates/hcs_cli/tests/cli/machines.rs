@@ -174,6 +174,19 @@ fn a_machine_is_looked_at_as_a_container_is() {
 }
 
 #[test]
+fn a_screen_is_an_option() {
+    let images = Images::new();
+    let id = unique("drawn");
+    let made = ended(images.hcs("create --isolation vm --screen --id").arg(&id));
+    made.fine();
+    words(&format!("start {id}")).fine();
+    let picture = images.0.path().join("box.png");
+    ended(hcs(["screenshot", &id]).arg(&picture)).fine();
+    assert!(fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+    words(&format!("terminate {id}")).fine();
+}
+
+#[test]
 fn options_that_make_no_sense_are_refused_by_name() {
     for (line, name) in [
         ("run --isolation vm --layer / -- true", "--layer"),
