@@ -2,18 +2,21 @@
 //!
 //! 1. [`service`] builds and installs the release; [`isolate`] runs the bench in namespaces of its own.
 //! 2. [`groups`] hold what is measured: tables of subjects in turn ([`interleave`]), and figures. The subjects are
-//!    [`ours`], the [`peers`] and the [`floor`]; [`flood`] is another client beside them.
+//!    [`ours`], the [`peers`] and the [`floor`]; [`flood`] is another client beside them. Virtual machines boot
+//!    [`guests`], beside [`bare`] ones.
 //! 3. [`profile`] tells where the time goes, by the kernel's tracer.
 //! 4. [`report`], [`svg`] print it; [`targets`] compares it with the ratios the project means to reach.
 //!
 //! The service runs its shipped defaults. A peer that is not installed, or fails, is named, not hidden.
 
+mod bare;
 mod bundle;
 mod command;
 mod docs;
 mod flood;
 mod floor;
 mod groups;
+mod guests;
 mod image;
 mod interleave;
 mod isolate;

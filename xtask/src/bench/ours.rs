@@ -35,7 +35,7 @@ fn shape(step: &str, result: Result<(), hcs_schema::HResult>) -> Result<(), Stri
     result.map_err(|e| format!("{step}: {e}"))
 }
 
-/// A running container of the bench.
+/// A running container of the bench, or a virtual machine.
 pub(crate) struct Container {
     id: String,
     system: System,
@@ -51,6 +51,11 @@ impl Container {
             "ShouldTerminateOnLastHandleClosed": true,
             "Container": { "Storage": { "Layers": [{ "Path": bundles.root() }] } },
         });
+        Self::of(id, &document)
+    }
+
+    /// Creates and starts a system of `document`, which may be a virtual machine.
+    pub(crate) fn of(id: &str, document: &serde_json::Value) -> Result<Self, String> {
         let operation = Operation::new();
         let system = System::create(id, &document.to_string(), &operation)
             .map_err(|e| format!("create: {e}"))?;
@@ -84,15 +89,13 @@ impl Container {
                 .read_to_end(&mut Vec::new())
                 .map_err(|e| format!("stdout: {e}"))?;
         }
-        let status = process.wait_exit(LIMIT).map_err(|e| format!("wait: {e}"))?;
-        let status: serde_json::Value =
-            serde_json::from_str(&status).map_err(|e| format!("status: {e}"))?;
-        shape("close", process.close())?;
-        if status["ExitCode"] == 0 {
-            Ok(())
-        } else {
-            Err(format!("{program} ended with {status}"))
-        }
+        ended_well(program, &process)
+    }
+
+    /// One process without streams: its exit code seen.
+    pub(crate) fn silent_process(&self, program: &str) -> Result<(), String> {
+        let (process, _) = self.spawn(&[program.to_owned()], false)?;
+        ended_well(program, &process)
     }
 
     /// `dd` of `bytes` zeros through the stdout pipe, read to its end.
@@ -139,6 +142,19 @@ impl Container {
             .wait_exit(LIMIT)
             .map_err(|e| format!("wait for exit: {e}"))?;
         shape("close", self.system.close())
+    }
+}
+
+/// Waits for the end of `process`, closes its handle, and sees that it succeeded.
+fn ended_well(program: &str, process: &Process) -> Result<(), String> {
+    let status = process.wait_exit(LIMIT).map_err(|e| format!("wait: {e}"))?;
+    let status: serde_json::Value =
+        serde_json::from_str(&status).map_err(|e| format!("status: {e}"))?;
+    shape("close", process.close())?;
+    if status["ExitCode"] == 0 {
+        Ok(())
+    } else {
+        Err(format!("{program} ended with {status}"))
     }
 }
 

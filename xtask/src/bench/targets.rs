@@ -116,6 +116,25 @@ const RATIOS: &[Ratio] = &[
         "empty static program and a round trip",
         AtMost(2.0),
     ),
+    ratio(
+        ("machine-start", "hot"),
+        "hcs API create to first exit",
+        "bare QEMU to the hello of a minimal guest",
+        AtMost(1.1),
+    ),
+    ratio(
+        ("machine-process", "hot"),
+        "hcs API process",
+        "raw vsock round trip with the guest's own vfork+exec+wait",
+        AtMost(1.5),
+    ),
+    // Times: 0.85 of the throughput.
+    ratio(
+        ("machine-stdio", "hot"),
+        "raw vsock",
+        "hcs API process",
+        AtLeast(0.85),
+    ),
 ];
 
 /// Limits on single figures.
@@ -158,6 +177,10 @@ const FIGURES: &[(&str, Bound)] = &[
     (
         "allocations of HcsGetOperationResult beyond the returned document",
         AtMost(0.0),
+    ),
+    (
+        "worker of a machine with its device, proportional",
+        AtMost(6.0),
     ),
 ];
 

@@ -7,8 +7,8 @@ use hcs_schema::{
     Failure, HResult,
     documents::{
         Attachment, AttachmentType, Chipset, ComPort, ComputeSystem, Devices, GuestConnection,
-        LinuxKernelDirect, Scsi, Topology, Version, VirtualMachine, VirtualMachineMemory,
-        VirtualMachineProcessor,
+        LinuxKernelDirect, Scsi, Topology, Version, VideoMonitor, VirtualMachine,
+        VirtualMachineMemory, VirtualMachineProcessor,
     },
 };
 
@@ -21,7 +21,7 @@ use super::{
 };
 
 /// All options of a virtual machine by their names in clap.
-pub(crate) const ARGUMENTS: [&str; 7] = [
+pub(crate) const ARGUMENTS: [&str; 8] = [
     "isolation",
     "kernel",
     "initrd",
@@ -29,6 +29,7 @@ pub(crate) const ARGUMENTS: [&str; 7] = [
     "disks",
     "shares",
     "console",
+    "screen",
 ];
 
 /// Memory of a machine of which nothing is said, in megabytes. Pages that the guest does not touch cost nothing.
@@ -97,6 +98,11 @@ pub(crate) struct MachineOptions {
     /// Give it a serial port for hcs console, on which its kernel writes its messages
     #[arg(long)]
     console: bool,
+
+    /// Give it a screen for hcs screenshot. Its kernel shows something there with a driver, bochs, that Debian's
+    /// linux-image-amd64 has: hcs guest-image build --module bochs
+    #[arg(long)]
+    screen: bool,
 }
 
 /// A disk, as typed.
@@ -182,6 +188,7 @@ impl MachineOptions {
             ("--disk", !self.disks.is_empty()),
             ("--share", !self.shares.is_empty()),
             ("--console", self.console),
+            ("--screen", self.screen),
         ];
         given
             .into_iter()
@@ -255,11 +262,13 @@ impl MachineOptions {
     fn devices(&self, surroundings: &Surroundings) -> Result<Option<Devices>, Failure> {
         let (com_ports, scsi) = (self.com_ports(), self.scsi(surroundings)?);
         let plan9 = share::document(&self.shares, surroundings)?;
-        let any = com_ports.is_some() || scsi.is_some() || plan9.is_some();
+        let video_monitor = self.screen.then(VideoMonitor::default);
+        let any = com_ports.is_some() || scsi.is_some() || plan9.is_some() || self.screen;
         Ok(any.then(|| Devices {
             com_ports,
             scsi,
             plan9,
+            video_monitor,
             ..Devices::default()
         }))
     }
@@ -427,6 +436,8 @@ mod tests {
             line.as_str().unwrap().starts_with("console=ttyS0 panic"),
             "{line}"
         );
+        let machine = &document("--isolation vm --screen").unwrap()["VirtualMachine"];
+        assert_eq!(machine["Devices"], json!({"VideoMonitor": {}}));
     }
 
     #[test]
@@ -463,6 +474,7 @@ mod tests {
             "--disk d",
             "--share d:/d",
             "--console",
+            "--screen",
         ] {
             let Line { container, machine } = line(option);
             let name = option.split(' ').next().unwrap();

@@ -17,8 +17,9 @@ const OUTPUT: &str = "-";
 
 /// Save a picture of the screen of a virtual machine, in the format PNG
 ///
-/// The machine's document has VideoMonitor in its Devices, an empty object is enough: {"VideoMonitor": {}}. Until
-/// firmware or a driver of the guest uses the screen, the picture says so. A file that is there is replaced.
+/// The machine has a screen if it was made with --screen, or with VideoMonitor in the Devices of its document, where an
+/// empty object is enough: {"VideoMonitor": {}}. Until firmware or a driver of the guest uses the screen, the picture
+/// says so. A file that is there is replaced.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -155,9 +155,35 @@ fn a_machine_is_looked_at_as_a_container_is() {
     );
     let stats = words(&format!("stats {id}")).fine();
     assert!(stats.starts_with("UPTIME"), "{stats}");
+    // In kilobytes.
+    let memory = || {
+        let script = "while read name size unit; do echo $size; break; done < /proc/meminfo";
+        let said = ended(&mut hcs(["exec", &id, "--", "sh", "-c", script])).fine();
+        said.trim().parse::<u64>().unwrap()
+    };
+    let before = memory();
+    words(&format!("update --memory 768 {id}")).fine();
+    assert_eq!(memory() - before, 256 << 10);
+    let refused = words(&format!("update --memory 512 --cpus 1 {id}"));
+    assert_eq!(refused.code, Some(125), "{refused:?}");
+    assert!(refused.err.contains("--cpus"), "{refused:?}");
+    assert_eq!(memory() - before, 256 << 10);
     words(&format!("pause {id}")).fine();
     words(&format!("resume {id}")).fine();
     words(&format!("shutdown {id}")).fine();
+}
+
+#[test]
+fn a_screen_is_an_option() {
+    let images = Images::new();
+    let id = unique("drawn");
+    let made = ended(images.hcs("create --isolation vm --screen --id").arg(&id));
+    made.fine();
+    words(&format!("start {id}")).fine();
+    let picture = images.0.path().join("box.png");
+    ended(hcs(["screenshot", &id]).arg(&picture)).fine();
+    assert!(fs::read(&picture).unwrap().starts_with(b"\x89PNG"));
+    words(&format!("terminate {id}")).fine();
 }
 
 #[test]

@@ -7,11 +7,13 @@
 //! 4. [`scale`]: hundreds of containers at once.
 //! 5. [`sharing`]: what another client's calls cost a client.
 //! 6. [`images`]: images unpacked, run, shared, pulled.
-//! 7. [`profile`]: where the time goes.
+//! 7. [`machines`]: virtual machines, beside bare ones.
+//! 8. [`profile`]: where the time goes.
 
 mod calls;
 mod containers;
 mod images;
+mod machines;
 mod networks;
 mod processes;
 mod profile;
@@ -49,6 +51,7 @@ const GROUPS: &[(&str, Body)] = &[
     ("scale", scale::scale),
     ("sharing", sharing::sharing),
     ("images", images::images),
+    ("machines", machines::machines),
     ("profile", profile::profile),
 ];
 
