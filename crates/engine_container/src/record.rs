@@ -76,6 +76,44 @@ pub(crate) struct UserRecord {
 }
 
 impl Record {
+    /// Why this is not what a service has written of the container `runtime_id`, as far as its names tell. Another
+    /// program may have written it: a container to which the directory was mapped before it was that of a service. What
+    /// a record names is removed in the end.
+    pub(crate) fn doubt(&self, runtime_id: &str) -> Option<&'static str> {
+        let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| name == runtime_id);
+        let is_lease = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str());
+            name.and_then(|name| name.strip_suffix(".json")) == Some(runtime_id)
+        };
+        if !self.groups.are_named(runtime_id) {
+            return Some("it names control groups of another container");
+        }
+        if !self.scratch.iter().all(is_own) {
+            return Some("it names a scratch directory of another container");
+        }
+        if !self.lease.iter().all(is_lease) {
+            return Some("it names a lease of another container");
+        }
+        None
+    }
+
+    /// The same of the process that it names, which lives: it has to be the first one of a pid namespace, and in the
+    /// control groups of the container, where that has some.
+    pub(crate) fn doubt_of_process(&self, runtime_id: &str) -> Option<&'static str> {
+        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.pid));
+        // What is gone by now does no harm.
+        let (Ok(status), Ok(groups)) = (read("status"), read("cgroup")) else {
+            return None;
+        };
+        if !is_first(&status) {
+            return Some("its process is not the first one of a container");
+        }
+        if !self.groups.is_empty() && !groups.contains(runtime_id) {
+            return Some("its process is not in the control groups of the container");
+        }
+        None
+    }
+
     /// The owners of mapped files where a request does not say.
     pub(crate) const fn owners(&self) -> Owners {
         match self.shifts_owners {
@@ -195,6 +233,13 @@ pub(crate) fn find(pid: i32, time: u64, boot: &str) -> Result<Option<OwnedFd>, S
         None if is_readable(process.as_fd()) => Ok(None),
         None => Err(StepError::new(step, Errno::IO).at(format!("/proc/{pid}/stat"))),
     }
+}
+
+/// Whether a process is the first one of a pid namespace below this one, by its `/proc/PID/status`.
+fn is_first(status: &str) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    let mut numbers = numbers.unwrap_or_default().split_whitespace();
+    numbers.next().is_some() && numbers.next_back() == Some("1")
 }
 
 /// Field 22 of `proc_pid_stat(5)`. The name in field 2 may hold anything, so counting begins after its last

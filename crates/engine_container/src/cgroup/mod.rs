@@ -93,6 +93,18 @@ impl ControlGroups {
         }
     }
 
+    /// Whether all of them are named `name`, as [`ControlGroups::named`] names them.
+    pub(crate) fn are_named(&self, name: &str) -> bool {
+        let v1 = self.v1.iter().map(|group| &group.directory);
+        let mut all = v1.chain(&self.unified);
+        all.all(|group| group.file_name().is_some_and(|own| own == name))
+    }
+
+    /// Whether there are none.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.v1.is_empty() && self.unified.is_none()
+    }
+
     /// Makes the groups, and those above them. `delegated` remembers that those above pass their controllers on.
     pub(crate) fn make(
         &self,

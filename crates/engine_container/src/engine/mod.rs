@@ -270,6 +270,13 @@ impl Engine for ContainerEngine {
                 return Ok(Found::Gone { why, exit });
             }
         };
+        let not_believed = |why: &'static str| Found::Gone {
+            why: gone("the record of the container is not one that a service wrote").cause(why),
+            exit: Exit::Unknown,
+        };
+        if let Some(why) = record.doubt(&request.runtime_id) {
+            return Ok(not_believed(why));
+        }
         let user = record.user_namespace;
         let (slot, pid) = (user.and_then(|user| user.slot.zip(Some(user))), record.pid);
         let failed = |error: StepError| {
@@ -288,6 +295,9 @@ impl Engine for ContainerEngine {
                 exit: machine.exit(),
             }),
             Ok(Some(mut machine)) => {
+                if let Some(why) = machine.record.doubt_of_process(&request.runtime_id) {
+                    return Ok(not_believed(why));
+                }
                 machine.record.groups.lift_hold();
                 let ids = &self.workshop.ids;
                 let kept =

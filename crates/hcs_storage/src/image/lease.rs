@@ -117,12 +117,14 @@ impl Store {
             layers,
         };
         let leases = self.folders.made(Folder::Leases)?;
-        let path = leases.join(format!("{}.json", wanted.runtime_id));
+        let name = format!("{}.json", wanted.runtime_id);
+        let path = leases.join(&name);
         // A name that is removed meanwhile would be that of an image without users.
         let _index = self.index_unchanged()?;
         // The container does not outlive the machine, so nothing has to be on disk.
         write(&leases, &path, &text(&lease)?)?;
-        Ok(path)
+        // Other processes have no descriptor of that folder.
+        Ok(self.root().join(Folder::Leases.place()).join(name))
     }
 
     /// The containers that use `image`, by the ids that clients know.

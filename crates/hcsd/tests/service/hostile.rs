@@ -225,7 +225,10 @@ struct Hostile(Child);
 impl Hostile {
     /// Starts one at `path`, and waits until it can be connected to.
     fn start(path: &str, script: &str) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        // The first process of a container: a record that names another one is not believed.
+        let mut child = Command::new("unshare")
+            .args(["--pid", "--fork", "--kill-child"])
+            .arg(std::env::current_exe().unwrap())
             .args(["--exact", "hostile::agent", "--nocapture"])
             .env("HCSD_TEST_AGENT", path)
             .env("HCSD_TEST_SCRIPT", script)
@@ -239,9 +242,28 @@ impl Hostile {
         Self(child)
     }
 
+    /// The process that it is, the only child of `unshare`.
+    fn pid(&self) -> u32 {
+        let parent = self.0.id();
+        let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
+        children.unwrap().trim().parse().unwrap()
+    }
+
+    /// Puts it into the control groups of a record.
+    fn join(&self, groups: &Value) {
+        let directories = groups["v1"].as_array().into_iter().flatten();
+        let directories = directories.map(|group| &group["directory"]);
+        for directory in directories.chain([&groups["unified"]]) {
+            if let Some(directory) = directory.as_str() {
+                let procs = PathBuf::from(directory).join("cgroup.procs");
+                fs::write(procs, self.pid().to_string()).unwrap();
+            }
+        }
+    }
+
     /// Field 22 of its `proc_pid_stat(5)`.
     fn start_time(&self) -> u64 {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         fields.split(' ').nth(19).unwrap().parse().unwrap()
     }
@@ -284,7 +306,8 @@ fn with_hostile_agent(lines: &str, script: &str) -> (Hostile, Service, Client) {
     let socket = directory.join("agent.sock");
     fs::remove_file(&socket).unwrap();
     let hostile = Hostile::start(socket.to_str().unwrap(), script);
-    machine["Pid"] = json!(hostile.0.id());
+    hostile.join(&machine["Groups"]);
+    machine["Pid"] = json!(hostile.pid());
     machine["StartTime"] = json!(hostile.start_time());
     machine["Proof"] = json!(false);
     record["machine"] = json!(machine.to_string());

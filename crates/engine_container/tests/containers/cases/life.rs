@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -33,6 +34,7 @@ super::cases![
     a_machine_outlives_its_engine_and_is_adopted,
     one_that_was_not_written_down_is_ended_by_the_next_service,
     another_process_is_not_adopted,
+    a_record_that_is_forged_is_not_believed,
     leftovers_are_swept_and_others_kept,
     a_dead_launcher_is_replaced,
     many_are_made_at_once,
@@ -294,6 +296,54 @@ fn another_process_is_not_adopted() {
         assert!(left_alone.contains("pid namespace"), "{left_alone}");
     }
     assert_eq!(container.shell("echo unharmed"), "unharmed");
+}
+
+/// A record that a container may have written, to which the state root was mapped before it was one: what it names of
+/// the host is neither ended nor removed.
+fn a_record_that_is_forged_is_not_believed() {
+    let host = Host::new();
+    let container = host.start(json!({}));
+    let record: Value = serde_json::from_str(&container.machine.record()).unwrap();
+    let (victim, other) = (tempfile::tempdir().unwrap(), host.start(json!({})));
+    let path = |name: &str| victim.path().join(name).display().to_string();
+    fs::write(path("file"), "kept").unwrap();
+    let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", sleeper.id())).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let start_time: u64 = fields.split(' ').nth(19).unwrap().parse().unwrap();
+    let other: Value = serde_json::from_str(&other.machine.record()).unwrap();
+    let mut forged = vec![
+        vec![("Scratch", json!(victim.path()))],
+        vec![("Lease", json!(path("file")))],
+        vec![
+            ("Pid", json!(sleeper.id())),
+            ("StartTime", json!(start_time)),
+        ],
+    ];
+    // An ordinary user's service has no control groups.
+    if Mode::get() != Mode::Rootless {
+        forged.push(vec![("Groups", other["Groups"].clone())]);
+        forged.push(vec![
+            ("Pid", other["Pid"].clone()),
+            ("StartTime", other["StartTime"].clone()),
+        ]);
+    }
+    for changes in forged {
+        let mut record = record.clone();
+        for (key, value) in &changes {
+            record[*key] = value.clone();
+        }
+        let found = host.engine.adopt(&container.request, &record.to_string());
+        let Ok(Found::Gone { why, .. }) = found else {
+            panic!("{changes:?}: {found:#?}");
+        };
+        assert!(why.to_string().contains("not one that a service"), "{why}");
+    }
+    assert!(sleeper.try_wait().unwrap().is_none(), "it was ended");
+    assert_eq!(fs::read_to_string(path("file")).unwrap(), "kept");
+    assert_eq!(container.shell("echo unharmed"), "unharmed");
+    sleeper.kill().unwrap();
+    sleeper.wait().unwrap();
 }
 
 pub(super) fn leftovers_are_swept_and_others_kept() {
