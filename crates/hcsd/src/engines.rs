@@ -2,14 +2,14 @@
 
 use std::{path::Path, sync::Arc};
 
-use engine_container::{Claim, ContainerEngine, Launcher, apparmor, launcher, surroundings};
+use engine_container::{ContainerEngine, Launcher, apparmor, launcher, surroundings};
 use engine_vm::VmEngine;
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
 pub(crate) use engine_container::shared::resolver;
 pub(crate) use engine_container::{
-    EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
+    Claim, EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
 pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 

@@ -32,7 +32,7 @@ use crate::{
         peers::Entitled,
         permits::Permits,
     },
-    engines::{self, ContainerSettings, Helpers, OwnGroup},
+    engines::{self, Claim, ContainerSettings, Helpers, OwnGroup},
     network::Networks,
     record::{
         event_log::{EventLog, Kind, event},
@@ -83,8 +83,7 @@ pub(crate) fn run(
     let Some(_lock) = only::lock(&root)? else {
         return start::another_serves(options, endpoint);
     };
-    let settings = settle(&config, endpoint, &root);
-    let _claim = engines::claim(&settings, &root)?;
+    let (settings, _claim) = settle(&config, endpoint, &root)?;
     let _own_group = options.serve.then(|| OwnGroup::join(&settings));
     let inherited = Listener::inherited()?;
     let (log, cpu_groups) = (open_log(&root, &config)?, open_cpu_groups(&root)?);
@@ -178,14 +177,20 @@ impl Opening<'_> {
     }
 }
 
-/// The settings of containers, of which the host and other services know then.
-fn settle(config: &Config, endpoint: &Path, root: &Path) -> ContainerSettings {
+/// The settings of containers, of which the host and other services know then, and what keeps others from using the
+/// same names.
+fn settle(
+    config: &Config,
+    endpoint: &Path,
+    root: &Path,
+) -> Result<(ContainerSettings, Claim), String> {
     let mut settings = engine_settings::for_containers(config, endpoint);
     if let Err(e) = settings.publish_places(root) {
         warn!("other services do not keep the directories of this one from their containers: {e}");
     }
+    let claim = engines::claim(&settings, root)?;
     engines::confine(&mut settings);
-    settings
+    Ok((settings, claim))
 }
 
 /// Forgets what services that are gone told others. Their directories may lie in file systems that do not answer, so

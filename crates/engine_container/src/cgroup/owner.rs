@@ -1,4 +1,4 @@
-//! Whose a control group is.
+//! The service that a control group belongs to.
 //!
 //! Groups are named after the endpoint, and a service removes those that it does not know. Its lock is in its state
 //! root. Where another file system is mounted there (in a sandbox, in mounts of its own), a second service of the same
@@ -17,7 +17,6 @@ use std::{
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 
 use super::{detect::every_mount, own};
-use crate::record::boot_id;
 
 /// The attribute of a control group. Only root may give or change it.
 const ATTRIBUTE: &str = "trusted.hcs.state_root";
@@ -28,10 +27,9 @@ pub(crate) const LONGEST: usize = 128;
 /// That of this process, once it is a service.
 static OWN: OnceLock<String> = OnceLock::new();
 
-/// What tells a state root from another one of the same path: the boot, the file system and the directory.
-pub(crate) fn identity(state_root: &Path) -> io::Result<String> {
+/// What tells a state root from another one of the same path: this boot, the file system and the directory.
+pub(crate) fn identity(state_root: &Path, boot: &str) -> io::Result<String> {
     let found = fs::metadata(state_root)?;
-    let boot = boot_id().map_err(|error| io::Error::from(error.errno))?;
     Ok(format!("{boot} {} {}", found.dev(), found.ino()))
 }
 
@@ -123,9 +121,10 @@ mod tests {
         for path in [&one, &other] {
             fs::create_dir(path).unwrap();
         }
-        let [one_is, other_is] = [&one, &other].map(|path| identity(path).unwrap());
+        let [one_is, other_is] = [&one, &other].map(|path| identity(path, "boot").unwrap());
         assert!(is_other(&one_is, &other_is));
-        assert_eq!(identity(&one).unwrap(), one_is);
+        assert_eq!(identity(&one, "boot").unwrap(), one_is);
+        assert!(!is_other(&identity(&one, "later").unwrap(), &other_is));
         assert!(one_is.len() < LONGEST);
     }
 

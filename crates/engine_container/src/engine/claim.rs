@@ -21,6 +21,7 @@ use crate::{
     cgroup::owner::{self, LONGEST, is_other},
     config::EngineConfig,
     privilege::Privilege,
+    record::boot_id,
 };
 
 /// The file in the directory of scratches.
@@ -39,7 +40,9 @@ impl Claim {
     /// # Errors
     /// The sentence to be shown: they are another service's.
     pub fn take(config: &EngineConfig, state_root: &Path) -> Result<Self, String> {
-        let own = owner::identity(state_root)
+        let boot = boot_id().map_err(|error| io::Error::from(error.errno));
+        let own = boot
+            .and_then(|boot| owner::identity(state_root, &boot))
             .map_err(|e| format!("{} cannot be looked at: {e}", state_root.display()))?;
         if Privilege::own() == Privilege::Root
             && let Some(group) = owner::used_by_another(&config.cgroup_root, &own, is_guid)

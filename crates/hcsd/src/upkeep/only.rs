@@ -105,8 +105,8 @@ fn lock_within(
     }
 }
 
-/// Opens and locks the file, and writes down who has it, unless the check of who had it refuses that. The caller has the
-/// turn, so no other service reads who had it before.
+/// Opens and locks the file, and writes down who has it, unless the check of who had it refuses that. The caller has
+/// the turn, so no other service reads who had it before.
 fn take(path: &Path, check: impl Fn(&str) -> Result<(), String>) -> Result<Option<File>, Refusal> {
     loop {
         let mut options = files::options();

@@ -86,7 +86,7 @@ impl Place {
         })
     }
 
-    /// Why a service here could not do its work, whoever was there before.
+    /// Why a service here could not do its work, with or without another one before it.
     fn fault(self) -> Option<&'static str> {
         if !self.has_proc {
             return Some(
