@@ -1,8 +1,8 @@
 //! Files that exist to be locked, and that a container may see: it may have a tree with them mapped, for reading alone.
 //!
 //! A lock of `flock(2)` takes no right to write, so such a container could keep every other process waiting. The locks
-//! here are those of [`holds::lock_file`]: a descriptor for reading keeps no reader waiting. It can hold up what has to be
-//! alone, so that is waited for with a limit, and the refusal names the process.
+//! here are those of [`holds::lock_file`]: a descriptor for reading keeps no reader waiting. It can hold up what has to
+//! be alone, so that is waited for with a limit, and the refusal names the process.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -91,8 +91,8 @@ pub fn take_within(
     }
 }
 
-/// Locks a directory in both ways, whoever owns it: its owner may be another user until the lock is given up. Only for
-/// what may be left as it is where another process holds a lock of the directory itself.
+/// Locks a directory in both ways: its owner may be another user by the time the lock is given up. Only for what may be
+/// left as it is where another process holds a lock of the directory itself.
 ///
 /// # Errors
 /// As for [`take`].

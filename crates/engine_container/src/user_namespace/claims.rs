@@ -309,7 +309,7 @@ const FIRST: u64 = 0xEFFF_FFFC;
 /// Whether the pid namespace may have processes, seen from the one that is `own`.
 fn may_be_there(namespace: u64, own: u64) -> bool {
     let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut namespaces = processes.filter_map(|process| stat(&process.path().join("ns/pid")).ok());
+    let mut namespaces = processes.filter_map(|process| stat(process.path().join("ns/pid")).ok());
     own != FIRST || namespaces.any(|found| found.st_ino == namespace)
 }
 

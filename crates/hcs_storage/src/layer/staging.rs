@@ -229,7 +229,7 @@ fn is_own_name(name: &[u8]) -> bool {
     is_number(numbers.next()) && is_number(numbers.next())
 }
 
-/// Locks the directory that layers are in, until the answer is dropped. Those that lock it do so for a few system calls.
+/// Locks the directory that layers are in, until the answer is dropped. It is locked for a few system calls.
 ///
 /// # Errors
 /// `BUSY` after [`PATIENCE`].

@@ -329,8 +329,8 @@ impl Networks {
         }
     }
 
-    /// The service leaves: what ended containers had is given back and cleared away, as far as `limit` lets it. The next
-    /// service finds links that stay, but does not know which addresses the kernel is to forget.
+    /// The service leaves: what ended containers had is given back and cleared away, as far as `limit` lets it. The
+    /// next service finds links that stay, but does not know which addresses the kernel is to forget.
     pub(crate) async fn finish(self: &Rc<Self>, limit: Duration) {
         self.settled().await;
         self.clear_again();

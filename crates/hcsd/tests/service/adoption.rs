@@ -92,7 +92,8 @@ fn what_a_container_left_is_removed_while_clients_are_served() {
     disk.freeze();
     service.run();
     let mut client = service.client();
-    client.call(&open_system(1, "left", None)).reply.result;
+    // It may be gone by now: any answer will do.
+    client.call(&open_system(1, "left", None));
     assert_eq!(fs::read_dir(&below).unwrap().count(), 1);
     disk.thaw();
     await_that("removed", || fs::read_dir(&below).unwrap().next().is_none());
