@@ -19,6 +19,7 @@ mod guests_devices;
 mod guests_memory;
 mod guests_opengcs;
 mod held;
+mod guests_persistent;
 mod host;
 mod hostile;
 mod images;
