@@ -80,6 +80,8 @@ struct Question<'a> {
     /// The message, with its options.
     message: &'a [u8],
     kind: u8,
+    /// The address that it has and uses, where it has one: it renews its lease, or asks for the rest.
+    own: Ipv4Addr,
     /// The address that it names, in an option or as its own.
     wanted: Ipv4Addr,
     /// The server that it has chosen.
@@ -110,7 +112,12 @@ pub(crate) fn answer(frame: &[u8], mac: [u8; 6], lease: &Lease) -> Option<Vec<u8
     }
     options.push(END);
     let message = message(question.message, address, &options);
-    Some(framed(&message, mac, server))
+    let to = match (kind, question.own) {
+        (NAK, _) | (_, Ipv4Addr::UNSPECIFIED) => Ipv4Addr::BROADCAST,
+        // A client that renews its lease may listen at its address alone.
+        (_, own) => own,
+    };
+    Some(framed(&message, mac, (server, to)))
 }
 
 fn add_lease(add: &mut impl FnMut(u8, &[u8]), lease: &Lease, is_new: bool) {
@@ -155,6 +162,7 @@ fn question(frame: &[u8], mac: [u8; 6]) -> Option<Question<'_>> {
     let mut question = Question {
         message,
         kind: 0,
+        own: four(message, 12)?.into(),
         wanted: four(message, 12)?.into(),
         server: None,
     };
@@ -196,16 +204,16 @@ fn message(asked: &[u8], address: Option<Ipv4Addr>, options: &[u8]) -> Vec<u8> {
     message
 }
 
-/// The frame of a message from the server: to the card, and to all addresses, as the guest may have none.
-fn framed(message: &[u8], mac: [u8; 6], server: Ipv4Addr) -> Vec<u8> {
+/// The frame of a message to the card, from one address to another.
+fn framed(message: &[u8], mac: [u8; 6], (from, to): (Ipv4Addr, Ipv4Addr)) -> Vec<u8> {
     let length = |more: usize| u16::try_from(message.len() + more).unwrap_or(u16::MAX);
     let mut ip = [0_u8; IP];
     ip[0] = 0x45;
     ip[2..4].copy_from_slice(&length(IP + UDP_HEADER).to_be_bytes());
     ip[8] = 64;
     ip[9] = UDP;
-    ip[12..16].copy_from_slice(&server.octets());
-    ip[16..].copy_from_slice(&Ipv4Addr::BROADCAST.octets());
+    ip[12..16].copy_from_slice(&from.octets());
+    ip[16..].copy_from_slice(&to.octets());
     let sum = checksum(&ip);
     ip[10..12].copy_from_slice(&sum.to_be_bytes());
     let mut frame = Vec::with_capacity(ETHERNET + IP + UDP_HEADER + message.len());
@@ -264,7 +272,8 @@ mod tests {
         message.extend([0, KIND, 1, kind]);
         message.extend(options);
         message.push(END);
-        let mut frame = framed(&message, [0xff; 6], Ipv4Addr::UNSPECIFIED);
+        let addresses = (Ipv4Addr::UNSPECIFIED, Ipv4Addr::BROADCAST);
+        let mut frame = framed(&message, [0xff; 6], addresses);
         frame[6..12].copy_from_slice(&MAC);
         frame[ETHERNET + IP..][..4].copy_from_slice(&[0, 68, 0, 67]);
         frame
@@ -315,6 +324,31 @@ mod tests {
         let (kind, address, options) = answered(&asked(INFORM, ADDRESS, &[])).unwrap();
         assert_eq!((kind, address), (ACK, none));
         assert!(!has(&options, &[TIME, 4]) && has(&options, &[ROUTER, 4]));
+    }
+
+    #[test]
+    fn a_lease_is_renewed_at_the_address_that_the_guest_has() {
+        let none = Ipv4Addr::UNSPECIFIED;
+        let to = |question: &[u8]| {
+            let frame = answer(question, MAC, &lease()).unwrap();
+            Ipv4Addr::from(four(&frame, ETHERNET + 16).unwrap())
+        };
+        // After half of the time it asks its server (T1), after seven eighths any (T2); both by its own address alone.
+        let mut renewing = asked(REQUEST, ADDRESS, &[]);
+        renewing[ETHERNET + 12..][..4].copy_from_slice(&ADDRESS.octets());
+        renewing[ETHERNET + 16..][..4].copy_from_slice(&GATEWAY.octets());
+        let rebinding = asked(REQUEST, ADDRESS, &[]);
+        for question in [renewing, rebinding] {
+            let (kind, address, options) = answered(&question).unwrap();
+            assert_eq!((kind, address), (ACK, ADDRESS));
+            assert!(has(&options, &[TIME, 4, 0, 1, 0x51, 0x80]));
+            assert_eq!(to(&question), ADDRESS);
+        }
+        assert_eq!(to(&asked(INFORM, ADDRESS, &[])), ADDRESS);
+        // One that has none yet, or has to give its address up, hears what is for all.
+        assert_eq!(to(&asked(DISCOVER, none, &[])), Ipv4Addr::BROADCAST);
+        let other = Ipv4Addr::new(172, 20, 0, 6);
+        assert_eq!(to(&asked(REQUEST, other, &[])), Ipv4Addr::BROADCAST);
     }
 
     #[test]

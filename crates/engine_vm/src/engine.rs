@@ -42,6 +42,7 @@ use crate::{
     host, hv_socket,
     identity::Living,
     machine::{self, VmMachine, control},
+    persistent_memory::{self, PersistentMemory},
     pipe,
     plan::{BACKING, Boot, Plan, plan},
     protocol::{self, Report, Setup},
@@ -100,7 +101,7 @@ impl VmEngine {
 
     fn make(&self, request: &CreateRequest) -> Result<VmMachine, Failure> {
         as_root()?;
-        let plan = plan(&request.document, self.accelerator())?;
+        let mut plan = plan(&request.document, self.accelerator())?;
         let program = host::qemu(&self.config)?;
         // Until the worker has taken it, or has failed.
         let _promise = (plan.holds_memory)
@@ -112,6 +113,7 @@ impl VmEngine {
         let grantee = Grantee::new(identity, &request.id, Some(held));
         let mut inputs = Inputs::open(request, &plan, &grantee, &self.config.pipes)?;
         done("opened the files of the document and made the sockets of serial ports");
+        plan.add_memory(inputs.persistent.map_or(0, PersistentMemory::size));
         let made = self.launch(request, &plan, &program, &inputs, grantee);
         made.inspect_err(|_| inputs.undo())
     }
@@ -138,6 +140,7 @@ impl VmEngine {
             }
         };
         let mut setup = self.setup(request, plan, program, grantee.user());
+        setup.board.persistent = inputs.persistent;
         setup.wants_proof = proof::is_possible(worker.pid);
         let made = worker
             .join(&groups, root)
@@ -188,6 +191,7 @@ impl VmEngine {
                     let ports = ports.iter().map(|port| port.port.clone());
                     ports.collect()
                 }),
+                persistent: None,
             },
             program: program.display().to_string(),
             user: user.unwrap_or(self.config.users.first),
@@ -213,6 +217,8 @@ struct Inputs {
     descriptors: Vec<OwnedFd>,
     /// The sockets of serial ports.
     pipes: Vec<PathBuf>,
+    /// What is to be seen of the file of persistent memory.
+    persistent: Option<PersistentMemory>,
 }
 
 impl Inputs {
@@ -237,6 +243,7 @@ impl Inputs {
         let mut inputs = Self {
             descriptors: vec![exit.map_err(own)?.into(), control],
             pipes: Vec::new(),
+            persistent: None,
         };
         match &plan.boot {
             Boot::Kernel { kernel, initrd, .. } => {
@@ -249,9 +256,7 @@ impl Inputs {
                 .descriptors
                 .extend(firmware::open(firmware, grantee)?),
         }
-        for attached in &plan.disks {
-            inputs.descriptors.push(disk::open(attached, grantee)?);
-        }
+        inputs.open_images(plan, grantee)?;
         let ports = plan.ports.iter().map(|port| (&port.pipe, &port.pointer));
         let virtio = plan.virtio_ports.iter().flatten();
         let virtio = virtio.map(|port| (&port.pipe, &port.pointer));
@@ -274,6 +279,18 @@ impl Inputs {
             inputs.descriptors.push(opened);
         }
         Ok(inputs)
+    }
+
+    fn open_images(&mut self, plan: &Plan, grantee: &Grantee) -> Result<(), Failure> {
+        for attached in &plan.disks {
+            self.descriptors.push(disk::open(attached, grantee)?);
+        }
+        if let Some(image) = &plan.persistent {
+            let (file, memory) = persistent_memory::open(image, grantee)?;
+            self.descriptors.push(file);
+            self.persistent = Some(memory);
+        }
+        Ok(())
     }
 
     /// Removes what is outside of the machine's directory.

@@ -11,8 +11,9 @@
 //! 2. `plan`: what a document asks for. `pipe`: named pipes of documents. `virtio_serial`: ports of virtio. `disk`:
 //!    disk images. `storage`: limits on what disks do. `firmware`: boot by UEFI. `hv_socket`: who may use sockets
 //!    between host and guest. `shares`: directories that it sees. `crash_memory`: where the memory of a guest goes that
-//!    crashed. `hot_memory`: memory that comes and goes. `dhcp`: addresses of guests without an agent. `identity`: a
-//!    user of the host for each machine. `grants`: which files it may use.
+//!    crashed. `hot_memory`: memory that comes and goes. `persistent_memory`: an image that the guest has as memory.
+//!    `dhcp`: addresses of guests without an agent. `identity`: a user of the host for each machine. `grants`: which
+//!    files it may use.
 //! 3. `argv`: the command line of QEMU, a file per switch.
 //! 4. [`worker`]: one process per machine, which owns QEMU and outlives the service.
 //! 5. `protocol`: the messages between service and worker.
@@ -39,6 +40,7 @@ mod hot_memory;
 mod hv_socket;
 mod identity;
 mod machine;
+mod persistent_memory;
 mod pipe;
 mod plan;
 mod protocol;

@@ -16,6 +16,7 @@ use crate::{
     firmware::FirmwareBoot,
     hot_memory::{self, HotMemory},
     hv_socket::Rules,
+    persistent_memory::{self, Image},
     pipe::PipeName,
     screen::Screen,
     shares::{self, MOST_CONNECTIONS, Share},
@@ -115,6 +116,8 @@ pub(crate) struct Plan {
     pub(crate) controllers: Vec<u8>,
     /// Disks.
     pub(crate) disks: Vec<Attached>,
+    /// The image that is its persistent memory.
+    pub(crate) persistent: Option<Image>,
     /// Sockets between programs of the host and of the guest.
     pub(crate) hv_socket: Option<Rules>,
     /// Directories of the host that the guest sees, with their pointers; none where it can have no such.
@@ -140,6 +143,11 @@ impl Plan {
     pub(crate) fn whole_mb(&self) -> u64 {
         let limit = self.limits.memory.map(|bytes| bytes.div_ceil(1 << 20));
         limit.unwrap_or(self.memory_mb)
+    }
+
+    /// Room for so many bytes more in its memory on the host.
+    pub(crate) fn add_memory(&mut self, bytes: u64) {
+        self.limits.memory = self.limits.memory.map(|limit| limit + bytes);
     }
 
     /// Its memory, where that can be resized.
@@ -193,6 +201,8 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
         virtio_ports,
         controllers,
         disks,
+        persistent: persistent_memory::of_machine(machine)
+            .map_err(|(pointer, message)| wrong(pointer, message))?,
         hv_socket,
         shares,
         network_ports: network_ports(machine)?,

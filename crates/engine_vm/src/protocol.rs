@@ -75,14 +75,15 @@ pub(crate) struct Setup {
 impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
     /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk;
-    /// the listening socket of each serial port, and of each virtio serial port; the folder of sockets of programs, and
-    /// the listening one in it; the file for the memory of a guest that crashed.
+    /// that of persistent memory; the listening socket of each serial port, and of each virtio serial port; the folder
+    /// of sockets of programs, and the listening one in it; the file for the memory of a guest that crashed.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
         let ports = self.ports.len() + self.board.virtio_ports.iter().flatten().count();
         let crash = usize::from(self.board.keeps_crashed);
-        boot + self.board.disks.len() + ports + sockets + crash
+        let persistent = usize::from(self.board.persistent.is_some());
+        boot + self.board.disks.len() + persistent + ports + sockets + crash
     }
 
     /// Whether the guest has a device for sockets.
@@ -231,6 +232,7 @@ mod tests {
         argv::{Accelerator, BoardBoot},
         disk::format::Format,
         hv_socket::MOST_SERVICES,
+        persistent_memory::PersistentMemory,
         screen::Screen,
         virtio_serial::{MOST_PORTS, VirtioPort},
     };
@@ -322,6 +324,7 @@ mod tests {
                     };
                     usize::from(MOST_PORTS)
                 ]),
+                persistent: Some(PersistentMemory::of_tests(u64::MAX)),
             },
             program: "x".repeat(256),
             user: u32::MAX,

@@ -16,7 +16,7 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 
-use crate::relay::{Flow, Pending, is_gone};
+use crate::relay::{self, Flow, Pending, is_gone};
 
 /// Relays are numbered from here.
 pub(crate) const FIRST: u64 = 1 << 48;
@@ -62,7 +62,9 @@ impl Relay {
                 Ok(0) => self.ended = true,
                 Ok(count) => {
                     moved += count;
-                    self.pending.push(&scratch[..count]);
+                    if let Some(flow) = self.deliver(&scratch[..count]) {
+                        return flow;
+                    }
                 }
                 Err(Errno::AGAIN) if is_gone(&self.to) => return Flow::Ended,
                 Err(Errno::AGAIN) => return Flow::Blocked,
@@ -70,6 +72,14 @@ impl Relay {
                 Err(_) => self.ended = true,
             }
         }
+    }
+
+    /// Delivers fresh bytes, keeping what the receiver does not take.
+    fn deliver(&mut self, bytes: &[u8]) -> Option<Flow> {
+        let mut taken = 0;
+        let flow = relay::write(&self.to, bytes, &mut taken);
+        self.pending.push(&bytes[taken..]);
+        flow
     }
 }
 

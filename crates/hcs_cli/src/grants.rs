@@ -63,11 +63,18 @@ fn files(document: &ComputeSystem) -> Vec<(&Path, bool)> {
         let read_only = is_iso || disk.read_only == Some(true);
         Some((Path::new(disk.path.as_ref()?), read_only))
     });
+    let persistent = devices.and_then(|devices| devices.virtual_pmem.as_ref());
+    let images = persistent.and_then(|memory| memory.devices.as_ref());
+    let images = images
+        .into_iter()
+        .flat_map(|devices| devices.values())
+        .filter_map(|device| Some((Path::new(device.host_path.as_ref()?), true)));
     let state = machine.guest_state.as_ref().and_then(|state| {
         let read_only = state.force_transient_state == Some(true);
         Some((Path::new(state.guest_state_file_path.as_ref()?), read_only))
     });
     disks
+        .chain(images)
         .chain(state)
         .filter(|(path, _)| path.is_absolute())
         .collect()
@@ -87,7 +94,7 @@ mod tests {
                 "2": {"Type": "Iso", "Path": "/c.iso"},
                 "3": {"Type": "VirtualDisk", "Path": "relative"},
                 "4": {}
-            }}}},
+            }}}, "VirtualPMem": {"Devices": {"0": {"HostPath": "/d.vhd"}}}},
             "GuestState": {"GuestStateFilePath": "/s.vmgs"}
         }}"#;
         let document: ComputeSystem = hcs_schema::parse(document).unwrap();
@@ -95,6 +102,7 @@ mod tests {
             ("/a.vhdx", false),
             ("/b.vhdx", true),
             ("/c.iso", true),
+            ("/d.vhd", true),
             ("/s.vmgs", false),
         ];
         let expected = expected.map(|(path, read_only)| (Path::new(path), read_only));

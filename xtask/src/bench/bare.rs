@@ -120,7 +120,7 @@ impl Services for Hello {
 pub(crate) struct Bare {
     qemu: Child,
     handle: Handle,
-    device: Option<JoinHandle<()>>,
+    device: Option<JoinHandle<String>>,
     stream: UnixStream,
 }
 
@@ -150,8 +150,9 @@ impl Bare {
         let device = Device::new(device_end, config).map_err(|e| failed("device", &e));
         let (device, handle) = device.inspect_err(|_| end(&mut qemu))?;
         let device = thread::spawn(move || {
-            // The end of QEMU is the end of the device. Another one shows, as the guest then answers nothing.
-            let _ended = device.run();
+            // The end of QEMU is the end of the device, too.
+            let ended = device.run();
+            ended.map_or_else(|e| e.to_string(), |end| format!("{end:?}"))
         });
         let greeted = hello.recv_timeout(LIMIT);
         let took = began.elapsed();
@@ -175,7 +176,9 @@ impl Bare {
             )),
             Err(why) => {
                 end(&mut qemu);
-                Err(why)
+                handle.stop();
+                let ended = device.join().unwrap_or_default();
+                Err(format!("{why}; the device for vsock ended: {ended}"))
             }
         }
     }

@@ -8,6 +8,7 @@ mod action;
 pub(crate) mod blockdev;
 mod device_bochs_display;
 mod device_isa_serial;
+mod device_nvdimm;
 mod device_pvpanic;
 mod device_vhost_user_vsock_pci;
 mod device_virtio_scsi_pci;
@@ -29,6 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     disk::{Disk, Place},
+    persistent_memory::PersistentMemory,
     screen::Screen,
     storage::StorageLimits,
     virtio_serial::VirtioPort,
@@ -78,6 +80,9 @@ pub(crate) struct Board {
     /// Its virtio serial ports, where it has a device for them.
     #[serde(default)]
     pub(crate) virtio_ports: Option<Vec<VirtioPort>>,
+    /// Its persistent memory.
+    #[serde(default)]
+    pub(crate) persistent: Option<PersistentMemory>,
 }
 
 impl Board {
@@ -114,6 +119,8 @@ pub(crate) struct Numbers {
     pub(crate) initrd: Option<RawFd>,
     /// The file of each disk, in the order of the disks.
     pub(crate) disks: Vec<RawFd>,
+    /// The file of the persistent memory.
+    pub(crate) persistent: Option<RawFd>,
     /// The stream of the monitor.
     pub(crate) monitor: RawFd,
     /// The stream of each serial port, with its number from 0.
@@ -150,12 +157,14 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
         Box::new(machine::Machine {
             name: board.name.clone(),
             has_firmware: matches!(board.boot, BoardBoot::Firmware(_)),
+            has_nvdimm: board.persistent.is_some(),
         }),
         Box::new(accel::Accel(board.accelerator)),
         Box::new(smp::Smp(board.processors)),
         Box::new(m::Memory {
             megabytes: board.memory_mb,
             most_added_mb: board.most_added_mb,
+            persistent: board.persistent,
             descriptor: numbers.memory,
         }),
         boot(board, numbers),
@@ -179,6 +188,9 @@ pub(crate) fn parts<'a>(board: &'a Board, numbers: &Numbers) -> Vec<Box<dyn Swit
             descriptor: *descriptor,
             boot_index: boot_index(board, disk.place),
         }));
+    }
+    if let (Some(memory), Some(descriptor)) = (board.persistent, numbers.persistent) {
+        parts.push(Box::new(device_nvdimm::Nvdimm { memory, descriptor }));
     }
     if let Some(descriptor) = numbers.vsock {
         parts.push(Box::new(device_vhost_user_vsock_pci::VsockDevice(
@@ -317,12 +329,14 @@ mod tests {
             keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
+            persistent: None,
         };
         let numbers = Numbers {
             memory: 5,
             kernel: 6,
             initrd: Some(7),
             disks: vec![12, 13],
+            persistent: None,
             monitor: 8,
             ports: vec![(0, 9), (1, 10)],
             virtio_ports: Vec::new(),
@@ -382,12 +396,14 @@ mod tests {
             keeps_crashed: true,
             storage_limits: None,
             virtio_ports: None,
+            persistent: Some(PersistentMemory::of_tests(3 << 20)),
         };
         let numbers = Numbers {
             memory: 5,
             kernel: 6,
             initrd: None,
             disks: Vec::new(),
+            persistent: Some(12),
             monitor: 8,
             ports: Vec::new(),
             virtio_ports: Vec::new(),
@@ -397,7 +413,12 @@ mod tests {
         let has = |word: &str| words.iter().any(|known| known == word);
         assert!(has("reboot=reset,shutdown=poweroff,panic=pause") && has("kvm") && has("host"));
         assert!(!has("-initrd") && !has("-append"), "{words:?}");
-        assert!(has("64M,maxmem=192M") && has("pcie-root-port,id=mp0,chassis=64,slot=64"));
+        assert!(has("q35,memory-backend=m0,vmport=off,nvdimm=on"));
+        assert!(has(
+            "memory-backend-file,id=pm0,size=4194304,align=2M,share=on,readonly=on,mem-path=/dev/fd/12"
+        ));
+        assert!(has("nvdimm,id=pmem0,memdev=pm0,unarmed=on"));
+        assert!(has("64M,maxmem=196M,slots=1") && has("pcie-root-port,id=mp0,chassis=64,slot=64"));
     }
 
     #[test]
@@ -421,12 +442,14 @@ mod tests {
             keeps_crashed: false,
             storage_limits: None,
             virtio_ports: None,
+            persistent: None,
         };
         let numbers = Numbers {
             memory: 5,
             kernel: 6,
             initrd: Some(7),
             disks: vec![12, 13],
+            persistent: None,
             monitor: 8,
             ports: Vec::new(),
             virtio_ports: Vec::new(),

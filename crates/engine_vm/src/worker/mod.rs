@@ -128,10 +128,8 @@ fn run(service: &OwnedFd) -> Result<(), Errno> {
 struct ReceivedInputs {
     exit: File,
     control: OwnedFd,
-    kernel: File,
-    initrd: Option<File>,
-    /// In the order of the disks.
-    disks: Vec<OwnedFd>,
+    /// For QEMU.
+    files: qemu::Files,
     ports: Vec<(u8, OwnedFd)>,
     /// In the order of the virtio serial ports; whether each carries data, and is no console.
     virtio_ports: Vec<(OwnedFd, bool)>,
@@ -153,17 +151,20 @@ fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
     let inputs = ReceivedInputs {
         exit: next()?.into(),
         control: next()?,
-        kernel: next()?.into(),
-        initrd: match setup.has_initrd {
-            true => Some(next()?.into()),
-            false => None,
+        files: qemu::Files {
+            kernel: next()?.into(),
+            initrd: match setup.has_initrd {
+                true => Some(next()?.into()),
+                false => None,
+            },
+            disks: (setup.board.disks.iter())
+                .map(|_| next())
+                .collect::<Result<_, Errno>>()?,
+            persistent: match setup.board.persistent {
+                Some(_) => Some(next()?.into()),
+                None => None,
+            },
         },
-        disks: setup
-            .board
-            .disks
-            .iter()
-            .map(|_| next())
-            .collect::<Result<_, Errno>>()?,
         ports: setup
             .ports
             .iter()
@@ -204,19 +205,12 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     let ReceivedInputs {
         exit,
         control,
-        kernel,
-        initrd,
-        disks,
+        files,
         ports,
         virtio_ports,
         sockets,
         crash,
     } = inputs;
-    let files = qemu::Files {
-        kernel,
-        initrd,
-        disks,
-    };
     let numbers: Vec<u8> = ports.iter().map(|(number, _)| *number).collect();
     let (folder, door) = sockets.unzip();
     let sockets = folder.zip(setup.hv_socket.clone());

@@ -65,6 +65,7 @@ pub(super) struct Files {
     pub(super) initrd: Option<File>,
     /// In the order of the disks.
     pub(super) disks: Vec<OwnedFd>,
+    pub(super) persistent: Option<File>,
 }
 
 /// Starts QEMU and waits for its monitor. QEMU ends with the calling process.
@@ -148,6 +149,7 @@ impl Ends {
             kernel: given.add(input(files.kernel)?),
             initrd: None,
             disks: Vec::new(),
+            persistent: None,
             monitor: given.add(theirs),
             ports: Vec::new(),
             virtio_ports: Vec::new(),
@@ -161,6 +163,10 @@ impl Ends {
             .into_iter()
             .map(|disk| given.add(disk))
             .collect();
+        if let (Some(memory), Some(file)) = (setup.board.persistent, files.persistent) {
+            let file = memory.mappable(file, setup.user)?;
+            numbers.persistent = Some(given.add(file));
+        }
         let mut streams = Vec::new();
         for number in ports {
             let (ours, theirs) = UnixStream::pair()?;

@@ -21,7 +21,7 @@ use crate::unpack::Format;
 
 /// What a guest uses, where its kernel has it as a module. Of those in the first list at least one way to the host is
 /// needed; what a kernel lacks of the others is left out.
-pub const WANTED: [&str; 19] = [
+pub const WANTED: [&str; 21] = [
     "virtio_pci",
     "vmw_vsock_virtio_transport",
     "virtio_console",
@@ -41,6 +41,8 @@ pub const WANTED: [&str; 19] = [
     "ext4",
     "virtio_rng",
     "pvpanic_pci",
+    "nfit",
+    "nd_pmem",
 ];
 /// Without these, as modules or in the kernel itself, no agent can reach its host.
 const NEEDED: [&str; 2] = ["virtio_pci", "vmw_vsock_virtio_transport"];

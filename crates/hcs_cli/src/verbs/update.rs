@@ -19,12 +19,12 @@ use crate::{
 
 /// Change the limits of a container that runs, or the memory of a virtual machine
 ///
-/// A virtual machine gets more memory, up to 16 times what it began with, and gives back what it was given, as its guest
-/// can spare it; what it began with it keeps. Its processors stay as they are.
+/// A virtual machine gets more memory, up to 16 times what it began with, and gives back what it was given, as its
+/// guest can spare it; what it began with it keeps. Its processors stay as they are.
 ///
-/// Of a container nothing that runs is ended for a lower limit of memory: when the container uses more, the limit stays as it was, and
-/// the answer says how much is used. What is not named stays as it is. When the second of two changes fails, the first
-/// one holds.
+/// Of a container nothing that runs is ended for a lower limit of memory: when the container uses more, the limit stays
+/// as it was, and the answer says how much is used. What is not named stays as it is. When the second of two changes
+/// fails, the first one holds.
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("limits").args(["memory", "cpus"]).required(true).multiple(true),

@@ -72,7 +72,8 @@ impl Table {
     /// the resource that was probably meant.
     #[must_use]
     pub fn refuse_resource(&self, path: &str) -> Failure {
-        let refused = self.resources.iter().find(|resource| resource.path == path);
+        let mut refused = self.resources.iter();
+        let refused = refused.find(|resource| resource.names_in(path).is_some());
         let supported = self
             .resources
             .iter()

@@ -99,6 +99,12 @@ impl Guest {
         Self(place)
     }
 
+    /// The kernel of its distribution, which firmware boots, and the initial ramdisk.
+    pub(crate) fn boot_files(&self) -> (PathBuf, PathBuf) {
+        let kernel = find::at(&kernel_directory(), None).unwrap().image;
+        (kernel, self.0.path().join("initrd"))
+    }
+
     fn document(&self) -> String {
         self.document_with(|_| ()).to_string()
     }

@@ -1,5 +1,5 @@
-//! Virtual machines: from the start to a first process, a process in one that runs, what comes out of its stdout, and the
-//! memory of its worker. Beside each is a bare machine ([`crate::bench::bare`]): the same kernel, ramdisk and QEMU.
+//! Virtual machines: from the start to a first process, a process in one that runs, what comes out of its stdout, and
+//! the memory of its worker. Beside each is a bare machine ([`crate::bench::bare`]): the same kernel, ramdisk and QEMU.
 
 use super::{About, Context, Outcome};
 use crate::bench::{

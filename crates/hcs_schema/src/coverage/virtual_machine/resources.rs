@@ -5,6 +5,11 @@ use crate::{
     documents::ModifyRequestType,
 };
 
+const NO_CHANGE: Coverage = Coverage::Refused(
+    "persistent memory stays as the machine was made with it: QEMU takes none away from a running guest. Plug images in \
+     as disks (VirtualMachine/Devices/Scsi/*/Attachments/*)",
+);
+
 pub(super) const RESOURCES: &[Resource] = &[
     Resource {
         path: "VirtualMachine/Devices/Scsi/*/Attachments/*",
@@ -45,5 +50,17 @@ pub(super) const RESOURCES: &[Resource] = &[
             ModifyRequestType::Remove,
         ],
         coverage: Coverage::Supported,
+    },
+    Resource {
+        path: "VirtualMachine/Devices/VirtualPMem/Devices/*",
+        settings: "VirtualPMemDevice",
+        requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
+        coverage: NO_CHANGE,
+    },
+    Resource {
+        path: "VirtualMachine/Devices/VirtualPMem/Devices/*/Mappings/*",
+        settings: "VirtualPMemMapping",
+        requests: &[ModifyRequestType::Add, ModifyRequestType::Remove],
+        coverage: NO_CHANGE,
     },
 ];

@@ -387,13 +387,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ComPorts", Supported),
             ("VirtioSerial", Supported),
             ("Scsi", Supported),
-            (
-                "VirtualPMem",
-                Refused(
-                    "images are plugged in as SCSI disks; QEMU can map one as persistent memory, but takes none away \
-                     from a running guest",
-                ),
-            ),
+            ("VirtualPMem", Supported),
             ("NetworkAdapters", Supported),
             ("VideoMonitor", Supported),
             ("Keyboard", ON_BOARD),
@@ -461,6 +455,47 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("HorizontalResolution", Supported),
             ("VerticalResolution", Supported),
             ("ConnectionOptions", NO_REMOTE_DESKTOP),
+        ],
+    ),
+    (
+        "VirtualPMemController",
+        &[
+            ("Devices", Supported),
+            (
+                "MaximumCount",
+                WithoutEffect("one image is there from the start, and none comes later"),
+            ),
+            ("MaximumSizeBytes", Supported),
+            (
+                "Backing",
+                WithoutEffect("an image is mapped: the host keeps its pages as those of any file"),
+            ),
+        ],
+    ),
+    (
+        "VirtualPMemDevice",
+        &[
+            ("HostPath", Supported),
+            ("ReadOnly", Supported),
+            ("ImageFormat", Supported),
+            (
+                "SizeBytes",
+                Refused("the guest has as much persistent memory as its image has bytes"),
+            ),
+            ("Mappings", Refused("persistent memory has one image")),
+        ],
+    ),
+    (
+        "VirtualPMemImageFormat",
+        &[
+            (
+                "Vhdx",
+                Refused(
+                    "a VHDX has its bytes in another order than a disk has, so it cannot be mapped; a VHD of fixed size \
+                     can, and a file with the bytes of a disk",
+                ),
+            ),
+            ("Vhd1", Supported),
         ],
     ),
     ("Plan9", &[("Shares", Supported)]),

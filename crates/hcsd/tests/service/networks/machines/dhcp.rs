@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[test]
-fn a_guest_without_an_agent_gets_the_address_of_its_endpoint() {
+fn a_guest_without_an_agent_gets_the_address_of_its_endpoint_and_keeps_it() {
     let (host, _outside) = world();
     let service = host.run(Service::new);
     let mut client = service.client();
@@ -40,18 +40,25 @@ fn a_guest_without_an_agent_gets_the_address_of_its_endpoint() {
     console
         .set_read_timeout(Some(Duration::from_secs(120)))
         .unwrap();
-    let mut said = String::new();
-    for line in BufReader::new(console).lines() {
-        let line = line.unwrap_or_else(|error| panic!("{error} after {said}"));
-        if line.starts_with("leased ") {
-            said = line;
-            break;
+    let mut lines = BufReader::new(console).lines();
+    let mut until = |word: &str| {
+        let mut said = String::new();
+        for line in lines.by_ref() {
+            let line = line.unwrap_or_else(|error| panic!("{error} after {said}"));
+            if line.starts_with(word) {
+                return line.trim_end().to_owned();
+            }
+            said.push_str(&line);
         }
-        said.push_str(&line);
-    }
+        panic!("no {word:?} after {said}");
+    };
     let router = format!("{}.1", address.rsplit_once('.').unwrap().0);
     let expected = format!("leased {address}/24, router {router}, for 86400 s");
-    assert_eq!(said.trim_end(), expected);
+    assert_eq!(until("leased "), expected);
+    assert_eq!(
+        until("renewed "),
+        format!("renewed {address}/24, for 86400 s")
+    );
     assert_eq!(heard(&host, (&address, 80)), "here\n");
 
     client.terminate(1);
