@@ -46,8 +46,9 @@ impl State {
                 let alike = |a: &NetworkPolicy, b: &NetworkPolicy| {
                     a.kind == b.kind && set_id(a) == set_id(b)
                 };
-                let same = |a: &NetworkPolicy, b: &NetworkPolicy| {
-                    a == b || set_id(a).is_some_and(|id| set_id(b) == Some(id))
+                let same = |a: &NetworkPolicy, b: &NetworkPolicy| match set_id(a) {
+                    Some(id) => set_id(b) == Some(id),
+                    None => a == b,
                 };
                 document.policies = Some(changed(what, there, asked, (alike, same))?);
             }
