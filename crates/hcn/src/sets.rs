@@ -30,8 +30,8 @@ pub(crate) type Sets = BTreeMap<String, Vec<Prefix>>;
 /// The first and the last of addresses that follow each other.
 pub type Range = (IpAddr, IpAddr);
 
-/// The id of the set that a policy is; `None` where it is another one. Many are compared with many others, so nothing is
-/// copied.
+/// The id of the set that a policy is; `None` where it is another one. Many are compared with many others, so nothing
+/// is copied.
 pub(crate) fn set_id(policy: &NetworkPolicy) -> Option<&str> {
     let is_set = policy.kind == Some(NetworkPolicyType::SetPolicy);
     let settings = policy.settings.as_ref().filter(|_| is_set);

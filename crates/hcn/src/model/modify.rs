@@ -4,6 +4,7 @@
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
+use super::proxy::proxies;
 use super::{Changes, Network, Object, State, fabric::fabric, remote};
 use crate::{
     access::network_rules,
@@ -14,7 +15,6 @@ use crate::{
         RequestType, policy::settings_of,
     },
     guid::Guid,
-    proxy::proxies,
     reading::{check, read, refused},
     sets::{set_id, sets},
 };
