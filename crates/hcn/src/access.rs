@@ -1,4 +1,5 @@
-//! Rules of an endpoint for what it may send and receive (policies of type ACL, NetworkACL and TierAcl), read from their documents.
+//! Rules of an endpoint for what it may send and receive (policies of type ACL, NetworkACL and TierAcl), read from
+//! their documents.
 
 use std::net::IpAddr;
 

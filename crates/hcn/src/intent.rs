@@ -13,10 +13,9 @@ use crate::{
     address::{Mac, Prefix},
     guid::Guid,
     model::{
-        BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, Outbound,
+        BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, Outbound, Proxy,
         RemoteSubnet, State,
     },
-    proxy::Proxy,
     sets::{Range, ranges},
 };
 

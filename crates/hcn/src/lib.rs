@@ -37,7 +37,6 @@ pub mod hns;
 pub mod intent;
 mod model;
 pub mod plan;
-mod proxy;
 mod reading;
 mod sets;
 mod version1;
@@ -48,8 +47,7 @@ pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
     BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Fabric, Lease, LoadBalancer, Mapping,
-    Namespace, Network, Notification, NotificationType, Object, Outbound, Protocol, Record,
+    Namespace, Network, Notification, NotificationType, Object, Outbound, Protocol, Proxy, Record,
     RemoteSubnet, Spread, State, Surroundings, Terms, Tunnel,
 };
-pub use proxy::Proxy;
 pub use sets::Range;

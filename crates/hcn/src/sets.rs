@@ -1,6 +1,9 @@
 //! Sets of addresses of a network (policies of type SetPolicy), which rules of its endpoints name by their ids.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 use hcs_schema::{Failure, HResult, fault::quote};
 
@@ -15,6 +18,9 @@ use crate::{
     reading::refused,
 };
 
+/// The most sets of one network.
+const MOST_SETS: usize = 1024;
+
 /// The most members of the sets of one network, those of a set in another counted again.
 const MOST_MEMBERS: usize = 16_384;
 
@@ -24,10 +30,12 @@ pub(crate) type Sets = BTreeMap<String, Vec<Prefix>>;
 /// The first and the last of addresses that follow each other.
 pub type Range = (IpAddr, IpAddr);
 
-/// The id of the set that a policy is; `None` where it is another one.
-pub(crate) fn set_id(policy: &NetworkPolicy) -> Option<String> {
+/// The id of the set that a policy is; `None` where it is another one. Many are compared with many others, so nothing
+/// is copied.
+pub(crate) fn set_id(policy: &NetworkPolicy) -> Option<&str> {
     let is_set = policy.kind == Some(NetworkPolicyType::SetPolicy);
-    is_set.then(|| settings_of::<SetPolicy>(policy.settings.as_ref()).id)?
+    let settings = policy.settings.as_ref().filter(|_| is_set);
+    settings?.get("Id")?.as_str()
 }
 
 /// Reads the sets of a network.
@@ -35,8 +43,8 @@ pub(crate) fn set_id(policy: &NetworkPolicy) -> Option<String> {
 /// # Errors
 /// A refusal by pointer: no id, one that another set has, or that is an address; a member that is none.
 pub(crate) fn sets(document: &HostComputeNetwork) -> Result<Sets, Failure> {
-    let mut plain = Sets::new();
-    let mut nested = Vec::new();
+    let (mut plain, mut nested) = (Sets::new(), Vec::new());
+    let mut ids = BTreeSet::new();
     for (at, policy) in document.policies.iter().flatten().enumerate() {
         if policy.kind != Some(NetworkPolicyType::SetPolicy) {
             continue;
@@ -45,11 +53,14 @@ pub(crate) fn sets(document: &HostComputeNetwork) -> Result<Sets, Failure> {
         let asked: SetPolicy = settings_of(policy.settings.as_ref());
         let id = asked.id.unwrap_or_default();
         is_id(&id, &pointer)?;
-        let is_there = plain.contains_key(&id) || nested.iter().any(|(other, _, _)| *other == id);
-        if is_there {
+        if !ids.insert(id.clone()) {
             let what = format!("the network has a set with the id {} already", quote(&id));
             let pointer = format!("{pointer}/Id");
             return Err(refused(HResult::HCN_E_POLICY_ALREADY_EXISTS, pointer, what));
+        }
+        if ids.len() > MOST_SETS {
+            let what = format!("a network has up to {MOST_SETS} sets");
+            return Err(invalid(pointer, &what));
         }
         let values = asked.values.unwrap_or_default();
         match asked.policy_type {
@@ -62,11 +73,21 @@ pub(crate) fn sets(document: &HostComputeNetwork) -> Result<Sets, Failure> {
         }
     }
     let mut all = plain.clone();
+    let mut count: usize = plain.values().map(Vec::len).sum();
     for (id, values, pointer) in nested {
-        all.insert(id, nested_members(&plain, &values, &pointer)?);
-        has_room(&all)?;
+        if count > MOST_MEMBERS {
+            break;
+        }
+        let members = nested_members(&plain, &values, &pointer)?;
+        count += members.len();
+        all.insert(id, members);
     }
-    has_room(&all)?;
+    if count > MOST_MEMBERS {
+        let what = format!(
+            "the sets of a network have up to {MOST_MEMBERS} members in all, those of a set in another counted again"
+        );
+        return Err(invalid("/Policies".to_owned(), &what));
+    }
     Ok(all)
 }
 
@@ -119,17 +140,6 @@ fn nested_members(plain: &Sets, values: &str, pointer: &str) -> Result<Vec<Prefi
         }
     }
     Ok(all)
-}
-
-fn has_room(sets: &Sets) -> Result<(), Failure> {
-    let count: usize = sets.values().map(Vec::len).sum();
-    if count <= MOST_MEMBERS {
-        return Ok(());
-    }
-    let what = format!(
-        "the sets of a network have up to {MOST_MEMBERS} members in all, those of a set in another counted again"
-    );
-    Err(invalid("/Policies".to_owned(), &what))
 }
 
 fn invalid(pointer: String, what: &str) -> Failure {
@@ -247,6 +257,20 @@ mod tests {
                 "{policies}"
             );
         }
+    }
+
+    #[test]
+    fn a_network_has_only_so_many_sets_be_they_empty() {
+        let sets = |count: usize| {
+            let sets: Vec<Value> = (0..count)
+                .map(|at| set(&format!("s{at}"), "IPSET", ""))
+                .collect();
+            read(&json!(sets))
+        };
+        assert_eq!(sets(MOST_SETS).unwrap().len(), MOST_SETS);
+        let refused = sets(MOST_SETS + 1).unwrap_err();
+        let pointer = format!("/Policies/{MOST_SETS}/Settings");
+        assert_eq!(refused, (HResult::HCN_E_INVALID_POLICY, pointer));
     }
 
     #[test]

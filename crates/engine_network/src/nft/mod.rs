@@ -125,7 +125,9 @@ impl Rules {
             if network.addresses.is_empty() {
                 rules.hostless.insert(network.link.clone());
             }
-            if network.translated {
+            // Load balancers lead to endpoints of an overlay as well, from it and from the host.
+            let is_balanced = network.tunnel.is_some() && !network.addresses.is_empty();
+            if network.translated || is_balanced {
                 rules
                     .subnets
                     .extend(network.subnets.iter().filter(|subnet| subnet.is_ipv4()));

@@ -1,5 +1,5 @@
-//! Where connections of an endpoint are led to a proxy: a chain in its namespace. Its proxies are outside of it, so none
-//! gets its own connections back.
+//! Where connections of an endpoint are led to a proxy: a chain in its namespace. Its proxies are outside of it, so
+//! none gets its own connections back.
 
 use std::net::IpAddr;
 

@@ -63,7 +63,10 @@ impl Forwarding {
         let bridges: BTreeSet<String> = translated.map(|network| network.link.clone()).collect();
         let routed = intent.networks.iter().filter(|network| {
             let tunnel = network.tunnel.as_ref();
-            tunnel.is_some_and(|one| one.router.is_some() || !one.subnets.is_empty())
+            let mut endpoints = intent.endpoints.iter();
+            // What a load balancer leads back into the network comes to the host first.
+            let is_balanced = endpoints.any(|one| one.balanced && one.network == network.id);
+            tunnel.is_some_and(|one| one.router.is_some() || !one.subnets.is_empty() || is_balanced)
         });
         let routers = routed.map(|network| network.link.clone()).collect();
         if bridges.is_empty() {

@@ -159,3 +159,51 @@ fn what_is_balanced_at_one_address_comes_before_what_is_published_at_all() {
     balance(&mut world, &[&two], at_address);
     assert_eq!(ask(&world.outside, (UPLINK, 9090))[2..], *OUTSIDE);
 }
+
+#[test]
+fn endpoints_of_an_overlay_are_balanced_for_it_and_for_the_host_alone() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    world.outside.ip(&format!("route add {FRONT} via {UPLINK}"));
+    let vsid = json!({"Type": "VSID", "Settings": {"IsolationId": 5000}});
+    let subnet = json!({"IpAddressPrefix": "10.77.0.0/24", "Policies": [vsid]});
+    let network = world.network(
+        1,
+        json!({"Type": "Overlay", "Ipams": [{"Subnets": [subnet]}]}),
+    );
+    let [one, two, third] = [2, 3, 4].map(|id| world.container(network, id, json!({})));
+    for (container, name) in [(&one, 'a'), (&two, 'b')] {
+        serve(&container.space, name);
+    }
+    let each = json!({"FrontendVIPs": [FRONT], "PortMappings": port(8080, "None")});
+    balance(&mut world, &[&one, &two], each);
+    for space in [&third.space, &one.space, &world.host] {
+        assert_eq!(asked(space, (FRONT, 8080)), BTreeSet::from(['a', 'b']));
+    }
+    assert!(!connects(&world.outside, (FRONT, 8080)), "nothing comes in");
+    assert!(!connects(&third.space, (OUTSIDE, 80)), "nor goes out");
+    // One on another host is none to lead to.
+    let place = json!({"Type": "ProviderAddress", "Settings": {"ProviderAddress": OUTSIDE}});
+    let remote = json!({
+        "SchemaVersion": {"Major": 2}, "Flags": 1, "Policies": [place],
+        "MacAddress": "00-15-5D-02-00-14", "IpConfigurations": [{"IpAddress": "10.77.0.99"}],
+    });
+    let remote = remote.to_string();
+    let remote = world
+        .state
+        .create_endpoint(network, Guid(9), &remote)
+        .unwrap();
+    let balancer = json!({
+        "SchemaVersion": {"Major": 2}, "HostComputeEndpoints": [remote.id.to_string()],
+        "PortMappings": port(9090, "None"),
+    });
+    let refused = world
+        .state
+        .create_load_balancer(Guid(78), &balancer.to_string());
+    assert_eq!(
+        refused.unwrap_err().hresult,
+        hcs_schema::HResult::HCN_E_MAPPING_NOT_SUPPORTED
+    );
+}

@@ -1,9 +1,9 @@
 //! The documents of schema 2 and of version 1, made with the macros of `hcs_schema`.
 //!
-//! 1. `base` has what all objects share; then a file per object: `network`, `endpoint`, `namespace`, `load_balancer`,
-//!    `route`. 2. `policy` has their policies: a type, and settings whose shape depends on it; `fabric` has those of
-//!    what a network stands on, `rules` those for packets beside ACL. 3. `request` has what modifies objects, `query` what asks for them. 4. `version1` has
-//!    the documents of the API before this one.
+//! 1. `base` has what all objects share; then a file per object: `network`, `endpoint`, `namespace`,
+//!    `load_balancer`, `route`. 2. `policy` has their policies: a type, and settings whose shape depends on it;
+//!    `fabric` has those of what a network stands on, `rules` those for packets beside ACL. 3. `request` has what
+//!    modifies objects, `query` what asks for them. 4. `version1` has the documents of the API before this one.
 //!
 //! Enumerations are read as names or numbers, flags and protocols are numbers: clients send them so, whatever the
 //! reference says.

@@ -8,6 +8,7 @@ use std::{
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde::{Deserialize, Serialize};
 
+use super::proxy::Proxy;
 use super::{
     Changes, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL,
     MOST_PEERS_OF_ALL, Network, Notification, NotificationType, Object, State, chosen,
@@ -24,7 +25,6 @@ use crate::{
     documents::{EndpointPolicyType, HostComputeEndpoint, IpConfiguration, Route},
     guid::Guid,
     plan::Pool,
-    proxy::Proxy,
     reading::{check, check_flags, check_texts, is_version_1, read, refused},
     version1,
 };

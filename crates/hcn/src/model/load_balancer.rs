@@ -198,12 +198,16 @@ impl State {
     /// Whether the host can lead connections to this endpoint.
     fn can_be_led_to(&self, id: Guid, at: usize) -> Result<(), Failure> {
         let endpoint = self.endpoint(id)?;
-        let translated = self.network(endpoint.network)?.is_translated();
-        if translated && endpoint.leases.iter().any(|lease| lease.address.is_ipv4()) {
+        let network = self.network(endpoint.network)?;
+        // To those on another host each host leads by itself: answers would go past this one.
+        let is_overlaid = network.fabric.tunnel.is_some() && network.has_host();
+        let is_reached = network.is_translated() || (is_overlaid && !endpoint.is_remote());
+        if is_reached && endpoint.leases.iter().any(|lease| lease.address.is_ipv4()) {
             return Ok(());
         }
         let what = format!(
-            "connections are led to endpoints of networks of type NAT and ICS with an IPv4 address only, and {id} is not such"
+            "connections are led to endpoints of this host with an IPv4 address, in networks of type NAT, ICS and Overlay that \
+             the host is in, and {id} is not such"
         );
         let pointer = format!("/HostComputeEndpoints/{at}");
         Err(refused(HResult::HCN_E_MAPPING_NOT_SUPPORTED, pointer, what))

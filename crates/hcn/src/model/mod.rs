@@ -19,6 +19,7 @@ mod modify;
 mod namespace;
 mod network;
 mod outbound;
+mod proxy;
 mod query;
 mod record;
 mod remote;
@@ -37,6 +38,7 @@ pub use load_balancer::{BalancedPort, LoadBalancer, Spread};
 pub use namespace::Namespace;
 pub use network::{DEFAULT_SWITCH, Network};
 pub use outbound::Outbound;
+pub use proxy::Proxy;
 pub use record::Record;
 
 /// The most objects of a kind: what a client can make is bounded.

@@ -4,6 +4,7 @@
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
+use super::proxy::proxies;
 use super::{Changes, Network, Object, State, fabric::fabric, remote};
 use crate::{
     access::network_rules,
@@ -14,7 +15,6 @@ use crate::{
         RequestType, policy::settings_of,
     },
     guid::Guid,
-    proxy::proxies,
     reading::{check, read, refused},
     sets::{set_id, sets},
 };
@@ -46,8 +46,9 @@ impl State {
                 let alike = |a: &NetworkPolicy, b: &NetworkPolicy| {
                     a.kind == b.kind && set_id(a) == set_id(b)
                 };
-                let same = |a: &NetworkPolicy, b: &NetworkPolicy| {
-                    a == b || set_id(a).is_some_and(|id| set_id(b) == Some(id))
+                let same = |a: &NetworkPolicy, b: &NetworkPolicy| match set_id(a) {
+                    Some(id) => set_id(b) == Some(id),
+                    None => a == b,
                 };
                 document.policies = Some(changed(what, there, asked, (alike, same))?);
             }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote};
 
+use super::proxy::{Proxy, proxies};
 use super::{
     Changes, NotificationType, Object, State, Surroundings, chosen,
     fabric::{Fabric, check_subnet_policies, fabric, is_uplinked},
@@ -16,7 +17,6 @@ use crate::{
     documents::{HostComputeNetwork, Ipam, NetworkType, Route, Subnet},
     guid::Guid,
     plan::{MacPlan, Pool, free_subnet},
-    proxy::{Proxy, proxies},
     reading::{check, check_flags, check_texts, is_version_1, read, refused},
     sets::{Sets, sets},
     version1,

@@ -6,6 +6,7 @@
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
+use super::proxy::proxies;
 use super::{
     Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name, remote,
 };
@@ -16,7 +17,6 @@ use crate::{
     },
     guid::Guid,
     plan::{MacPlan, Pool},
-    proxy::proxies,
     sets::sets,
     version1,
 };

@@ -43,6 +43,24 @@ fn attached(state: &mut State, id: u128) {
     state.create_namespace(namespace, &settings).unwrap();
 }
 
+/// Neither one that another set names, nor one that a rule does.
+fn none_is_taken_away_that_is_named(state: &State) {
+    let not_found = HResult::HCN_E_POLICY_NOT_FOUND;
+    refuses(state, not_found, "/Policies/0/Settings/Values", |state| {
+        modify(state, "Remove", &json!([set("db", "IPSET", "")]))
+    });
+    let in_use = HResult::HCN_E_ENTITY_HAS_REFERENCES;
+    refuses(state, in_use, "/Settings/Policies", |state| {
+        modify(state, "Reset", &json!([]))
+    });
+    refuses(
+        state,
+        HResult::HCN_E_POLICY_ALREADY_EXISTS,
+        "/Policies/3/Settings/Id",
+        |state| modify(state, "Add", &json!([set("db", "IPSET", "")])),
+    );
+}
+
 #[test]
 fn sets_are_made_updated_and_removed_one_by_one() {
     let mut state = with_network();
@@ -80,24 +98,10 @@ fn sets_are_made_updated_and_removed_one_by_one() {
     assert_eq!(ranges_of(&state, 2, "web").len(), 2);
     let policies = asked(state.query_network(Guid(1), V2))["Policies"].clone();
     assert_eq!(policies.as_array().unwrap().len(), 3, "{policies}");
-
-    // None is taken away that another set or a rule names.
-    let not_found = HResult::HCN_E_POLICY_NOT_FOUND;
-    refuses(&state, not_found, "/Policies/0/Settings/Values", |state| {
-        modify(state, "Remove", &json!([set("db", "IPSET", "")]))
-    });
-    let in_use = HResult::HCN_E_ENTITY_HAS_REFERENCES;
-    refuses(&state, in_use, "/Settings/Policies", |state| {
-        modify(state, "Reset", &json!([]))
-    });
-    refuses(
-        &state,
-        HResult::HCN_E_POLICY_ALREADY_EXISTS,
-        "/Policies/3/Settings/Id",
-        |state| modify(state, "Add", &json!([set("db", "IPSET", "")])),
-    );
+    none_is_taken_away_that_is_named(&state);
     state.delete_endpoint(Guid(2)).unwrap();
     // The id tells which one is removed, whatever it holds by now.
+    let not_found = HResult::HCN_E_POLICY_NOT_FOUND;
     modify(
         &mut state,
         "Remove",
@@ -108,6 +112,15 @@ fn sets_are_made_updated_and_removed_one_by_one() {
     refuses(&state, not_found, "/Settings/Policies/0", |state| {
         modify(state, "Remove", &json!([set("db", "IPSET", "")]))
     });
+}
+
+#[test]
+fn a_rule_names_sets_that_are_there() {
+    let acl = |set: &str| {
+        let settings = json!({"Action": "Allow", "Direction": "In", "RemoteAddresses": set});
+        json!({"Type": "ACL", "Settings": settings})
+    };
+    let state = with_network();
     let unknown = HResult::HCN_E_INVALID_POLICY;
     refuses(
         &state,

@@ -1,10 +1,11 @@
-//! Rules of endpoints for what they may send and receive, and where to, and the sets of their networks that these name: how many
-//! there may be, and that no set is taken away which a rule names.
+//! Rules of endpoints for what they may send and receive, and where to, and the sets of their networks that these
+//! name: how many there may be, and that no set is taken away which a rule names.
 
 use std::collections::BTreeSet;
 
 use hcs_schema::{Failure, HResult, fault::quote, win32};
 
+use super::proxy::Proxy;
 use super::{
     Endpoint, Lease, MOST_ACCESS_RULES, MOST_ACCESS_RULES_OF_ALL, MOST_MEMBERS_OF_ALL, Network,
     State, Terms,
@@ -13,7 +14,6 @@ use crate::{
     access::{AccessRule, access_rule, tier},
     documents::{EndpointPolicy, EndpointPolicyType},
     guid::Guid,
-    proxy::Proxy,
     reading::refused,
 };
 
@@ -111,8 +111,8 @@ impl State {
         are_bounded(own.weight(network), others, "/Policies")
     }
 
-    /// Refuses a network as it would be with its endpoints: where a rule names a set that it has not, or where the kernel
-    /// is to hold too much of rules.
+    /// Refuses a network as it would be with its endpoints: where a rule names a set that it has not, or where the
+    /// kernel is to hold too much of rules.
     pub(super) fn endpoints_can_have(&self, id: Guid, after: &Network) -> Result<(), Failure> {
         const POINTER: &str = "/Settings/Policies";
         let mut own = [0; 2];

@@ -2,8 +2,8 @@
 //! together.
 //!
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
-//!    container, from its document to its end. [`machines`]: that of a virtual machine.
-//!    [`endpoints`]: what changes of that of a running container. [`figures`]: what went through its endpoints. [`names`]: what it is called in
+//!    container, from its document to its end. [`machines`]: that of a virtual machine. [`endpoints`]: what changes of
+//!    that of a running container. [`figures`]: what went through its endpoints. [`names`]: what it is called in
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
 //!    the host programs have. `preset`: the network of containers for which none is named. `chronicle`: what happened,
 //!    for clients with a callback.

@@ -5,13 +5,13 @@ use std::net::IpAddr;
 use hcs_schema::{Failure, HResult, fault::quote};
 use serde_json::Value;
 
+use super::Protocol;
 use crate::{
     access::{list, prefix},
     address::Prefix,
     documents::{
         HostComputeNetwork, NetworkPolicyType, NetworkType, policy::settings_of, rules::L4Proxy,
     },
-    model::Protocol,
     reading::refused,
 };
 
