@@ -5,8 +5,8 @@
 //! 2. [`Store::import`]: an image of one layer, out of a tar stream of a root file system.
 //!
 //! A stream is read to its end first, before the store is in use; folders and files are read where they are. Contents
-//! are copied and checked, layers are unpacked on the way, and the index is written last. What fails on the way is removed again, unless another
-//! process uses the store: the next one that has it alone does it then.
+//! are copied and checked, layers are unpacked on the way, and the index is written last. What fails on the way is
+//! removed again, unless another process uses the store: the next one that has it alone does it then.
 
 use std::{
     collections::HashMap,
