@@ -191,9 +191,9 @@ fn run(order: &Order, network: &OwnedFd) -> Result<(), Told> {
 
 /// The last thing that `pasta` said of what is wrong.
 fn reason(said: &str) -> Option<String> {
-    let lines = said.lines().map(str::trim);
+    let mut lines = said.lines().map(str::trim);
     let about = |line: &&str| !line.is_empty() && !line.contains("syslog");
-    lines.filter(about).next_back().map(str::to_owned)
+    lines.rfind(about).map(str::to_owned)
 }
 
 #[cfg(test)]
