@@ -110,7 +110,8 @@ fn without(failure: &Failure) -> bool {
     false
 }
 
-/// Tells why there is none on this machine. Many machines have none for ordinary users, so these are told at a terminal.
+/// Tells why there is none on this machine. Many machines have none for ordinary users, so these are told at a
+/// terminal.
 fn unavailable(failure: &Failure) -> bool {
     if is_root() || stderr().is_terminal() {
         without(failure);

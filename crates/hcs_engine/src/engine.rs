@@ -527,7 +527,8 @@ pub trait Machine: fmt::Debug + Send + Sync {
     }
 
     /// Connects its network with the outside by a program with the rights of the service's own user; returns when that
-    /// is done. The program ends with the machine, whether a service is there or not. Called once, before it is started.
+    /// is done. The program ends with the machine, whether a service is there or not. Called once, before it is
+    /// started.
     ///
     /// # Errors
     /// Machines of this kind, or this host, have no such way; or it failed.

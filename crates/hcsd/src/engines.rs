@@ -18,7 +18,8 @@ pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 pub(crate) const CONTAINER: &str = engine_container::NAME;
 
 /// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and
-/// unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine. Must be the first call of a program.
+/// unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine. Must
+/// be the first call of a program.
 pub fn main_if_helper() {
     if let Some(code) = guest_agent::main_if_archive() {
         std::process::exit(code);

@@ -8,8 +8,8 @@
 //!
 //! 1. [`arguments`](self::arguments::arguments): what `pasta` is told. 2. [`keeper`]: the two processes before it. The
 //!    first one enters the container's user namespace, where it may make namespaces of processes. The second one is the
-//!    first process of such a namespace: when it ends, and be it by `SIGKILL`, the kernel ends `pasta`. It ends with the
-//!    container. No service has to be there for that, and the next one has nothing to take over.
+//!    first process of such a namespace: when it ends, and be it by `SIGKILL`, the kernel ends `pasta`. It ends with
+//!    the container. No service has to be there for that, and the next one has nothing to take over.
 
 mod arguments;
 mod keeper;

@@ -68,8 +68,8 @@ impl Networks {
     /// Makes a call that changes something, to its end; returns its document.
     ///
     /// # Errors
-    /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's and the call is not about
-    /// the one network that this has.
+    /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's and the call is not
+    /// about the one network that this has.
     pub(crate) async fn change_by(
         self: &Rc<Self>,
         turn: Turn,

@@ -87,17 +87,7 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
         Some((pointer, own)) => (Some(pointer), Some(own)),
         None => (None, None),
     };
-    if let (
-        Some(Home::Own {
-            endpoints,
-            adapters,
-            ..
-        }),
-        false,
-    ) = (&own, is_root())
-    {
-        private::check_place(endpoints, adapters.first().map(|one| &*one.pointer))?;
-    }
+    check_user(own.as_ref())?;
     if let (Some(pointer), true) = (first, is_named) {
         let message = "a container is in the namespace that it names, with the endpoints of that; leave one of both out";
         return Err(refused(pointer, message));
@@ -129,6 +119,20 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
         names: names.collect(),
         machine: None,
     }))
+}
+
+/// Refuses what a container of an ordinary user cannot have.
+fn check_user(own: Option<&Home>) -> Result<(), Failure> {
+    match own {
+        Some(Home::Own {
+            endpoints,
+            adapters,
+            ..
+        }) if !is_root() => {
+            private::check_place(endpoints, adapters.first().map(|one| &*one.pointer))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A container that is in no network of this service.

@@ -265,10 +265,7 @@ impl Networks {
         // Their ends are told as well, and find nothing left to do.
         after.settle();
         let change = self.change(&Held::default(), &after);
-        let restored = match is_root() {
-            true => blocking(|| kernel::restore(change)).await,
-            false => Ok(Restored::as_it_is(after.wanted())),
-        };
+        let restored = take_over(change, after.wanted()).await;
         match restored {
             Ok(Restored {
                 attached,
@@ -607,6 +604,14 @@ impl Networks {
             [] => Ok(()),
             removed => self.store.remove_all(removed, &held.gone),
         }
+    }
+}
+
+/// Has the kernel follow what an earlier service left; endpoints of `wanted` are those that are to be there.
+async fn take_over(change: Change, wanted: BTreeSet<Guid>) -> Result<Restored, Failure> {
+    match is_root() {
+        true => blocking(|| kernel::restore(change)).await,
+        false => Ok(Restored::as_it_is(wanted)),
     }
 }
 
