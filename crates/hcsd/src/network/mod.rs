@@ -265,8 +265,7 @@ impl Networks {
         // Their ends are told as well, and find nothing left to do.
         after.settle();
         let change = self.change(&Held::default(), &after);
-        let restored = take_over(change, after.wanted()).await;
-        match restored {
+        match take_over(change, after.wanted()).await {
             Ok(Restored {
                 attached,
                 former,
