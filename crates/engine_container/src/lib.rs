@@ -15,7 +15,8 @@
 //! 9. [`apparmor`]: the profile that containers run in, where the host has AppArmor.
 //! 10. `offers`: what the host has for containers, for the capability answer.
 //! 11. [`shared`]: what other engines on the same host use of all that.
-//! 12. `sys`: raw system calls, the only unsafe code.
+//! 12. [`outside`]: a network for the containers of an ordinary user.
+//! 13. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
@@ -33,6 +34,7 @@ pub mod fuzzing;
 pub mod launcher;
 mod machine;
 mod offers;
+pub mod outside;
 mod parts;
 mod peer;
 mod plan;

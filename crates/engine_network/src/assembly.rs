@@ -154,8 +154,8 @@ pub fn clear_access(
 }
 
 /// Puts the rules of all networks in the place of those that are there, in one transaction; without any network there
-/// are none. Where `host` has written those before, and endpoints and published ports alone have come or gone, these are
-/// added and removed.
+/// are none. Where `host` has written those before, and endpoints and published ports alone have come or gone, these
+/// are added and removed.
 ///
 /// # Errors
 /// The kernel refused them; those that were there hold on.

@@ -101,10 +101,8 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     let owner = host.owner.clone();
     // Where another program changes rules all the time they cannot be listed as a whole. Then they are written again.
     let there = nft::are_there(&mut host.filter, &owner, host.in_force.as_ref()).unwrap_or(false);
-    if !there {
-        // All of them are written anew, with the next write.
-        host.in_force = None;
-    }
+    // What is not there is written anew, all of it.
+    host.in_force = host.in_force.take().filter(|_| there);
     let rules = there || intent.networks.is_empty();
     Ok(Survey { rules, ..found })
 }

@@ -1,5 +1,4 @@
-//! The network of a container whose options name none: `nat` of a service of root, unless its configuration says
-//! `none`.
+//! The network of a container whose options name none: `nat`, unless the service's configuration says `none`.
 //!
 //! It is a convenience, so nothing fails for want of it: what this machine lacks for it is told, and the container has
 //! loopback.
@@ -8,6 +7,7 @@ use std::io::{IsTerminal as _, stderr};
 
 use hcs::{Failure, HResult, network};
 use hcs_schema::documents::{ComputeSystem, Networking};
+use hcs_wire::environment::is_root;
 
 use crate::{
     clock::Clock,
@@ -45,10 +45,11 @@ pub(crate) fn furnish(
         Err(failure) => match failure.hresult {
             HResult::HCN_E_NETWORK_NOT_FOUND => match make(clock) {
                 Ok(id) => id,
-                Err(failure) => return Ok(without(&failure)),
+                Err(failure) => return Ok(unavailable(&failure)),
             },
-            HResult::HCN_E_REQUEST_UNSUPPORTED => return Ok(without(&failure)),
-            HResult::E_NOTIMPL => return Ok(without_root()),
+            HResult::HCN_E_REQUEST_UNSUPPORTED => return Ok(unavailable(&failure)),
+            // A service of an earlier version, which has no networks for ordinary users.
+            HResult::E_NOTIMPL => return Ok(unavailable(&failure)),
             // A service of an earlier version has no default, and takes the word for an id.
             HResult::HCN_E_GUID_CONVERSION_FAILURE => return Ok(false),
             _ => return Err(clock.stop(id, failure).unexplained()),
@@ -109,12 +110,11 @@ fn without(failure: &Failure) -> bool {
     false
 }
 
-/// An ordinary user has none, and knows it: this is told to a person at a terminal.
-fn without_root() -> bool {
-    if stderr().is_terminal() {
-        complain(
-            "hcs: no network but loopback: networks are those of a service of root; --network none asks for no other\n",
-        );
+/// Tells why there is none on this machine. Many machines have none for ordinary users, so these are told at a
+/// terminal.
+fn unavailable(failure: &Failure) -> bool {
+    if is_root() || stderr().is_terminal() {
+        without(failure);
     }
     false
 }

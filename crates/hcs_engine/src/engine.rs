@@ -11,7 +11,7 @@
 
 use std::{
     fmt,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     os::fd::{BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::Arc,
@@ -123,6 +123,38 @@ pub struct Lease {
     pub resolvers: Vec<Ipv4Addr>,
     /// The largest packet, where the usual is not wanted.
     pub mtu: Option<u16>,
+}
+
+/// How a machine's network is connected with the outside where the service may make no links of the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outside {
+    /// The name of its link inside.
+    pub link: String,
+    /// The hardware address of the link.
+    pub mac: [u8; 6],
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// How many bits of it are those of its network.
+    pub length: u8,
+    /// The way to other networks.
+    pub router: Ipv4Addr,
+    /// The largest packet, where the usual is not wanted.
+    pub mtu: Option<u32>,
+    /// Ports of the host that lead to it.
+    pub ports: Vec<OutsidePort>,
+}
+
+/// A port of the host that leads to one of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutsidePort {
+    /// Of UDP, else of TCP.
+    pub is_udp: bool,
+    /// The address of the host; `None` for all.
+    pub address: Option<IpAddr>,
+    /// The port of the host.
+    pub external: u16,
+    /// That of the machine.
+    pub internal: u16,
 }
 
 /// Where a process lives that has connected to the service.
@@ -523,6 +555,17 @@ pub trait Machine: fmt::Debug + Send + Sync {
     /// It has none that the host can reach, or it is gone.
     fn network(&self) -> Result<OwnedFd, Failure> {
         let message = "its network cannot be reached from the host";
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
+    /// Connects its network with the outside by a program with the rights of the service's own user; returns when that
+    /// is done. The program ends with the machine, whether a service is there or not. Called once, before it is
+    /// started.
+    ///
+    /// # Errors
+    /// Machines of this kind, or this host, have no such way; or it failed.
+    fn connect(&self, _outside: &Outside) -> Result<(), Failure> {
+        let message = "its network cannot be connected by an ordinary user";
         Err(Failure::new(HResult::NOT_SUPPORTED, message))
     }
 

@@ -7,6 +7,7 @@ use engine_vm::VmEngine;
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
+pub(crate) use engine_container::outside::check as check_outside;
 pub(crate) use engine_container::shared::resolver;
 pub(crate) use engine_container::{
     Claim, EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
@@ -17,12 +18,14 @@ pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 pub(crate) const CONTAINER: &str = engine_container::NAME;
 
 /// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and
-/// unpack files inside, and in the worker of a virtual machine. Must be the first call of a program.
+/// unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine. Must
+/// be the first call of a program.
 pub fn main_if_helper() {
     if let Some(code) = guest_agent::main_if_archive() {
         std::process::exit(code);
     }
     engine_vm::worker::main_if_worker();
+    engine_container::outside::main_if_keeper();
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals).with_hosts(files.hosts);
         guest_agent::run(files.listener, files.proof, own, privileges)

@@ -38,7 +38,8 @@ the function's page of the reference, or our header where the page is silent or 
 const NETWORKS: &str = "
 ## Networks
 
-A service of root has the networks of the Host Compute Network service; that of an ordinary user answers `E_NOTIMPL`. The
+A service of root has the networks of the Host Compute Network service. That of an ordinary user has the network `nat`, for an
+endpoint in the document of a container, and answers `E_NOTIMPL` to calls that make anything else. The
 functions are those of `libcomputenetwork.so`, and in Rust `hcs::network`. `HNSCall` tells version 9.2, as clients take a
 version for the promise of all that came before it. A namespace has the network of its container, so it takes one container at a time. The network `Default Switch` is not made by itself.
 Load balancers lead connections of IPv4 to endpoints of networks of type NAT and ICS; what is sent to their addresses has to

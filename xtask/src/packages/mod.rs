@@ -30,6 +30,8 @@ pub(crate) const NEEDED: &[Package] = &[
     ("ip", "iproute2"),
     ("nft", "nftables"),
     ("iptables", "iptables"),
+    // Networks of ordinary users.
+    ("pasta", "passt"),
     // File systems of virtual disks, and a look into them that mounts nothing.
     ("debugfs", "e2fsprogs"),
     // Firmware of virtual machines.

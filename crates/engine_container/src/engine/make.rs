@@ -25,6 +25,7 @@ use crate::{
     failure::StepError,
     launcher::protocol::{Child, LauncherAnswer},
     machine::{Boot, ContainerMachine, KeptScratch, agent_socket},
+    outside::Namespaces,
     parts::{
         handed, handing,
         lease::{self, Lease},
@@ -290,6 +291,7 @@ impl Prepared {
         // Before it is told anything, so that it is alone and everything it starts is there as well.
         let joined = workshop.join_cpu_group(&request.document, &self.left.groups, self.child.pid);
         let leased = joined.and_then(|()| lease::apply(request));
+        let namespaces = self.namespaces();
         let instructed = leased.map_err(Unmade::Failed).and_then(|lease| {
             let instructed = self.instruct(plan, ids, cover, lease);
             instructed.map_err(
@@ -317,6 +319,7 @@ impl Prepared {
             boot: Mutex::new(Boot::Pending(self.channel)),
             scratch: KeptScratch::of(kept),
             paused: AtomicBool::new(false),
+            namespaces: Mutex::new(namespaces),
             slot: None,
         })
     }
@@ -419,6 +422,16 @@ impl Prepared {
 
     fn find_child(&self) -> Result<user_namespace::Child, StepError> {
         user_namespace::Child::find(self.child.pid, self.child.pidfd.as_fd())
+    }
+
+    /// What a network takes where the service is an ordinary user's. The child keeps others out once it is the agent.
+    fn namespaces(&self) -> Option<Namespaces> {
+        if Privilege::own() == Privilege::Root {
+            return None;
+        }
+        // Where it has ended, that is told later.
+        let child = self.find_child().ok()?;
+        Namespaces::of(&child).ok()
     }
 
     /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.

@@ -39,6 +39,6 @@ fn executable_memory_file() -> Result<OwnedFd, Errno> {
 }
 
 /// A path by which the calling process can execute it.
-pub(super) fn path_of(executable: &OwnedFd) -> String {
+pub(crate) fn path_of(executable: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", executable.as_raw_fd())
 }

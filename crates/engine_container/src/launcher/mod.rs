@@ -43,6 +43,8 @@ use crate::{
 use protocol::{Child, LauncherAnswer};
 use turns::Turns;
 
+pub(crate) use executable::path_of;
+
 pub use crate::child::{AgentEntry, AgentFiles};
 pub use serve::main_if_launcher;
 
@@ -220,7 +222,7 @@ impl Running {
         .step("making a socket pair for the launcher")?;
         sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(ANSWER_LIMIT))
             .step("setting a time limit on the launcher's socket")?;
-        let process = Command::new(executable::path_of(executable))
+        let process = Command::new(path_of(executable))
             .arg0(NAME)
             .env_clear()
             .current_dir("/")

@@ -13,14 +13,16 @@ pub(crate) mod modify;
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use hcs_engine::{
-    engine::{CreateRequest, Exit, Guest, Machine, MemoryKills, ProcessRefusals, StdioOffer},
+    engine::{
+        CreateRequest, Exit, Guest, Machine, MemoryKills, Outside, ProcessRefusals, StdioOffer,
+    },
     modification::HostChange,
 };
 use hcs_schema::{
@@ -37,6 +39,7 @@ use crate::{
     cgroup::limits,
     failure::{Attempt as _, StepError},
     launcher::Launcher,
+    outside::{self, Namespaces},
     parts::{lease, own_places::OwnPlaces},
     record::{self, Record},
     stdio::{self, Pipes},
@@ -73,6 +76,8 @@ pub(crate) struct ContainerMachine {
     pub(crate) scratch: KeptScratch,
     /// Whether it may be frozen, and would have to be thawed to die.
     pub(crate) paused: AtomicBool,
+    /// Of an ordinary user's container that has not begun to run: what a network of its own takes.
+    pub(crate) namespaces: Mutex<Option<Namespaces>>,
     /// Holds its ids on the host, if it has some of its own.
     pub(crate) slot: Option<IdRangeSlot>,
 }
@@ -107,6 +112,7 @@ impl ContainerMachine {
             scratch,
             // By the service that ran it before.
             paused: AtomicBool::new(true),
+            namespaces: Mutex::default(),
             slot: None,
         }))
     }
@@ -120,6 +126,11 @@ impl ContainerMachine {
         let user = self.record.user_namespace;
         let owner = user.filter(|user| user.slot.is_some())?;
         Some((Uid::from_raw(owner.user), Gid::from_raw(owner.group)))
+    }
+
+    fn take_namespaces(&self) -> Option<Namespaces> {
+        let namespaces = self.namespaces.lock();
+        namespaces.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether the service that made it was an ordinary user's.
@@ -144,6 +155,8 @@ impl ContainerMachine {
 
 impl Guest for ContainerMachine {
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
+        // A descriptor would keep the network when the container is gone.
+        drop(self.take_namespaces());
         let (process, directory) = (self.process.as_fd(), self.directory.as_fd());
         boot::wait(&self.boot, limit, process, directory).map_err(|error| {
             let failure = match error {
@@ -296,6 +309,14 @@ impl Machine for ContainerMachine {
         }
         .step_at("opening its network namespace", path)
         .map_err(|error| self.fail("attached to a network", error))
+    }
+
+    fn connect(&self, outside: &Outside) -> Result<(), Failure> {
+        let Some(namespaces) = self.take_namespaces() else {
+            let message = "only a container of an ordinary user, which has not begun to run, is connected in this way";
+            return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
+        };
+        outside::connect(&self.launcher, &namespaces, self.process.as_fd(), outside)
     }
 
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {

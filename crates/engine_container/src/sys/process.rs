@@ -31,6 +31,15 @@ pub(crate) fn new_mount_namespace() -> Result<(), Errno> {
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }
 
+/// Has the children of the calling process be in a new pid namespace; the first one ends all others with its end.
+///
+/// # Errors
+/// The errno of `unshare(2)`.
+pub(crate) fn have_children_in_new_pid_namespace() -> Result<(), Errno> {
+    // SAFETY: as above.
+    unsafe { unshare_unsafe(UnshareFlags::NEWPID) }
+}
+
 /// Keeps the file behind a descriptor open for the whole life of the calling process, until it executes a program:
 /// locks of the file stay with it. The descriptor can be closed.
 ///

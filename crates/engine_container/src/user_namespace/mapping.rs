@@ -107,6 +107,13 @@ impl Child {
             .step("opening the container's user namespace")
     }
 
+    /// Its network namespace.
+    pub(crate) fn network(&self) -> Result<OwnedFd, StepError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        openat(&self.directory, "ns/net", flags, Mode::empty())
+            .step("opening the container's network namespace")
+    }
+
     /// Gives it its ids; returns whether it has more than one, which is what setting groups needs as well.
     pub(crate) fn map(&self, mapping: &Mapping) -> Result<bool, StepError> {
         if Privilege::own() == Privilege::Root {

@@ -1,13 +1,13 @@
 //! The rules: what they are about as a value ([`Rules`]), and the tables that say it to nfnetlink.
 //!
 //! 1. [`Rules`] is made of an intent, purely. 2. `tables` writes it as one transaction, which takes the place of what
-//!    was there: either all of it holds or nothing changed; `changes` writes endpoints that come and go. 3. `expression` has the words that rules are made of. 4.
-//!    `contents` tells whether all that was written is still there. 5. `access` has the rules of single endpoints, in
-//!    their namespaces. 6. `cards` has those of single cards of virtual machines, at their ports. 7. `balancers` has
-//!    those of load balancers. 8. `leaving` holds endpoints on adapters of the host to their addresses, in their
-//!    namespaces. 9. `overlays` keeps hosts away that a network was not told of. 10. `outbound`
-//!    translates what single endpoints send to the outside. 11. `proxies` leads connections of endpoints to proxies, in
-//!    their namespaces.
+//!    was there: either all of it holds or nothing changed; `changes` writes endpoints that come and go. 3.
+//!    `expression` has the words that rules are made of. 4. `contents` tells whether all that was written is still
+//!    there. 5. `access` has the rules of single endpoints, in their namespaces. 6. `cards` has those of single cards
+//!    of virtual machines, at their ports. 7. `balancers` has those of load balancers. 8. `leaving` holds endpoints on
+//!    adapters of the host to their addresses, in their namespaces. 9. `overlays` keeps hosts away that a network was
+//!    not told of. 10. `outbound` translates what single endpoints send to the outside. 11. `proxies` leads connections
+//!    of endpoints to proxies, in their namespaces.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is

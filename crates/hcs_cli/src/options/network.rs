@@ -18,9 +18,9 @@ pub(crate) struct NetworkOptions {
     /// of which --publish, --ip and --mac are about the first. What is in nat reaches what this machine reaches, and
     /// programs of it that listen at all addresses. none is loopback only, host the network of the service
     /// itself, ns:PATH the network namespace of a file such as /proc/1234/ns/net; these two are for root, and for a
-    /// namespace of the caller's own. Takes a service of root, but for none [default: nat, or what default_network in
-    /// hcsd.toml says; none where this machine or an ordinary user cannot have it, and for virtual machines unless
-    /// --publish, --ip, --mac or --alias asks for it]
+    /// namespace of the caller's own. An ordinary user has nat, where the package passt is installed, and none
+    /// [default: nat, or what default_network in hcsd.toml says; none where this machine or an ordinary user cannot
+    /// have it, and for virtual machines unless --publish, --ip, --mac or --alias asks for it]
     #[arg(
         long = "network",
         value_name = "NAME|none|host|ns:PATH",

@@ -36,6 +36,7 @@ mod processes;
 mod rootless;
 mod rootless_daily;
 mod rootless_images;
+mod rootless_networks;
 mod rootless_trust;
 mod run;
 mod service;

@@ -125,7 +125,7 @@ impl World {
 }
 
 /// A new network namespace. A thread makes it and ends; the descriptor keeps it.
-fn space() -> File {
+pub(crate) fn space() -> File {
     let made = thread::spawn(|| {
         #[expect(
             deprecated,
@@ -633,8 +633,7 @@ fn the_options_of_networks_are_those_of_a_virtual_machine_too() {
 #[test]
 fn an_ordinary_user_is_told_that_networks_are_roots() {
     let user = User::new(NETLESS);
-    let mut lines = vec![vec!["network", "list"]];
-    lines.push(vec!["run", "--network", "nat", "--", "true"]);
+    let lines = [["network", "create", "web"], ["network", "create", "nat-2"]];
     let of_host = user.hcs(&["run", "--network", "host", "--", "true"]);
     assert_eq!(of_host.code, Some(125), "{of_host:?}");
     assert!(of_host.err.contains("network namespace"), "{of_host:?}");

@@ -102,6 +102,26 @@ impl User {
         );
     }
 
+    /// The same, where all users may use `/dev/net/tun`, as on most hosts.
+    pub(crate) fn with_tun(self) -> Self {
+        self.with_dev_net("mknod -m 666 /dev/net/tun c 10 200")
+    }
+
+    /// The same, where no user may.
+    pub(crate) fn without_tun(self) -> Self {
+        self.with_dev_net("mknod -m 600 /dev/net/tun c 10 200")
+    }
+
+    /// The same, where `pasta` is not installed.
+    pub(crate) fn without_pasta(self) -> Self {
+        self.with_dev_net("mount --bind /dev/null /usr/bin/pasta")
+    }
+
+    fn with_dev_net(mut self, script: &str) -> Self {
+        self.setup = format!("{}; mount -t tmpfs none /dev/net; {script}", self.setup);
+        self
+    }
+
     /// The same, as a member of `group`.
     pub(crate) fn in_group(mut self, group: u32) -> Self {
         self.group = Some(group);

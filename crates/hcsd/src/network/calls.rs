@@ -9,7 +9,7 @@ use hcs_wire::{
     network::{Created, DEFAULT_NETWORK, NetworkCall, NetworkNews, ObjectKind},
 };
 
-use super::{Held, LIMIT, Networks, Turn, join, kernel, ports};
+use super::{Held, LIMIT, Networks, Turn, join, kernel, ports, private};
 use crate::record::{
     blocking::{blocking, blocking_within},
     failures::unknown,
@@ -30,11 +30,8 @@ impl Networks {
     /// Answers a call that changes nothing with its document.
     ///
     /// # Errors
-    /// What the model refuses; `E_NOTIMPL` where the service is an ordinary user's.
+    /// What the model refuses.
     pub(crate) fn look(&self, call: &NetworkCall) -> Result<Option<String>, Failure> {
-        if !is_root() {
-            return Err(not_for_users());
-        }
         match call {
             NetworkCall::Enumerate { kind, query } => self.enumerate(*kind, query).map(Some),
             NetworkCall::Open {
@@ -71,7 +68,8 @@ impl Networks {
     /// Makes a call that changes something, to its end; returns its document.
     ///
     /// # Errors
-    /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's.
+    /// What the model or the host refuses; `E_NOTIMPL` where the service is an ordinary user's and the call is not
+    /// about the one network that this has.
     pub(crate) async fn change_by(
         self: &Rc<Self>,
         turn: Turn,
@@ -79,7 +77,12 @@ impl Networks {
         named: Named,
     ) -> Result<Option<String>, Failure> {
         if !is_root() {
-            return Err(not_for_users());
+            let checked = private::check(&call).await;
+            if let NetworkCall::Create { settings, .. } = &call {
+                self.preset
+                    .note(settings, checked.as_ref().copied(), Instant::now());
+            }
+            checked?;
         }
         match call {
             NetworkCall::Enumerate { .. }
@@ -328,10 +331,10 @@ impl Named {
     }
 }
 
-/// Networks take rights that an ordinary user has not.
+/// Most of networks takes rights that an ordinary user has not.
 pub(super) fn not_for_users() -> Failure {
-    let message = "the service of an ordinary user has no networks, as bridges and rules of the host take the rights of \
-                   root: ask a service of root, or leave the network out";
+    let message = "the service of an ordinary user has the network nat only, for endpoints in documents of containers, as \
+                   bridges and rules of the host take the rights of root: ask a service of root, or leave this out";
     Failure::new(HResult::E_NOTIMPL, message)
 }
 

@@ -17,7 +17,7 @@ use hcs_wire::{environment::is_root, network::ObjectKind};
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::{GuestNames, Held, Networks, Occupant, Turn, calls, join, machines, ports};
+use super::{GuestNames, Held, Networks, Occupant, Turn, calls, join, machines, ports, private};
 use crate::{
     engines::resolver,
     record::{blocking::blocking, timeline},
@@ -87,9 +87,7 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
         Some((pointer, own)) => (Some(pointer), Some(own)),
         None => (None, None),
     };
-    if let (Some(pointer), false) = (first, is_root()) {
-        return Err(calls::not_for_users().cause_at(pointer, "networks take the rights of root"));
-    }
+    check_user(own.as_ref())?;
     if let (Some(pointer), true) = (first, is_named) {
         let message = "a container is in the namespace that it names, with the endpoints of that; leave one of both out";
         return Err(refused(pointer, message));
@@ -121,6 +119,20 @@ pub(crate) fn claim(document: &mut ComputeSystem) -> Result<Option<Place>, Failu
         names: names.collect(),
         machine: None,
     }))
+}
+
+/// Refuses what a container of an ordinary user cannot have.
+fn check_user(own: Option<&Home>) -> Result<(), Failure> {
+    match own {
+        Some(Home::Own {
+            endpoints,
+            adapters,
+            ..
+        }) if !is_root() => {
+            private::check_place(endpoints, adapters.first().map(|one| &*one.pointer))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A container that is in no network of this service.

@@ -20,9 +20,10 @@ use hcn::{
 };
 use hcs_engine::engine::{self, Lease, Machine};
 use hcs_schema::{Failure, HResult};
+use hcs_wire::environment::is_root;
 use tracing::warn;
 
-use super::store::Store;
+use super::{private, store::Store};
 
 /// A change to be made.
 #[derive(Debug)]
@@ -159,9 +160,36 @@ impl Change {
     ///
     /// # Errors
     /// What the host refused; what was done until then stays.
-    pub(super) fn make(self) -> Result<Made, Failure> {
+    pub(super) fn follow(self) -> Result<Made, Failure> {
+        match is_root() {
+            true => self.make(),
+            false => self.connect(),
+        }
+    }
+
+    fn make(self) -> Result<Made, Failure> {
         let hosts = Arc::clone(&self.hosts);
         hosts.change(|host| self.make_at(host))
+    }
+
+    /// The same for the service of an ordinary user: what it may do is connect containers that have not begun to run.
+    ///
+    /// # Errors
+    /// The endpoint has what it cannot have, or the host refused.
+    fn connect(self) -> Result<Made, Failure> {
+        for endpoint in &self.after.endpoints {
+            let is_made = self.attached.contains(&endpoint.id);
+            if is_made || !self.wanted.contains(&endpoint.id) {
+                continue;
+            }
+            if let Some(machine) = self.machine_of(endpoint) {
+                machine.connect(&private::outside(endpoint)?)?;
+            }
+        }
+        Ok(Made {
+            former: self.former,
+            left: Left::default(),
+        })
     }
 
     fn make_at(mut self, host: &mut Host) -> Result<Made, Failure> {
@@ -508,6 +536,17 @@ pub(super) struct Restored {
     pub(super) former: Vec<Former>,
     /// What concerns one endpoint only, or a link that nothing asks for.
     pub(super) faults: Vec<Failure>,
+}
+
+impl Restored {
+    /// Of an ordinary user: what connects a container ends with it, and not before.
+    pub(super) fn as_it_is(attached: BTreeSet<Guid>) -> Self {
+        Self {
+            attached,
+            former: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
 }
 
 /// What an earlier service left: what is missing is made, what no record asks for is removed.

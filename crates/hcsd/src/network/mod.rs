@@ -5,8 +5,8 @@
 //!    container, from its document to its end. [`machines`]: that of a virtual machine. [`endpoints`]: what changes of
 //!    that of a running container. [`figures`]: what went through its endpoints. [`names`]: what it is called in
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
-//!    the host programs have. `preset`: the network of containers for which none is named. `chronicle`: what happened,
-//!    for clients with a callback.
+//!    the host programs have. `preset`: the network of containers for which none is named. `private`: that of an
+//!    ordinary user. `chronicle`: what happened, for clients with a callback.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -27,6 +27,7 @@ mod machines;
 mod names;
 mod ports;
 mod preset;
+mod private;
 mod store;
 
 use std::{
@@ -248,7 +249,7 @@ impl Networks {
             let held = self.held.borrow();
             held.state.objects().is_empty() && held.former.is_empty()
         };
-        if is_unused || !is_root() {
+        if is_unused {
             return;
         }
         let placed = |runtime_id: &String| {
@@ -267,9 +268,10 @@ impl Networks {
         for runtime_id in &ended {
             containers::end(&mut after, runtime_id, &mut changes);
         }
+        // Their ends are told as well, and find nothing left to do.
+        after.settle();
         let change = self.change(&Held::default(), &after);
-        let restored = blocking(|| kernel::restore(change));
-        match restored.await {
+        match take_over(change, after.wanted()).await {
             Ok(Restored {
                 attached,
                 former,
@@ -505,7 +507,7 @@ impl Networks {
         }
         // Without a limit: a change that goes on beside the next one would undo it.
         let change = self.change(before, after);
-        let made = blocking(|| change.make()).await?;
+        let made = blocking(|| change.follow()).await?;
         self.clear_later(made.left);
         Ok(made.former)
     }
@@ -559,7 +561,7 @@ impl Networks {
         after.attached.extend(after.wanted());
         before.former = self.store.read_former();
         let back = self.change(&after, &before);
-        match blocking(|| back.make()).await {
+        match blocking(|| back.follow()).await {
             Ok(made) => {
                 self.clear_later(made.left);
                 before.former = made.former;
@@ -633,6 +635,14 @@ impl Networks {
             [] => Ok(()),
             removed => self.store.remove_all(removed, &held.gone),
         }
+    }
+}
+
+/// Has the kernel follow what an earlier service left; endpoints of `wanted` are those that are to be there.
+async fn take_over(change: Change, wanted: BTreeSet<Guid>) -> Result<Restored, Failure> {
+    match is_root() {
+        true => blocking(|| kernel::restore(change)).await,
+        false => Ok(Restored::as_it_is(wanted)),
     }
 }
 

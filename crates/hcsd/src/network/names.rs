@@ -12,7 +12,10 @@ use std::{
 
 use hcn::Guid;
 use hcs_schema::rules::names::is_host_name;
-use hcs_wire::guest::{GuestNetwork, MAX_NAMES_BYTES};
+use hcs_wire::{
+    environment::is_root,
+    guest::{GuestNetwork, MAX_NAMES_BYTES},
+};
 
 use super::{Held, Networks, Occupant, machines};
 
@@ -261,6 +264,10 @@ impl Names {
 impl Networks {
     /// Tells `reader` of the names for a container from now on, if it is in a network.
     pub(crate) fn follow_names(&self, runtime_id: &str, reader: &Weak<dyn NameReader>) {
+        if !is_root() {
+            // Its containers do not reach each other.
+            return;
+        }
         let told = {
             let (held, mut names) = (self.held.borrow(), self.names.borrow_mut());
             names.follow(&held, runtime_id, reader)
