@@ -62,8 +62,9 @@ pub fn build(store: &Store, name: &str, recipe: &Recipe) -> Result<Image, Failur
             Failure::new(HResult::E_INVALIDARG, message).because(&error)
         })
     };
-    store.kernel(&file, unpack, &draft.kernel())?;
-    let loaded = initrd_file(recipe, &draft.initrd())?;
+    draft.put_kernel(&file, unpack)?;
+    let shown = store.root().join(name).join("initrd");
+    let loaded = write_initrd(recipe, &draft.initrd(), &shown)?;
     let source = std::path::absolute(image);
     draft.keep(&About {
         release: recipe.kernel.release.clone(),
@@ -118,8 +119,13 @@ pub fn name(kernel: &Kernel) -> Result<String, Failure> {
 /// # Errors
 /// A part is missing or not usable, or the file cannot be written.
 pub fn initrd_file(recipe: &Recipe, path: &Path) -> Result<Vec<String>, Failure> {
+    write_initrd(recipe, path, path)
+}
+
+/// The same, with the path that a failure names.
+fn write_initrd(recipe: &Recipe, path: &Path, shown: &Path) -> Result<Vec<String>, Failure> {
     let unwritten = |error: &std::io::Error| {
-        let message = format!("{} cannot be written", path.display());
+        let message = format!("{} cannot be written", shown.display());
         Failure::new(HResult::E_FAIL, message).because(error)
     };
     let file = store::create(path).map_err(|error| unwritten(&error))?;

@@ -16,6 +16,7 @@
 //! A kernel and its modules come from a package of the distribution, and are half trusted: sizes are bounded, and bytes
 //! that are not as expected are an error. The same parts make the same bytes.
 
+mod beneath;
 pub mod build;
 pub mod cpio;
 pub mod find;

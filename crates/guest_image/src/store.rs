@@ -10,10 +10,14 @@
 //!
 //! A user who can change a kernel or an agent has every machine that boots it. So files are made that no other user can
 //! write to, whatever the mask of the process is; and what other users could change is not used.
+//!
+//! A container may have the directory mapped and write there, so what has the name of a folder now may lead anywhere.
+//! The directory is opened once. All in it is made, read and removed below its descriptor, and no link is followed.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions, Permissions},
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     os::{
         fd::OwnedFd,
         unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
@@ -27,11 +31,16 @@ use hcs_wire::{
     trust::{Reason, Trusted, Untrusted},
 };
 use rustix::{
-    fs::{CWD, FileType, RenameFlags, fstat, renameat_with},
+    fs::{
+        AtFlags, Mode, OFlags, RenameFlags, Stat, fchmod, fstat, linkat, mkdirat, renameat_with,
+        unlinkat,
+    },
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+use crate::beneath::{below, file_below, folder_below, is_file, path_of};
 
 /// The image that machines boot when no other is named.
 pub const DEFAULT: &str = "default";
@@ -39,6 +48,10 @@ pub const DEFAULT: &str = "default";
 const ROOT_OF_ROOT: &str = "/var/lib/hcs/guest-images";
 /// Names another place for the images of this user.
 const PLACE: &str = "HCS_GUEST_IMAGES";
+/// The kernel of an image.
+const KERNEL: &str = "kernel";
+/// The initial ramdisk of an image.
+const INITRD: &str = "initrd";
 /// What is said of an image.
 const ABOUT: &str = "image.json";
 /// Unpacked kernels.
@@ -88,7 +101,7 @@ impl Image {
     /// How many bytes its two files have.
     #[must_use]
     pub fn size(&self) -> u64 {
-        let size = |path: &Path| fs::metadata(path).map_or(0, |about| about.len());
+        let size = |path: &Path| fs::symlink_metadata(path).map_or(0, |about| about.len());
         size(&self.kernel) + size(&self.initrd)
     }
 }
@@ -102,7 +115,14 @@ pub struct Store {
 /// An image that is being made. Dropped, it leaves nothing.
 #[derive(Debug)]
 pub struct Draft {
+    /// Its directory by a path below `root`, which is open for longer.
     folder: tempfile::TempDir,
+    /// The same directory.
+    opened: OwnedFd,
+    /// The store.
+    root: OwnedFd,
+    /// Its unpacked kernels.
+    kernels: OwnedFd,
     store: Store,
     name: String,
 }
@@ -150,10 +170,14 @@ impl Store {
     /// # Errors
     /// There is none, or other users could change it.
     pub fn get(&self, name: &str) -> Result<Image, Failure> {
-        let image = self.read(name)?;
+        let root = self.opened_for(name)?;
+        let image = self.read(&root, name)?;
         let about = image.kernel.with_file_name(ABOUT);
         for path in [&about, &image.kernel, &image.initrd] {
-            let found = absolute(path).and_then(|path| Trusted::of_process().open(&path));
+            let found = absolute(path).and_then(|path| {
+                check_plain(&root, name, &path)?;
+                Trusted::of_process().open(&path)
+            });
             found.map_err(|untrusted| {
                 let message = format!("the guest image {name:?} is not used: {untrusted}");
                 let advice = "`hcs guest-image build` makes an image again, in place of the one that is there";
@@ -164,38 +188,47 @@ impl Store {
     }
 
     /// The image `name`, whose files others may be able to change.
-    fn read(&self, name: &str) -> Result<Image, Failure> {
+    fn read(&self, root: &OwnedFd, name: &str) -> Result<Image, Failure> {
         check_name(name)?;
         let folder = self.root.join(name);
         let about = folder.join(ABOUT);
-        if !self.is_there()? || !about.is_file() {
-            let message = format!(
-                "there is no guest image {name:?} in {}",
-                self.root.display()
-            );
-            let advice = "`hcs guest-image build` makes one, `hcs guest-image list` shows all";
-            return Err(Failure::new(HResult::FILE_NOT_FOUND, message).cause(advice));
-        }
-        let text = crate::find::read(&about, MAX_ABOUT)?;
+        let file = folder_below(root, name).and_then(|opened| file_below(&opened, ABOUT));
+        let file = file.map_err(|_| self.none(name))?;
+        let mut text = Vec::new();
+        let read = file.take(MAX_ABOUT).read_to_end(&mut text);
+        read.map_err(|error| failed("cannot be read", &about, &error))?;
         let read = serde_json::from_slice(&text).map_err(|error| {
             let message = format!("{} is no description of an image", about.display());
             Failure::new(HResult::E_INVALIDARG, message).because(&error)
         })?;
         Ok(Image {
             name: name.to_owned(),
-            kernel: folder.join("kernel"),
-            initrd: folder.join("initrd"),
+            kernel: folder.join(KERNEL),
+            initrd: folder.join(INITRD),
             about: read,
         })
     }
 
-    /// Whether the directory is there; one that other users could change is refused.
-    fn is_there(&self) -> Result<bool, Failure> {
+    /// The directory, if it is there; one that other users could change is refused.
+    fn opened(&self) -> Result<Option<OwnedFd>, Failure> {
         match own(&self.root, None) {
-            Ok(_) => Ok(true),
-            Err(untrusted) if untrusted.reason == Reason::Io(Errno::NOENT) => Ok(false),
+            Ok(root) => Ok(Some(root)),
+            Err(untrusted) if untrusted.reason == Reason::Io(Errno::NOENT) => Ok(None),
             Err(untrusted) => Err(self.refused(&untrusted)),
         }
+    }
+
+    /// The directory, for the image `name`.
+    fn opened_for(&self, name: &str) -> Result<OwnedFd, Failure> {
+        check_name(name)?;
+        self.opened()?.ok_or_else(|| self.none(name))
+    }
+
+    fn none(&self, name: &str) -> Failure {
+        let root = self.root.display();
+        let message = format!("there is no guest image {name:?} in {root}");
+        let advice = "`hcs guest-image build` makes one, `hcs guest-image list` shows all";
+        Failure::new(HResult::FILE_NOT_FOUND, message).cause(advice)
     }
 
     fn refused(&self, untrusted: &Untrusted) -> Failure {
@@ -209,14 +242,16 @@ impl Store {
     /// # Errors
     /// The directory cannot be read, or other users could change it.
     pub fn list(&self) -> Result<Vec<Image>, Failure> {
-        if !self.is_there()? {
+        let Some(root) = self.opened()? else {
             return Ok(Vec::new());
-        }
-        let entries = fs::read_dir(&self.root);
+        };
+        let entries = fs::read_dir(path_of(&root));
         let entries = entries.map_err(|error| failed("cannot be read", &self.root, &error))?;
         let names = entries.flatten().take(MOST);
         let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-        let mut images: Vec<Image> = names.filter_map(|name| self.read(&name).ok()).collect();
+        let mut images: Vec<Image> = names
+            .filter_map(|name| self.read(&root, &name).ok())
+            .collect();
         images.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(images)
     }
@@ -226,13 +261,18 @@ impl Store {
     /// # Errors
     /// There is none, or it cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), Failure> {
-        let image = self.read(name)?;
-        let folder = image.kernel.parent().unwrap_or(&self.root);
+        let root = self.opened_for(name)?;
+        self.read(&root, name)?;
+        let folder = self.root.join(name);
+        let unremoved = |error: &io::Error| failed("cannot be removed", &folder, error);
         // From now on it is none.
-        let about = folder.join(ABOUT);
-        fs::remove_file(&about).map_err(|error| failed("cannot be removed", &about, &error))?;
-        fs::remove_dir_all(folder).map_err(|error| failed("cannot be removed", folder, &error))?;
-        self.forget_kernels();
+        let removed =
+            folder_below(&root, name).and_then(|opened| unlinkat(&opened, ABOUT, AtFlags::empty()));
+        removed.map_err(|errno| unremoved(&errno.into()))?;
+        // Neither the directory nor anything in it is followed as a link.
+        let removed = fs::remove_dir_all(path_of(&root).join(name));
+        removed.map_err(|error| unremoved(&error))?;
+        forget_kernels(&root);
         Ok(())
     }
 
@@ -242,73 +282,114 @@ impl Store {
     /// The name is none; or the directory cannot be made, or could be changed by other users.
     pub fn draft(&self, name: &str) -> Result<Draft, Failure> {
         check_name(name)?;
-        for folder in [self.root.clone(), self.root.join(KERNELS)] {
-            let made = own(&folder, Some(0o755));
-            made.map_err(|untrusted| self.refused(&untrusted))?;
-        }
+        let root = own(&self.root, Some(0o755));
+        let root = root.map_err(|untrusted| self.refused(&untrusted))?;
+        let kernels = self.kernels(&root);
+        let kernels = kernels.map_err(|untrusted| self.refused(&untrusted))?;
+        let unwritten = |error: &io::Error| failed("cannot be written to", &self.root, error);
         let folder = tempfile::Builder::new()
             .prefix(".new-")
-            .tempdir_in(&self.root);
-        let folder = folder.map_err(|error| failed("cannot be written to", &self.root, &error))?;
+            .tempdir_in(path_of(&root));
+        let folder = folder.map_err(|error| unwritten(&error))?;
+        let opened = folder_below(&root, name_of(&folder));
         Ok(Draft {
+            opened: opened.map_err(|errno| unwritten(&errno.into()))?,
             folder,
+            root,
+            kernels,
             store: self.clone(),
             name: name.to_owned(),
         })
     }
 
-    /// Links the kernel that was unpacked from `file` to `to`; `unpack` does it if that has not been done.
-    ///
-    /// # Errors
-    /// That of `unpack`, or a file cannot be written.
-    pub fn kernel(
-        &self,
-        file: &[u8],
-        unpack: impl FnOnce() -> Result<Vec<u8>, Failure>,
-        to: &Path,
-    ) -> Result<(), Failure> {
-        let digest = Sha256::digest(file);
-        let name: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        let kept = self.root.join(KERNELS).join(name);
-        // Its name says what it was made of, and not what it has now.
-        if is_own_file(&kept) {
-            if fs::hard_link(&kept, to).is_ok() {
-                return Ok(());
+    /// The directory of unpacked kernels, which is made where it is not there.
+    fn kernels(&self, root: &OwnedFd) -> Result<OwnedFd, Untrusted> {
+        let path = absolute(&self.root)?.join(KERNELS);
+        let mode = Mode::from_raw_mode(0o755);
+        let made = match mkdirat(root, KERNELS, mode) {
+            Err(Errno::EXIST) => Ok(false),
+            made => made.map(|()| true),
+        };
+        let opened = made.and_then(|made| {
+            let opened = folder_below(root, KERNELS)?;
+            if made {
+                // The mask of this process may have taken some of it.
+                fchmod(&opened, mode)?;
             }
-        } else {
-            // What cannot be removed is not linked either.
-            let _other = fs::remove_file(&kept);
-        }
-        let unpacked = unpack()?;
-        let written = write(to, &unpacked).and_then(|()| match fs::hard_link(to, &kept) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-            _ => Ok(()),
+            Ok((fstat(root)?, fstat(&opened)?, opened))
         });
-        written.map_err(|error| failed("cannot be written", to, &error))
+        let (above, about, opened) = opened.map_err(|errno| untrusted(&path, errno))?;
+        if is_own(&about, &above) {
+            return Ok(opened);
+        }
+        let (owner, mode) = (about.st_uid, about.st_mode & 0o7777);
+        let reason = match mode & 0o022 {
+            0 => Reason::Owner {
+                owner,
+                user: rustix::process::geteuid().as_raw(),
+                mode,
+            },
+            _ => Reason::Writable {
+                owner,
+                group: about.st_gid,
+                mode,
+            },
+        };
+        Err(Untrusted { path, reason })
     }
+}
 
-    /// Removes kernels that no image has. A kernel that stays is removed the next time.
-    fn forget_kernels(&self) {
-        let entries = fs::read_dir(self.root.join(KERNELS));
-        for entry in entries.into_iter().flatten().flatten() {
-            if entry.metadata().is_ok_and(|about| about.nlink() == 1) {
-                let _next_time = fs::remove_file(entry.path());
-            }
+/// Removes kernels that no image has. A kernel that stays is removed the next time.
+fn forget_kernels(root: &OwnedFd) {
+    let Ok(kernels) = folder_below(root, KERNELS) else {
+        return;
+    };
+    let entries = fs::read_dir(path_of(&kernels));
+    for entry in entries.into_iter().flatten().flatten() {
+        let about = entry.metadata();
+        if about.is_ok_and(|about| about.is_file() && about.nlink() == 1) {
+            let _next_time = unlinkat(&kernels, entry.file_name(), AtFlags::empty());
         }
     }
 }
 
 impl Draft {
-    /// Where the kernel goes.
-    #[must_use]
-    pub fn kernel(&self) -> PathBuf {
-        self.folder.path().join("kernel")
+    /// Links the kernel that was unpacked from `file` to its place; `unpack` does it if that has not been done.
+    ///
+    /// # Errors
+    /// That of `unpack`, or a file cannot be written.
+    pub fn put_kernel(
+        &self,
+        file: &[u8],
+        unpack: impl FnOnce() -> Result<Vec<u8>, Failure>,
+    ) -> Result<(), Failure> {
+        let digest = Sha256::digest(file);
+        let kept: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        let none = AtFlags::empty();
+        // Its name says what it was made of, and not what it has now.
+        if is_own_file(&self.kernels, &kept) {
+            if linkat(&self.kernels, &*kept, &self.opened, KERNEL, none).is_ok() {
+                return Ok(());
+            }
+        } else {
+            // What cannot be removed is not linked either.
+            let _other = unlinkat(&self.kernels, &*kept, none);
+        }
+        let unpacked = unpack()?;
+        let written = write(&path_of(&self.opened).join(KERNEL), &unpacked).and_then(|()| {
+            match linkat(&self.opened, KERNEL, &self.kernels, &*kept, none) {
+                Ok(()) | Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        });
+        let to = self.store.root.join(&self.name).join(KERNEL);
+        written.map_err(|error| failed("cannot be written", &to, &error))
     }
 
-    /// Where the initial ramdisk goes.
+    /// Where the initial ramdisk goes: a path for as long as this lives.
     #[must_use]
     pub fn initrd(&self) -> PathBuf {
-        self.folder.path().join("initrd")
+        path_of(&self.opened).join(INITRD)
     }
 
     /// Makes it an image of the store, in place of the one of the same name.
@@ -316,16 +397,15 @@ impl Draft {
     /// # Errors
     /// It cannot be written or moved to its place.
     pub fn keep(self, about: &About) -> Result<Image, Failure> {
-        let from = self.folder.path();
         let text = serde_json::to_vec_pretty(about).unwrap_or_default();
         let to = self.store.root.join(&self.name);
-        let kept = write(&from.join(ABOUT), &text)
-            .and_then(|()| fs::set_permissions(from, Permissions::from_mode(0o755)))
-            .and_then(|()| exchange(from, &to));
+        let kept = write(&path_of(&self.opened).join(ABOUT), &text)
+            .and_then(|()| Ok(fchmod(&self.opened, Mode::from_raw_mode(0o755))?))
+            .and_then(|()| exchange(&self.root, name_of(&self.folder), &self.name));
         kept.map_err(|error| failed("cannot be written", &to, &error))?;
         // What is there now is the old image, or nothing.
         drop(self.folder);
-        self.store.forget_kernels();
+        forget_kernels(&self.root);
         self.store.get(&self.name)
     }
 }
@@ -368,12 +448,36 @@ fn own(path: &Path, mode: Option<u32>) -> Result<OwnedFd, Untrusted> {
     Ok(found)
 }
 
-/// Whether a regular file is at `path`, not by way of a link, that no other user can change.
-fn is_own_file(path: &Path) -> bool {
-    let is_file = fs::symlink_metadata(path).is_ok_and(|about| about.is_file());
-    let found = absolute(path).and_then(|path| Trusted::of_process().open(&path));
-    let about = found.ok().and_then(|found| fstat(&found).ok());
-    is_file && about.is_some_and(|about| FileType::from_raw_mode(about.st_mode).is_file())
+/// Refuses what is no regular file, where the image `name` has its file `path`.
+fn check_plain(root: &OwnedFd, name: &str, path: &Path) -> Result<(), Untrusted> {
+    let place = Path::new(name).join(path.file_name().unwrap_or_default());
+    let about = below(root, place, OFlags::PATH).and_then(|found| fstat(&found));
+    let about = about.map_err(|errno| untrusted(path, errno))?;
+    match is_file(&about) {
+        true => Ok(()),
+        false => Err(Untrusted {
+            path: path.to_owned(),
+            reason: Reason::Kind,
+        }),
+    }
+}
+
+/// Whether no other user can change it, in a directory of that kind.
+fn is_own(about: &Stat, above: &Stat) -> bool {
+    about.st_mode & 0o022 == 0 && Trusted::of_process().owns_in(about.st_uid, above.st_mode)
+}
+
+/// Whether a regular file has this name in `folder`, that no other user can change.
+fn is_own_file(folder: &OwnedFd, name: &str) -> bool {
+    let found = below(folder, name, OFlags::PATH).and_then(|found| fstat(&found));
+    match (found, fstat(folder)) {
+        (Ok(about), Ok(above)) => is_file(&about) && is_own(&about, &above),
+        _ => false,
+    }
+}
+
+fn name_of(folder: &tempfile::TempDir) -> &OsStr {
+    folder.path().file_name().unwrap_or_default()
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, Untrusted> {
@@ -391,10 +495,10 @@ fn untrusted(path: &Path, errno: Errno) -> Untrusted {
     }
 }
 
-/// Moves a directory to `to`; one that is there comes to `from`.
-fn exchange(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(Errno::EXIST) => Ok(renameat_with(CWD, from, CWD, to, RenameFlags::EXCHANGE)?),
+/// Gives a directory of `root` the name `to`; one that has it gets the name `from`.
+fn exchange(root: &OwnedFd, from: &OsStr, to: &str) -> io::Result<()> {
+    match renameat_with(root, from, root, to, RenameFlags::NOREPLACE) {
+        Err(Errno::EXIST) => Ok(renameat_with(root, from, root, to, RenameFlags::EXCHANGE)?),
         other => Ok(other?),
     }
 }
@@ -421,14 +525,16 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeMap, os::unix::fs::symlink};
+
+    use rustix::fs::{CWD, mkfifoat};
+
     use super::*;
 
     fn make(store: &Store, name: &str, kernel: &str, release: &str) -> Image {
         let draft = store.draft(name).unwrap();
         let unpack = || Ok(format!("unpacked {kernel}").into_bytes());
-        store
-            .kernel(kernel.as_bytes(), unpack, &draft.kernel())
-            .unwrap();
+        draft.put_kernel(kernel.as_bytes(), unpack).unwrap();
         fs::write(draft.initrd(), "").unwrap();
         let about = About {
             release: release.to_owned(),
@@ -473,7 +579,7 @@ mod tests {
         make(&store, "one", "a", "1");
         let draft = store.draft("two").unwrap();
         let never = || Err(Failure::new(HResult::E_FAIL, "it is there"));
-        store.kernel(b"a", never, &draft.kernel()).unwrap();
+        draft.put_kernel(b"a", never).unwrap();
     }
 
     #[test]
@@ -524,12 +630,16 @@ mod tests {
                 }
                 _ => {
                     fs::remove_file(&kept).unwrap();
-                    std::os::unix::fs::symlink(&link, &kept).unwrap();
+                    symlink(&link, &kept).unwrap();
                 }
             }
             let image = make(&store, "two", "a", "1");
             assert_eq!(fs::read(&image.kernel).unwrap(), b"unpacked a", "{number}");
-            assert!(is_own_file(&image.kernel) && is_own_file(&kept), "{number}");
+            for path in [&image.kernel, &kept] {
+                let above = File::open(path.parent().unwrap()).unwrap();
+                let name = path.file_name().unwrap().to_str().unwrap();
+                assert!(is_own_file(&above.into(), name), "{number} {name}");
+            }
         }
         assert_eq!(fs::read(&link).unwrap(), b"evil");
     }
@@ -551,6 +661,85 @@ mod tests {
         fs::set_permissions(&image.initrd, Permissions::from_mode(0o777)).unwrap();
         store.remove("one").unwrap();
         assert_eq!(store.list().unwrap(), []);
+    }
+
+    fn texts(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let paths = fs::read_dir(folder).unwrap();
+        let paths = paths.map(|entry| entry.unwrap().path());
+        paths
+            .map(|path| (path.clone(), fs::read(path).unwrap()))
+            .collect()
+    }
+
+    /// As a container may put it there that has the store mapped.
+    #[test]
+    fn a_link_in_place_of_what_a_store_has_leads_nowhere() {
+        for place in [KERNELS, "one", "one/kernel", "one/initrd", "one/image.json"] {
+            let folder = tempfile::tempdir().unwrap();
+            let victim = tempfile::tempdir().unwrap();
+            for name in [KERNEL, INITRD, ABOUT, "other"] {
+                fs::write(victim.path().join(name), "{}").unwrap();
+            }
+            let before = texts(victim.path());
+            let store = Store::new(folder.path().join("images"));
+            make(&store, "one", "a", "1");
+            let at = store.root().join(place);
+            fs::rename(&at, folder.path().join("aside")).unwrap();
+            let target = match place.strip_prefix("one/") {
+                Some(name) => victim.path().join(name),
+                None => victim.path().to_owned(),
+            };
+            symlink(target, &at).unwrap();
+            assert_eq!(store.get("one").is_ok(), place == KERNELS, "{place}");
+            store.list().unwrap();
+            let removed = store.remove("one");
+            assert_eq!(texts(victim.path()), before, "{place}: {removed:?}");
+            let made = store.draft("one").and_then(|draft| {
+                draft.put_kernel(b"a", || Ok(b"b".to_vec()))?;
+                fs::write(draft.initrd(), "").unwrap();
+                draft.keep(&About::default())
+            });
+            assert_eq!(made.is_ok(), place != KERNELS, "{place}: {made:?}");
+            assert_eq!(texts(victim.path()), before, "{place}");
+        }
+    }
+
+    #[test]
+    fn a_draft_whose_directory_is_swapped_for_a_link_writes_nothing_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let victim = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().to_owned());
+        let draft = store.draft("one").unwrap();
+        let name = store.root().join(name_of(&draft.folder));
+        fs::rename(&name, folder.path().join(".aside")).unwrap();
+        symlink(victim.path(), &name).unwrap();
+        draft.put_kernel(b"a", || Ok(b"b".to_vec())).unwrap();
+        fs::write(draft.initrd(), "").unwrap();
+        draft.keep(&About::default()).unwrap_err();
+        assert_eq!(texts(victim.path()), BTreeMap::new());
+        assert_eq!(store.list().unwrap(), []);
+    }
+
+    #[test]
+    fn a_fifo_in_place_of_a_file_holds_nothing_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path().to_owned());
+        let image = make(&store, "one", "a", "1");
+        let kernels = fs::read_dir(store.root().join(KERNELS)).unwrap();
+        let kept = kernels.flatten().next().unwrap().path();
+        for path in [&image.kernel, &kept, &image.kernel.with_file_name(ABOUT)] {
+            fs::remove_file(path).unwrap();
+            mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).unwrap();
+            let listed = store.list().unwrap();
+            assert_eq!(listed.is_empty(), path.ends_with(ABOUT));
+            if *path == kept {
+                make(&store, "two", "a", "1");
+                store.remove("two").unwrap();
+            } else {
+                store.get("one").unwrap_err();
+                assert_eq!(make(&store, "one", "a", "1"), image);
+            }
+        }
     }
 
     #[test]
