@@ -122,6 +122,20 @@ static void initializing(void)
     CHECK_HR(HcsInitializeWritableLayer(path("volume"), above("base"), NULL), S_OK);
 }
 
+/* Locks a layer as the service does that has it as the scratch of a container: by a file that stands for it. */
+static int held(const char *layer)
+{
+    char name[128];
+    struct stat found;
+    int lock;
+    REQUIRE(stat(layer, &found) == 0);
+    snprintf(name, sizeof name, "/run/hcs-places/.locks/%lx-%lx", (unsigned long)found.st_dev,
+             (unsigned long)found.st_ino);
+    lock = geteuid() == 0 ? open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600) : open(layer, O_RDONLY | O_CLOEXEC);
+    REQUIRE(lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0);
+    return lock;
+}
+
 static void attaching(void)
 {
     int open_file, container;
@@ -133,9 +147,7 @@ static void attaching(void)
                 MISSING);
     CONFORMS_HR("HcsAttachLayerStorageFilter/missing", HcsAttachLayerStorageFilter(path("top"), above("none")),
                 MISSING);
-    /* As the service has the scratch of a container. */
-    container = open(at("top"), O_RDONLY | O_CLOEXEC);
-    REQUIRE(container >= 0 && flock(container, LOCK_EX | LOCK_NB) == 0);
+    container = held(at("top"));
     CONFORMS_HR("HcsAttachLayerStorageFilter/busy", HcsAttachLayerStorageFilter(path("top"), above("base")), BUSY);
     close(container);
     CONFORMS_HR("HcsAttachLayerStorageFilter/E_INVALIDARG", HcsAttachLayerStorageFilter(path("top"), NULL),

@@ -4,7 +4,7 @@
 use std::{
     io::{self, Read},
     panic,
-    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
     thread,
 };
 
@@ -31,6 +31,7 @@ pub(crate) struct Ahead {
 
 /// Does `work` with what `source` has, which is read by another thread meanwhile, with the rights of this one. Returns
 /// the source, and what the work has come to. A source that fails does so for `work` where it is read to that place.
+/// Once the work is done, at most one more read of the source is waited for: the one that goes on then.
 ///
 /// # Errors
 /// There can be no such thread.
@@ -59,26 +60,39 @@ pub(crate) fn read_ahead<R: Read + Send, T>(
     })
 }
 
-/// Reads `source` to its end, or until no reader is left.
+/// Reads `source` to its end, or until no reader is left. What a read has brought is handed over before the next one,
+/// which may have to wait for another program; pieces are filled where the reader has enough to do.
 fn fill<R: Read>(
     mut source: R,
     fills: &SyncSender<io::Result<Piece>>,
     empties: &Receiver<Vec<u8>>,
 ) -> R {
-    loop {
-        // At first there is none: each is made when it is needed, so a short source takes one.
+    // At first there is none: each is made when it is needed.
+    let empty = || {
         let mut bytes = empties.try_recv().unwrap_or_default();
         bytes.resize(PIECE, 0);
+        bytes
+    };
+    loop {
+        let mut bytes = empty();
         let mut length = 0;
         let end = loop {
             match source.read(&mut bytes[length..]) {
                 Ok(0) => break Some(Ok(())),
                 Ok(read) => length += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => break Some(Err(error)),
             }
             if length == PIECE {
                 break None;
+            }
+            match fills.try_send(Ok(Piece { bytes, length })) {
+                Ok(()) => {
+                    bytes = empty();
+                    length = 0;
+                }
+                Err(TrySendError::Full(Ok(piece))) => bytes = piece.bytes,
+                Err(_) => return source,
             }
         };
         // What was read before a failure counts as well. A reader that is gone wants neither.
@@ -117,6 +131,8 @@ impl Read for Ahead {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// So many bytes, a few at a time, and then a failure.
@@ -154,6 +170,34 @@ mod tests {
             read_ahead(Failing(size), |mut ahead| ahead.read_to_end(&mut read)).unwrap();
         assert_eq!(done.unwrap_err().to_string(), "broken");
         assert_eq!(read.len(), size);
+    }
+
+    /// Some bytes, and its end once they were read.
+    struct Waiting(Option<u8>, Receiver<()>);
+
+    impl Read for Waiting {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            if let Some(byte) = self.0.take() {
+                buffer[..3].fill(byte);
+                return Ok(3);
+            }
+            let told = self.1.recv_timeout(Duration::from_secs(60));
+            told.map(|()| 0).map_err(io::Error::other)
+        }
+    }
+
+    #[test]
+    fn what_was_read_is_handed_over_before_there_is_more() {
+        let (tell, told) = channel();
+        let (_, done) = read_ahead(Waiting(Some(7), told), |mut ahead| {
+            let mut start = [0; 3];
+            ahead.read_exact(&mut start)?;
+            tell.send(()).unwrap();
+            assert_eq!(ahead.read(&mut [0; 3])?, 0);
+            Ok::<_, io::Error>(start)
+        })
+        .unwrap();
+        assert_eq!(done.unwrap(), [7; 3]);
     }
 
     #[test]

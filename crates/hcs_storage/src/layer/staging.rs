@@ -88,9 +88,15 @@ impl Staging {
         // A sweep does not see a directory that is there and not locked yet.
         let unseen = lock(parent.as_fd(), Kind::Shared).map_err(making)?;
         let own = make(parent.as_fd()).map_err(making)?;
-        let opened = openat(&parent, &*own, DIRECTORY, Mode::empty());
-        let root = opened.map_err(making)?;
-        let held = holds::take_both(root.as_fd(), Kind::Alone).map_err(making)?;
+        let opened = openat(&parent, &*own, DIRECTORY, Mode::empty()).and_then(|root| {
+            let held = holds::take_both(root.as_fd(), Kind::Alone)?;
+            Ok((root, held))
+        });
+        let (root, held) = opened.map_err(|errno| {
+            // What cannot be removed is left to the next sweep.
+            let _left = remove_at(parent.as_fd(), &own);
+            making(errno)
+        })?;
         let staging = Self {
             parent,
             own,
