@@ -52,6 +52,12 @@ impl Host {
         })
     }
 
+    /// Whether this value has written the rules that are wanted: then it can tell that another program changed them.
+    #[must_use]
+    pub const fn knows_rules(&self) -> bool {
+        self.in_force.is_some()
+    }
+
     /// All links.
     ///
     /// # Errors

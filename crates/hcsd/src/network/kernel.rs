@@ -204,8 +204,11 @@ impl Change {
                 make_network(host, network)?;
             }
         }
-        // What the host is set to hangs on networks alone.
-        match self.before.networks == self.after.networks && !self.after.networks.is_empty() {
+        // What the host is set to hangs on networks, and on whether load balancers lead to endpoints of theirs.
+        let is_set = self.before.networks == self.after.networks
+            && balanced(&self.before) == balanced(&self.after)
+            && !self.after.networks.is_empty();
+        match is_set {
             true => self.write_rules_only(host, &Forwarding::default())?,
             false => self.write_rules(host)?,
         }
@@ -464,6 +467,12 @@ fn is_as_before(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
     })
 }
 
+/// The networks that have endpoints to which load balancers lead.
+fn balanced(intent: &Intent) -> BTreeSet<Guid> {
+    let balanced = intent.endpoints.iter().filter(|one| one.balanced);
+    balanced.map(|one| one.network).collect()
+}
+
 /// What a guest without an agent is told of its card, where that has an address of IPv4.
 fn lease(endpoint: &EndpointIntent, resolver: &str) -> Option<Lease> {
     let v4 = |address: IpAddr| match address {
@@ -634,10 +643,13 @@ pub(super) fn keep(change: Change, round: usize) -> Result<Option<Kept>, Failure
 }
 
 fn keep_at(mut change: Change, host: &mut Host, round: usize) -> Result<Option<Kept>, Failure> {
+    // A value that has written no rules cannot tell those of the one before from others: no other program is blamed.
+    let knows_rules = host.knows_rules();
     let mut found = survey(host, &change.after)?;
     found.endpoints.extend(change.not_on_adapters(host));
     // What cannot be read is written again.
-    let rules = found.rules && card_rules_are_there(host, &change.cards()).unwrap_or(false);
+    let of_cards = card_rules_are_there(host, &change.cards()).unwrap_or(false);
+    let rules = found.rules && of_cards;
     let (mut repaired, mut faults) = (Vec::new(), Vec::new());
     let mut note = |done: Result<(), Failure>, what: String| match done {
         Ok(()) => repaired.push(what),
@@ -659,7 +671,7 @@ fn keep_at(mut change: Change, host: &mut Host, round: usize) -> Result<Option<K
     if !forwards {
         note(Ok(()), "which interfaces forward".to_owned());
     }
-    if !rules {
+    if !of_cards || !found.rules && knows_rules {
         note(Ok(()), "the rules of networks".to_owned());
     }
     if !forwards || !rules {
@@ -673,7 +685,8 @@ fn keep_at(mut change: Change, host: &mut Host, round: usize) -> Result<Option<K
             format!("the link {}", endpoint.link),
         );
     }
-    let is_sound = repaired.is_empty() && faults.is_empty();
+    // What was written may be other settings of the host than before.
+    let is_sound = rules && repaired.is_empty() && faults.is_empty();
     Ok((!is_sound).then_some(Kept {
         repaired,
         former: change.former,

@@ -12,10 +12,13 @@ use std::{
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
+    thread,
+    time::{Duration, Instant},
 };
 
 use hcn::{Guid, Mapping, Protocol, State, documents::RequestType, intent::Intent};
 use hcs_schema::{Failure, HResult, win32};
+use hcs_wire::environment::is_root;
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt},
@@ -156,12 +159,28 @@ fn all_in_use() -> Failure {
     )
 }
 
-/// Checks the ports that `after` publishes and `before` does not. Runs in the network namespace of the host.
+/// How long a port may be taken that a container of an ordinary user has had: what passed it on ends by itself.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// How long a port is left alone before it is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Checks the ports that `after` publishes and `before` does not. Runs in the network namespace of the host. The
+/// service of an ordinary user waits for ports that are given back, so this is for a thread that may wait.
 ///
 /// # Errors
 /// `HCN_E_PORT_ALREADY_EXISTS` for one that a program of the host has.
 pub(super) fn check(before: &Intent, after: &Intent) -> Result<(), Failure> {
-    new(before, after).into_iter().try_for_each(try_bind)
+    let patience = if is_root() { Duration::ZERO } else { ENDING };
+    let end = Instant::now() + patience;
+    new(before, after).into_iter().try_for_each(|place| {
+        let mut tried = try_bind(place);
+        while tried.is_err() && Instant::now() < end {
+            thread::sleep(PAUSE);
+            tried = try_bind(place);
+        }
+        tried
+    })
 }
 
 /// Whether there is something to check.

@@ -103,6 +103,39 @@ fn an_overlay_of_two_hosts_outlives_their_services() {
     }
 }
 
+/// The host forwards for it from then on, though no network has changed.
+#[test]
+fn a_load_balancer_of_an_overlay_is_reached_as_soon_as_it_is_made() {
+    const FRONT: &str = "192.0.2.50";
+    let (host, _outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let network = made(&mut client, &overlay());
+    let own = json!({ "HostComputeNetwork": network, "SchemaVersion": { "Major": 2, "Minor": 0 } });
+    let own = json!({ "Endpoints": [own] });
+    let one = started(&service, &mut client, 1, &own);
+    let endpoints = listed(&mut client, ObjectKind::Endpoint);
+    let other = started(&service, &mut client, 2, &own);
+    let port = json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": 8080 });
+    let balancer = json!({
+        "HostComputeEndpoints": endpoints, "FrontendVIPs": [FRONT], "PortMappings": [port],
+    });
+    let server = one.listen(80);
+    let balancer = create(ObjectKind::LoadBalancer, "", balancer);
+    let balancer = made(&mut client, &balancer);
+    other.talk((FRONT, 8080), &server);
+    client
+        .call(&delete(ObjectKind::LoadBalancer, &balancer))
+        .ok();
+    drop((server, one, other));
+    for handle in [1, 2] {
+        client.terminate(handle);
+    }
+    gone(&host, "hce");
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    assert_eq!(host.ours(), Vec::<String>::new());
+}
+
 /// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes an overlay.
 #[test]
 fn kills_at_any_moment_leave_nothing_of_an_overlay() {
