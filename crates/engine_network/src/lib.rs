@@ -61,7 +61,7 @@ pub use counters::{counters, counters_on_adapter};
 pub use guest::{GuestCard, GuestNetwork, GuestRoute};
 pub use host::Host;
 pub use link::{Link, Route};
-pub use loopback::set_loopback_up;
+pub use loopback::{keep_loopback_inside, set_loopback_up};
 pub use netlink::NetlinkError;
 pub use nft::Rules;
 pub use parts::adapter::{detach_from_adapter, is_on_adapter};

@@ -25,7 +25,7 @@ pub fn main_if_helper() {
         std::process::exit(code);
     }
     engine_vm::worker::main_if_worker();
-    engine_container::outside::main_if_keeper();
+    engine_container::outside::main_if_keeper(engine_network::keep_loopback_inside);
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals).with_hosts(files.hosts);
         guest_agent::run(files.listener, files.proof, own, privileges)
@@ -37,7 +37,11 @@ pub fn main_if_helper() {
 /// # Errors
 /// The sentence to be shown: a service with another state root has them.
 pub(crate) fn claim(settings: &ContainerSettings, root: &Path) -> Result<Claim, String> {
-    Claim::take(settings, root)
+    let claim = Claim::take(settings, root)?;
+    for sentence in claim.warnings() {
+        warn!("{sentence}");
+    }
+    Ok(claim)
 }
 
 /// Has containers run in an AppArmor profile, where the host has that. Must come before [`keep_to_itself`], which gives

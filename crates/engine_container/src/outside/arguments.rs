@@ -8,7 +8,8 @@ pub(super) fn arguments(outside: &Outside) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let mut add = |words: &[&str]| all.extend(words.iter().map(|word| (*word).to_owned()));
     add(&["--quiet", "--ipv4-only", "--config-net", "--netns-only"]);
-    // No way to the host's loopback: neither by the router's address, nor by ports that lead there.
+    // No way to the host's loopback: neither by the router's address, nor by ports that lead there. What is sent to
+    // 127.0.0.0/8 itself does not leave the container, as the keeper has rules for it.
     add(&["--no-map-gw", "--tcp-ns", "none", "--udp-ns", "none"]);
     // All is set already, so nothing is served.
     add(&["--no-dhcp", "--no-dhcpv6", "--no-ndp", "--no-ra"]);

@@ -14,6 +14,7 @@ use std::{
     thread,
 };
 
+use hcs_schema::Failure;
 use hcs_wire::socket;
 use rustix::{
     event::{PollFd, PollFlags, poll},
@@ -44,9 +45,12 @@ const DISCARD: u16 = 9;
 /// The most of what `pasta` says that is told.
 const MOST_SAID: u64 = 4 << 10;
 
+/// Keeps what is for loopback inside of a network namespace.
+pub type Guard = fn(BorrowedFd<'_>) -> Result<(), Failure>;
+
 /// Does the work of one of these processes and never returns, when the calling process was started as one; returns at
 /// once otherwise. Must come before there are threads.
-pub fn main_if_keeper() {
+pub fn main_if_keeper(guard: Guard) {
     let name = std::env::args_os().next().unwrap_or_default();
     let is = |wanted: &str| name.as_bytes() == wanted.as_bytes() && stdin_is_socket();
     if is(FIRST) {
@@ -61,7 +65,7 @@ pub fn main_if_keeper() {
         exit(code);
     }
     if is(KEEPER) {
-        exit(match keep(descriptors::take_stdin()) {
+        exit(match keep(descriptors::take_stdin(), guard) {
             Ok(()) => 0,
             Err(_told) => FAILED,
         });
@@ -97,8 +101,8 @@ fn enter(socket: BorrowedFd<'_>) -> Result<(), StepError> {
 }
 
 /// The keeper: starts `pasta`, answers, and stays until the container ends.
-fn keep(socket: OwnedFd) -> Result<(), StepError> {
-    match start(socket.as_fd()) {
+fn keep(socket: OwnedFd, guard: Guard) -> Result<(), StepError> {
+    match start(socket.as_fd(), guard) {
         Ok((machine, network)) => {
             // A descriptor would keep the namespace; `pasta` has its own by now.
             drop(network);
@@ -118,7 +122,7 @@ fn keep(socket: OwnedFd) -> Result<(), StepError> {
 /// A failure, and what `pasta` said of it.
 type Told = (StepError, Option<String>);
 
-fn start(socket: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd), Told> {
+fn start(socket: BorrowedFd<'_>, guard: Guard) -> Result<(OwnedFd, OwnedFd), Told> {
     let quiet = |error: StepError| (error, None);
     let step = "hearing of a container";
     let (order, mut descriptors) = receive_all(socket).step(step).map_err(quiet)?;
@@ -127,6 +131,12 @@ fn start(socket: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd), Told> {
     let network = descriptors.pop_front().zip(descriptors.pop_front());
     let (network, machine) = network.ok_or(Errno::BADMSG).step(step).map_err(quiet)?;
     let voice = socket_in(network.as_fd()).map_err(quiet)?;
+    // A socket that is bound to the link sends what is for 127.0.0.0/8 there. Releases of 2023 take that to loopback of
+    // the host.
+    guard(network.as_fd()).map_err(|failure| {
+        let error = StepError::new("keeping loopback of the container inside", Errno::IO);
+        (error, Some(failure.message))
+    })?;
     // What has more power than `pasta` keeps its files to itself; this process needs none, and `pasta` gets its own as
     // root of the namespace.
     let none = CapabilitySets {

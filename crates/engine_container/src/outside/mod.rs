@@ -36,7 +36,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use keeper::main_if_keeper;
+pub use keeper::{Guard, main_if_keeper};
 
 use crate::{
     failure::{Attempt as _, StepError},

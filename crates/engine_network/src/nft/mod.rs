@@ -7,7 +7,7 @@
 //!    of virtual machines, at their ports. 7. `balancers` has those of load balancers. 8. `leaving` holds endpoints on
 //!    adapters of the host to their addresses, in their namespaces. 9. `overlays` keeps hosts away that a network was
 //!    not told of. 10. `outbound` translates what single endpoints send to the outside. 11. `proxies` leads connections
-//!    of endpoints to proxies, in their namespaces.
+//!    of endpoints to proxies, in their namespaces. 12. `loopback` keeps in a namespace what is for its loopback.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -15,7 +15,7 @@
 //!
 //! The tables have no owner (flag `owner`): such a table ends with the socket of its owner, so every restart of the
 //! service would cut published ports and lift the hold on addresses. From Linux 6.9 on `persist` mends that; until all
-//! kernels have it, rules that others flushed come back with the next change or check.
+//! kernels have it, rules that others flushed come back with the next check of the service, within 15 s.
 
 mod access;
 mod balancers;
@@ -24,6 +24,7 @@ mod changes;
 mod contents;
 mod expression;
 mod leaving;
+mod loopback;
 mod outbound;
 mod overlays;
 mod proxies;
@@ -44,6 +45,7 @@ pub(crate) use cards::{are_there as card_rules_are_there, set as set_card_rules}
 pub(crate) use changes::{InForce, are_there, write};
 pub(crate) use contents::guarded_by_others;
 pub(crate) use leaving::{hold, is_held};
+pub(crate) use loopback::keep_inside as keep_loopback_inside;
 pub(crate) use tables::remove;
 
 /// What the rules are about.

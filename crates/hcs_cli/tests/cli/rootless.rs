@@ -33,12 +33,22 @@ const AT_WORK: u32 = 54_326;
 const NAMED: u32 = 54_327;
 const WITH_IMAGES: u32 = 54_328;
 
+/// By default containers of a user have no network, whatever the host of the tests has.
+const NO_TUN: &str = "[ ! -d /dev/net ] || mount -t tmpfs none /dev/net";
+/// The directory is made where it is not there: it stays empty on the host, as a mount of the test's own is above it.
+const OPEN_TUN: &str =
+    "mkdir -p /dev/net; mount -t tmpfs none /dev/net; mknod -m 666 /dev/net/tun c 10 200";
+const CLOSED_TUN: &str =
+    "mkdir -p /dev/net; mount -t tmpfs none /dev/net; mknod -m 600 /dev/net/tun c 10 200";
+
 /// A user with a home and copies of the programs, and no rights whatever.
 pub(crate) struct User {
     place: TempDir,
     id: u32,
     /// A script that runs first, in mounts of its own.
     setup: String,
+    /// A script that follows it: which `/dev/net/tun` the user sees.
+    tun: &'static str,
     /// A further group that it is in.
     group: Option<u32>,
 }
@@ -67,6 +77,7 @@ impl User {
             place,
             id,
             setup: ":".to_owned(),
+            tun: NO_TUN,
             group: None,
         }
     }
@@ -85,6 +96,7 @@ impl User {
             .tempdir_in("/var/lib");
         let mut moved = Self::at(place.unwrap(), self.id);
         moved.group = self.group;
+        moved.tun = self.tun;
         moved
     }
 
@@ -96,29 +108,28 @@ impl User {
         fs::write(place.join("passwd"), passwd + &line).unwrap();
         // Files to mount on are made where the host has none, and taken away again.
         self.setup = format!(
-            "mkdir {0}/up {0}/work 2>/dev/null || :; mount -t overlay -o lowerdir=/etc,upperdir={0}/up,workdir={0}/work none /etc; \
+            "{1}; mkdir {0}/up {0}/work 2>/dev/null || :; mount -t overlay -o lowerdir=/etc,upperdir={0}/up,workdir={0}/work none /etc; \
              cp {0}/grants /etc/subuid; cp {0}/grants /etc/subgid; cp {0}/passwd /etc/passwd",
-            place.display()
+            place.display(),
+            self.setup
         );
     }
 
     /// The same, where all users may use `/dev/net/tun`, as on most hosts.
-    pub(crate) fn with_tun(self) -> Self {
-        self.with_dev_net("mknod -m 666 /dev/net/tun c 10 200")
+    pub(crate) fn with_tun(mut self) -> Self {
+        self.tun = OPEN_TUN;
+        self
     }
 
-    /// The same, where no user may.
-    pub(crate) fn without_tun(self) -> Self {
-        self.with_dev_net("mknod -m 600 /dev/net/tun c 10 200")
+    /// The same, where it is there, and no user may use it.
+    pub(crate) fn with_closed_tun(mut self) -> Self {
+        self.tun = CLOSED_TUN;
+        self
     }
 
     /// The same, where `pasta` is not installed.
-    pub(crate) fn without_pasta(self) -> Self {
-        self.with_dev_net("mount --bind /dev/null /usr/bin/pasta")
-    }
-
-    fn with_dev_net(mut self, script: &str) -> Self {
-        self.setup = format!("{}; mount -t tmpfs none /dev/net; {script}", self.setup);
+    pub(crate) fn without_pasta(mut self) -> Self {
+        self.setup += "; mount --bind /dev/null /usr/bin/pasta";
         self
     }
 
@@ -149,8 +160,8 @@ impl User {
             Some(group) => format!("--groups {group}"),
         };
         let become_user = format!(
-            "{}; exec setpriv --reuid {id} --regid {id} {groups} -- \"$@\"",
-            self.setup
+            "{}; {}; exec setpriv --reuid {id} --regid {id} {groups} -- \"$@\"",
+            self.setup, self.tun
         );
         let mut command = Command::new("unshare");
         command
@@ -266,7 +277,7 @@ fn an_ordinary_user_runs_containers_without_any_set_up() {
     assert_eq!(lines, [vec!["0"], vec!["0", &id, "1"], vec!["again"]]);
     let socket = fs::metadata(user.state().join("hcs.sock")).unwrap();
     assert_eq!(socket.permissions().mode() & 0o777, 0o600);
-    // What it writes is its own and vanishes; the host's stays as it is; there is a loopback and nothing else.
+    // What it writes is its own and vanishes; the host's stays as it is. Without a network there is a loopback only.
     let inside = "touch /etc/new /new && rm -f /etc/hostname; ls /sys/class/net; echo -n > /proc/sys/kernel/core_pattern";
     let run = user.script(&[], inside);
     assert_eq!(run.out, "lo\n", "{run:?}");

@@ -4,7 +4,7 @@
 use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
     process::{self, Command},
     thread,
@@ -20,9 +20,10 @@ use crate::{
 };
 
 /// Users that no host has.
-const CONNECTED: u32 = 54_351;
-const PUBLISHING: u32 = 54_352;
-const WITHOUT: u32 = 54_353;
+const CONNECTED: u32 = 54_364;
+const PUBLISHING: u32 = 54_365;
+const WITHOUT: u32 = 54_366;
+const BOUND: u32 = 54_367;
 
 const HOST: &str = "198.51.100.1";
 const OUTSIDE: &str = "198.51.100.2";
@@ -35,6 +36,17 @@ const ASK: &str = "ask() { perl -MIO::Socket::INET -e \
 /// first to the outside.
 const SERVER: &str = "use IO::Socket::INET; my $s = IO::Socket::INET->new(LocalPort => 80, Listen => 5, ReuseAddr => 1) \
                       or die; while (my $c = $s->accept) { my $l = <$c>; print $c \"here\\n\"; close $c }";
+
+/// Sends to a port of each address that follows, by a socket that is bound to the link, and tells what the kernel lets
+/// go; then to loopback by one that is not bound.
+const SEND_BY_LINK: &str = r#"use Socket;
+    socket(S, PF_INET, SOCK_DGRAM, 0) or die; setsockopt(S, SOL_SOCKET, 25, "eth0\0") or die "bind: $!";
+    for (@ARGV) {
+        my $to = pack_sockaddr_in(6666, inet_aton($_));
+        print((send(S, "hello", 0, $to) ? "sent" : $!) . " $_\n");
+    }
+    socket(O, PF_INET, SOCK_DGRAM, 0) or die;
+    print "own\n" if send(O, "hello", 0, pack_sockaddr_in(6666, inet_aton("127.0.0.1")));"#;
 
 /// A host with a way to the outside, and a user of it.
 struct Place {
@@ -176,6 +188,26 @@ fn a_users_container_reaches_the_outside_and_no_loopback_of_the_host() {
     });
 }
 
+/// Releases of `pasta` of 2023 take what comes by the link for 127.0.0.0/8 to loopback of the host.
+#[test]
+fn no_socket_of_a_users_container_sends_to_loopback_by_its_link() {
+    if unprivileged() {
+        return;
+    }
+    let place = Place::new(BOUND, User::new(BOUND).with_tun());
+    let loopback = within(&place.host, || UdpSocket::bind("127.0.0.1:6666")).unwrap();
+    let run = ["run", "--network", "nat", "--", "perl", "-e", SEND_BY_LINK];
+    let said = place.hcs(&[&run[..], &["127.0.0.1", "127.0.0.53", OUTSIDE]].concat());
+    let refused = "Operation not permitted";
+    let expected = format!("{refused} 127.0.0.1\n{refused} 127.0.0.53\nsent {OUTSIDE}\nown\n");
+    assert_eq!(said.fine(), expected);
+    loopback.set_nonblocking(true).unwrap();
+    loopback.recv(&mut [0; 8]).unwrap_err();
+    await_that("pasta goes with its container", || {
+        place.connecting().is_empty()
+    });
+}
+
 #[test]
 fn a_users_port_is_published_whatever_becomes_of_the_service_until_the_container_ends() {
     if unprivileged() {
@@ -215,10 +247,11 @@ fn a_users_port_is_published_whatever_becomes_of_the_service_until_the_container
     let again = place.hcs(&["run", "-p", "8080:80", "--", "true"]);
     assert!(again.err.contains("8080"), "{again:?}");
     place.hcs(&["terminate", "web"]).fine();
+    // The next one has the port, even where pasta has not gone yet.
+    place.hcs(&["run", "-p", "8080:80", "--", "true"]).fine();
     await_that("pasta goes with its container", || {
         place.connecting().is_empty()
     });
-    place.hcs(&["run", "-p", "8080:80", "--", "true"]).fine();
 }
 
 #[test]
@@ -226,7 +259,7 @@ fn a_user_without_what_a_network_takes_is_told_what_helps() {
     if unprivileged() {
         return;
     }
-    let place = Place::new(WITHOUT, User::new(WITHOUT).without_tun());
+    let place = Place::new(WITHOUT, User::new(WITHOUT).with_closed_tun());
     let named = ["run", "--network", "nat", "--", "true"];
     let said = place.hcs(&named);
     assert_eq!(said.code, Some(125), "{said:?}");
