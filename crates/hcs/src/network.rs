@@ -79,7 +79,7 @@ pub fn open(kind: ObjectKind, id: &str) -> Operation<String> {
 /// The id of the network of containers for which none is named; none where the service's configuration says so.
 ///
 /// Fails with `HCN_E_NETWORK_NOT_FOUND` where the network `nat` is still to be made. Where it could not be made before,
-/// that is `HCN_E_REQUEST_UNSUPPORTED`, with the reason. A service of an ordinary user answers `E_NOTIMPL`.
+/// that is `HCN_E_REQUEST_UNSUPPORTED`, with the reason.
 pub fn open_default() -> Operation<Option<String>> {
     let call = NetworkCall::Open {
         kind: ObjectKind::Network,

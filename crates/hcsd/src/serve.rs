@@ -71,15 +71,7 @@ pub(crate) fn run(
     files::make_state_root(endpoint, &root)?;
     let log = options.serve.then(|| root.join(logging::FILE));
     logging::start(config.log.as_deref(), log)?;
-    if !config.moved.is_empty() {
-        let settings = config.moved.join(", ");
-        info!(
-            "settings of containers belong into the section [container] of the configuration by now: {settings}"
-        );
-    }
-    for unused in &config.unused {
-        info!("a setting of the configuration means nothing any more: {unused}");
-    }
+    tell_of_settings(&config);
     let Some(_lock) = only::lock(&root)? else {
         return start::another_serves(options, endpoint);
     };
@@ -103,7 +95,7 @@ pub(crate) fn run(
         .max_blocking_threads(WAITING_THREADS)
         .build()
         .map_err(|e| format!("the runtime cannot be started: {e}"))?;
-    forget_other_places(&runtime, settings.places.clone());
+    let registry = settings.places.clone();
     let machines = engine_settings::for_machines(&config, endpoint);
     engines.extend(helpers.engines(settings, machines)?);
     closing::start().map_err(|e| format!("a thread cannot be started: {e}"))?;
@@ -114,9 +106,11 @@ pub(crate) fn run(
         config.default_network.unwrap_or_default() == DefaultNetwork::Nat,
     );
     let context = Context::new(config, root, log, engines, networks);
-    LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups))?;
-    // Engine calls that never return must not keep the service from leaving.
+    forget_other_places(&runtime, registry);
+    let served = LocalSet::new().block_on(&runtime, opening.open(context, cpu_groups));
+    // Calls that never return must not keep the service from leaving, even where it could not open.
     runtime.shutdown_background();
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -177,6 +171,19 @@ impl Opening<'_> {
     }
 }
 
+/// Logs which settings mean nothing, or nothing where they are.
+fn tell_of_settings(config: &Config) {
+    if !config.moved.is_empty() {
+        let settings = config.moved.join(", ");
+        info!(
+            "settings of containers belong into the section [container] of the configuration by now: {settings}"
+        );
+    }
+    for unused in &config.unused {
+        info!("a setting of the configuration means nothing any more: {unused}");
+    }
+}
+
 /// The settings of containers, of which the host and other services know then, and what keeps others from using the
 /// same names.
 fn settle(
@@ -185,10 +192,11 @@ fn settle(
     root: &Path,
 ) -> Result<(ContainerSettings, Claim), String> {
     let mut settings = engine_settings::for_containers(config, endpoint);
+    // A service that is refused tells nobody anything.
+    let claim = engines::claim(&settings, root)?;
     if let Err(e) = settings.publish_places(root) {
         warn!("other services do not keep the directories of this one from their containers: {e}");
     }
-    let claim = engines::claim(&settings, root)?;
     engines::confine(&mut settings);
     Ok((settings, claim))
 }

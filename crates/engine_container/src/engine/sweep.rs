@@ -50,7 +50,11 @@ pub(super) fn sweep(
     let groups = groups.iter();
     let groups = groups.map(|name| ControlGroups::named(hierarchies, root, name));
     let mut swept = Swept::default();
-    clear(groups.collect(), &mut swept);
+    // A group that is removed later holds the roots until then.
+    let roots = keep
+        .is_empty()
+        .then(|| (hierarchies.clone(), root.to_owned()));
+    clear(groups.collect(), roots.as_ref(), &mut swept);
     if keep.is_empty()
         && let Err(error) = remove_root(hierarchies, root)
     {
@@ -68,8 +72,8 @@ pub(super) fn sweep(
 }
 
 /// Ends what lives in the groups and removes them. A process may wait in the kernel and not end: its group is removed
-/// later.
-fn clear(groups: Vec<ControlGroups>, swept: &mut Swept) {
+/// later, and after it the groups of `roots`, as far as nothing is in them then.
+fn clear(groups: Vec<ControlGroups>, roots: Option<&(Hierarchies, String)>, swept: &mut Swept) {
     for group in &groups {
         if let Err(error) = group.end() {
             note(&mut swept.failure, error);
@@ -80,7 +84,14 @@ fn clear(groups: Vec<ControlGroups>, swept: &mut Swept) {
         match group.remove_by(end) {
             Ok(()) => {}
             Err(error) if error.errno == Errno::BUSY => {
-                let removal = move || group.clear().map_err(|error| error.into_failure(SUMMARY));
+                let roots = roots.cloned();
+                let removal = move || {
+                    let cleared = group.clear().and_then(|()| match &roots {
+                        Some((hierarchies, root)) => remove_root(hierarchies, root),
+                        None => Ok(()),
+                    });
+                    cleared.map_err(|error| error.into_failure(SUMMARY))
+                };
                 swept.later.push(Arc::new(removal));
             }
             Err(error) => note(&mut swept.failure, error),

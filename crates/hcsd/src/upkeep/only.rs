@@ -159,17 +159,19 @@ fn is_of_dying(path: &Path) -> bool {
     holder.pids == own.pids && is_dying(holder.process)
 }
 
-/// Puts a file of its own in the place of that of a dying service. The caller has the turn.
+/// Puts a file of its own in the place of that of a dying service, unless the check of that one refuses it. The caller
+/// has the turn.
 fn replace(
     path: &Path,
     check: impl Fn(&str) -> Result<(), String>,
 ) -> Result<Option<File>, Refusal> {
+    check(&fs::read_to_string(path).unwrap_or_default()).map_err(Refusal::Sentence)?;
     let own = path.with_extension("new");
     match fs::remove_file(&own) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e.into()),
         _ => {}
     }
-    let taken = take(&own, check)?;
+    let taken = take(&own, |_| Ok(()))?;
     fs::rename(&own, path)?;
     warn!(
         "an earlier service was killed and cannot end, as a file system does not answer it; this one takes its place"
@@ -206,7 +208,13 @@ mod tests {
         let elsewhere = format!("{} 1\n", dying.id());
         fs::write(&path, elsewhere).unwrap();
         assert!(locked().is_none());
-        fs::write(&path, format!("{} {}\n", dying.id(), namespace())).unwrap();
+        let text = format!("{} {}\n", dying.id(), namespace());
+        fs::write(&path, &text).unwrap();
+        let refused = lock_within(root.path(), Duration::ZERO, |before| {
+            assert_eq!(before, text);
+            Err("not here".to_owned())
+        });
+        assert!(matches!(refused, Err(Refusal::Sentence(_))), "{refused:?}");
         let second = locked().unwrap();
         assert!(locked().is_none());
         dying.wait().unwrap();

@@ -102,7 +102,7 @@ fn a_file_system_that_hangs_holds_up_its_user_alone() {
         Call::ReadEvents(hcs_wire::log::LogQuery::default()),
         Call::ModifySystem {
             system: 1,
-            settings: map("/tmp".as_ref()).to_string(),
+            settings: map("/usr".as_ref()).to_string(),
         },
         Call::PauseSystem {
             system: 1,
@@ -164,7 +164,7 @@ fn many_detached_processes_and_a_change_of_their_system_are_all_answered() {
     for round in 1..4 {
         sent.push(client.send(&Call::ModifySystem {
             system: 1,
-            settings: map("/tmp".as_ref()).to_string(),
+            settings: map("/usr".as_ref()).to_string(),
         }));
         for more in 100..120 {
             let call = create_process(1, 100 * round + more, &detached);
