@@ -46,6 +46,7 @@ mod netlink;
 mod nft;
 mod parts;
 mod queue;
+mod room;
 mod settings;
 mod survey;
 

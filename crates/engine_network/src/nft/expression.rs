@@ -50,6 +50,19 @@ pub(super) struct Flow {
     pub(super) echo: bool,
 }
 
+/// How many packets of each key may come to a rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerKey {
+    /// The set of keys that came.
+    pub(super) set: &'static str,
+    /// So many in a second.
+    pub(super) rate: u64,
+    /// So many more at once.
+    pub(super) burst: u32,
+    /// How long a key is remembered that comes no more, in milliseconds.
+    pub(super) remembered: u64,
+}
+
 /// The expressions of one rule, and what tells in its table which port a frame is of.
 pub(super) struct Expressions<'b>(&'b mut Batch, u32);
 
@@ -156,6 +169,42 @@ impl Expressions<'_> {
                 .big(3, BURST)
                 .big(4, OF_BYTES)
                 .big(5, INVERTED);
+        })
+    }
+
+    /// What was loaded came to this rule faster than it may. In a full set none that is new does.
+    pub(super) fn is_faster_for_key(&mut self, pace: &PerKey) -> &mut Self {
+        const UPDATE: u32 = 1;
+        const SECOND: u64 = 1;
+        const OF_PACKETS: u32 = 0;
+        const INVERTED: u32 = 1;
+        self.add("dynset", |batch| {
+            batch.text(1, pace.set).big(3, UPDATE).big(4, REGISTER);
+            batch.bytes(6, &pace.remembered.to_be_bytes());
+            batch.nest(7, |batch| {
+                batch.text(1, "limit").nest(2, |batch| {
+                    batch
+                        .bytes(1, &pace.rate.to_be_bytes())
+                        .bytes(2, &SECOND.to_be_bytes())
+                        .big(3, pace.burst)
+                        .big(4, OF_PACKETS)
+                        .big(5, INVERTED);
+                });
+            });
+        })
+    }
+
+    /// Loads its source.
+    pub(super) fn source(&mut self, ipv4: bool) -> &mut Self {
+        let (offset, length) = if ipv4 { (12, 4) } else { (8, 16) };
+        self.load(NETWORK, offset, length, REGISTER)
+    }
+
+    /// Loads its source, and the address that it goes to next: of a router, or its destination.
+    pub(super) fn next_host(&mut self, ipv4: bool) -> &mut Self {
+        let (length, next) = if ipv4 { (1, 1) } else { (4, 2) };
+        self.source(ipv4).add("rt", |batch| {
+            batch.big(1, REGISTER + length).big(2, next);
         })
     }
 

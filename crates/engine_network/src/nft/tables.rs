@@ -15,7 +15,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, outbound, overlays,
+    leaving, outbound, overlays, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -53,6 +53,8 @@ const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
 /// A set of ranges.
 pub(super) const INTERVAL: u32 = 4;
+/// A set whose elements come by rules.
+pub(super) const FILLED_BY_RULES: u32 = 0x20;
 
 /// Bytes of the elements of one message, of at most 64 KiB.
 const MOST_ELEMENT_BYTES: usize = 32 << 10;
@@ -277,11 +279,14 @@ impl<'b> Table<'b> {
 
     /// A set of so many connections, which rules fill: two addresses, a protocol, two ports.
     pub(super) fn flows(&mut self, set: &str, ipv4: bool, most: u32) {
-        const TIMEOUT: u32 = 0x10;
-        const FILLED_BY_RULES: u32 = 0x20;
-        const DESCRIPTION: u16 = 9;
         let (address, length) = if ipv4 { (ADDRESS, 20) } else { (ADDRESS_6, 44) };
-        let kinds = [address, address, PROTOCOL, PORT, PORT];
+        self.filled(set, &[address, address, PROTOCOL, PORT, PORT], length, most);
+    }
+
+    /// A set of at most so many keys, which rules fill for a while each.
+    pub(super) fn filled(&mut self, set: &str, kinds: &[u32], length: u32, most: u32) {
+        const TIMEOUT: u32 = 0x10;
+        const DESCRIPTION: u16 = 9;
         let kinds = kinds.iter().fold(0, |all, kind| all << 6 | kind);
         let (header, table) = (self.header(), self.name);
         *self.sets += 1;
@@ -589,7 +594,11 @@ pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Ve
 /// shows rules what a bridge forwards (`bridge-nf-call-iptables`), and are let through.
 fn forwarding(table: &mut Table<'_>, hook: &Hook) {
     let chain = "forwarding";
+    spreading::sets_and_chain(table);
     table.chain(chain, hook);
+    table.rule(chain, |rule| {
+        rule.came_in("ours", true).jump(spreading::CHAIN)
+    });
     table.rule(chain, |rule| rule.stays_in("within").accept());
     // Nor by a published port of another network, whatever the host forwards.
     table.rule(chain, |rule| rule.came_in("closed", true).drop());

@@ -17,6 +17,7 @@ use crate::{
     host::Host,
     link::{self, Link},
     namespace::sockets_in,
+    neighbours,
     netlink::{Batch, Socket},
     nft, queue,
 };
@@ -104,7 +105,7 @@ impl Part for Inside<'_> {
         link::look_at(&mut batch, &endpoint.bridge);
         if let Some(bridge) = host.find(&endpoint.bridge)? {
             for (address, _) in &endpoint.addresses {
-                link::set_neighbour(&mut batch, bridge.index, *address, endpoint.mac);
+                neighbours::tell(&mut batch, bridge.index, *address, endpoint.mac);
             }
         }
         host.run(&doing, NEEDS, batch)

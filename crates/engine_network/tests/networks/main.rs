@@ -12,6 +12,7 @@ mod cards;
 mod cases;
 mod changes;
 mod loopback;
+mod neighbours;
 mod outbound;
 mod overlays;
 mod proxies;
