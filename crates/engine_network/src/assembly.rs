@@ -171,9 +171,7 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         false => nft::write(&mut host.filter, &owner, rules, &mut host.in_force),
     };
     let needs = match rules.balancers.is_empty() {
-        true => {
-            "nf_tables with nat, masquerade, fib, limit, dynset and the family bridge"
-        }
+        true => "nf_tables with nat, masquerade, fib, limit, dynset and the family bridge",
         false => {
             "nf_tables with nat, masquerade, fib, limit, dynset, numgen, hash and the family bridge"
         }
@@ -182,8 +180,7 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
 }
 
 /// What the rules of single cards need of the kernel.
-const NEEDS_OF_CARDS: &str =
-    "nf_tables with limit, dynset and the family bridge";
+const NEEDS_OF_CARDS: &str = "nf_tables with limit, dynset and the family bridge";
 
 /// Sets how fast virtual machines send by their cards, and what they may send and receive: rules of each card that is
 /// not held to what its endpoint says are written, before it is a port of its network. Those of endpoints that `intent`

@@ -103,6 +103,13 @@ fn without_own_address(batch: &mut Batch) {
     });
 }
 
+/// The kernel makes no address of its own for this link.
+pub(crate) fn set_no_own_address(batch: &mut Batch, name: &str, index: u32) {
+    let what = format!("keeping addresses of IPv6 off the link {name}");
+    let header = link_header(0, index, 0, 0);
+    batch.message(what, SETLINK, flag::ACK, &header, without_own_address);
+}
+
 /// A bridge, not up yet.
 pub(crate) fn add_bridge(batch: &mut Batch, name: &str) {
     let what = format!("making the bridge {name}");

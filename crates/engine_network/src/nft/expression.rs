@@ -342,9 +342,9 @@ impl Expressions<'_> {
             .look_up(set, contained)
     }
 
-    /// The port is in the set.
-    pub(super) fn passes_by(&mut self, set: &str) -> &mut Self {
-        self.meta(self.1, REGISTER).look_up(set, true)
+    /// The port is in the set, or is not.
+    pub(super) fn passes_by(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.meta(self.1, REGISTER).look_up(set, contained)
     }
 
     /// The source address of the frame is one of the port's.

@@ -76,11 +76,13 @@ pub struct Rules {
     pub(crate) guarded: BTreeSet<String>,
 }
 
-/// What an endpoint may send from.
+/// What an endpoint may send from. Without an address of IPv6 it has none on its link either.
 fn own(endpoint: &EndpointIntent) -> (Mac, BTreeSet<IpAddr>) {
     let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
-    let addresses = addresses.chain([endpoint.mac.link_local().into()]);
-    (endpoint.mac, addresses.collect())
+    let on_link = endpoint
+        .has_ipv6()
+        .then(|| endpoint.mac.link_local().into());
+    (endpoint.mac, addresses.chain(on_link).collect())
 }
 
 /// The addresses of an endpoint whose connections to the outside are translated in a way of their own.

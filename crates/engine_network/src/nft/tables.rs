@@ -575,11 +575,16 @@ pub(super) fn published_at(ports: &BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)
     elements.collect()
 }
 
-/// Elements for ports of bridges: their names, their hardware addresses, their addresses of IPv4 and IPv6.
-pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Vec<Element>; 4] {
-    let (mut held, mut cards, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+/// Elements for ports of bridges: their names, those of ports that speak IPv6, their hardware addresses, their addresses
+/// of IPv4 and IPv6.
+pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Vec<Element>; 5] {
+    let (mut held, mut six, mut cards) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for (port, (mac, addresses)) in ports {
         let port = interface(port);
+        if addresses.iter().any(IpAddr::is_ipv6) {
+            six.push(Element::key(&[&port]));
+        }
         held.push(Element::key(&[&port]));
         cards.push(Element::key(&[&port, &mac.0]));
         for address in addresses {
@@ -587,7 +592,7 @@ pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Ve
             list.push(Element::key(&[&port, &octets(*address)]));
         }
     }
-    [held, cards, v4, v6]
+    [held, six, cards, v4, v6]
 }
 
 /// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
@@ -628,12 +633,14 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
 /// The table where each port is held to its own addresses, whatever the container behind it sends.
 pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     table.set("held", &[INTERFACE], 16, 0, None);
+    table.set("speak_6", &[INTERFACE], 16, 0, None);
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
     table.set("addresses_6", &[INTERFACE, ADDRESS_6], 32, 0, None);
-    let [held, cards, v4, v6] = of_ports(&rules.ports);
+    let [held, six, cards, v4, v6] = of_ports(&rules.ports);
     for (set, elements) in [
         ("held", held),
+        ("speak_6", six),
         ("cards", cards),
         ("addresses", v4),
         ("addresses_6", v6),
@@ -664,6 +671,12 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     for tag in TAGS {
         table.rule(chain, |rule| rule.header_is(tag).drop());
     }
+    // Without an address it has nothing to say, be it to find one.
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6)
+            .passes_by("speak_6", false)
+            .drop()
+    });
     leases(table, chain);
     table.rule(chain, |rule| {
         rule.frame_is(ETHERTYPE_IPV4)
@@ -693,7 +706,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
             .is_icmp6(None)
             .accept()
     });
-    table.rule(chain, |rule| rule.passes_by("held").drop());
+    table.rule(chain, |rule| rule.passes_by("held", true).drop());
 }
 
 /// Addresses are given by the service: no container answers others that ask a server for one.

@@ -1,13 +1,16 @@
 //! What endpoints can do to the kernel's table of neighbours, which is one for all network namespaces.
 
-use std::{net::UdpSocket, time::Instant};
+use std::{
+    net::{IpAddr, Ipv6Addr, UdpSocket},
+    time::Instant,
+};
 
 use engine_network::{Host, detach};
 use serde_json::{Value, json};
 
 use crate::{
-    traffic::{bind, exchange, listen, talk},
-    world::{FAR, OUTSIDE, Space, World, can_work},
+    traffic::{Messages, bind, exchange, forge_icmp6, listen, talk},
+    world::{Container, FAR, OUTSIDE, Space, World, can_work},
 };
 
 /// The entries of the host's table for a link.
@@ -104,4 +107,43 @@ fn an_endpoint_that_sends_to_all_neighbours_of_the_host_does_not_fill_its_table(
     talk(&one.space, (FAR, 80), &server);
     let survey = world.survey();
     assert!(survey.rules, "what rules noted is no change of them");
+}
+
+#[test]
+fn an_endpoint_without_an_address_of_ipv6_speaks_none() {
+    const ECHO: u8 = 128;
+    const REPORT: u8 = 143;
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let [one, two] = [2, 3].map(|id| world.container(network, id, json!({})));
+    for space in [&one.space, &two.space] {
+        let shown = space.ip("-6 -j addr show dev eth0");
+        assert!(!shown.contains("fe80"), "{shown}");
+        assert!(!space.ip("-6 route show").contains("fe80"));
+    }
+    // Nor by an address that root of it gives the link, or by none: the other one has one that may be spoken to.
+    let card = |of: &Container| world.state.endpoint_intent(of.endpoint).unwrap().mac;
+    let [own, target] = [&one, &two].map(|of| card(of).link_local());
+    for (of, address) in [(&one, own), (&two, target)] {
+        of.space
+            .ip(&format!("addr add {address}/64 dev eth0 nodad"));
+    }
+    let mac = card(&two).to_string().replace('-', ":");
+    one.space
+        .ip(&format!("neigh replace {target} lladdr {mac} dev eth0"));
+    let messages = Messages::of(&two.space);
+    let mark = |text: &[u8]| [&[ECHO, 0, 0, 0][..], text].concat();
+    forge_icmp6(&one.space, own, target, &mark(b"from its link"));
+    let nothing = Ipv6Addr::UNSPECIFIED;
+    forge_icmp6(&one.space, nothing, target, &[REPORT, 0, 0, 0, 0, 0, 0, 0]);
+    // This is there when those would have been, on the same way.
+    talk(&one.space, (&two.address, 80), &listen(&two.space, 80));
+    let came = messages.all_so_far();
+    let from_one = |(from, message): &(IpAddr, Vec<u8>)| {
+        *from == IpAddr::from(own) || message.first() == Some(&REPORT)
+    };
+    assert!(!came.iter().any(from_one), "{came:?}");
 }

@@ -203,10 +203,19 @@ impl Messages {
 
     /// The next one, with its source.
     pub(crate) fn next(&self) -> (IpAddr, Vec<u8>) {
+        self.take(RecvFlags::empty()).unwrap()
+    }
+
+    /// Those that are there.
+    pub(crate) fn all_so_far(&self) -> Vec<(IpAddr, Vec<u8>)> {
+        std::iter::from_fn(|| self.take(RecvFlags::DONTWAIT)).collect()
+    }
+
+    fn take(&self, how: RecvFlags) -> Option<(IpAddr, Vec<u8>)> {
         let mut bytes = [0; 256];
-        let (length, _, from) = recvfrom(&self.0, &mut bytes[..], RecvFlags::empty()).unwrap();
+        let (length, _, from) = recvfrom(&self.0, &mut bytes[..], how).ok()?;
         let from: SocketAddr = from.unwrap().try_into().unwrap();
-        (from.ip(), bytes[..length].to_vec())
+        Some((from.ip(), bytes[..length].to_vec()))
     }
 }
 
