@@ -347,6 +347,31 @@ impl Expressions<'_> {
         self.meta(self.1, REGISTER).look_up(set, contained)
     }
 
+    /// It is a report of ICMP that a packet was too large and must not be cut.
+    pub(super) fn says_too_large(&mut self) -> &mut Self {
+        const ICMP: u8 = 1;
+        const TOO_LARGE: [u8; 2] = [3, 4];
+        self.is_protocol(ICMP)
+            .load(TRANSPORT, 0, 2, REGISTER)
+            .compare(EQUAL, &TOO_LARGE)
+    }
+
+    /// It is a report of ICMPv6 that a packet was too large.
+    pub(super) fn says_too_large_6(&mut self) -> &mut Self {
+        const TOO_LARGE: u8 = 2;
+        self.is_icmp6(Some(TOO_LARGE))
+    }
+
+    /// The packet that a report of ICMP is about was to one of the port's addresses.
+    pub(super) fn was_to(&mut self, set: &str) -> &mut Self {
+        self.port_with((TRANSPORT, 8 + 16, 4), set, true)
+    }
+
+    /// The packet that a report of ICMPv6 is about was to one of the port's addresses.
+    pub(super) fn was_to_6(&mut self, set: &str) -> &mut Self {
+        self.port_with((TRANSPORT, 8 + 24, 16), set, true)
+    }
+
     /// The source address of the frame is one of the port's.
     pub(super) fn frame_is_from(&mut self, set: &str, contained: bool) -> &mut Self {
         self.port_with((LINK, 6, 6), set, contained)

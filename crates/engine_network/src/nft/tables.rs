@@ -15,7 +15,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, outbound, overlays, spreading,
+    leaving, outbound, overlays, reports, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -678,6 +678,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
             .drop()
     });
     leases(table, chain);
+    reports::hold_reports(table, chain);
     table.rule(chain, |rule| {
         rule.frame_is(ETHERTYPE_IPV4)
             .packet_is_from("addresses", true)

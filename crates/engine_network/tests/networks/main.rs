@@ -17,6 +17,7 @@ mod outbound;
 mod overlays;
 mod proxies;
 mod repairs;
+mod reports;
 mod tiers;
 mod traffic;
 mod upkeep;

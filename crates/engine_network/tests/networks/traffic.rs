@@ -119,6 +119,15 @@ pub(crate) fn forge(space: &Space, source: &str, to: (&str, u16), text: &[u8]) {
     });
 }
 
+/// Sends a packet of IPv4 from `space` as it is.
+pub(crate) fn forge_packet(space: &Space, to: std::net::Ipv4Addr, packet: &[u8]) {
+    let to = SocketAddr::new(to.into(), 0);
+    space.run(|| {
+        let sent = sendto(raw(ipproto::RAW), packet, SendFlags::empty(), &to).unwrap();
+        assert_eq!(sent, packet.len());
+    });
+}
+
 /// A datagram between two addresses of IPv4, to `port`, without a checksum of its own.
 pub(crate) fn datagram(addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> {
     let length = u16::try_from(28 + text.len()).unwrap();
@@ -138,7 +147,7 @@ pub(crate) fn datagram(addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> 
     packet
 }
 
-fn checksum(bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)
         .map(|two| u32::from(two[0]) << 8 | two.get(1).map_or(0, |low| u32::from(*low)));
