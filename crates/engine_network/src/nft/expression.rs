@@ -347,6 +347,34 @@ impl Expressions<'_> {
         self.meta(self.1, REGISTER).look_up(set, contained)
     }
 
+    /// Loads the port.
+    pub(super) fn port(&mut self) -> &mut Self {
+        self.meta(self.1, REGISTER)
+    }
+
+    /// A packet of IPv4 is a piece of a larger one.
+    pub(super) fn is_piece(&mut self) -> &mut Self {
+        /// That more follow, and where it belongs.
+        const MORE_OR_BEHIND: [u8; 2] = [0x3f, 0xff];
+        self.load(NETWORK, 6, 2, REGISTER)
+            .masked(&MORE_OR_BEHIND, &[0, 0], DIFFERENT)
+    }
+
+    /// A packet of IPv6 is a piece of a larger one.
+    pub(super) fn is_piece_6(&mut self) -> &mut Self {
+        const PIECE: u8 = 44;
+        const WHETHER_THERE: u32 = 1;
+        self.add("exthdr", |batch| {
+            batch
+                .big(1, REGISTER)
+                .bytes(2, &[PIECE])
+                .big(3, 0)
+                .big(4, 1);
+            batch.big(5, WHETHER_THERE);
+        })
+        .compare(EQUAL, &[1])
+    }
+
     /// It is a report of ICMP that a packet was too large and must not be cut.
     pub(super) fn says_too_large(&mut self) -> &mut Self {
         const ICMP: u8 = 1;

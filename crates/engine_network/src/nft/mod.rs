@@ -8,7 +8,8 @@
 //!    namespaces. 9. `overlays` keeps hosts away that a network was not told of. 10. `outbound`
 //!    translates what single endpoints send to the outside. 11. `proxies` leads connections of endpoints to proxies, in
 //!    their namespaces. 12. `spreading` limits to how many neighbours of the host an endpoint begins to speak.
-//!    13. `reports` are those of too large packets.
+//!    13. `reports` are those of too large packets. 14. `pieces` are
+//!    packets that are put together on the host.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -27,6 +28,7 @@ mod expression;
 mod leaving;
 mod outbound;
 mod overlays;
+mod pieces;
 mod proxies;
 mod reports;
 mod spreading;

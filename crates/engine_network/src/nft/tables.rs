@@ -15,7 +15,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, outbound, overlays, reports, spreading,
+    leaving, outbound, overlays, pieces, reports, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -648,6 +648,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
         table.elements(set, &elements);
     }
     overlays::own_cards(table, rules);
+    pieces::set(table);
     let chain = "holding";
     let (number, device) = match way {
         Way::In => (0, None),
@@ -663,6 +664,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
         Way::In => {
             overlays::keep_own_cards(table, chain, rules);
             table.rule(chain, |rule| rule.came_in("held", false).accept());
+            pieces::limit(table, chain);
         }
         Way::Out(_) => leaving::kinds_agree(table, chain),
     }

@@ -119,12 +119,37 @@ pub(crate) fn forge(space: &Space, source: &str, to: (&str, u16), text: &[u8]) {
     });
 }
 
-/// Sends a packet of IPv4 from `space` as it is.
-pub(crate) fn forge_packet(space: &Space, to: std::net::Ipv4Addr, packet: &[u8]) {
-    let to = SocketAddr::new(to.into(), 0);
+/// Sends packets of IPv4 from `space` as they are.
+pub(crate) fn forge_packets(
+    space: &Space,
+    to: std::net::Ipv4Addr,
+    packets: impl Iterator<Item = Vec<u8>> + Send,
+) {
+    send_all(space, to.into(), packets, raw);
+}
+
+/// Sends packets of IPv6 from `space` as they are.
+pub(crate) fn forge_packets_6(
+    space: &Space,
+    to: Ipv6Addr,
+    packets: impl Iterator<Item = Vec<u8>> + Send,
+) {
+    send_all(space, to.into(), packets, raw_6);
+}
+
+fn send_all(
+    space: &Space,
+    to: IpAddr,
+    packets: impl Iterator<Item = Vec<u8>> + Send,
+    socket: fn(rustix::net::Protocol) -> OwnedFd,
+) {
+    let to = SocketAddr::new(to, 0);
     space.run(|| {
-        let sent = sendto(raw(ipproto::RAW), packet, SendFlags::empty(), &to).unwrap();
-        assert_eq!(sent, packet.len());
+        let socket = socket(ipproto::RAW);
+        for packet in packets {
+            let sent = sendto(&socket, &packet, SendFlags::empty(), &to).unwrap();
+            assert_eq!(sent, packet.len());
+        }
     });
 }
 
