@@ -44,7 +44,7 @@ use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
 use tokio::sync::Notify;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     record::{
@@ -248,8 +248,11 @@ impl Networks {
             let held = self.held.borrow();
             held.state.objects().is_empty() && held.former.is_empty()
         };
-        if is_unused || !is_root() {
+        if !is_root() {
             return;
+        }
+        if is_unused {
+            return self.sweep_unknown().await;
         }
         let placed = |runtime_id: &String| {
             let held = self.held.borrow();
@@ -296,6 +299,18 @@ impl Networks {
         self.chronicle.tell(&changes.notifications);
         self.tell_names();
         drop(turn);
+    }
+
+    /// Removes links that an earlier service left in this network namespace, without any record.
+    async fn sweep_unknown(&self) {
+        let hosts = Arc::clone(&self.hosts);
+        if let Err(failure) = blocking(move || kernel::sweep_unknown(&hosts)).await {
+            // A host that can have no networks has none of them either.
+            debug!(
+                "what is left of networks is not told: {}",
+                failure.log_line()
+            );
+        }
     }
 
     /// Looks after networks from now on, for as long as there are any: another program may flush their rules, or remove
