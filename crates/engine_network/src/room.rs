@@ -4,8 +4,8 @@
 //!    1,024 entries, and each container with a network has some. 2. Packets that come in pieces wait in 4 MB for the
 //!    rest.
 //!
-//! Both are raised where they are the kernel's own, as other programs that run containers ask for by their manuals. What an
-//! administrator has set stays. A network namespace other than the first has no such settings of neighbours.
+//! Both are raised where they are the kernel's own, as other programs that run containers ask for by their manuals.
+//! What an administrator has set stays. A network namespace other than the first has no such settings of neighbours.
 
 use std::{fs, path::Path};
 

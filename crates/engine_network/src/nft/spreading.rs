@@ -19,9 +19,9 @@ pub(super) const CHAIN: &str = "spreading";
 /// Neighbours that one endpoint may begin to speak to at once, and how many more each second.
 const AT_ONCE: u32 = 128;
 const A_SECOND: u64 = 20;
-/// How long one that was spoken to counts as known, in milliseconds: for as long as the kernel keeps the entry at least.
+/// How long one that was spoken to counts as known, in milliseconds: as long as the kernel keeps the entry at least.
 const KNOWN: u64 = 5000;
-/// How long an endpoint that was silent is remembered, in milliseconds: until it may begin to speak to as many as ever.
+/// How long an endpoint that is silent is remembered, in milliseconds: until it may begin to speak to as many again.
 const REMEMBERED: u64 = 60_000;
 /// Elements of each set, some megabytes of the host. Endpoints have few each; in full sets nothing is noted, and each
 /// packet counts that belongs to no connection.

@@ -575,8 +575,8 @@ pub(super) fn published_at(ports: &BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)
     elements.collect()
 }
 
-/// Elements for ports of bridges: their names, those of ports that speak IPv6, their hardware addresses, their addresses
-/// of IPv4 and IPv6.
+/// Elements for ports of bridges: their names, those of ports that speak IPv6, their hardware addresses, their
+/// addresses of IPv4 and IPv6.
 pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Vec<Element>; 5] {
     let (mut held, mut six, mut cards) = (Vec::new(), Vec::new(), Vec::new());
     let (mut v4, mut v6) = (Vec::new(), Vec::new());

@@ -244,14 +244,10 @@ impl Networks {
         machines: Vec<(String, Arc<dyn Machine>)>,
     ) {
         let turn = self.changing.place(Who::SERVICE).await;
-        let is_unused = {
-            let held = self.held.borrow();
-            held.state.objects().is_empty() && held.former.is_empty()
-        };
         if !is_root() {
             return;
         }
-        if is_unused {
+        if self.is_unused() {
             return self.sweep_unknown().await;
         }
         let placed = |runtime_id: &String| {
@@ -299,6 +295,12 @@ impl Networks {
         self.chronicle.tell(&changes.notifications);
         self.tell_names();
         drop(turn);
+    }
+
+    /// Whether there is no record of anything.
+    fn is_unused(&self) -> bool {
+        let held = self.held.borrow();
+        held.state.objects().is_empty() && held.former.is_empty()
     }
 
     /// Removes links that an earlier service left in this network namespace, without any record.
