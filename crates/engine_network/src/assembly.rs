@@ -11,6 +11,7 @@ use crate::{
     namespace::sockets_in,
     nft::{self, Rules},
     parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
+    room,
     survey::Stray,
 };
 
@@ -23,6 +24,7 @@ pub fn make_network(host: &mut Host, network: &NetworkIntent) -> Result<(), Fail
     if let Some(name) = &network.adapter {
         return adapter::adapter(host, name).map(drop);
     }
+    room::make();
     let bridge = Bridge(network);
     let tunnels = Tunnels::of(network);
     let was_there = bridge.found(host)?.is_some();
@@ -169,15 +171,16 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         false => nft::write(&mut host.filter, &owner, rules, &mut host.in_force),
     };
     let needs = match rules.balancers.is_empty() {
-        true => "nf_tables with nat, masquerade, fib and the family bridge",
-        false => "nf_tables with nat, masquerade, fib, numgen, hash and the family bridge",
+        true => "nf_tables with nat, masquerade, fib, limit, dynset and the family bridge",
+        false => {
+            "nf_tables with nat, masquerade, fib, limit, dynset, numgen, hash and the family bridge"
+        }
     };
     done.map_err(|error| failed("writing the rules of the networks", needs, &error))
 }
 
 /// What the rules of single cards need of the kernel.
-const NEEDS_OF_CARDS: &str =
-    "nf_tables with limit, sets that rules fill (dynset) and the family bridge";
+const NEEDS_OF_CARDS: &str = "nf_tables with limit, dynset and the family bridge";
 
 /// Sets how fast virtual machines send by their cards, and what they may send and receive: rules of each card that is
 /// not held to what its endpoint says are written, before it is a port of its network. Those of endpoints that `intent`

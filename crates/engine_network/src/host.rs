@@ -1,8 +1,8 @@
 //! [`Host`]: the network namespace that networks are made in, by the sockets that were opened in it.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
-use hcn::{Prefix, intent};
+use hcn::{Guid, Prefix, intent};
 use hcs_schema::Failure;
 
 use crate::{
@@ -66,13 +66,14 @@ impl Host {
         link::links(&mut self.route).map_err(|error| failed("listing links", "rtnetlink", &error))
     }
 
-    /// Where the routes of the host lead, but those by the bridges of `owner`: new subnets have to keep off them.
+    /// Where the routes of the host lead, but those by the bridges of `networks` of this service: new subnets have to
+    /// keep off them. A bridge that was left of a network which is not known any more is in the way, as others are.
     ///
     /// # Errors
     /// The kernel does not tell them.
-    pub fn foreign_routes(&mut self) -> Result<Vec<Prefix>, Failure> {
+    pub fn foreign_routes(&mut self, networks: &BTreeSet<Guid>) -> Result<Vec<Prefix>, Failure> {
         let bridges = self.links_of_kind("bridge")?;
-        let own = self.own(&bridges);
+        let own = self.own(&bridges, networks);
         let routes = self.routes()?.into_iter();
         let foreign = routes.filter(|route| route.link.is_none_or(|index| !own.contains(&index)));
         Ok(foreign.map(|route| route.to).collect())
@@ -100,10 +101,10 @@ impl Host {
             .collect())
     }
 
-    fn own(&self, links: &[Link]) -> Vec<u32> {
+    fn own(&self, links: &[Link], networks: &BTreeSet<Guid>) -> Vec<u32> {
         let own = links.iter().filter(|link| {
             let alias = link.alias.as_deref().unwrap_or_default();
-            intent::of_alias(&self.owner, alias).is_some()
+            intent::of_alias(&self.owner, alias).is_some_and(|id| networks.contains(&id))
         });
         own.map(|link| link.index).collect()
     }

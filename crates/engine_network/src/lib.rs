@@ -46,6 +46,7 @@ mod netlink;
 mod nft;
 mod parts;
 mod queue;
+mod room;
 mod settings;
 mod survey;
 
@@ -66,4 +67,4 @@ pub use netlink::NetlinkError;
 pub use nft::Rules;
 pub use parts::adapter::{detach_from_adapter, is_on_adapter};
 pub use parts::{Bridge, Card, Former, Forwarding, Inside, Part, Port};
-pub use survey::{Stray, Survey, survey, sweep};
+pub use survey::{Stray, Survey, strays, survey, sweep};

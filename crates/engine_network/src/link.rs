@@ -24,7 +24,6 @@ const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const DELROUTE: u16 = 25;
 const GETROUTE: u16 = 26;
-const NEWNEIGH: u16 = 28;
 
 const UP: u32 = 1;
 const NO_ARP: u32 = 1 << 7;
@@ -102,6 +101,13 @@ fn without_own_address(batch: &mut Batch) {
             batch.bytes(attribute::ADDR_GEN_MODE, &[NONE]);
         });
     });
+}
+
+/// The kernel makes no address of its own for this link.
+pub(crate) fn set_no_own_address(batch: &mut Batch, name: &str, index: u32) {
+    let what = format!("keeping addresses of IPv6 off the link {name}");
+    let header = link_header(0, index, 0, 0);
+    batch.message(what, SETLINK, flag::ACK, &header, without_own_address);
 }
 
 /// A bridge, not up yet.
@@ -420,25 +426,6 @@ fn address_message(
     batch.message(what, kind, flag::ACK | flags, &header, |batch| {
         let octets = octets(address);
         batch.bytes(LOCAL, &octets).bytes(ADDRESS, &octets);
-    });
-}
-
-/// Tells the host the hardware address behind an address of a link: it may remember another, of a former endpoint. The
-/// kernel checks it on first use.
-pub(crate) fn set_neighbour(batch: &mut Batch, index: u32, address: IpAddr, mac: Mac) {
-    const DESTINATION: u16 = 1;
-    const CARD: u16 = 2;
-    const STALE: u16 = 4;
-    let mut header = [0; 12];
-    header[0] = family(address);
-    header[4..8].copy_from_slice(&index.to_ne_bytes());
-    header[8..10].copy_from_slice(&STALE.to_ne_bytes());
-    let what = format!("telling the host the card of {address}");
-    let flags = flag::ACK | flag::CREATE | flag::REPLACE;
-    batch.message(what, NEWNEIGH, flags, &header, |batch| {
-        batch
-            .bytes(DESTINATION, &octets(address))
-            .bytes(CARD, &mac.0);
     });
 }
 

@@ -29,6 +29,11 @@ const PERMANENT: u16 = 0x80;
 const OF_LINK: u8 = 2;
 const OF_BRIDGE: u8 = 4;
 
+/// An entry that is checked on its first use.
+const UNCERTAIN: u16 = 4;
+/// An entry that another program looks after (`NTF_EXT_LEARNED`): the kernel removes none.
+const KEPT: u8 = 0x10;
+
 const DESTINATION: u16 = 1;
 const CARD: u16 = 2;
 
@@ -73,6 +78,38 @@ impl Known {
             batch.bytes(CARD, &mac.0);
         });
     }
+}
+
+/// Tells the host the hardware address behind an address of a link: it may remember another, of a former endpoint. The
+/// kernel checks it on first use.
+///
+/// It keeps the entry until it is told to [`forget`] it, and does not count it: its table of entries is one for all
+/// network namespaces, and has room for few more than a thousand that programs can fill with questions.
+pub(crate) fn tell(batch: &mut Batch, link: u32, address: IpAddr, mac: Mac) {
+    let what = format!("telling the host the card of {address}");
+    let flags = flag::ACK | flag::CREATE | flag::REPLACE;
+    batch.message(what, NEW, flags, &kept(link, address, UNCERTAIN), |batch| {
+        batch
+            .bytes(DESTINATION, &octets(address))
+            .bytes(CARD, &mac.0);
+    });
+}
+
+/// Takes away what the host was told of an address of a link.
+pub(crate) fn forget(batch: &mut Batch, link: u32, address: IpAddr) {
+    let what = format!("forgetting the card of {address}");
+    batch.message(what, DELETE, flag::ACK, &kept(link, address, 0), |batch| {
+        batch.bytes(DESTINATION, &octets(address));
+    });
+}
+
+fn kept(link: u32, address: IpAddr, state: u16) -> [u8; 12] {
+    let mut header = [0; 12];
+    header[0] = family(address);
+    header[4..8].copy_from_slice(&link.to_ne_bytes());
+    header[8..10].copy_from_slice(&state.to_ne_bytes());
+    header[10] = KEPT;
+    header
 }
 
 /// All that was written down for links of the socket's namespace, each with the number of its link.

@@ -81,21 +81,10 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
             |link: &Link| bridge.is_some_and(|bridge| port::is_sound(endpoint, link, bridge));
         !of(endpoint.id, &endpoint.link).is_some_and(sound)
     });
-    let wanted = |id: &Guid| {
-        intent.networks.iter().any(|network| network.id == *id)
-            || intent.endpoints.iter().any(|endpoint| endpoint.id == *id)
-    };
-    let strays = own
-        .iter()
-        .filter(|(id, _)| !wanted(id))
-        .map(|(id, link)| Stray {
-            object: *id,
-            link: (*link).clone(),
-        });
     let found = Survey {
         networks: networks.map(|network| network.id).collect(),
         endpoints: endpoints.map(|endpoint| endpoint.id).collect(),
-        strays: strays.collect(),
+        strays: strays_among(&own, intent),
         rules: false,
     };
     let owner = host.owner.clone();
@@ -105,6 +94,32 @@ pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     host.in_force = host.in_force.take().filter(|_| there);
     let rules = there || intent.networks.is_empty();
     Ok(Survey { rules, ..found })
+}
+
+/// Links of this service that nothing asks for, as [`survey`] tells them. Nothing else is looked at.
+///
+/// # Errors
+/// The kernel does not tell its links.
+pub fn strays(host: &mut Host, intent: &Intent) -> Result<Vec<Stray>, Failure> {
+    let links = host.links()?;
+    let own: Vec<(Guid, &Link)> = links
+        .iter()
+        .filter_map(|link| Some((object(host, link)?, link)))
+        .collect();
+    Ok(strays_among(&own, intent))
+}
+
+fn strays_among(own: &[(Guid, &Link)], intent: &Intent) -> Vec<Stray> {
+    let wanted = |id: &Guid| {
+        intent.networks.iter().any(|network| network.id == *id)
+            || intent.endpoints.iter().any(|endpoint| endpoint.id == *id)
+    };
+    let strays = own.iter().filter(|(id, _)| !wanted(id));
+    let stray = |(id, link): &(Guid, &Link)| Stray {
+        object: *id,
+        link: (*link).clone(),
+    };
+    strays.map(stray).collect()
 }
 
 /// The object of this service that a link was made for. Alias, name and kind have to agree: an alias alone can be given

@@ -173,6 +173,12 @@ impl EndpointIntent {
         !self.access.is_empty() || !self.tiers.is_empty()
     }
 
+    /// Whether it has an address of IPv6. One that has none speaks none.
+    #[must_use]
+    pub fn has_ipv6(&self) -> bool {
+        self.addresses.iter().any(|(address, _)| address.is_ipv6())
+    }
+
     /// The address that ports of the host lead to.
     #[must_use]
     pub fn mapped_address(&self) -> Option<IpAddr> {

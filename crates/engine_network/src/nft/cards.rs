@@ -178,13 +178,7 @@ fn is_there(socket: &mut Socket, name: &str, card: &EndpointIntent) -> Result<bo
     let mut sets = 0;
     let mut wanted = Table::of(BRIDGE, name, &mut sets);
     fill(&mut wanted, card);
-    let is_filled = |set: &[u8]| {
-        let sets = FAMILIES
-            .iter()
-            .flat_map(|family| [family.flows, family.closing]);
-        sets.into_iter().any(|filled| filled.as_bytes() == set)
-    };
-    contents::has_rules(socket, BRIDGE, name, wanted.digest(), is_filled)
+    contents::unless_gone(contents::is_as(socket, BRIDGE, name, wanted.digest()))
 }
 
 fn fill(table: &mut Table<'_>, card: &EndpointIntent) {

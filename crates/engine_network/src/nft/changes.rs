@@ -71,13 +71,14 @@ impl Members {
     }
 
     /// Their elements: the family of the table, the set, and what it has of them.
-    fn elements(&self) -> [(u8, &'static str, Vec<Element>); 7] {
-        let [held, cards, addresses, addresses_6] = tables::of_ports(&self.ports);
+    fn elements(&self) -> [(u8, &'static str, Vec<Element>); 8] {
+        let [held, six, cards, addresses, addresses_6] = tables::of_ports(&self.ports);
         [
             (INET, "held", tables::interfaces(self.ports.keys())),
             (INET, "ports", tables::published(&self.published)),
             (INET, "ports_at", tables::published_at(&self.published_at)),
             (BRIDGE, "held", held),
+            (BRIDGE, "speak_6", six),
             (BRIDGE, "cards", cards),
             (BRIDGE, "addresses", addresses),
             (BRIDGE, "addresses_6", addresses_6),

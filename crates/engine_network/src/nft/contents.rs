@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hcs_schema::fnv;
 use rustix::io::Errno;
 
-use super::tables::{BRIDGE, INET, SUBSYSTEM};
+use super::tables::{BRIDGE, FILLED_BY_RULES, INET, SUBSYSTEM};
 use crate::{
     netlink::{
         NetlinkError, Socket,
@@ -85,13 +85,8 @@ impl Contents {
             .fold(fnv::BASIS, |so_far, item| fnv::hash(so_far, item))
     }
 
-    /// Those of a table that is there, with the elements of the sets for whose names `with_elements` holds.
-    fn read(
-        socket: &mut Socket,
-        family: u8,
-        table: &str,
-        with_elements: impl Fn(&[u8]) -> bool,
-    ) -> Result<Self, NetlinkError> {
+    /// Those of a table that is there, without the elements of sets that rules fill.
+    fn read(socket: &mut Socket, family: u8, table: &str) -> Result<Self, NetlinkError> {
         let mut contents = Self::new(family);
         let of_table = |kind: u16, what: &str, socket: &mut Socket| {
             let name = [table.as_bytes(), &[0]].concat();
@@ -113,7 +108,9 @@ impl Contents {
             contents.commented(rule.name(2), rule.find(7).unwrap_or_default());
         }
         for set in of_table(GET_SET, "listing sets of rules", socket)? {
-            if !with_elements(set.name(2)) {
+            let flags = set.find(3).and_then(|flags| flags.try_into().ok());
+            let flags = flags.map_or(0, u32::from_be_bytes);
+            if flags & FILLED_BY_RULES != 0 {
                 continue;
             }
             for element in elements(socket, family, table, set.name(2))? {
@@ -217,7 +214,7 @@ pub(super) fn holds(
     if written(socket, family, table)?.is_none() {
         return Ok(false);
     }
-    Ok(Contents::read(socket, family, table, |_| true)?.digest() == digest)
+    Ok(Contents::read(socket, family, table)?.digest() == digest)
 }
 
 /// The table of this name, if it is there.
@@ -293,7 +290,7 @@ fn is_there(socket: &mut Socket, family: u8, table: &str) -> Result<bool, Netlin
     let Some(written) = written(socket, family, table)? else {
         return Ok(false);
     };
-    let there = Contents::read(socket, family, table, |_| true)?.digest();
+    let there = Contents::read(socket, family, table)?.digest();
     Ok(written == comment(there))
 }
 
@@ -308,26 +305,6 @@ pub(super) fn is_as(
         return Ok(false);
     }
     is_there(socket, family, table)
-}
-
-/// Whether a table is there with the chains, rules and elements of `digest`, whatever those of its sets hold by now for
-/// whose names `is_filled` holds: rules fill them.
-pub(super) fn has_rules(
-    socket: &mut Socket,
-    family: u8,
-    table: &str,
-    digest: u64,
-    is_filled: impl Fn(&[u8]) -> bool,
-) -> Result<bool, NetlinkError> {
-    if written(socket, family, table)? != Some(comment(digest)) {
-        return Ok(false);
-    }
-    match Contents::read(socket, family, table, |set| !is_filled(set)) {
-        Ok(contents) => Ok(contents.digest() == digest),
-        // It went away meanwhile.
-        Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// The comment of a table that is there and awake.

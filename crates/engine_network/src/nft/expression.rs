@@ -50,6 +50,19 @@ pub(super) struct Flow {
     pub(super) echo: bool,
 }
 
+/// How many packets of each key may come to a rule.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerKey {
+    /// The set of keys that came.
+    pub(super) set: &'static str,
+    /// So many in a second.
+    pub(super) rate: u64,
+    /// So many more at once.
+    pub(super) burst: u32,
+    /// How long a key is remembered that comes no more, in milliseconds.
+    pub(super) remembered: u64,
+}
+
 /// The expressions of one rule, and what tells in its table which port a frame is of.
 pub(super) struct Expressions<'b>(&'b mut Batch, u32);
 
@@ -156,6 +169,42 @@ impl Expressions<'_> {
                 .big(3, BURST)
                 .big(4, OF_BYTES)
                 .big(5, INVERTED);
+        })
+    }
+
+    /// What was loaded came to this rule faster than it may. In a full set none that is new does.
+    pub(super) fn is_faster_for_key(&mut self, pace: &PerKey) -> &mut Self {
+        const UPDATE: u32 = 1;
+        const SECOND: u64 = 1;
+        const OF_PACKETS: u32 = 0;
+        const INVERTED: u32 = 1;
+        self.add("dynset", |batch| {
+            batch.text(1, pace.set).big(3, UPDATE).big(4, REGISTER);
+            batch.bytes(6, &pace.remembered.to_be_bytes());
+            batch.nest(7, |batch| {
+                batch.text(1, "limit").nest(2, |batch| {
+                    batch
+                        .bytes(1, &pace.rate.to_be_bytes())
+                        .bytes(2, &SECOND.to_be_bytes())
+                        .big(3, pace.burst)
+                        .big(4, OF_PACKETS)
+                        .big(5, INVERTED);
+                });
+            });
+        })
+    }
+
+    /// Loads its source.
+    pub(super) fn source(&mut self, ipv4: bool) -> &mut Self {
+        let (offset, length) = if ipv4 { (12, 4) } else { (8, 16) };
+        self.load(NETWORK, offset, length, REGISTER)
+    }
+
+    /// Loads its source, and the address that it goes to next: of a router, or its destination.
+    pub(super) fn next_host(&mut self, ipv4: bool) -> &mut Self {
+        let (length, next) = if ipv4 { (1, 1) } else { (4, 2) };
+        self.source(ipv4).add("rt", |batch| {
+            batch.big(1, REGISTER + length).big(2, next);
         })
     }
 
@@ -293,9 +342,62 @@ impl Expressions<'_> {
             .look_up(set, contained)
     }
 
-    /// The port is in the set.
-    pub(super) fn passes_by(&mut self, set: &str) -> &mut Self {
-        self.meta(self.1, REGISTER).look_up(set, true)
+    /// The port is in the set, or is not.
+    pub(super) fn passes_by(&mut self, set: &str, contained: bool) -> &mut Self {
+        self.meta(self.1, REGISTER).look_up(set, contained)
+    }
+
+    /// Loads the port.
+    pub(super) fn port(&mut self) -> &mut Self {
+        self.meta(self.1, REGISTER)
+    }
+
+    /// A packet of IPv4 is a piece of a larger one.
+    pub(super) fn is_piece(&mut self) -> &mut Self {
+        /// That more follow, and where it belongs.
+        const MORE_OR_BEHIND: [u8; 2] = [0x3f, 0xff];
+        self.load(NETWORK, 6, 2, REGISTER)
+            .masked(&MORE_OR_BEHIND, &[0, 0], DIFFERENT)
+    }
+
+    /// A packet of IPv6 is a piece of a larger one.
+    pub(super) fn is_piece_6(&mut self) -> &mut Self {
+        const PIECE: u8 = 44;
+        const WHETHER_THERE: u32 = 1;
+        self.add("exthdr", |batch| {
+            batch
+                .big(1, REGISTER)
+                .bytes(2, &[PIECE])
+                .big(3, 0)
+                .big(4, 1);
+            batch.big(5, WHETHER_THERE);
+        })
+        .compare(EQUAL, &[1])
+    }
+
+    /// It is a report of ICMP that a packet was too large and must not be cut.
+    pub(super) fn says_too_large(&mut self) -> &mut Self {
+        const ICMP: u8 = 1;
+        const TOO_LARGE: [u8; 2] = [3, 4];
+        self.is_protocol(ICMP)
+            .load(TRANSPORT, 0, 2, REGISTER)
+            .compare(EQUAL, &TOO_LARGE)
+    }
+
+    /// It is a report of ICMPv6 that a packet was too large.
+    pub(super) fn says_too_large_6(&mut self) -> &mut Self {
+        const TOO_LARGE: u8 = 2;
+        self.is_icmp6(Some(TOO_LARGE))
+    }
+
+    /// The packet that a report of ICMP is about was to one of the port's addresses.
+    pub(super) fn was_to(&mut self, set: &str) -> &mut Self {
+        self.port_with((TRANSPORT, 8 + 16, 4), set, true)
+    }
+
+    /// The packet that a report of ICMPv6 is about was to one of the port's addresses.
+    pub(super) fn was_to_6(&mut self, set: &str) -> &mut Self {
+        self.port_with((TRANSPORT, 8 + 24, 16), set, true)
     }
 
     /// The source address of the frame is one of the port's.

@@ -8,6 +8,8 @@
 //!    adapters of the host to their addresses, in their namespaces. 9. `overlays` keeps hosts away that a network was
 //!    not told of. 10. `outbound` translates what single endpoints send to the outside. 11. `proxies` leads connections
 //!    of endpoints to proxies, in their namespaces. 12. `loopback` keeps in a namespace what is for its loopback.
+//!    13. `spreading` limits to how many neighbours of the host an endpoint begins to speak. 14. `reports` are those of
+//!    too large packets. 15. `pieces` are packets that are put together on the host.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -27,7 +29,10 @@ mod leaving;
 mod loopback;
 mod outbound;
 mod overlays;
+mod pieces;
 mod proxies;
+mod reports;
+mod spreading;
 mod tables;
 
 use std::{
@@ -77,11 +82,13 @@ pub struct Rules {
     pub(crate) guarded: BTreeSet<String>,
 }
 
-/// What an endpoint may send from.
+/// What an endpoint may send from. Without an address of IPv6 it has none on its link either.
 fn own(endpoint: &EndpointIntent) -> (Mac, BTreeSet<IpAddr>) {
     let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
-    let addresses = addresses.chain([endpoint.mac.link_local().into()]);
-    (endpoint.mac, addresses.collect())
+    let on_link = endpoint
+        .has_ipv6()
+        .then(|| endpoint.mac.link_local().into());
+    (endpoint.mac, addresses.chain(on_link).collect())
 }
 
 /// The addresses of an endpoint whose connections to the outside are translated in a way of their own.

@@ -15,7 +15,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, outbound, overlays,
+    leaving, outbound, overlays, pieces, reports, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -53,6 +53,8 @@ const TAGS: [u16; 2] = [0x8100, 0x88a8];
 
 /// A set of ranges.
 pub(super) const INTERVAL: u32 = 4;
+/// A set whose elements come by rules.
+pub(super) const FILLED_BY_RULES: u32 = 0x20;
 
 /// Bytes of the elements of one message, of at most 64 KiB.
 const MOST_ELEMENT_BYTES: usize = 32 << 10;
@@ -277,11 +279,14 @@ impl<'b> Table<'b> {
 
     /// A set of so many connections, which rules fill: two addresses, a protocol, two ports.
     pub(super) fn flows(&mut self, set: &str, ipv4: bool, most: u32) {
-        const TIMEOUT: u32 = 0x10;
-        const FILLED_BY_RULES: u32 = 0x20;
-        const DESCRIPTION: u16 = 9;
         let (address, length) = if ipv4 { (ADDRESS, 20) } else { (ADDRESS_6, 44) };
-        let kinds = [address, address, PROTOCOL, PORT, PORT];
+        self.filled(set, &[address, address, PROTOCOL, PORT, PORT], length, most);
+    }
+
+    /// A set of at most so many keys, which rules fill for a while each.
+    pub(super) fn filled(&mut self, set: &str, kinds: &[u32], length: u32, most: u32) {
+        const TIMEOUT: u32 = 0x10;
+        const DESCRIPTION: u16 = 9;
         let kinds = kinds.iter().fold(0, |all, kind| all << 6 | kind);
         let (header, table) = (self.header(), self.name);
         *self.sets += 1;
@@ -570,11 +575,16 @@ pub(super) fn published_at(ports: &BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)
     elements.collect()
 }
 
-/// Elements for ports of bridges: their names, their hardware addresses, their addresses of IPv4 and IPv6.
-pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Vec<Element>; 4] {
-    let (mut held, mut cards, mut v4, mut v6) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+/// Elements for ports of bridges: their names, those of ports that speak IPv6, their hardware addresses, their
+/// addresses of IPv4 and IPv6.
+pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Vec<Element>; 5] {
+    let (mut held, mut six, mut cards) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for (port, (mac, addresses)) in ports {
         let port = interface(port);
+        if addresses.iter().any(IpAddr::is_ipv6) {
+            six.push(Element::key(&[&port]));
+        }
         held.push(Element::key(&[&port]));
         cards.push(Element::key(&[&port, &mac.0]));
         for address in addresses {
@@ -582,14 +592,18 @@ pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Ve
             list.push(Element::key(&[&port, &octets(*address)]));
         }
     }
-    [held, cards, v4, v6]
+    [held, six, cards, v4, v6]
 }
 
 /// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
 /// shows rules what a bridge forwards (`bridge-nf-call-iptables`), and are let through.
 fn forwarding(table: &mut Table<'_>, hook: &Hook) {
     let chain = "forwarding";
+    spreading::sets_and_chain(table);
     table.chain(chain, hook);
+    table.rule(chain, |rule| {
+        rule.came_in("ours", true).jump(spreading::CHAIN)
+    });
     table.rule(chain, |rule| rule.stays_in("within").accept());
     // Nor by a published port of another network, whatever the host forwards.
     table.rule(chain, |rule| rule.came_in("closed", true).drop());
@@ -619,12 +633,14 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
 /// The table where each port is held to its own addresses, whatever the container behind it sends.
 pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     table.set("held", &[INTERFACE], 16, 0, None);
+    table.set("speak_6", &[INTERFACE], 16, 0, None);
     table.set("cards", &[INTERFACE, CARD], 24, 0, None);
     table.set("addresses", &[INTERFACE, ADDRESS], 20, 0, None);
     table.set("addresses_6", &[INTERFACE, ADDRESS_6], 32, 0, None);
-    let [held, cards, v4, v6] = of_ports(&rules.ports);
+    let [held, six, cards, v4, v6] = of_ports(&rules.ports);
     for (set, elements) in [
         ("held", held),
+        ("speak_6", six),
         ("cards", cards),
         ("addresses", v4),
         ("addresses_6", v6),
@@ -632,6 +648,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
         table.elements(set, &elements);
     }
     overlays::own_cards(table, rules);
+    pieces::set(table);
     let chain = "holding";
     let (number, device) = match way {
         Way::In => (0, None),
@@ -647,6 +664,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
         Way::In => {
             overlays::keep_own_cards(table, chain, rules);
             table.rule(chain, |rule| rule.came_in("held", false).accept());
+            pieces::limit(table, chain);
         }
         Way::Out(_) => leaving::kinds_agree(table, chain),
     }
@@ -655,7 +673,14 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
     for tag in TAGS {
         table.rule(chain, |rule| rule.header_is(tag).drop());
     }
+    // Without an address it has nothing to say, be it to find one.
+    table.rule(chain, |rule| {
+        rule.frame_is(ETHERTYPE_IPV6)
+            .passes_by("speak_6", false)
+            .drop()
+    });
     leases(table, chain);
+    reports::hold_reports(table, chain);
     table.rule(chain, |rule| {
         rule.frame_is(ETHERTYPE_IPV4)
             .packet_is_from("addresses", true)
@@ -684,7 +709,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
             .is_icmp6(None)
             .accept()
     });
-    table.rule(chain, |rule| rule.passes_by("held").drop());
+    table.rule(chain, |rule| rule.passes_by("held", true).drop());
 }
 
 /// Addresses are given by the service: no container answers others that ask a server for one.

@@ -152,7 +152,7 @@ fn set_up(
     let mtu = endpoint.mtu.unwrap_or(parent.mtu);
     inside::guard(host, endpoint, filter)?;
     raise(endpoint, socket)?;
-    inside::furnish(endpoint, mtu, socket)
+    inside::furnish(host, endpoint, mtu, socket)
 }
 
 /// Brings the link up. Its hardware address is in use while the link of a namespace that has just ended has it, which

@@ -9,7 +9,7 @@ use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
 
 use super::{Part, port};
-use crate::{host::Host, link, netlink::Batch};
+use crate::{host::Host, link, neighbours, netlink::Batch};
 
 const NEEDS: &str = "links of the driver tun (module tun)";
 
@@ -40,7 +40,7 @@ impl Part for Card<'_> {
         link::look_at(&mut batch, &endpoint.link);
         link::look_at(&mut batch, &endpoint.bridge);
         for (address, _) in &endpoint.addresses {
-            link::set_neighbour(&mut batch, bridge.index, *address, endpoint.mac);
+            neighbours::tell(&mut batch, bridge.index, *address, endpoint.mac);
         }
         let doing = format!("setting up the link {}", endpoint.link);
         host.run(&doing, NEEDS, batch)

@@ -17,6 +17,7 @@ use crate::{
     host::Host,
     link::{self, Link},
     namespace::sockets_in,
+    neighbours,
     netlink::{Batch, Socket},
     nft, queue,
 };
@@ -25,6 +26,9 @@ const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for 
 
 const NEEDS_RULES: &str =
     "nf_tables with the family inet and connection tracking, for access rules";
+
+/// A link whose packets are smaller has no IPv6, and nothing of it can be set.
+const SMALLEST_OF_IPV6: u32 = 1280;
 
 /// How long what goes away by itself is waited for: so many steps of this length.
 pub(super) const STEP: Duration = Duration::from_millis(2);
@@ -104,7 +108,7 @@ impl Part for Inside<'_> {
         link::look_at(&mut batch, &endpoint.bridge);
         if let Some(bridge) = host.find(&endpoint.bridge)? {
             for (address, _) in &endpoint.addresses {
-                link::set_neighbour(&mut batch, bridge.index, *address, endpoint.mac);
+                neighbours::tell(&mut batch, bridge.index, *address, endpoint.mac);
             }
         }
         host.run(&doing, NEEDS, batch)
@@ -126,7 +130,7 @@ pub(super) fn set_up(
     filter: &mut Socket,
 ) -> Result<(), Failure> {
     guard(host, endpoint, filter)?;
-    furnish(endpoint, mtu, socket)
+    furnish(host, endpoint, mtu, socket)
 }
 
 fn doing(endpoint: &EndpointIntent) -> String {
@@ -148,6 +152,7 @@ pub(super) fn guard(
 
 /// The largest packet, the rate, addresses and routes of a link that is guarded; it is up afterwards.
 pub(super) fn furnish(
+    host: &Host,
     endpoint: &EndpointIntent,
     mtu: u32,
     socket: &mut Socket,
@@ -172,6 +177,9 @@ pub(super) fn furnish(
             queue::unlimit(&mut batch, &found.name, found.index);
         }
         None => {}
+    }
+    if host.ipv6 && mtu >= SMALLEST_OF_IPV6 && !endpoint.has_ipv6() {
+        link::set_no_own_address(&mut batch, &found.name, found.index);
     }
     link::set_up(&mut batch, "lo");
     link::set_up(&mut batch, &endpoint.inner);

@@ -12,6 +12,7 @@ use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
     link::{self, Link, Pair},
+    neighbours,
     netlink::Batch,
 };
 
@@ -67,6 +68,7 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
         "removing the link {} of the endpoint {}",
         endpoint.link, endpoint.id
     );
+    forget(host, endpoint, &found)?;
     remove_link(&mut host.route, &found, (&doing, NEEDS))
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Opti
     let Some(found) = removable(found(host, endpoint))? else {
         return Ok(None);
     };
+    forget(host, endpoint, &found)?;
     let mut batch = Batch::default();
     link::set_master(&mut batch, &found.name, found.index, NO_BRIDGE);
     let doing = format!(
@@ -87,6 +90,26 @@ pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Opti
         Err(error) if error.errno() == Some(Errno::NODEV) => Ok(None),
         Err(error) => Err(failed(&doing, NEEDS, &error)),
         Ok(()) => Ok(Some(found)),
+    }
+}
+
+/// Takes away what the host was told of the endpoint's addresses when it came to the bridge that its link is a port of.
+fn forget(host: &mut Host, endpoint: &EndpointIntent, link: &Link) -> Result<(), Failure> {
+    let Some(bridge) = link.master else {
+        return Ok(());
+    };
+    let mut batch = Batch::default();
+    for (address, _) in &endpoint.addresses {
+        neighbours::forget(&mut batch, bridge, *address);
+    }
+    let doing = format!(
+        "forgetting the card of the endpoint {} on the host",
+        endpoint.id
+    );
+    match host.route.run(batch) {
+        // Another program took it away, or the bridge.
+        Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NODEV)) => Ok(()),
+        done => done.map_err(|error| failed(&doing, "rtnetlink", &error)),
     }
 }
 

@@ -139,3 +139,20 @@ fn two_services_share_the_way_out_and_neither_ends_it_for_the_other() {
     second.remove_all();
     assert_eq!(forwards(&first), "0\n", "as before the first");
 }
+
+#[test]
+fn a_bridge_that_was_left_without_a_record_is_in_the_way_of_a_subnet() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let left = world.network(1, json!({}));
+    let subnets = |world: &World, network| world.state.network_intent(network).unwrap().subnets;
+    let before = subnets(&world, left);
+    // As a service does not know it that has lost its records.
+    world.state = hcn::State::default();
+    let next = world.network(2, json!({}));
+    assert_ne!(subnets(&world, next), before);
+    let one = world.container(next, 3, json!({}));
+    assert!(pings(&one.space, OUTSIDE));
+}

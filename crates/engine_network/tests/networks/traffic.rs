@@ -119,6 +119,40 @@ pub(crate) fn forge(space: &Space, source: &str, to: (&str, u16), text: &[u8]) {
     });
 }
 
+/// Sends packets of IPv4 from `space` as they are.
+pub(crate) fn forge_packets(
+    space: &Space,
+    to: std::net::Ipv4Addr,
+    packets: impl Iterator<Item = Vec<u8>> + Send,
+) {
+    send_all(space, to.into(), packets, raw);
+}
+
+/// Sends packets of IPv6 from `space` as they are.
+pub(crate) fn forge_packets_6(
+    space: &Space,
+    to: Ipv6Addr,
+    packets: impl Iterator<Item = Vec<u8>> + Send,
+) {
+    send_all(space, to.into(), packets, raw_6);
+}
+
+fn send_all(
+    space: &Space,
+    to: IpAddr,
+    packets: impl Iterator<Item = Vec<u8>> + Send,
+    socket: fn(rustix::net::Protocol) -> OwnedFd,
+) {
+    let to = SocketAddr::new(to, 0);
+    space.run(|| {
+        let socket = socket(ipproto::RAW);
+        for packet in packets {
+            let sent = sendto(&socket, &packet, SendFlags::empty(), &to).unwrap();
+            assert_eq!(sent, packet.len());
+        }
+    });
+}
+
 /// A datagram between two addresses of IPv4, to `port`, without a checksum of its own.
 pub(crate) fn datagram(addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> {
     let length = u16::try_from(28 + text.len()).unwrap();
@@ -138,7 +172,7 @@ pub(crate) fn datagram(addresses: [&str; 2], port: u16, text: &[u8]) -> Vec<u8> 
     packet
 }
 
-fn checksum(bytes: &[u8]) -> u16 {
+pub(crate) fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes
         .chunks(2)
         .map(|two| u32::from(two[0]) << 8 | two.get(1).map_or(0, |low| u32::from(*low)));
@@ -203,10 +237,19 @@ impl Messages {
 
     /// The next one, with its source.
     pub(crate) fn next(&self) -> (IpAddr, Vec<u8>) {
+        self.take(RecvFlags::empty()).unwrap()
+    }
+
+    /// Those that are there.
+    pub(crate) fn all_so_far(&self) -> Vec<(IpAddr, Vec<u8>)> {
+        std::iter::from_fn(|| self.take(RecvFlags::DONTWAIT)).collect()
+    }
+
+    fn take(&self, how: RecvFlags) -> Option<(IpAddr, Vec<u8>)> {
         let mut bytes = [0; 256];
-        let (length, _, from) = recvfrom(&self.0, &mut bytes[..], RecvFlags::empty()).unwrap();
+        let (length, _, from) = recvfrom(&self.0, &mut bytes[..], how).ok()?;
         let from: SocketAddr = from.unwrap().try_into().unwrap();
-        (from.ip(), bytes[..length].to_vec())
+        Some((from.ip(), bytes[..length].to_vec()))
     }
 }
 

@@ -23,7 +23,7 @@ fn mapping(external: u16) -> Value {
     json!({"Type": "PortMapping", "Settings": settings})
 }
 
-fn address_6(world: &World, of: &Container) -> Ipv6Addr {
+pub(crate) fn address_6(world: &World, of: &Container) -> Ipv6Addr {
     let leases = world.state.endpoint(of.endpoint).unwrap().leases();
     let mut addresses = leases.iter().map(|lease| lease.address);
     let found = addresses.find_map(|address| match address {

@@ -144,9 +144,11 @@ impl World {
     /// A network of the document, made.
     pub(crate) fn network(&mut self, id: u128, mut document: Value) -> Guid {
         document["SchemaVersion"] = json!({"Major": 2});
-        let routes = self
-            .host
-            .run(|| Host::open(self.owner).unwrap().foreign_routes().unwrap());
+        let known = self.state.networks().map(|(id, _)| id).collect();
+        let routes = self.host.run(|| {
+            let mut host = Host::open(self.owner).unwrap();
+            host.foreign_routes(&known).unwrap()
+        });
         let surroundings = Surroundings { routes };
         let made = self
             .state

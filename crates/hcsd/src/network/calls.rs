@@ -180,7 +180,13 @@ impl Networks {
     /// that the call's client has not got.
     async fn routes(&self) -> Result<Vec<hcn::Prefix>, Failure> {
         let hosts = Arc::clone(&self.hosts);
-        let listing = blocking_within(LIMIT, "listing routes", move || kernel::routes(&hosts));
+        let known = {
+            let held = self.held.borrow();
+            held.state.networks().map(|(id, _)| id).collect()
+        };
+        let listing = blocking_within(LIMIT, "listing routes", move || {
+            kernel::routes(&hosts, &known)
+        });
         match tokio::task::spawn_local(listing).await {
             Ok(routes) => routes,
             Err(error) => {

@@ -12,7 +12,7 @@ use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card,
     card_rules_are_there, clear_access, counters_on_adapter, detach, detach_from_adapter, forget,
     forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, set_port,
-    survey, sweep, write_rules,
+    strays, survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -714,12 +714,29 @@ pub(super) fn counters(
     })
 }
 
-/// The routes of the host, but those of the service's own networks.
+/// The routes of the host, but those of the service's own networks, which `known` are.
 ///
 /// # Errors
 /// The host cannot be asked.
-pub(super) fn routes(hosts: &Hosts) -> Result<Vec<hcn::Prefix>, Failure> {
-    hosts.look(Host::foreign_routes)
+pub(super) fn routes(hosts: &Hosts, known: &BTreeSet<Guid>) -> Result<Vec<hcn::Prefix>, Failure> {
+    hosts.look(|host| host.foreign_routes(known))
+}
+
+/// Removes what an earlier service left in this network namespace, where no record asks for anything. Its records may
+/// have been removed by one that ran in another namespace.
+///
+/// # Errors
+/// The host cannot be asked, or what it refused.
+pub(super) fn sweep_unknown(hosts: &Hosts) -> Result<(), Failure> {
+    hosts.change(|host| {
+        let nothing = Intent::default();
+        let found = strays(host, &nothing)?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let swept = sweep(host, &found);
+        swept.and(write_rules(host, &nothing, &Rules::default()))
+    })
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
 use tokio::sync::Notify;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     record::{
@@ -245,11 +245,11 @@ impl Networks {
         machines: Vec<(String, Arc<dyn Machine>)>,
     ) {
         let turn = self.changing.place(Who::SERVICE).await;
-        let is_unused = {
-            let held = self.held.borrow();
-            held.state.objects().is_empty() && held.former.is_empty()
-        };
-        if is_unused {
+        if self.is_unused() {
+            // An ordinary user's service has no links.
+            if is_root() {
+                self.sweep_unknown().await;
+            }
             return;
         }
         let placed = |runtime_id: &String| {
@@ -300,9 +300,26 @@ impl Networks {
         drop(turn);
     }
 
+    /// Whether there is no record of anything.
+    fn is_unused(&self) -> bool {
+        let held = self.held.borrow();
+        held.state.objects().is_empty() && held.former.is_empty()
+    }
+
+    /// Removes links that an earlier service left in this network namespace, without any record.
+    async fn sweep_unknown(&self) {
+        let hosts = Arc::clone(&self.hosts);
+        if let Err(failure) = blocking(move || kernel::sweep_unknown(&hosts)).await {
+            // A host that can have no networks has none of them either.
+            debug!(
+                "what is left of networks is not told: {}",
+                failure.log_line()
+            );
+        }
+    }
+
     /// Looks after networks from now on, for as long as there are any: another program may flush their rules, or remove
-    /// a bridge. What
-    /// containers that ended had is given back, where that has failed.
+    /// a bridge. What containers that ended had is given back, where that has failed.
     pub(crate) fn look_after(self: &Rc<Self>) {
         let networks = Rc::downgrade(self);
         tokio::task::spawn_local(async move {

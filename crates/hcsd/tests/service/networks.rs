@@ -1,5 +1,6 @@
 //! Networks, through a real service in a network namespace of the test's own, with real traffic.
 
+mod elsewhere;
 mod fabrics;
 mod figures;
 mod kills;

@@ -124,9 +124,11 @@ impl Place {
     }
 }
 
-/// Links, addresses, routes, rules and settings of a namespace.
+/// Links, addresses, routes, rules and settings of a namespace. What rules note for a while comes and goes, and the
+/// comment of a table tells what it held when it was last written as a whole.
 fn shell(space: &Space) -> String {
-    let script = "ip -o link show | sed 's/ qdisc .* link/ link/'; ip -o -4 addr show; ip -4 route; nft list ruleset; \
+    let script = "ip -o link show | sed 's/ qdisc .* link/ link/'; ip -o -4 addr show; ip -4 route; \
+                  nft list ruleset | grep -v ' expires ' | grep -v '^.comment \"hcs'; \
                   grep -sH . /proc/sys/net/ipv4/conf/*/forwarding || true";
     let mut command = Command::new("sh");
     command.args(["-c", script]);
