@@ -191,7 +191,7 @@ fn containers_of_a_network_reach_each_other_and_the_outside_a_published_port() {
     }
     gone(&host, "hce");
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
     assert_eq!(
         host.program("sysctl -n net.ipv4.conf.up0.forwarding"),
         "0\n"
@@ -278,7 +278,7 @@ fn a_namespace_is_the_network_of_a_container_and_stays_without_it() {
         listed(&mut client, ObjectKind::Endpoint),
         Vec::<String>::new()
     );
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn a_service_that_is_killed_leaves_its_networks_to_the_next() {
     gone(&host, "hce");
     assert!(outside.is_refused((UPLINK, 8080)));
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -403,7 +403,7 @@ fn what_another_program_changes_of_a_network_is_as_it_was_soon() {
     outside.talk((UPLINK, 8080), &server);
     client.terminate(1);
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
     assert!(!forwards());
 }
 
@@ -436,7 +436,7 @@ fn a_service_that_goes_leaves_the_way_out_to_another() {
         .call(&delete(ObjectKind::Network, &networks[1]))
         .ok();
     assert!(!forwards(), "as before the first");
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -518,7 +518,7 @@ fn a_load_balancer_leads_to_containers_as_long_as_they_live_and_outlives_the_ser
         .call(&delete(ObjectKind::LoadBalancer, &balancer))
         .ok();
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 /// Kills at moments that the kernel's scheduler chooses, in the midst of what makes and removes.
@@ -572,7 +572,7 @@ fn kills_at_any_moment_leave_nothing() {
         });
     }
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -627,7 +627,7 @@ fn a_call_that_is_made_again_is_done_once() {
     client
         .call(&delete)
         .failed(HResult::HCN_E_NETWORK_NOT_FOUND);
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -666,7 +666,7 @@ fn what_the_host_refuses_is_taken_back() {
     host.program(&format!("ip link del {bridge}"));
     assert_eq!(made(&mut client, &create), id);
     client.call(&delete(ObjectKind::Network, id)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -697,5 +697,5 @@ fn a_flood_of_changes_leaves_another_client_its_turn_and_ends_with_its_client() 
         listed(&mut other, ObjectKind::Network),
         Vec::<String>::new()
     );
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }

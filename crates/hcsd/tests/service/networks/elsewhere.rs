@@ -30,6 +30,6 @@ fn what_was_left_in_another_network_namespace_goes_when_a_service_starts_there()
     host.run(|| service.run());
     let mut client = service.client();
     assert!(listed(&mut client, ObjectKind::Network).is_empty());
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
     made(&mut client, &nat);
 }

@@ -76,7 +76,7 @@ fn containers_on_an_adapter_outlive_the_service_and_come_back_with_their_adapter
         listed(&mut client, ObjectKind::Endpoint).is_empty()
     });
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn an_adapter_that_is_not_there_refuses_its_network_and_leaves_nothing() {
         Vec::<String>::new()
     );
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 /// Kills a service while it makes and ends a container with this endpoint. What it leaves the next one finds, or
@@ -152,5 +152,5 @@ fn kills_leave_nothing_of_endpoints_on_an_adapter() {
     killed(&host, &mut service, &at(&network, INSIDE));
     let mut client = service.client();
     client.call(&delete(ObjectKind::Network, &network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }

@@ -274,7 +274,7 @@ fn finish(client: &mut Client, place: Place, nat: &str) {
     gone(&host, "hce");
     client.call(&delete(ObjectKind::Namespace, NAMESPACE)).ok();
     client.call(&delete(ObjectKind::Network, nat)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
     assert_eq!(
         host.program("sysctl -n net.ipv4.conf.up0.forwarding"),
         "0\n"

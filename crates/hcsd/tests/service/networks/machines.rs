@@ -101,7 +101,7 @@ fn nothing_is_left(client: &mut Client, host: &Space, network: &str, endpoints: 
     }
     assert_eq!(listed(client, ObjectKind::Endpoint), Vec::<String>::new());
     client.call(&delete(ObjectKind::Network, network)).ok();
-    assert_eq!(host.ours(), Vec::<String>::new());
+    host.is_cleared();
 }
 
 #[test]

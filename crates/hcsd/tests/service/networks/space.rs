@@ -12,6 +12,8 @@ use std::{
 
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
+use crate::common::await_that;
+
 /// Longer than anything takes that works.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -70,6 +72,12 @@ impl Space {
             .map(str::to_owned);
         let tables = self.program("nft list tables");
         links.chain(tables.lines().map(str::to_owned)).collect()
+    }
+
+    /// Waits until nothing of ours is there: links of ended containers go a little later.
+    #[track_caller]
+    pub(super) fn is_cleared(&self) {
+        await_that("nothing of ours is there", || self.ours().is_empty());
     }
 
     /// A server of TCP there, at any address.
