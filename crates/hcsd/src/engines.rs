@@ -25,7 +25,11 @@ pub fn main_if_helper() {
     engine_vm::worker::main_if_worker();
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals).with_hosts(files.hosts);
-        guest_agent::run(files.listener, files.proof, own, privileges)
+        let host = match files.proof {
+            true => guest_agent::Host::Proves,
+            false => guest_agent::Host::IsUser(files.service),
+        };
+        guest_agent::run(files.listener, host, own, privileges)
     });
 }
 
