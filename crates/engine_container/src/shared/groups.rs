@@ -92,6 +92,20 @@ impl MachineGroups {
         joined.map_err(|error| error.into_failure("a process cannot join its control groups"))
     }
 
+    /// Why a record that names these groups and the living process `pid` is not one that a service has written of the
+    /// machine `runtime_id`. Another program may have written it: a container to which the directory was mapped before
+    /// it was that of a service.
+    #[must_use]
+    pub fn doubt(&self, runtime_id: &str, pid: i32) -> Option<&'static str> {
+        if !self.0.are_named(runtime_id) {
+            return Some("it names control groups of another machine");
+        }
+        // What is gone by now does no harm.
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let is_there = self.0.is_empty() || groups.contains(runtime_id);
+        (!is_there).then_some("its process is not in the control groups of the machine")
+    }
+
     /// Limits memory and swap together to `bytes` from now on.
     ///
     /// # Errors
