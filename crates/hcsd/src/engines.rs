@@ -7,7 +7,7 @@ use engine_vm::VmEngine;
 use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
-pub(crate) use engine_container::shared::resolver;
+pub(crate) use engine_container::shared::{has_control_groups, resolver};
 pub(crate) use engine_container::{
     Claim, EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };

@@ -189,6 +189,12 @@ fn settle(
         warn!("other services do not keep the directories of this one from their containers: {e}");
     }
     let claim = engines::claim(&settings, root)?;
+    if rustix::process::geteuid().is_root() && !engines::has_control_groups() {
+        warn!(
+            "no control groups are mounted where this service runs: nothing limits what containers take, and no device \
+             rules hold; stop the service, and start it where /sys/fs/cgroup is mounted"
+        );
+    }
     engines::confine(&mut settings);
     Ok((settings, claim))
 }

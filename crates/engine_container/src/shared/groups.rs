@@ -44,6 +44,13 @@ pub struct MachineGroups(ControlGroups);
 /// The host's control groups, looked up once.
 static HOST: OnceLock<HostGroups> = OnceLock::new();
 
+/// Whether the host has control groups where this process looks for them. An ordinary user has none anyway.
+#[must_use]
+pub fn has_control_groups() -> bool {
+    HostGroups::once(&HOST)
+        .is_ok_and(|host| !host.used.v1.is_empty() || host.used.unified.is_some())
+}
+
 impl MachineGroups {
     /// Makes the groups of the machine `runtime_id` below `root`, with these limits. On failure nothing is left.
     ///

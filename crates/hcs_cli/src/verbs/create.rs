@@ -5,7 +5,7 @@ use std::{env, ffi::OsString, path::PathBuf};
 use clap::Args;
 use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
-use super::{disk, new_id, read_document, system_document};
+use super::{disk, new_id, read_document, service, system_document};
 use crate::{
     advice, apart, client, default_network,
     failure::Stop,
@@ -105,6 +105,7 @@ impl Create {
                     false,
                 )?;
                 apart::tell(&document);
+                service::tell_of_groups(clock);
                 if default_network::furnish(&mut document, &self.container.networks, &id, clock)? {
                     in_default = Some(document.clone());
                 }

@@ -9,7 +9,7 @@ use hcs::{
     read_log,
 };
 
-use super::{disk, new_id, our_variable, read_document, system_document};
+use super::{disk, new_id, our_variable, read_document, service, system_document};
 use crate::{
     apart, client,
     clock::Clock,
@@ -152,6 +152,7 @@ impl Run {
             self.process.start_in(self.container.host_directory(&here));
             unseen::tell(&self.container, &here, clock);
             apart::tell(&document);
+            service::tell_of_groups(clock);
         }
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
