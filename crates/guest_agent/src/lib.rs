@@ -81,7 +81,8 @@ const UMASK: u32 = 0o022;
 /// `own` is how the agent reaches the kernel's file systems, whatever the system has at `/proc` and `/dev`. Answers
 /// the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
 ///
-/// `privileges` is what processes get, where their documents say no more. `host` tells the host from others that connect.
+/// `privileges` is what processes get, where their documents say no more. `host` tells the host from others that
+/// connect.
 ///
 /// Changes the whole process: signal dispositions and mask, umask, working directory `/`, not dumpable.
 #[must_use]

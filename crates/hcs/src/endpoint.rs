@@ -183,8 +183,8 @@ impl Endpoint {
         ))
     }
 
-    /// Checks that the listener is no process of a container which has the socket's directory mapped. A service that runs
-    /// in a container has its socket in a directory without the mark of containers of this host ([`written`]).
+    /// Checks that the listener is no process of a container which has the socket's directory mapped. A service that
+    /// runs in a container has its socket in a directory without the mark of containers of this host ([`written`]).
     fn is_outside(&self, socket: &OwnedFd, peer: Peer) -> Result<(), Unreached> {
         let whereabouts = Whereabouts::of(socket.as_fd());
         if matches!(whereabouts, Whereabouts::Here | Whereabouts::Elsewhere) {

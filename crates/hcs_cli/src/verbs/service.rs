@@ -1,7 +1,7 @@
 //! `hcs service`: the service itself.
 
 use clap::{Args, Subcommand};
-use hcs::{Endpoint, Failure, HResult, raw};
+use hcs::{Endpoint, Failure, HResult, documents::ComputeSystem, raw};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -10,8 +10,7 @@ use rustix::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    apart::is_service_of_root,
-    client,
+    apart, client,
     clock::Clock,
     complain,
     failure::Stop,
@@ -26,9 +25,9 @@ use crate::{
 /// `hcs service stop`, when the next call starts a service by it.
 ///
 /// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits,
-/// ControlGroups and Configuration. That has File and Found and, where the file says something else by now, Changed, ChangedAt, and
-/// ByReload and ByRestart (which settings take what) or Fault. ControlGroups is false for a service of root that has
-/// found none.
+/// ControlGroups (false for a service of root that has found none) and Configuration. That has File and Found and, where
+/// the file says something else by now, Changed, ChangedAt, and ByReload and ByRestart (which settings take what) or
+/// Fault.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "info",
@@ -125,9 +124,10 @@ fn lacks_groups(service: &Value) -> bool {
     service["ControlGroups"] == false
 }
 
-/// Tells at a container's making that nothing limits it, where that is so.
-pub(crate) fn tell_of_groups(clock: Clock) {
-    if !is_service_of_root() {
+/// Tells at the making of a container which of its walls are not there.
+pub(crate) fn tell_of_walls(document: &ComputeSystem, clock: Clock) {
+    apart::tell(document);
+    if !apart::is_service_of_root() {
         return;
     }
     // What fails here fails the making, too, which tells of it.
