@@ -49,13 +49,10 @@ pub struct Stray {
 /// The kernel does not tell what is there.
 pub fn survey(host: &mut Host, intent: &Intent) -> Result<Survey, Failure> {
     let links = host.links()?;
-    let mut apart = Vec::new();
-    for tunnels in intent.networks.iter().filter_map(Tunnels::of) {
-        // What is in its way is told when it is made again.
-        if !tunnels.is_sound(host).unwrap_or(false) {
-            apart.push(tunnels.network.id);
-        }
-    }
+    let tunnels = intent.networks.iter().filter_map(Tunnels::of);
+    // What is in the way of tunnels is told when they are made again.
+    let apart = tunnels.filter(|tunnels| !tunnels.is_sound(host).unwrap_or(false));
+    let apart: Vec<Guid> = apart.map(|tunnels| tunnels.network.id).collect();
     let own: Vec<(Guid, &Link)> = links
         .iter()
         .filter_map(|link| Some((object(host, link)?, link)))

@@ -528,8 +528,8 @@ impl Engine for VmEngine {
             Grantee::new(self.identity_of(&request.id), &request.id, held)
         });
         Ok(match adopted? {
-            Some(machine) => Found::Living(Arc::new(machine)),
-            None => machine::gone(request, "the worker of the virtual machine is gone"),
+            Ok(machine) => Found::Living(Arc::new(machine)),
+            Err(gone) => gone,
         })
     }
 

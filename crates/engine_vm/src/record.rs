@@ -1,11 +1,11 @@
 //! What is written down about a machine so that a later service finds it again.
 
-use std::{path::PathBuf, time::SystemTime};
+use std::{fs, path::PathBuf, time::SystemTime};
 
 use engine_container::shared::{MachineGroups, ProcessName, time};
 use serde::{Deserialize, Serialize};
 
-use crate::hot_memory::HotMemory;
+use crate::{hot_memory::HotMemory, worker};
 
 /// A machine. The fields are the state file's, so they only ever gain optional ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,20 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// Why this is not what a service has written of the machine `runtime_id`, whose process lives: what a record names
+    /// is ended with the machine.
+    pub(crate) fn doubt(&self, runtime_id: &str) -> Option<&'static str> {
+        let pid = self.worker.pid;
+        if let Some(why) = self.groups.doubt(runtime_id, pid) {
+            return Some(why);
+        }
+        let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let name = line.split(|byte| *byte == 0).next();
+        // One that has just ended has no line.
+        let is_worker = line.is_empty() || name == Some(worker::NAME.as_bytes());
+        (!is_worker).then_some("its process is no worker of a virtual machine")
+    }
+
     /// When it was made.
     pub(crate) fn created_at(&self) -> SystemTime {
         time(self.created)

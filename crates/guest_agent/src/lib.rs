@@ -66,6 +66,7 @@ use rustix::{
 
 pub use agent::Role;
 pub use archive::main_if_archive;
+pub use link::Host;
 pub use own::Own;
 
 use crate::{
@@ -80,17 +81,13 @@ const UMASK: u32 = 0o022;
 /// `own` is how the agent reaches the kernel's file systems, whatever the system has at `/proc` and `/dev`. Answers
 /// the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
 ///
-/// `privileges` is what processes get, where their documents say no more. With `proof`, who connects has to prove that
-/// it is no process of a container ([`hcs_wire::proof`]).
+/// `privileges` is what processes get, where their documents say no more. `host` tells the host from others that
+/// connect.
 ///
 /// Changes the whole process: signal dispositions and mask, umask, working directory `/`, not dumpable.
 #[must_use]
-pub fn run(listener: OwnedFd, proof: bool, own: Own, privileges: Privileges) -> i32 {
-    let link = match proof {
-        true => UnixLink::with_proof(listener),
-        false => UnixLink::new(listener),
-    };
-    match link {
+pub fn run(listener: OwnedFd, host: Host, own: Own, privileges: Privileges) -> i32 {
+    match UnixLink::new(listener, host) {
         Ok(link) => serve(link, own, privileges, Role::Init),
         Err(errno) => {
             log(&format!("the listening socket is of no use: {errno}"));

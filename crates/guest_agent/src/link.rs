@@ -13,6 +13,7 @@ use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
     guest::{GuestNetwork, Renewal, VsockStdioRelaySettings},
+    peer::Peer,
     proof,
 };
 use rustix::{
@@ -130,43 +131,54 @@ pub trait Link {
     }
 }
 
+/// By what the host is told from others that reach the agent's socket, as a container of another service may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Host {
+    /// It proves that it is no process of a container ([`hcs_wire::proof`]).
+    Proves,
+    /// It can prove nothing, as the service of an ordinary user. It is this user, as the agent's user namespace sees
+    /// it. The ids of other containers, and root of the host, are no ids there.
+    IsUser(u32),
+}
+
 /// A listening unix stream socket; stdio as descriptors.
 #[derive(Debug)]
 pub struct UnixLink {
     listener: OwnedFd,
+    /// The only user whose callers are the host, where they prove nothing.
+    user: Option<u32>,
     /// Those who are still to prove that they are the host, where they have to.
     callers: Option<Callers>,
 }
 
 impl UnixLink {
-    /// Takes a socket that is bound and listens. Each process that connects to it is the host.
-    ///
-    /// # Errors
-    /// The errno of `fcntl(2)`.
-    pub fn new(listener: OwnedFd) -> Result<Self, Errno> {
-        let flags = fcntl_getfl(&listener)?;
-        fcntl_setfl(&listener, flags | OFlags::NONBLOCK)?;
-        Ok(Self {
-            listener,
-            callers: None,
-        })
-    }
-
-    /// The same, but only a caller that proves that it is the host ([`hcs_wire::proof`]) takes the place of the stream
-    /// before.
+    /// Takes a socket that is bound and listens. Only a caller that is the `host` takes the place of the stream before;
+    /// others are hung up.
     ///
     /// # Errors
     /// The errno of `fcntl(2)`, `epoll_create1(2)` or `epoll_ctl(2)`.
-    pub fn with_proof(listener: OwnedFd) -> Result<Self, Errno> {
-        let mut link = Self::new(listener)?;
-        link.callers = Some(Callers::new(&link.listener)?);
-        Ok(link)
+    pub fn new(listener: OwnedFd, host: Host) -> Result<Self, Errno> {
+        let flags = fcntl_getfl(&listener)?;
+        fcntl_setfl(&listener, flags | OFlags::NONBLOCK)?;
+        let (user, callers) = match host {
+            Host::Proves => (None, Some(Callers::new(&listener)?)),
+            Host::IsUser(user) => (Some(user), None),
+        };
+        Ok(Self {
+            listener,
+            user,
+            callers,
+        })
     }
 
     fn accept(&self) -> Result<Option<OwnedFd>, Errno> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         match accept_with(&self.listener, flags) {
-            Ok(stream) => Ok(Some(stream)),
+            Ok(stream) => {
+                let peer = Peer::of(&stream)?.user;
+                let is_host = self.user.is_none_or(|user| user == peer);
+                Ok(is_host.then_some(stream))
+            }
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
             Err(errno) => Err(errno),
         }
@@ -339,11 +351,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_caller_of_another_user_is_hung_up_where_none_can_prove_anything() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.sock");
+        let own = rustix::process::geteuid().as_raw();
+        for (user, comes_in) in [(own, true), (own + 1, false)] {
+            let listener = UnixListener::bind(&path).unwrap();
+            let mut link = UnixLink::new(listener.into(), Host::IsUser(user)).unwrap();
+            let mut caller = UnixStream::connect(&path).unwrap();
+            assert_eq!(link.next_stream().unwrap().is_some(), comes_in);
+            assert_eq!(caller.read(&mut [0]).unwrap(), 0);
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[test]
     fn a_caller_that_proves_nothing_does_not_come_in() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("agent.sock");
         let listener = UnixListener::bind(&path).unwrap();
-        let mut link = UnixLink::with_proof(listener.into()).unwrap();
+        let mut link = UnixLink::new(listener.into(), Host::Proves).unwrap();
         let call = || UnixStream::connect(&path).unwrap();
         let mut all = Vec::new();
         for _ in 0..3 * MOST_CALLERS {

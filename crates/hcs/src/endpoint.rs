@@ -3,7 +3,10 @@
 use std::{
     ffi::OsStr,
     fs,
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,8 +14,9 @@ use std::{
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::{is_root, variable},
-    peer::{Peer, is_dying},
+    peer::{Peer, Whereabouts, is_dying},
     trust::{Reason, Trusted},
+    written,
 };
 use rustix::{
     fs::{Mode, OFlags},
@@ -155,7 +159,7 @@ impl Endpoint {
             // What was killed and cannot end still has the socket; another service takes the place of that.
             return match peer.process.is_some_and(is_dying) {
                 true => Err(Errno::CONNREFUSED.into()),
-                false => Ok(()),
+                false => self.is_outside(socket, peer),
             };
         }
         let expected = match own {
@@ -175,6 +179,39 @@ impl Endpoint {
             .cause(format!(
                 "{process} listens there; expected one of {expected}: unset ${ENDPOINT_VARIABLE} for a \
                  service of your own, name another socket by it, or run this program as user {listener}"
+            )),
+        ))
+    }
+
+    /// Checks that the listener is no process of a container which has the socket's directory mapped. A service that
+    /// runs in a container has its socket in a directory without the mark of containers of this host ([`written`]).
+    fn is_outside(&self, socket: &OwnedFd, peer: Peer) -> Result<(), Unreached> {
+        let whereabouts = Whereabouts::of(socket.as_fd());
+        if matches!(whereabouts, Whereabouts::Here | Whereabouts::Elsewhere) {
+            return Ok(());
+        }
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(directory, flags, Mode::empty())?;
+        if !written::is_within(directory.as_fd())? {
+            return Ok(());
+        }
+        let path = self.path.display();
+        let process = match peer.process {
+            Some(pid) if whereabouts == Whereabouts::Below => {
+                format!("process {pid}, which is in a container,")
+            }
+            _ => "a process that has ended".to_owned(),
+        };
+        Err(Unreached::Stranger(
+            Failure::new(
+                HResult::HCS_E_ACCESS_DENIED,
+                format!("what listens at {path} may be in a container, so nothing was sent to it"),
+            )
+            .cause(format!(
+                "{process} listens there, in a directory that containers may write to: name a socket elsewhere by \
+                 {ENDPOINT_VARIABLE}; for a service that runs in a container, put its socket into a directory that no \
+                 other container has mapped"
             )),
         ))
     }

@@ -62,7 +62,7 @@ fn shared(container: &Container) -> impl Iterator<Item = &str> {
 }
 
 /// Whether the service is root's, or will be: each container of an ordinary user's has a user namespace.
-fn is_service_of_root() -> bool {
+pub(crate) fn is_service_of_root() -> bool {
     let Ok(endpoint) = Endpoint::from_environment() else {
         return false;
     };

@@ -1,8 +1,13 @@
 //! The process at the other end of a unix socket.
+//!
+//! Where it lives, the pid namespace tells: a container of any kind has one of its own, below the one of a service, and
+//! its processes cannot leave it. The kernel tells the numbers of a process from the pid namespace of `/proc` on
+//! downwards, in the `fdinfo` of a pidfd (`NSpid`). That needs no right over the process, and the pidfd comes from the
+//! socket, so the number cannot belong to another process by now.
 
 use std::{
     fs,
-    os::fd::{AsFd, AsRawFd as _},
+    os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -10,6 +15,7 @@ use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
+    process::{Pid, PidfdFlags, pidfd_open},
 };
 
 /// A peer as the kernel knows it (`unix(7)`, `SO_PEERCRED`): for one that listens, its state when it called
@@ -33,6 +39,64 @@ impl Peer {
             user,
             process: seen(process),
         })
+    }
+}
+
+/// Where a peer lives, as the calling process sees it from its own `/proc`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// In the caller's own pid namespace.
+    Here,
+    /// In one below: in a container.
+    Below,
+    /// In one above or beside.
+    Elsewhere,
+    /// It has ended, or the kernel does not say.
+    Unknown,
+}
+
+impl Whereabouts {
+    /// Those of the process that connected by `socket`, or that listens at its other end.
+    #[must_use]
+    pub fn of(socket: BorrowedFd<'_>) -> Self {
+        let pidfd = match pidfd_of(socket) {
+            Ok(Some(pidfd)) => pidfd,
+            // Neither in the caller's namespace nor below, or it would have a number here.
+            Ok(None) => return Self::Elsewhere,
+            Err(_) => return Self::Unknown,
+        };
+        let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+        fs::read_to_string(path).map_or(Self::Unknown, |text| Self::told(&text))
+    }
+
+    /// Reads the `fdinfo` of a pidfd.
+    fn told(fdinfo: &str) -> Self {
+        let field = |name: &str| {
+            let mut lines = fdinfo.lines();
+            let line = lines.find_map(|line| line.strip_prefix(name));
+            line.map(|numbers| numbers.split_whitespace().collect::<Vec<_>>())
+        };
+        match (field("Pid:").as_deref(), field("NSpid:").as_deref()) {
+            (Some(["0"]), _) => Self::Elsewhere,
+            // It has ended and its parent knows.
+            (Some(["-1"]), _) => Self::Unknown,
+            (Some([_]), Some([_])) => Self::Here,
+            (Some([_]), Some([_, _, ..])) => Self::Below,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// Before Linux 6.5 the number is all there is. A number that was given to another process between the connection and
+/// this call is the one way in that remains there; the numbers have to wrap around for that.
+fn pidfd_of(socket: BorrowedFd<'_>) -> Result<Option<OwnedFd>, Errno> {
+    match crate::sys::peer_pidfd(socket) {
+        Err(Errno::NOPROTOOPT) => {
+            let pid = Peer::of(socket)?.process.and_then(Pid::from_raw);
+            pid.map(|pid| pidfd_open(pid, PidfdFlags::empty()))
+                .transpose()
+        }
+        answer => answer.map(Some),
     }
 }
 
@@ -93,6 +157,26 @@ mod tests {
     };
 
     use super::*;
+
+    #[test]
+    fn a_process_of_this_namespace_is_here() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        assert_eq!(Whereabouts::of(one.as_fd()), Whereabouts::Here);
+    }
+
+    #[test]
+    fn numbers_in_a_namespace_below_mean_a_container() {
+        use Whereabouts::{Below, Elsewhere, Here, Unknown};
+        let of =
+            |numbers: &str| Whereabouts::told(&format!("pos:\t0\nflags:\t02000002\n{numbers}"));
+        assert_eq!(of("Pid:\t12\nNSpid:\t12\n"), Here);
+        assert_eq!(of("Pid:\t12\nNSpid:\t12\t1\n"), Below);
+        assert_eq!(of("Pid:\t12\nNSpid:\t12\t7\t1\n"), Below);
+        assert_eq!(of("Pid:\t0\nNSpid:\t0\n"), Elsewhere);
+        assert_eq!(of("Pid:\t-1\nNSpid:\t-1\n"), Unknown);
+        assert_eq!(of("Pid:\t12\n"), Unknown);
+        assert_eq!(of(""), Unknown);
+    }
 
     #[test]
     fn a_process_that_cannot_be_seen_has_no_number() {

@@ -8,7 +8,7 @@ use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
 pub(crate) use engine_container::outside::check as check_outside;
-pub(crate) use engine_container::shared::resolver;
+pub(crate) use engine_container::shared::{has_control_groups, resolver};
 pub(crate) use engine_container::{
     Claim, EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
@@ -28,7 +28,11 @@ pub fn main_if_helper() {
     engine_container::outside::main_if_keeper(engine_network::keep_loopback_inside);
     launcher::main_if_launcher(|files, privileges| {
         let own = guest_agent::Own::new(files.proc, files.terminals).with_hosts(files.hosts);
-        guest_agent::run(files.listener, files.proof, own, privileges)
+        let host = match files.proof {
+            true => guest_agent::Host::Proves,
+            false => guest_agent::Host::IsUser(files.service),
+        };
+        guest_agent::run(files.listener, host, own, privileges)
     });
 }
 

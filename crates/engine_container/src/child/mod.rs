@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use hcs_engine::steps::{Step, watch};
 use hcs_schema::privileges::Privileges;
+use hcs_wire::peer::Peer;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -52,6 +53,8 @@ pub struct AgentFiles {
     pub listener: OwnedFd,
     /// Whether who connects has to prove that it is no process of a container ([`hcs_wire::proof`]).
     pub proof: bool,
+    /// The user of the service, as the container sees it.
+    pub service: u32,
     /// The root of the container's procfs (`O_PATH`), wherever its paths lead.
     pub proc: OwnedFd,
     /// The root of its devpts (`O_PATH`), where its consoles are made.
@@ -320,6 +323,8 @@ fn renumber(
     (listener, proof): (OwnedFd, bool),
     own: Own,
 ) -> Result<(OwnedFd, AgentFiles, Rest), Errno> {
+    // The service has made the channel.
+    let service = Peer::of(&channel)?.user;
     let up = |descriptor| descriptors::move_up(descriptor, FIRST_UNUSED.cast_signed());
     let (channel, listener) = (up(channel)?, up(listener)?);
     let (proc, terminals, null) = (up(own.proc)?, up(own.terminals)?, up(own.null)?);
@@ -329,6 +334,7 @@ fn renumber(
     let files = AgentFiles {
         listener: descriptors::move_to(listener, LISTENER)?,
         proof,
+        service,
         proc: descriptors::move_to(proc, PROC)?,
         terminals: descriptors::move_to(terminals, TERMINALS)?,
         hosts: hosts.map(to_hosts).transpose()?,

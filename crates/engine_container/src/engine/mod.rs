@@ -113,7 +113,7 @@ impl Workshop {
         let host = self.host(NO_GROUPS)?;
         let plan = self.plan(host, request)?;
         self.note_preference(request, plan.preferred);
-        let ids = self.own_ids(&plan)?;
+        let ids = self.own_ids(&plan, request.user)?;
         match make::make(self, host, request, &plan, ids.as_ref()) {
             Ok(mut machine) => {
                 machine.slot = ids;
@@ -184,11 +184,24 @@ impl Workshop {
     }
 
     /// Ids of the container's own, if it is to have some and the service has some to give.
-    fn own_ids(&self, plan: &Plan) -> Result<Option<OwnIds>, Failure> {
+    fn own_ids(&self, plan: &Plan, user: u32) -> Result<Option<OwnIds>, Failure> {
         if plan.spec.user.is_none() || Privilege::own() == Privilege::User {
             return Ok(None);
         }
-        self.reserve_ids().map(Some)
+        let mut ids = self.reserve_ids()?;
+        self.charge(&mut ids, user)?;
+        Ok(Some(ids))
+    }
+
+    /// Counts ids as those of a container of `user`. All but root and the service's own user have a share.
+    fn charge(&self, ids: &mut OwnIds, user: u32) -> Result<(), Failure> {
+        let share = self.config.user_namespaces.share();
+        let is_trusted = user == 0 || user == rustix::process::geteuid().as_raw();
+        let most = if is_trusted { u32::MAX } else { share };
+        match ids.charge(user, most) {
+            true => Ok(()),
+            false => Err(above_share(share)),
+        }
     }
 
     /// Ids of the host that no container has. Where all are taken, a container that only prefers a user namespace is
@@ -200,6 +213,15 @@ impl Workshop {
         });
         ids?.ok_or_else(no_ids)
     }
+}
+
+fn above_share(share: u32) -> Failure {
+    let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+    let message = format!(
+        "{share} containers of the user have a user namespace, a quarter of what this service has ids for: end one, or have \
+         the administrator configure more (user_namespace_ids in hcsd.toml)"
+    );
+    Failure::new(hresult, message)
 }
 
 fn no_ids() -> Failure {
@@ -277,18 +299,15 @@ impl Engine for ContainerEngine {
         if let Some(why) = record.doubt(&request.runtime_id) {
             return Ok(not_believed(why));
         }
-        let user = record.user_namespace;
-        let (slot, pid) = (user.and_then(|user| user.slot.zip(Some(user))), record.pid);
+        let slot = (record.user_namespace).and_then(|user| user.slot.zip(Some(user)));
+        let pid = record.pid;
         let failed = |error: StepError| {
             let id = &request.id;
             error.into_failure(format!("the container {id:?} could not be taken over"))
         };
-        match ContainerMachine::adopted(
-            request,
-            record,
-            &self.workshop.launcher,
-            &self.workshop.own_places,
-        ) {
+        let workshop = &*self.workshop;
+        let (launcher, places) = (&workshop.launcher, &workshop.own_places);
+        match ContainerMachine::adopted(request, record, launcher, places) {
             // Its end has not been taken note of by its parent.
             Ok(Some(machine)) if machine.is_gone() => Ok(Found::Gone {
                 why: gone("the container's pid 1 has ended"),
@@ -299,9 +318,10 @@ impl Engine for ContainerEngine {
                     return Ok(not_believed(why));
                 }
                 machine.record.groups.lift_hold();
-                let ids = &self.workshop.ids;
-                let kept =
-                    slot.map(|(number, user)| ids.keep(number, (user.user, user.group), pid));
+                let kept = slot.map(|(number, user)| {
+                    let (ids, root) = (&workshop.ids, (user.user, user.group));
+                    ids.keep(number, root, pid, request.user)
+                });
                 machine.slot = kept.transpose().map_err(failed)?;
                 Ok(Found::Living(Arc::new(machine)))
             }

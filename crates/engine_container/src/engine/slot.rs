@@ -163,8 +163,14 @@ impl ContainerSlot {
     }
 
     /// Makes it what `request` says.
-    fn finish(self, request: &CreateRequest) -> Result<ContainerMachine, Unmade> {
-        let plan = match self.check(request) {
+    fn finish(mut self, request: &CreateRequest) -> Result<ContainerMachine, Unmade> {
+        let checked = self.check(request).and_then(|plan| {
+            let charged = self.ids.as_mut();
+            let charged = charged.map(|ids| self.workshop.charge(ids, request.user));
+            charged.transpose()?;
+            Ok(plan)
+        });
+        let plan = match checked {
             Ok(plan) => plan,
             Err(unmade) => {
                 // What resists is found by the next sweep.

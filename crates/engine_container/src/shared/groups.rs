@@ -44,6 +44,13 @@ pub struct MachineGroups(ControlGroups);
 /// The host's control groups, looked up once.
 static HOST: OnceLock<HostGroups> = OnceLock::new();
 
+/// Whether the host has control groups where this process looks for them. An ordinary user has none anyway.
+#[must_use]
+pub fn has_control_groups() -> bool {
+    HostGroups::once(&HOST)
+        .is_ok_and(|host| !host.used.v1.is_empty() || host.used.unified.is_some())
+}
+
 impl MachineGroups {
     /// Makes the groups of the machine `runtime_id` below `root`, with these limits. On failure nothing is left.
     ///
@@ -90,6 +97,20 @@ impl MachineGroups {
         own::put_out(root, process);
         let joined = self.0.join(process);
         joined.map_err(|error| error.into_failure("a process cannot join its control groups"))
+    }
+
+    /// Why a record that names these groups and the living process `pid` is not one that a service has written of the
+    /// machine `runtime_id`. Another program may have written it: a container to which the directory was mapped before
+    /// it was that of a service.
+    #[must_use]
+    pub fn doubt(&self, runtime_id: &str, pid: i32) -> Option<&'static str> {
+        if !self.0.are_named(runtime_id) {
+            return Some("it names control groups of another machine");
+        }
+        // What is gone by now does no harm.
+        let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+        let is_there = self.0.is_empty() || groups.contains(runtime_id);
+        (!is_there).then_some("its process is not in the control groups of the machine")
     }
 
     /// Limits memory and swap together to `bytes` from now on.

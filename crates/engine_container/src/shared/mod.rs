@@ -1,7 +1,7 @@
 //! Parts of this crate that other engines on the same host use, so that the host's control groups and paths are handled
 //! in one way.
 //!
-//! 1. [`MachineGroups`]: the control groups of one machine.
+//! 1. [`MachineGroups`]: the control groups of one machine. [`has_control_groups`]: whether there can be any.
 //! 2. [`open_file`], [`open_file_to_write`]: a file that a document names.
 //! 3. [`resolver`]: how names are resolved in a system with a network of its own. 4. [`ProcessName`]: a process, told
 //!    from a later one with the same pid. [`now`] and [`time`]: times in records. 5. [`limit_system_calls`]: of a
@@ -13,7 +13,7 @@ mod process;
 mod system_calls;
 
 pub use files::{open_directory, open_file, open_file_to_write};
-pub use groups::{MachineGroups, MachineLimits};
+pub use groups::{MachineGroups, MachineLimits, has_control_groups};
 pub use process::ProcessName;
 pub use system_calls::limit_system_calls;
 

@@ -7,7 +7,6 @@ pub(crate) mod inherited;
 pub(crate) mod loopback;
 pub(crate) mod mount;
 pub(crate) mod namespace;
-pub(crate) mod peer;
 pub(crate) mod pidfd;
 pub(crate) mod process;
 pub(crate) mod seccomp;

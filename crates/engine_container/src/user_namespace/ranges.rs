@@ -1,9 +1,10 @@
 //! Host ids that containers may have.
 
 use std::{
+    collections::HashMap,
     fs,
     os::fd::{AsFd, BorrowedFd},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use hcs_wire::subordinate::{self, Granted, granted};
@@ -73,6 +74,9 @@ impl IdRange {
 /// With fewer ranges none is held by a container that is only kept ready.
 const PLENTY: u32 = 64;
 
+/// Which part of all ranges is one user's at most.
+const SHARE: u32 = 4;
+
 /// How containers use user namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UserNamespaces {
@@ -116,6 +120,12 @@ impl UserNamespaces {
         (self.users.count.min(self.groups.count) / IdRange::EACH).max(1)
     }
 
+    /// How many containers one user may have with them, of those who are not root or the service's own: the rest is for
+    /// others.
+    pub(crate) fn share(self) -> u32 {
+        (self.slots() / SHARE).max(1)
+    }
+
     /// Whether there are ids for containers that are only kept ready: what they hold no other container can have.
     pub(crate) fn are_plenty(self) -> bool {
         self.slots() >= PLENTY
@@ -135,6 +145,8 @@ impl UserNamespaces {
 #[derive(Debug)]
 pub(crate) struct IdPool {
     claims: Claims,
+    /// How many the containers of each user have.
+    users: Mutex<HashMap<u32, u32>>,
 }
 
 /// A range that a container has, for as long as that lives.
@@ -145,12 +157,17 @@ pub(crate) struct IdRangeSlot {
     ids: (IdRange, IdRange),
     /// Its container has it, too. None of one that an earlier service has made.
     hold: Option<Hold>,
+    /// The user whose container it is, once it is of one.
+    user: Option<u32>,
 }
 
 impl IdPool {
     /// A pool of what `claims` says is free.
-    pub(crate) const fn new(claims: Claims) -> Self {
-        Self { claims }
+    pub(crate) fn new(claims: Claims) -> Self {
+        Self {
+            claims,
+            users: Mutex::default(),
+        }
     }
 
     /// The lowest free one; `None` when all are taken.
@@ -166,8 +183,8 @@ impl IdPool {
         Ok(taken.map(|(number, ids, hold)| self.slot(number, ids, Some(hold))))
     }
 
-    /// The one that a container of an earlier service has, whose pid 1 is `pid` and whose root on the host has the ids
-    /// `root`.
+    /// The one that a container of `user` has that an earlier service has made, whose pid 1 is `pid` and whose root on
+    /// the host has the ids `root`. It counts, whatever the user's share is.
     ///
     /// # Errors
     /// It cannot be written down.
@@ -176,14 +193,21 @@ impl IdPool {
         number: u32,
         root: (u32, u32),
         pid: i32,
+        user: u32,
     ) -> Result<IdRangeSlot, StepError> {
         let range = |first| IdRange {
             first,
             count: IdRange::EACH,
         };
-        let slot = self.slot(number, (range(root.0), range(root.1)), None);
+        let mut slot = self.slot(number, (range(root.0), range(root.1)), None);
         slot.hold(pid)?;
+        slot.charge(user, u32::MAX);
         Ok(slot)
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<u32, u32>> {
+        // Numbers are right after a panic, too.
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(
@@ -197,6 +221,7 @@ impl IdPool {
             number,
             ids,
             hold,
+            user: None,
         }
     }
 }
@@ -210,6 +235,18 @@ impl IdRangeSlot {
     /// The owner of the user namespace.
     pub(crate) const fn owner(&self) -> u32 {
         self.ids.0.owner()
+    }
+
+    /// Counts it as one of `user`, who may have `most`. Whether the user may.
+    pub(crate) fn charge(&mut self, user: u32, most: u32) -> bool {
+        let mut users = self.pool.users();
+        let count = users.entry(user).or_default();
+        let is_allowed = *count < most;
+        if is_allowed && self.user.is_none() {
+            *count += 1;
+            self.user = Some(user);
+        }
+        is_allowed
     }
 
     /// What the container is to have open for as long as it lives.
@@ -228,6 +265,16 @@ impl IdRangeSlot {
 
 impl Drop for IdRangeSlot {
     fn drop(&mut self) {
+        if let Some(user) = self.user {
+            let mut users = self.pool.users();
+            let count = users.get_mut(&user).map(|count| {
+                *count -= 1;
+                *count
+            });
+            if count == Some(0) {
+                users.remove(&user);
+            }
+        }
         self.hold = None;
         // One of a container that lives stays; the next service that takes ids removes what is left.
         let _left_to_others = self.pool.claims.give_up(self.ids);
@@ -261,6 +308,33 @@ mod tests {
         assert_eq!((users.first, groups.first), (165_536, 565_536));
         drop(first);
         assert_eq!(pool.take(from).unwrap().unwrap().number, 0);
+    }
+
+    #[test]
+    fn a_user_has_a_part_of_them() {
+        let from = UserNamespaces {
+            users: IdRange {
+                first: 100_000,
+                count: 8 * 65_536,
+            },
+            groups: IdRange {
+                first: 100_000,
+                count: 8 * 65_536,
+            },
+            by_default: false,
+        };
+        let place = tempfile::tempdir().unwrap();
+        let pool = Arc::new(IdPool::new(Claims::at(place.path().join("ids"))));
+        let take = |user| {
+            let mut slot = pool.take(from).unwrap().unwrap();
+            slot.charge(user, from.share()).then_some(slot)
+        };
+        let first = take(1).unwrap();
+        let _second = take(1).unwrap();
+        assert!(take(1).is_none());
+        let _other = take(2).unwrap();
+        drop(first);
+        assert!(take(1).is_some());
     }
 
     #[test]

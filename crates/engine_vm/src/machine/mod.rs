@@ -119,14 +119,18 @@ impl VmMachine {
         request: &CreateRequest,
         record: &str,
         grantee: impl FnOnce(Option<u32>) -> Grantee,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Result<Self, Found>, Failure> {
+        let is_gone = || Err(gone(request, "the worker of the virtual machine is gone"));
         let Ok(record) = serde_json::from_str::<Record>(record) else {
-            return Ok(None);
+            return Ok(is_gone());
         };
         match record.worker.find()? {
             Some(process) if !is_readable(process.as_fd()) => {
+                if let Some(why) = record.doubt(&request.runtime_id) {
+                    return Ok(Err(not_believed(why)));
+                }
                 let grantee = grantee(record.user);
-                Self::new(request, record, process, None, grantee).map(Some)
+                Self::new(request, record, process, None, grantee).map(Ok)
             }
             // The number says nothing in another pid namespace, and the socket is the same in all.
             None if is_open(&request.directory.join(SOCKET)) => Err(Failure::new(
@@ -136,7 +140,7 @@ impl VmMachine {
                     request.id
                 ),
             )),
-            _ => Ok(None),
+            _ => Ok(is_gone()),
         }
     }
 
@@ -233,12 +237,21 @@ pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
 }
 
 /// How a machine ended whose worker is gone.
-pub(crate) fn gone(request: &CreateRequest, why: &'static str) -> Found {
+fn gone(request: &CreateRequest, why: &'static str) -> Found {
     let Ended { exit, fault, .. } = ended(&request.directory);
     let why = Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
     Found::Gone {
         why: fault.into_iter().fold(why, Failure::cause),
         exit,
+    }
+}
+
+/// A record that another program has written. What it names of the host is left alone.
+fn not_believed(why: &'static str) -> Found {
+    let message = "the record of the virtual machine is not one that a service wrote";
+    Found::Gone {
+        why: Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, message).cause(why),
+        exit: Exit::Unknown,
     }
 }
 

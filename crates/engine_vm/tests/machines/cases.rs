@@ -40,6 +40,7 @@ cases![
     a_killed_qemu_or_worker_ends_its_machine_alone,
     a_qemu_that_stands_still_is_told_and_goes_on,
     a_machine_is_taken_over,
+    a_record_that_is_forged_is_not_believed,
     ends_without_a_service_are_told_as_they_were,
     kernels_that_are_none_are_told,
     a_missing_qemu_is_told_with_the_package,
@@ -299,6 +300,42 @@ fn a_machine_is_taken_over() {
         panic!("it is gone");
     };
     assert_eq!(exit, Exit::PowerOff);
+}
+
+/// A record that a container may have written, to which the state root was mapped before it was one: the process that
+/// it names is not ended.
+fn a_record_that_is_forged_is_not_believed() {
+    let host = Host::new();
+    let running = host.start();
+    host.com().booted();
+    let record: Value = serde_json::from_str(&running.machine.record()).unwrap();
+    let mut victim = std::process::Command::new("sleep")
+        .arg("1000")
+        .spawn()
+        .unwrap();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", victim.id())).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    let start_time: u64 = fields.split(' ').nth(19).unwrap().parse().unwrap();
+    let mut other = record.clone();
+    other["Worker"]["Pid"] = json!(victim.id());
+    other["Worker"]["StartTime"] = json!(start_time);
+    let mut without_groups = other.clone();
+    without_groups["Groups"] = json!({"v1": [], "unified": null});
+    let named = record.to_string();
+    let named = named.replace(&running.request.runtime_id, "another");
+    for forged in [other.to_string(), without_groups.to_string(), named] {
+        match adopt(&host, &running.request, &forged) {
+            Found::Gone { why, .. } => {
+                assert!(why.to_string().contains("not one that a service"), "{why}");
+            }
+            Found::Living(_) => panic!("it is believed: {forged}"),
+        }
+    }
+    assert!(victim.try_wait().unwrap().is_none(), "it was ended");
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    running.machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
 }
 
 fn ends_without_a_service_are_told_as_they_were() {

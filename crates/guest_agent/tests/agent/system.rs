@@ -21,14 +21,9 @@ pub fn become_agent() -> ExitCode {
     let null = std::fs::File::open("/dev/null").unwrap();
     rustix::stdio::dup2_stdin(null).unwrap();
     let own = guest_agent::Own::at_usual_places();
+    let host = guest_agent::Host::IsUser(rustix::process::geteuid().as_raw());
     ExitCode::from(
-        u8::try_from(guest_agent::run(
-            listener,
-            false,
-            own,
-            Privileges::default(),
-        ))
-        .unwrap(),
+        u8::try_from(guest_agent::run(listener, host, own, Privileges::default())).unwrap(),
     )
 }
 

@@ -5,9 +5,9 @@ use std::{env, ffi::OsString, path::PathBuf};
 use clap::Args;
 use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
-use super::{disk, new_id, read_document, system_document};
+use super::{disk, new_id, read_document, service, system_document};
 use crate::{
-    advice, apart, client, default_network,
+    advice, client, default_network,
     failure::Stop,
     grants::Grants,
     images,
@@ -104,7 +104,7 @@ impl Create {
                     &Surroundings::here(),
                     false,
                 )?;
-                apart::tell(&document);
+                service::tell_of_walls(&document, clock);
                 if default_network::furnish(&mut document, &self.container.networks, &id, clock)? {
                     in_default = Some(document.clone());
                 }

@@ -9,9 +9,9 @@ use hcs::{
     read_log,
 };
 
-use super::{disk, new_id, our_variable, read_document, system_document};
+use super::{disk, new_id, our_variable, read_document, service, system_document};
 use crate::{
-    apart, client,
+    client,
     clock::Clock,
     complain, default_network,
     failure::{NOT_FOUND, Stop},
@@ -151,7 +151,7 @@ impl Run {
         if !is_machine {
             self.process.start_in(self.container.host_directory(&here));
             unseen::tell(&self.container, &here, clock);
-            apart::tell(&document);
+            service::tell_of_walls(&document, clock);
         }
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;

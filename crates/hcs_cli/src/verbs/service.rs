@@ -1,7 +1,7 @@
 //! `hcs service`: the service itself.
 
 use clap::{Args, Subcommand};
-use hcs::{Endpoint, Failure, HResult, raw};
+use hcs::{Endpoint, Failure, HResult, documents::ComputeSystem, raw};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -10,7 +10,7 @@ use rustix::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    client,
+    apart, client,
     clock::Clock,
     complain,
     failure::Stop,
@@ -25,8 +25,9 @@ use crate::{
 /// `hcs service stop`, when the next call starts a service by it.
 ///
 /// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits,
-/// and Configuration. That has File and Found and, where the file says something else by now, Changed, ChangedAt, and
-/// ByReload and ByRestart (which settings take what) or Fault.
+/// ControlGroups (false for a service of root that has found none) and Configuration. That has File and Found and, where
+/// the file says something else by now, Changed, ChangedAt, and ByReload and ByRestart (which settings take what) or
+/// Fault.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "info",
@@ -111,6 +112,28 @@ impl Service {
             Some(failure) => Err(failure.into()),
             None => Ok(0),
         }
+    }
+}
+
+/// What a service of root lacks that has found no control groups.
+const NO_GROUPS: &str = "none where the service runs, so nothing limits containers: stop it by `hcs service stop`, and call hcs where \
+                         /sys/fs/cgroup is mounted";
+
+/// Whether a service of root says that it has found none.
+fn lacks_groups(service: &Value) -> bool {
+    service["ControlGroups"] == false
+}
+
+/// Tells at the making of a container which of its walls are not there.
+pub(crate) fn tell_of_walls(document: &ComputeSystem, clock: Clock) {
+    apart::tell(document);
+    if !apart::is_service_of_root() {
+        return;
+    }
+    // What fails here fails the making, too, which tells of it.
+    let answer = ask(&["Service"], clock).unwrap_or_default();
+    if answer.pointer(SERVICE).is_some_and(lacks_groups) {
+        complain(&format!("hcs: control groups: {NO_GROUPS}\n"));
     }
 }
 
@@ -302,6 +325,9 @@ fn text(service: &Value) -> String {
         ),
         ("files", word(&service["StateRoot"])),
     ];
+    if lacks_groups(service) {
+        lines.push(("limits", NO_GROUPS.to_owned()));
+    }
     let file = word(&configuration["File"]);
     lines.push((
         "configuration",

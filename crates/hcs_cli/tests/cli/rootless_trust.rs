@@ -11,7 +11,7 @@ use std::{
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use crate::{
-    common::{Ended, ended, swapping},
+    common::{Ended, ended, hcs, swapping},
     inside::{CLIENT, assert_refused_by_the_service},
     rootless::{User, unprivileged},
 };
@@ -27,6 +27,7 @@ const ON_TERMINALS: u32 = 54_356;
 const BADLY_OFF: u32 = 54_357;
 const KEEPS: u32 = 54_358;
 const NOT_BELOW: u32 = 54_359;
+const SPOKEN_TO: u32 = 54_349;
 
 /// The signal of a file that is too large.
 const XFSZ: u32 = 25;
@@ -597,4 +598,45 @@ fn no_service_of_an_ordinary_user_is_started_below_what_it_needs() {
         );
         assert!(user.services().is_empty(), "{letter}");
     }
+}
+
+/// Greets the agent behind a socket as a service does, and says what came back.
+const GREETS: &str = r#"
+    use Socket;
+    my ($path) = glob $ARGV[0];
+    my $body = '{"ContainerId":"00000000-0000-0000-0000-000000000000","ActivityId":"00000000-0000-0000-0000-000000000000",'
+        . '"MinimumVersion":4,"MaximumVersion":4}';
+    alarm 20;
+    $SIG{PIPE} = 'IGNORE';
+    socket(S, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
+    connect(S, pack_sockaddr_un($path)) or die "connect: $!\n";
+    syswrite S, pack("V V Q<", 0x10100b01, 16 + length $body, 1) . $body;
+    print sysread(S, my $answer, 16) ? "answered" : "hung up";
+"#;
+
+/// The service of an ordinary user cannot prove to an agent what it is. A container of root to which the user's
+/// directories are mapped reaches the same socket.
+#[test]
+fn a_container_of_root_does_not_speak_to_agents_of_a_user() {
+    let Some(attacker) = Attacker::new(SPOKEN_TO) else {
+        return;
+    };
+    attacker.box_with(&[]);
+    let state = attacker.user.state();
+    for (userns, mode) in [("--userns", "ro,shift"), ("--userns=no", "ro")] {
+        let mapped = mount(&state, &format!("/x:{mode}"));
+        let run = [
+            "run", userns, "--mount", &mapped, "--", "perl", "-e", GREETS,
+        ];
+        let inside = "/x/hcs.d/systems/*/agent.sock";
+        let greeted = ended(&mut hcs([&run[..], &[inside]].concat()));
+        assert_eq!(greeted.fine(), "hung up", "{userns}");
+    }
+    assert_eq!(attacker.exec(&["echo", "served"]).fine(), "served\n");
+    // The same from where the service is.
+    let agents = state.join("hcs.d/systems/*/agent.sock");
+    let on_host = ["perl", "-e", GREETS, agents.to_str().unwrap()];
+    let on_host = ended(&mut attacker.user.command(&on_host));
+    assert_eq!(on_host.fine(), "answered");
+    attacker.end();
 }

@@ -422,3 +422,34 @@ fn a_level_of_the_log_that_there_is_not_is_refused() {
         assert!(refused.err.contains(said), "{refused:?}");
     }
 }
+
+/// A service of root that was started where no control groups are mounted, and cannot reach those of the host's first
+/// process, serves all clients without any limit.
+#[test]
+fn a_service_without_control_groups_says_so() {
+    if crate::rootless::unprivileged() {
+        return;
+    }
+    let place = Place::lasting("");
+    let script =
+        "umount -R /sys/fs/cgroup; \"$1\" run -- true; \"$1\" service; \"$1\" service stop";
+    let hcs = place.hcs(&[]);
+    let mut alone = Command::new("unshare");
+    alone
+        .args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c"])
+        .args([script, "-", env!("CARGO_BIN_EXE_hcs")]);
+    for (name, value) in hcs.get_envs() {
+        alone.env(name, value.unwrap());
+    }
+    let alone = ended(&mut alone);
+    let said = "none where the service runs, so nothing limits containers";
+    for told in [&alone.err, &alone.out] {
+        assert!(told.contains(said), "{alone:?}");
+    }
+    let log = place.endpoint().parent().unwrap().join("hcs.d/hcsd.log");
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("no control groups are mounted"), "{log}");
+    // Where they are, nothing is said.
+    let there = ended(&mut place.hcs(&["run", "--", "true"]));
+    assert_eq!(there.fine(), "");
+}

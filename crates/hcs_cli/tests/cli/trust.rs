@@ -12,7 +12,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::common::{Ended, ended, hcs};
+use crate::common::{Container, Ended, ended, hcs};
 
 /// Where the listener below listens.
 const SOCKET: &str = "HCS_TEST_TRUST_SOCKET";
@@ -200,4 +200,47 @@ fn an_owner_that_a_container_made_takes_no_user_namespace_away_in_silence() {
     assert!(!is_apart(&run(&["--userns=no"], &map).fine()));
     chown(&mapped, Some(0), Some(0)).unwrap();
     assert_eq!(is_apart(&run(&[], &map).fine()), expected);
+}
+
+/// Listens like a service, and keeps what it is sent.
+const LISTENS: &str = r#"
+    use Socket;
+    socket(L, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
+    bind(L, pack_sockaddr_un("/a/hcs.sock")) or die "bind: $!";
+    listen(L, 5) or die "listen: $!";
+    # With "ends", another process than the one that listens is there to hear.
+    exit if $ARGV[0] eq "ends" and fork;
+    open F, ">", "/a/listens" or die "open: $!";
+    while (accept(S, L)) {
+        open F, ">>", "/a/heard";
+        while (sysread S, my $bytes, 1000) { syswrite F, $bytes }
+    }
+"#;
+
+/// A container to which the directory of a socket is mapped takes the place of the service, as the user that root is on
+/// the host.
+#[test]
+fn nothing_is_sent_to_a_listener_in_a_container() {
+    for way in ["stays", "ends"] {
+        let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+        let options = format!("--userns=no --mount {}:/a", folder.path().display());
+        let container = Container::with("listens", &options);
+        let run = ["exec", "-d", &container.0, "--", "perl", "-e", LISTENS, way];
+        ended(&mut hcs(run)).fine();
+        while !folder.path().join("listens").exists() {
+            std::thread::yield_now();
+        }
+        let mut caller = hcs(["run", "-e", "PASS=TOPSECRET", "--", "true"]);
+        caller.env("HCS_ENDPOINT", folder.path().join("hcs.sock"));
+        let caller = ended(&mut caller);
+        let why = refused(&caller);
+        for said in [
+            "may be in a container, so nothing was sent",
+            "HCS_E_ACCESS_DENIED",
+        ] {
+            assert!(why.contains(said), "{way}: {why}");
+        }
+        let heard = fs::read(folder.path().join("heard")).unwrap_or_default();
+        assert_eq!(heard, b"", "{way}");
+    }
 }

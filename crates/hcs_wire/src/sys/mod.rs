@@ -3,7 +3,7 @@
 
 pub(crate) mod record_lock;
 
-use std::os::fd::{AsRawFd as _, BorrowedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
 use rustix::{io::Errno, net::RecvFlags};
 
@@ -37,6 +37,35 @@ pub(crate) fn peer_credentials(socket: BorrowedFd<'_>) -> Result<(i32, u32), Err
         return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
     }
     Ok((found.pid, found.uid))
+}
+
+/// `SO_PEERPIDFD` of `asm-generic/socket.h`.
+const SO_PEERPIDFD: libc::c_int = 77;
+
+/// A pidfd of the process that connected, or that called `listen(2)`. It names that very process, even when it has
+/// ended and its number belongs to another one.
+///
+/// # Errors
+/// `ENOPROTOOPT` before Linux 6.5; `ENODATA` for a socket without a peer; else the errno of `getsockopt(2)`.
+pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let mut descriptor: libc::c_int = -1;
+    let mut length: libc::socklen_t = 4;
+    // SAFETY: the kernel writes at most `length` bytes, which is the size of `descriptor`, and sets `length`.
+    let answer = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PEERPIDFD,
+            (&raw mut descriptor).cast(),
+            &raw mut length,
+        )
+    };
+    if answer != 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO));
+    }
+    // SAFETY: the kernel has just made this descriptor (close-on-exec) for the caller, and nothing else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 /// Room for one control message with credentials (`cmsg(3)`), aligned as the kernel wants it.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::service::Service,
+    engines::has_control_groups,
     upkeep::{config::Config, reload::Difference},
 };
 
@@ -46,6 +47,8 @@ pub(crate) fn answer(service: &Service) -> Value {
         "ComputeSystems": service.context.registry.count(),
         "Configuration": configuration(&service.context.config()),
         "Limits": limits(&service.context.config()),
+        // An ordinary user has none, and knows it.
+        "ControlGroups": has_control_groups() || !rustix::process::geteuid().is_root(),
     })
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Change {
 pub(super) struct Made {
     /// Former settings of the host.
     pub(super) former: Vec<Former>,
-    /// What is left of machines that have ended: see [`Left::clear`].
+    /// What is left of machines that have ended: see [`Left`].
     pub(super) left: Left,
 }
 

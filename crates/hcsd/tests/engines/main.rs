@@ -72,6 +72,7 @@ fn become_agent(socket: &str) -> ExitCode {
     drop(std::fs::remove_file(socket));
     let listener = UnixListener::bind(socket).unwrap();
     let own = guest_agent::Own::at_usual_places();
-    let code = guest_agent::run(listener.into(), false, own, Privileges::default());
+    let host = guest_agent::Host::IsUser(rustix::process::geteuid().as_raw());
+    let code = guest_agent::run(listener.into(), host, own, Privileges::default());
     ExitCode::from(u8::try_from(code).unwrap())
 }

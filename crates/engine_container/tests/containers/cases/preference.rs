@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, chown},
 };
 
+use hcs_engine::engine::Engine as _;
 use hcs_schema::{HResult, win32};
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ super::cases![
     what_cannot_be_had_with_one_is_had_without,
     a_file_system_that_cannot_shift_owners_is_had_without,
     where_all_ids_are_taken_none_is_root_of_the_host,
+    one_user_leaves_ids_to_others,
     what_is_kept_ready_follows_the_files,
 ];
 
@@ -156,6 +158,31 @@ fn where_all_ids_are_taken_none_is_root_of_the_host() {
     let _without = host.start(json!({ "UserNamespace": false }));
     drop(first);
     assert!(is_apart(&host.start(preferring(json!({})))));
+}
+
+fn one_user_leaves_ids_to_others() {
+    let host = Host::with(|config| {
+        config.user_namespaces.users.count = 8 * 65_536;
+        config.user_namespaces.groups.count = 8 * 65_536;
+    });
+    let make = |user| {
+        let mut request = host.request(preferring(json!({})));
+        request.user = user;
+        let machine = host.engine.create(&request)?;
+        let container = Container::new(machine, request);
+        container.wait_ready().map(|()| container)
+    };
+    let made = [make(54_390).unwrap(), make(54_390).unwrap()];
+    let refused = make(54_390).err().unwrap();
+    let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+    assert_eq!(refused.hresult, hresult, "{refused:?}");
+    assert!(refused.to_string().contains("a quarter"), "{refused:?}");
+    // Root, and others.
+    let roots: Vec<_> = (0..3).map(|_| host.start(preferring(json!({})))).collect();
+    assert!(roots.iter().all(is_apart));
+    let _other = make(54_391).unwrap();
+    drop(made);
+    assert!(is_apart(&make(54_390).unwrap()));
 }
 
 fn what_is_kept_ready_follows_the_files() {
