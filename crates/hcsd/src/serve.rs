@@ -192,7 +192,7 @@ fn settle(
     root: &Path,
 ) -> Result<(ContainerSettings, Claim), String> {
     let mut settings = engine_settings::for_containers(config, endpoint);
-    // A service that is refused tells nobody anything.
+    // A service that is refused tells others nothing.
     let claim = engines::claim(&settings, root)?;
     if let Err(e) = settings.publish_places(root) {
         warn!("other services do not keep the directories of this one from their containers: {e}");

@@ -25,9 +25,9 @@ use crate::{
 /// `hcs service stop`, when the next call starts a service by it.
 ///
 /// As JSON, "Service" has Version, ProcessId, StartedAt, ReloadedAt, Uptime100ns, ComputeSystems (how many), Limits,
-/// ControlGroups (false for a service of root that has found none) and Configuration. That has File and Found and, where
-/// the file says something else by now, Changed, ChangedAt, and ByReload and ByRestart (which settings take what) or
-/// Fault.
+/// ControlGroups (false for a service of root that has found none) and Configuration. That has File and Found and,
+/// where the file says something else by now, Changed, ChangedAt, and ByReload and ByRestart (which settings take what)
+/// or Fault.
 #[derive(Args, Debug)]
 #[command(
     visible_alias = "info",
