@@ -18,6 +18,7 @@ mod meta {
     pub(super) const ETHERTYPE: u32 = 1;
     pub(super) const IN: u32 = 6;
     pub(super) const OUT: u32 = 7;
+    pub(super) const OUT_KIND: u32 = 9;
     pub(super) const FAMILY: u32 = 15;
     pub(super) const PROTOCOL: u32 = 16;
 }
@@ -486,6 +487,12 @@ impl Expressions<'_> {
     pub(super) fn is_at(&mut self, name: &[u8; 16], leaves: bool) -> &mut Self {
         let key = if leaves { meta::OUT } else { meta::IN };
         self.meta(key, REGISTER).compare(EQUAL, name)
+    }
+
+    /// The interface that it leaves by is of this kind, as `if_arp.h` numbers them.
+    pub(super) fn leaves_by_kind(&mut self, kind: u16) -> &mut Self {
+        self.meta(meta::OUT_KIND, REGISTER)
+            .compare(EQUAL, &kind.to_ne_bytes())
     }
 
     /// It is of this protocol.

@@ -6,10 +6,10 @@ use super::{
     tables::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, INTERFACE, Table},
 };
 
-/// Pieces that may come by one port at once, and each second. Those of 30 seconds take a fourth of the room that there
-/// is after `room` has made some: each takes some 2.5 KB at least.
-const AT_ONCE: u32 = 400;
-const A_SECOND: u64 = 200;
+/// Pieces that may come by one port at once, and each second. Those of 30 seconds take some more than half of the room
+/// that there is after `room` has made some: each takes some 2.5 KB at least.
+const AT_ONCE: u32 = 1000;
+const A_SECOND: u64 = 500;
 /// How long a port that sent none is remembered, in milliseconds.
 const REMEMBERED: u64 = 10_000;
 /// Ports that are known at a time, at most.

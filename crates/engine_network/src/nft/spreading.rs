@@ -5,8 +5,9 @@
 //! subnet of the host would fill it, and nothing new would find its neighbour any more.
 //!
 //! What counts is the next host on the way, not the destination: all that goes to the outside by the same router is
-//! one. Nor does a connection count that was answered. So a program that reads half of the internet, or asks one host
-//! as fast as it can, meets no limit.
+//! one. Nor does a connection count that was answered, nor what leaves by a link without neighbours ([`ALONE`]), where
+//! no router has an address. So a program that reads half of the internet, or asks one host as fast as it can, meets no
+//! limit. (A router of IPv6 on the way of IPv4 is not told by the kernel: there each destination counts.)
 
 use super::{
     expression::PerKey,
@@ -17,8 +18,11 @@ use super::{
 pub(super) const CHAIN: &str = "spreading";
 
 /// Neighbours that one endpoint may begin to speak to at once, and how many more each second.
-const AT_ONCE: u32 = 128;
-const A_SECOND: u64 = 20;
+const AT_ONCE: u32 = 512;
+const A_SECOND: u64 = 100;
+/// Kinds of links that have no neighbours: PPP, raw IP, tunnels of IP in IP, SIT and GRE, and those of programs (tun,
+/// WireGuard).
+const ALONE: [u16; 8] = [512, 519, 768, 769, 776, 778, 823, 65534];
 /// How long one that was spoken to counts as known, in milliseconds: as long as the kernel keeps the entry at least.
 const KNOWN: u64 = 5000;
 /// How long an endpoint that is silent is remembered, in milliseconds: until it may begin to speak to as many again.
@@ -62,6 +66,9 @@ pub(super) fn sets_and_chain(table: &mut Table<'_>) {
     }
     table.inner_chain(CHAIN);
     table.rule(CHAIN, |rule| rule.is_established().go_back());
+    for kind in ALONE {
+        table.rule(CHAIN, |rule| rule.leaves_by_kind(kind).go_back());
+    }
     for family in &FAMILIES {
         let ipv4 = family.ipv4;
         table.rule(CHAIN, |rule| {

@@ -62,10 +62,10 @@ fn the_host_keeps_the_cards_of_endpoints_for_as_long_as_they_are_there() {
 #[test]
 fn an_endpoint_that_sends_to_all_neighbours_of_the_host_does_not_fill_its_table() {
     /// The kernel's table takes a thousand or so.
-    const NEIGHBOURS: u16 = 600;
+    const NEIGHBOURS: u16 = 900;
     /// What an endpoint may do at once, and in each second.
-    const AT_ONCE: u64 = 128;
-    const A_SECOND: u64 = 20;
+    const AT_ONCE: u64 = 512;
+    const A_SECOND: u64 = 100;
     if !can_work() {
         return;
     }

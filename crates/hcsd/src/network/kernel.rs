@@ -122,6 +122,11 @@ impl Hosts {
         }
     }
 
+    /// The owner of the links and rules.
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
+    }
+
     fn change<T>(
         &self,
         change: impl FnOnce(&mut Host) -> Result<T, Failure>,

@@ -1,5 +1,10 @@
 //! What a service leaves in one network namespace while the next one runs in another.
 
+use std::os::{
+    linux::net::SocketAddrExt as _,
+    unix::net::{SocketAddr, UnixDatagram},
+};
+
 use hcs_wire::network::ObjectKind;
 use serde_json::json;
 
@@ -26,6 +31,18 @@ fn what_was_left_in_another_network_namespace_goes_when_a_service_starts_there()
     service.client().call(&gone).ok();
     assert_eq!(host.ours(), left);
     service.kill();
+
+    // While another service has the same names there, as one in a container of its own, what it has stays.
+    let shown = host.program("ip -o link show");
+    let alias = shown.split("alias ").nth(1).unwrap();
+    let owner = alias.split(':').next().unwrap();
+    let name = SocketAddr::from_abstract_name(format!("hcs-networks/{owner}")).unwrap();
+    let other = host.run(|| UnixDatagram::bind_addr(&name).unwrap());
+    host.run(|| service.run());
+    assert!(listed(&mut service.client(), ObjectKind::Network).is_empty());
+    assert_eq!(host.ours(), left);
+    service.kill();
+    drop(other);
 
     host.run(|| service.run());
     let mut client = service.client();
