@@ -48,7 +48,7 @@ pub(crate) fn answer(service: &Service) -> Value {
         "Configuration": configuration(&service.context.config()),
         "Limits": limits(&service.context.config()),
         // An ordinary user has none, and knows it.
-        "ControlGroups": has_control_groups() || !rustix::process::geteuid().is_root(),
+        "ControlGroups": has_control_groups() || !hcs_wire::environment::is_root(),
     })
 }
 

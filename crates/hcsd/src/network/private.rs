@@ -141,6 +141,9 @@ mod tests {
             .create_network(Guid(1), &network, &Surroundings::default())
             .unwrap();
         state.create_endpoint(Guid(1), Guid(2), &endpoint).unwrap();
+        let resources = json!([{"Type": "Endpoint", "Data": {"Id": Guid(2)}}]);
+        let namespace = json!({"Resources": resources}).to_string();
+        state.create_namespace(Guid(3), &namespace).unwrap();
         let mut intent = state.endpoint_intent(Guid(2)).unwrap();
         let told = outside(&intent).unwrap();
         let here = Some([127, 0, 0, 1].into());
