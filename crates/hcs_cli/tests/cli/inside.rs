@@ -128,7 +128,9 @@ fn clients_in_containers_are_admitted_where_that_is_configured() {
 /// Row S2.
 #[test]
 fn a_container_does_not_see_the_directories_of_its_service() {
-    let other = Place::new(1);
+    // A directory that a container may write to has a mark afterwards.
+    let around = TempDir::new().unwrap();
+    let other = Place::new_in(around.path(), 1);
     let folder = other.endpoint();
     let folder = folder.parent().unwrap();
     let run = |from: &Path, script: &str| {

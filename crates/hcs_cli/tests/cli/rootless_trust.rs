@@ -609,7 +609,10 @@ const GREETS: &str = r#"
     alarm 20;
     $SIG{PIPE} = 'IGNORE';
     socket(S, PF_UNIX, SOCK_STREAM, 0) or die "socket: $!";
-    connect(S, pack_sockaddr_un($path)) or die "connect: $!\n";
+    # The path of a socket may be longer than an address takes.
+    my ($folder, $name) = $path =~ m{(.*)/(.*)};
+    chdir $folder or die "chdir: $!";
+    connect(S, pack_sockaddr_un($name)) or die "connect: $!\n";
     syswrite S, pack("V V Q<", 0x10100b01, 16 + length $body, 1) . $body;
     print sysread(S, my $answer, 16) ? "answered" : "hung up";
 "#;

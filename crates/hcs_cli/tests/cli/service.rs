@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write as _,
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
@@ -24,9 +24,14 @@ pub(crate) struct Place {
 impl Place {
     /// A service that was started anew waits `reconnect` seconds for the clients of the one before.
     pub(crate) fn new(reconnect: u32) -> Self {
+        Self::new_in(&std::env::temp_dir(), reconnect)
+    }
+
+    /// The same in a directory, which a container may have mapped.
+    pub(crate) fn new_in(parent: &Path, reconnect: u32) -> Self {
         let folder = tempfile::Builder::new()
             .prefix("hcs-cli-")
-            .tempdir()
+            .tempdir_in(parent)
             .unwrap();
         // No network of this machine is made.
         let text = format!(
