@@ -106,7 +106,7 @@ impl Left {
 #[derive(Debug)]
 pub(super) struct Hosts {
     /// The owner of the links and rules.
-    owner: String,
+    pub(super) owner: String,
     /// For changes, of which there is one at a time.
     changing: Mutex<Option<Host>>,
     /// For what goes on beside them.
@@ -120,11 +120,6 @@ impl Hosts {
             changing: Mutex::default(),
             looking: Mutex::default(),
         }
-    }
-
-    /// The owner of the links and rules.
-    pub(super) fn owner(&self) -> &str {
-        &self.owner
     }
 
     fn change<T>(

@@ -261,10 +261,7 @@ impl Networks {
         // An ordinary user's service has no links.
         let is_sole = is_root() && self.takes_names();
         if self.is_unused() {
-            if is_sole {
-                self.sweep_unknown().await;
-            }
-            return;
+            return self.sweep_unknown(is_sole).await;
         }
         let placed = |runtime_id: &String| {
             let held = self.held.borrow();
@@ -321,9 +318,9 @@ impl Networks {
     }
 
     /// Keeps the names of links and rules in this network namespace. Returns `false` where another service has the same
-    /// ones, in mounts or in a container of its own, as all default endpoints are named alike: what it has is left alone.
+    /// ones, in mounts or in a container of its own, as all default endpoints are named alike. What it has stays.
     fn takes_names(&self) -> bool {
-        let name = names_of(self.hosts.owner());
+        let name = names_of(&self.hosts.owner);
         let bound = name.and_then(|name| UnixDatagram::bind_addr(&name));
         match bound {
             Ok(socket) => {
@@ -338,7 +335,11 @@ impl Networks {
     }
 
     /// Removes links that an earlier service left in this network namespace, without any record.
-    async fn sweep_unknown(&self) {
+    /// Nothing unless it `is_sole` there to have these names.
+    async fn sweep_unknown(&self, is_sole: bool) {
+        if !is_sole {
+            return;
+        }
         let hosts = Arc::clone(&self.hosts);
         if let Err(failure) = blocking(move || kernel::sweep_unknown(&hosts)).await {
             // A host that can have no networks has none of them either.
