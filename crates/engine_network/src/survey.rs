@@ -43,6 +43,14 @@ pub struct Stray {
     pub link: Link,
 }
 
+impl Stray {
+    /// Whether it attaches an endpoint. Such a link of a container ends with that.
+    #[must_use]
+    pub fn is_of_endpoint(&self) -> bool {
+        self.link.name == port_name(self.object)
+    }
+}
+
 /// Compares what is there with an intent. Lists links and addresses once.
 ///
 /// # Errors

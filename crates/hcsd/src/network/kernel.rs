@@ -106,7 +106,7 @@ impl Left {
 #[derive(Debug)]
 pub(super) struct Hosts {
     /// The owner of the links and rules.
-    pub(super) owner: String,
+    owner: String,
     /// For changes, of which there is one at a time.
     changing: Mutex<Option<Host>>,
     /// For what goes on beside them.
@@ -723,7 +723,8 @@ pub(super) fn routes(hosts: &Hosts, known: &BTreeSet<Guid>) -> Result<Vec<hcn::P
 }
 
 /// Removes what an earlier service left in this network namespace, where no record asks for anything. Its records may
-/// have been removed by one that ran in another namespace.
+/// have been removed by one that ran in another namespace. Where a container or a machine is attached there, another
+/// service with the same names lives, in mounts or in a container of its own: all of it stays.
 ///
 /// # Errors
 /// The host cannot be asked, or what it refused.
@@ -731,7 +732,7 @@ pub(super) fn sweep_unknown(hosts: &Hosts) -> Result<(), Failure> {
     hosts.change(|host| {
         let nothing = Intent::default();
         let found = strays(host, &nothing)?;
-        if found.is_empty() {
+        if found.is_empty() || found.iter().any(Stray::is_of_endpoint) {
             return Ok(());
         }
         let swept = sweep(host, &found);

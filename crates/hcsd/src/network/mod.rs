@@ -33,11 +33,6 @@ mod store;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
-    io,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::net::{SocketAddr, UnixDatagram},
-    },
     path::Path,
     rc::Rc,
     sync::Arc,
@@ -105,19 +100,12 @@ pub(crate) struct Networks {
     leaving: Cell<u64>,
     left: Cell<u64>,
     has_left: Notify,
-    /// Says in this network namespace that a service has these names of links and rules.
-    in_use: RefCell<Option<UnixDatagram>>,
     /// Calls whose clients have their answers, until the next change.
     released: RefCell<Vec<String>>,
     /// How often the kernel was looked at.
     checks: Cell<usize>,
     /// What happened, for clients that are told.
     chronicle: Chronicle,
-}
-
-/// The name in a network namespace, of no file, by which a service with these names of links and rules is known.
-fn names_of(owner: &str) -> io::Result<SocketAddr> {
-    SocketAddr::from_abstract_name(format!("hcs-networks/{owner}"))
 }
 
 /// All that is known of networks.
@@ -243,7 +231,6 @@ impl Networks {
             leaving: Cell::default(),
             left: Cell::default(),
             has_left: Notify::new(),
-            in_use: RefCell::default(),
             released: RefCell::default(),
             checks: Cell::default(),
             chronicle: Chronicle::new(),
@@ -258,10 +245,8 @@ impl Networks {
         machines: Vec<(String, Arc<dyn Machine>)>,
     ) {
         let turn = self.changing.place(Who::SERVICE).await;
-        // An ordinary user's service has no links.
-        let is_sole = is_root() && self.takes_names();
         if self.is_unused() {
-            return self.sweep_unknown(is_sole).await;
+            return self.sweep_unknown().await;
         }
         let placed = |runtime_id: &String| {
             let held = self.held.borrow();
@@ -317,27 +302,10 @@ impl Networks {
         held.state.objects().is_empty() && held.former.is_empty()
     }
 
-    /// Keeps the names of links and rules in this network namespace. Returns `false` where another service has the same
-    /// ones, in mounts or in a container of its own, as all default endpoints are named alike. What it has stays.
-    fn takes_names(&self) -> bool {
-        let name = names_of(&self.hosts.owner);
-        let bound = name.and_then(|name| UnixDatagram::bind_addr(&name));
-        match bound {
-            Ok(socket) => {
-                self.in_use.replace(Some(socket));
-                true
-            }
-            Err(error) => {
-                debug!("networks that have no record here are left alone: {error}");
-                false
-            }
-        }
-    }
-
     /// Removes links that an earlier service left in this network namespace, without any record.
-    /// Nothing unless it `is_sole` there to have these names.
-    async fn sweep_unknown(&self, is_sole: bool) {
-        if !is_sole {
+    async fn sweep_unknown(&self) {
+        // An ordinary user's service has none.
+        if !is_root() {
             return;
         }
         let hosts = Arc::clone(&self.hosts);

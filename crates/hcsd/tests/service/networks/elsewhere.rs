@@ -1,10 +1,5 @@
 //! What a service leaves in one network namespace while the next one runs in another.
 
-use std::os::{
-    linux::net::SocketAddrExt as _,
-    unix::net::{SocketAddr, UnixDatagram},
-};
-
 use hcs_wire::network::ObjectKind;
 use serde_json::json;
 
@@ -32,17 +27,19 @@ fn what_was_left_in_another_network_namespace_goes_when_a_service_starts_there()
     assert_eq!(host.ours(), left);
     service.kill();
 
-    // While another service has the same names there, as one in a container of its own, what it has stays.
+    // While a container is attached there, a service with the same names lives: one in a container of its own.
     let shown = host.program("ip -o link show");
     let alias = shown.split("alias ").nth(1).unwrap();
-    let owner = alias.split(':').next().unwrap();
-    let name = SocketAddr::from_abstract_name(format!("hcs-networks/{owner}")).unwrap();
-    let other = host.run(|| UnixDatagram::bind_addr(&name).unwrap());
+    let alias = alias.split_whitespace().next().unwrap();
+    let port = left[0].replace("hcb", "hce");
+    host.program(&format!("ip link add {port} type veth peer name living"));
+    host.program(&format!("ip link set {port} alias {alias}"));
+    let living = host.ours();
     host.run(|| service.run());
     assert!(listed(&mut service.client(), ObjectKind::Network).is_empty());
-    assert_eq!(host.ours(), left);
+    assert_eq!(host.ours(), living);
     service.kill();
-    drop(other);
+    host.program("ip link delete living");
 
     host.run(|| service.run());
     let mut client = service.client();
