@@ -75,7 +75,7 @@ pub(super) fn check_place(endpoints: &[Value], adapters: Option<&str>) -> Result
 /// # Errors
 /// The endpoint has what takes rights that the user has not.
 pub(super) fn outside(endpoint: &EndpointIntent) -> Result<Outside, Failure> {
-    let limited = !endpoint.access.is_empty()
+    let limited = endpoint.has_rules()
         || endpoint.bandwidth.is_some()
         || endpoint.isolated
         || endpoint.outbound != Outbound::default();
@@ -144,7 +144,7 @@ mod tests {
         let resources = json!([{"Type": "Endpoint", "Data": {"Id": Guid(2)}}]);
         let namespace = json!({"Resources": resources}).to_string();
         state.create_namespace(Guid(3), &namespace).unwrap();
-        let mut intent = state.endpoint_intent(Guid(2)).unwrap();
+        let intent = state.endpoint_intent(Guid(2)).unwrap();
         let told = outside(&intent).unwrap();
         let here = Some([127, 0, 0, 1].into());
         let port = OutsidePort {
@@ -155,11 +155,34 @@ mod tests {
         };
         assert_eq!(told.ports, [port]);
         assert!(IpAddr::V4(told.address) == intent.addresses[0].0 && told.router != told.address);
-        intent.isolated = true;
-        assert_eq!(
-            outside(&intent).unwrap_err().hresult,
-            HResult::NOT_SUPPORTED
-        );
+        let isolated = EndpointIntent {
+            isolated: true,
+            ..intent.clone()
+        };
+        let rules = |kind: &str, settings: Value| {
+            let mut state = state.clone();
+            let policy = json!({"Type": kind, "Settings": settings});
+            let request = json!({"ResourceType": "Policy", "RequestType": "Add", "Settings": {"Policies": [policy]}});
+            let request = request.to_string();
+            state.modify_endpoint(Guid(2), &request).unwrap();
+            state.endpoint_intent(Guid(2)).unwrap()
+        };
+        let limited = [
+            isolated,
+            rules(
+                "ACL",
+                json!({"Action": "Block", "Direction": "Out", "Priority": 9}),
+            ),
+            rules(
+                "TierAcl",
+                json!({"Name": "t", "Direction": "Out", "Order": 1, "TierAclRules": [{"TierAclRuleAction": "Block"}]}),
+            ),
+            rules("L4Proxy", json!({"IP": "10.231.0.9", "Port": "15001"})),
+        ];
+        for intent in limited {
+            let refused = outside(&intent).unwrap_err();
+            assert_eq!(refused.hresult, HResult::NOT_SUPPORTED, "{intent:?}");
+        }
     }
 
     #[test]
