@@ -80,6 +80,9 @@ impl Record {
     /// program may have written it: a container to which the directory was mapped before it was that of a service. What
     /// a record names is removed in the end.
     pub(crate) fn doubt(&self, runtime_id: &str) -> Option<&'static str> {
+        if !is_guid(runtime_id) {
+            return Some("its directory has no name that a service gives one");
+        }
         let is_own = |path: &PathBuf| path.file_name().is_some_and(|name| name == runtime_id);
         let is_lease = |path: &PathBuf| {
             let name = path.file_name().and_then(|name| name.to_str());
@@ -87,6 +90,9 @@ impl Record {
         };
         if !self.groups.are_named(runtime_id) {
             return Some("it names control groups of another container");
+        }
+        if self.groups.are_of_another() {
+            return Some("it names control groups of another service");
         }
         if !self.scratch.iter().all(is_own) {
             return Some("it names a scratch directory of another container");
@@ -100,15 +106,12 @@ impl Record {
     /// The same of the process that it names, which lives: it has to be the first one of a pid namespace, and in the
     /// control groups of the container, where that has some.
     pub(crate) fn doubt_of_process(&self, runtime_id: &str) -> Option<&'static str> {
-        let read = |name: &str| fs::read_to_string(format!("/proc/{}/{name}", self.pid));
-        // What is gone by now does no harm.
-        let (Ok(status), Ok(groups)) = (read("status"), read("cgroup")) else {
-            return None;
-        };
-        if !is_first(&status) {
+        if !is_first(self.pid) {
             return Some("its process is not the first one of a container");
         }
-        if !self.groups.is_empty() && !groups.contains(runtime_id) {
+        // What is gone by now does no harm.
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).ok()?;
+        if !self.groups.is_empty() && !is_in(&groups, runtime_id) {
             return Some("its process is not in the control groups of the container");
         }
         None
@@ -235,8 +238,28 @@ pub(crate) fn find(pid: i32, time: u64, boot: &str) -> Result<Option<OwnedFd>, S
     }
 }
 
-/// Whether a process is the first one of a pid namespace below this one, by its `/proc/PID/status`.
-fn is_first(status: &str) -> bool {
+/// Whether `name` is written as services write the runtime ids of systems.
+pub(crate) fn is_guid(name: &str) -> bool {
+    let lengths: Vec<usize> = name.split('-').map(str::len).collect();
+    let digits = name.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
+    digits && lengths == [8, 4, 4, 4, 12]
+}
+
+/// Whether a process is in a control group named `name`, or below one, by its `/proc/PID/cgroup`.
+pub(crate) fn is_in(groups: &str, name: &str) -> bool {
+    groups
+        .lines()
+        .filter_map(|line| line.splitn(3, ':').nth(2))
+        .any(|path| path.split('/').any(|part| part == name))
+}
+
+/// Whether a process is the first one of a pid namespace below this one. One that is gone counts as such.
+pub(crate) fn is_first(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    status.map_or(true, |status| is_first_by(&status))
+}
+
+fn is_first_by(status: &str) -> bool {
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
     let mut numbers = numbers.unwrap_or_default().split_whitespace();
     numbers.next().is_some() && numbers.next_back() == Some("1")
@@ -298,6 +321,13 @@ mod tests {
             String::from_utf8_lossy(&looked.stdout).contains("1 passed"),
             "{looked:?}"
         );
+    }
+
+    #[test]
+    fn a_group_is_known_by_its_whole_name() {
+        let text = "3:pids:/hcs/5e0f\n0::/hcs/a:b/5e0f/below\n";
+        assert!(is_in(text, "5e0f") && is_in(text, "hcs") && is_in(text, "a:b"));
+        assert!(!is_in(text, "5e0") && !is_in(text, "pids") && !is_in("", "5e0f"));
     }
 
     #[test]

@@ -100,6 +100,13 @@ impl ControlGroups {
         all.all(|group| group.file_name().is_some_and(|own| own == name))
     }
 
+    /// Whether one of them is that of another service of this boot.
+    pub(crate) fn are_of_another(&self) -> bool {
+        let v1 = self.v1.iter().map(|group| &group.directory);
+        v1.chain(&self.unified)
+            .any(|group| owner::is_of_another(group))
+    }
+
     /// Whether there are none.
     pub(crate) const fn is_empty(&self) -> bool {
         self.v1.is_empty() && self.unified.is_none()

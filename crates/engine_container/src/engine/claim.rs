@@ -24,12 +24,11 @@ use rustix::{
     io::Errno,
 };
 
-use super::sweep::is_guid;
 use crate::{
     cgroup::owner::{self, LONGEST, is_other},
     config::EngineConfig,
     privilege::Privilege,
-    record::boot_id,
+    record::{boot_id, is_guid},
 };
 
 /// The file in the directory of scratches.

@@ -22,6 +22,7 @@ use crate::{
     failure::StepError,
     launcher::{Launcher, SERVICE},
     machine::job,
+    record::is_guid,
 };
 
 /// How long processes may take to end, all together.
@@ -119,13 +120,6 @@ fn runtime_ids(directory: &Path) -> impl Iterator<Item = String> + use<> {
     entries
         .filter_map(|entry| entry.file_name().into_string().ok())
         .filter(|name| is_guid(name))
-}
-
-/// Whether `name` looks like `xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx`.
-pub(super) fn is_guid(name: &str) -> bool {
-    let lengths: Vec<usize> = name.split('-').map(str::len).collect();
-    let digits = name.chars().all(|c| c == '-' || c.is_ascii_hexdigit());
-    digits && lengths == [8, 4, 4, 4, 12]
 }
 
 #[cfg(test)]

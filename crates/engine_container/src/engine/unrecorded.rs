@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::{Attempt, StepError},
+    privilege::Privilege,
     record,
 };
 
@@ -54,9 +55,15 @@ pub(super) fn note(directory: BorrowedFd<'_>, pid: i32) -> Result<(), StepError>
 
 /// Ends the container whose directory this is, if its first process was noted and lives.
 pub(super) fn end(directory: &Path) {
+    // Root notes none: what is there was put there by another program, which could name any process of the host.
+    if Privilege::own() == Privilege::Root {
+        return;
+    }
     let note = fs::read(directory.join(NAME)).ok();
     let note = note.and_then(|text| serde_json::from_slice::<Note>(&text).ok());
-    let Some(note) = note else { return };
+    let Some(note) = note.filter(|note| record::is_first(note.pid)) else {
+        return;
+    };
     if let Ok(Some(process)) = record::find(note.pid, note.start_time, &note.boot_id) {
         let _gone_already = pidfd_send_signal(&process, Signal::KILL);
     }

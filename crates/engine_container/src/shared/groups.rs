@@ -17,7 +17,7 @@ use crate::{
         own,
     },
     engine::host::HostGroups,
-    machine,
+    machine, record,
 };
 
 /// Microseconds of one period of a limit of processor time.
@@ -104,12 +104,15 @@ impl MachineGroups {
     /// it was that of a service.
     #[must_use]
     pub fn doubt(&self, runtime_id: &str, pid: i32) -> Option<&'static str> {
-        if !self.0.are_named(runtime_id) {
+        if !record::is_guid(runtime_id) {
+            return Some("its directory has no name that a service gives one");
+        }
+        if !self.0.are_named(runtime_id) || self.0.are_of_another() {
             return Some("it names control groups of another machine");
         }
         // What is gone by now does no harm.
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let is_there = self.0.is_empty() || groups.contains(runtime_id);
+        let is_there = self.0.is_empty() || record::is_in(&groups, runtime_id);
         (!is_there).then_some("its process is not in the control groups of the machine")
     }
 

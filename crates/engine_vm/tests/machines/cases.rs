@@ -313,6 +313,11 @@ fn a_record_that_is_forged_is_not_believed() {
         .arg("1000")
         .spawn()
         .unwrap();
+    // The kernel tells that it has executed before it tells its command line.
+    let line = format!("/proc/{}/cmdline", victim.id());
+    while fs::read(&line).unwrap().is_empty() {
+        std::thread::yield_now();
+    }
     let stat = fs::read_to_string(format!("/proc/{}/stat", victim.id())).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
     let start_time: u64 = fields.split(' ').nth(19).unwrap().parse().unwrap();

@@ -339,6 +339,17 @@ fn a_record_that_is_forged_is_not_believed() {
         };
         assert!(why.to_string().contains("not one that a service"), "{why}");
     }
+    // A name of the forger's own, which is that of a directory of the host and part of the names of control groups.
+    let named = CreateRequest {
+        runtime_id: "hcs".to_owned(),
+        ..container.request.clone()
+    };
+    let mut record = record;
+    record["Groups"] =
+        json!({ "v1": [{ "directory": "/x/hcs", "controllers": [] }], "unified": null });
+    record["Scratch"] = json!(path("hcs"));
+    let found = host.engine.adopt(&named, &record.to_string());
+    assert!(matches!(found, Ok(Found::Gone { .. })), "{found:#?}");
     assert!(sleeper.try_wait().unwrap().is_none(), "it was ended");
     assert_eq!(fs::read_to_string(path("file")).unwrap(), "kept");
     assert_eq!(container.shell("echo unharmed"), "unharmed");
