@@ -46,7 +46,8 @@ enum Node {
     },
     /// A file, whose headers are at this place.
     File(u64),
-    Link(Vec<u8>),
+    /// Hard links of a link have its target in common.
+    Link(Arc<[u8]>),
     /// Something that cannot be read.
     Other,
 }
@@ -110,7 +111,7 @@ impl Archive {
         let node = match &entry.kind {
             Kind::Directory => Node::Directory { is_named: true },
             Kind::File { .. } => Node::File(position),
-            Kind::Symlink { target } => Node::Link(target.clone()),
+            Kind::Symlink { target } => Node::Link(target.as_slice().into()),
             Kind::HardLink { target } => match self.nodes.get(target) {
                 Some(node @ (Node::File(_) | Node::Link(_))) => node.clone(),
                 _ => {

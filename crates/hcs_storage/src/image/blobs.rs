@@ -135,6 +135,7 @@ impl Blobs {
             measured: Measured::new(source, limit, deadline),
             partial: Partial::new(&self.folder)?,
             expected,
+            unwritten: None,
         })
     }
 
@@ -163,6 +164,8 @@ pub(super) struct Keeping<R> {
     measured: Measured<R>,
     partial: Partial,
     expected: Option<Content>,
+    /// What has been read and is not in the file: it is no content then, whatever its digest.
+    unwritten: Option<io::ErrorKind>,
 }
 
 impl<R: Read> Keeping<R> {
@@ -181,8 +184,12 @@ impl<R: Read> Keeping<R> {
 
 impl<R: Read> Read for Keeping<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(kind) = self.unwritten {
+            return Err(kind.into());
+        }
         let read = self.measured.read(buffer)?;
-        self.partial.file.write_all(&buffer[..read])?;
+        let written = self.partial.file.write_all(&buffer[..read]);
+        written.inspect_err(|error| self.unwritten = Some(error.kind()))?;
         Ok(read)
     }
 }
@@ -295,4 +302,25 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), StorageError> {
 pub(super) fn failed(action: &'static str, path: &Path, error: &io::Error) -> StorageError {
     let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
     StorageError::step(action, path.as_os_str().as_bytes(), errno)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_was_read_and_could_not_be_written_is_no_content() {
+        let place = tempfile::tempdir().unwrap();
+        let blobs = Blobs::new(place.path().to_owned());
+        let deadline = Deadline::after(Duration::MAX);
+        let mut keeping = blobs.begin(&b"text"[..], 10, deadline, None).unwrap();
+        let path = keeping.partial.path.clone();
+        keeping.partial.file = File::open(&path).unwrap();
+        keeping.read(&mut [0; 2]).unwrap_err();
+        keeping.partial.file = OpenOptions::new().write(true).open(&path).unwrap();
+        assert!(blobs.end(keeping).is_err());
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
+    }
 }

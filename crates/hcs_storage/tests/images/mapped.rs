@@ -5,8 +5,9 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use hcs_storage::{
@@ -109,27 +110,36 @@ fn a_link_in_place_of_a_folder_of_a_store_leads_nowhere() {
 
 #[test]
 fn a_folder_of_a_store_that_is_swapped_leads_nowhere() {
+    /// Of each folder, while all is done with the store again and again.
+    const SWAPS: usize = 500;
     for folder in ["leases", "incoming", "layers", "oci/blobs/sha256", "oci"] {
         let (_place, root) = mapped();
         let victim = victim();
         let before = all(victim.path());
         let other = root.join(format!("other-{}", getpid().as_raw_nonzero()));
         symlink(victim.path(), &other).unwrap();
-        let over = AtomicBool::new(false);
+        let (over, swaps) = (AtomicBool::new(false), AtomicUsize::new(0));
         thread::scope(|scope| {
             scope.spawn(|| {
                 while !over.load(Ordering::Relaxed) {
                     let name = root.join(folder);
-                    renameat_with(CWD, &name, CWD, &other, RenameFlags::EXCHANGE).unwrap_or(());
+                    // A folder that is made anew is not there for a moment.
+                    if renameat_with(CWD, &name, CWD, &other, RenameFlags::EXCHANGE).is_ok() {
+                        swaps.fetch_add(1, Ordering::Relaxed);
+                    }
                     thread::yield_now();
                 }
             });
-            for _ in 0..20 {
+            let end = Instant::now() + Duration::from_secs(60);
+            let mut rounds = 0;
+            while rounds < 20 || (swaps.load(Ordering::Relaxed) < SWAPS && Instant::now() < end) {
                 let _done = each_verb(&root);
+                rounds += 1;
             }
             over.store(true, Ordering::Relaxed);
         });
         assert_eq!(all(victim.path()), before, "{folder}");
+        assert!(swaps.into_inner() >= SWAPS, "{folder}");
     }
 }
 
