@@ -211,7 +211,7 @@ impl Endpoint {
             .cause(format!(
                 "{process} listens there, in a directory that containers may write to: name a socket elsewhere by \
                  {ENDPOINT_VARIABLE}; for a service that runs in a container, put its socket into a directory that no \
-                 other container has mapped"
+                 container has mapped writable"
             )),
         ))
     }

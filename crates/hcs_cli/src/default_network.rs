@@ -47,9 +47,10 @@ pub(crate) fn furnish(
                 Ok(id) => id,
                 Err(failure) => return Ok(unavailable(&failure)),
             },
-            HResult::HCN_E_REQUEST_UNSUPPORTED => return Ok(unavailable(&failure)),
-            // A service of an earlier version, which has no networks for ordinary users.
-            HResult::E_NOTIMPL => return Ok(unavailable(&failure)),
+            // Or a service of an earlier version, which has no networks for ordinary users.
+            HResult::HCN_E_REQUEST_UNSUPPORTED | HResult::E_NOTIMPL => {
+                return Ok(unavailable(&failure));
+            }
             // A service of an earlier version has no default, and takes the word for an id.
             HResult::HCN_E_GUID_CONVERSION_FAILURE => return Ok(false),
             _ => return Err(clock.stop(id, failure).unexplained()),

@@ -68,51 +68,25 @@ impl Stats {
 /// What stands for a figure that the host does not count.
 const UNCOUNTED: &str = "n/a";
 
-const HEAD: [&str; 8] = [
-    "UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN", "RECEIVED", "SENT",
+const HEAD: [&str; 9] = [
+    "SYSTEM", "UPTIME", "CPU", "MEMORY", "PEAK", "READ", "WRITTEN", "RECEIVED", "SENT",
 ];
 
 fn text(statistics: &Statistics) -> String {
-    table(HEAD, &[row(statistics)])
+    let ([_, head @ ..], [_, row @ ..]) = (HEAD, row(String::new(), statistics));
+    table(head, &[row])
 }
 
 fn text_of_all(systems: &[Properties]) -> String {
-    let [
-        uptime,
-        processor,
-        memory,
-        peak,
-        read,
-        written,
-        received,
-        sent,
-    ] = HEAD;
-    let head = [
-        "SYSTEM", uptime, processor, memory, peak, read, written, received, sent,
-    ];
-    let rows: Vec<[String; 9]> = systems
-        .iter()
-        .map(|system| {
-            let id = system.id.clone().unwrap_or_default();
-            let [
-                uptime,
-                processor,
-                memory,
-                peak,
-                read,
-                written,
-                received,
-                sent,
-            ] = row(system.statistics.as_ref().unwrap_or(&Statistics::default()));
-            [
-                id, uptime, processor, memory, peak, read, written, received, sent,
-            ]
-        })
-        .collect();
-    table(head, &rows)
+    let rows = systems.iter().map(|system| {
+        let none = Statistics::default();
+        let statistics = system.statistics.as_ref().unwrap_or(&none);
+        row(system.id.clone().unwrap_or_default(), statistics)
+    });
+    table(HEAD, &rows.collect::<Vec<_>>())
 }
 
-fn row(statistics: &Statistics) -> [String; 8] {
+fn row(system: String, statistics: &Statistics) -> [String; 9] {
     let processor = statistics.processor.as_ref();
     let memory = statistics.memory.as_ref();
     let storage = statistics.storage.as_ref();
@@ -124,6 +98,7 @@ fn row(statistics: &Statistics) -> [String; 8] {
     let time = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), seconds);
     let bytes = |amount: Option<u64>| amount.map_or_else(|| UNCOUNTED.to_owned(), mebibytes);
     [
+        system,
         time(statistics.uptime100ns),
         time(processor.and_then(|used| used.total_runtime100ns)),
         bytes(memory.and_then(|used| used.memory_usage_commit_bytes)),
@@ -167,7 +142,7 @@ mod tests {
             network: Some(vec![endpoint(1, 2), endpoint(3, 4)]),
             ..Statistics::default()
         };
-        let [.., received, sent] = row(&statistics);
+        let [.., received, sent] = row(String::new(), &statistics);
         assert_eq!((received, sent), (mebibytes(4 << 20), mebibytes(6 << 20)));
     }
 }

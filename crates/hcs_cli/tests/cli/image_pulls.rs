@@ -208,7 +208,7 @@ fn an_image_of_a_registry_runs() {
     assert!(odd.err.contains("no image is named"), "{odd:?}");
 }
 
-/// Manifests of docker (schema 2), layers that are compressed by zstd, and such that are not compressed.
+/// Manifests of docker (schema 2), and layers that are compressed by zstd.
 #[test]
 fn each_form_of_a_registry_runs() {
     let shop = Shop::new();

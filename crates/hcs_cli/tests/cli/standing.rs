@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::Write as _,
+    os::unix::fs::DirBuilderExt as _,
     path::Path,
     process::{Child, Command, Stdio},
 };
@@ -46,7 +47,12 @@ impl Sandbox {
 fn service_apart(place: &Place) -> Sandbox {
     const SCRIPT: &str = "mount -t tmpfs none /run/hcs-places && $HCS list > /dev/null && echo ready && read line && \
                           $HCS service stop";
-    fs::create_dir_all("/run/hcs-places").unwrap();
+    // As a service makes it: a later one would take it as it is.
+    let registry = fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create("/run/hcs-places");
+    registry.unwrap();
     Sandbox::new(unshared(
         place,
         &["--pid", "--fork", "--kill-child", "--mount-proc"],

@@ -10,6 +10,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use crate::common::{Container, Ended, ended, hcs};
@@ -214,6 +215,7 @@ const LISTENS: &str = r#"
     while (accept(S, L)) {
         open F, ">>", "/a/heard";
         while (sysread S, my $bytes, 1000) { syswrite F, $bytes }
+        open F, ">", "/a/heard_all";
     }
 "#;
 
@@ -227,9 +229,14 @@ fn nothing_is_sent_to_a_listener_in_a_container() {
         let container = Container::with("listens", &options);
         let run = ["exec", "-d", &container.0, "--", "perl", "-e", LISTENS, way];
         ended(&mut hcs(run)).fine();
-        while !folder.path().join("listens").exists() {
-            std::thread::yield_now();
-        }
+        let await_file = |name: &str| {
+            let end = Instant::now() + Duration::from_secs(60);
+            while !folder.path().join(name).exists() {
+                assert!(Instant::now() < end, "{way}: {name}");
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        };
+        await_file("listens");
         let mut caller = hcs(["run", "-e", "PASS=TOPSECRET", "--", "true"]);
         caller.env("HCS_ENDPOINT", folder.path().join("hcs.sock"));
         let caller = ended(&mut caller);
@@ -240,7 +247,9 @@ fn nothing_is_sent_to_a_listener_in_a_container() {
         ] {
             assert!(why.contains(said), "{way}: {why}");
         }
-        let heard = fs::read(folder.path().join("heard")).unwrap_or_default();
+        // The caller has connected, or it would not know the process.
+        await_file("heard_all");
+        let heard = fs::read(folder.path().join("heard")).unwrap();
         assert_eq!(heard, b"", "{way}");
     }
 }
