@@ -53,16 +53,14 @@ mod tests {
 
     #[test]
     fn limits_of_the_kernel_are_raised_and_those_of_an_administrator_stay() {
-        let folder = std::env::temp_dir().join(format!("hcs-room-{}", std::process::id()));
-        fs::create_dir(&folder).unwrap();
-        let file = |name: &str| folder.join(name);
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str| folder.path().join(name);
         fs::write(file("gc_thresh1"), "128\n").unwrap();
         fs::write(file("gc_thresh2"), "700\n").unwrap();
-        raise(&folder, &OF_NEIGHBOURS);
+        raise(folder.path(), &OF_NEIGHBOURS);
         let now = |name: &str| fs::read_to_string(file(name)).ok();
         assert_eq!(now("gc_thresh1").as_deref(), Some("2048"));
         assert_eq!(now("gc_thresh2").as_deref(), Some("700\n"));
         assert_eq!(now("gc_thresh3"), None, "none is made");
-        fs::remove_dir_all(&folder).unwrap();
     }
 }

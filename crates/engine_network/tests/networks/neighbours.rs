@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, Ipv6Addr, UdpSocket},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use engine_network::{Host, detach};
@@ -146,4 +146,12 @@ fn an_endpoint_without_an_address_of_ipv6_speaks_none() {
         *from == IpAddr::from(own) || message.first() == Some(&REPORT)
     };
     assert!(!came.iter().any(from_one), "{came:?}");
+    // What is forged does arrive where no rule keeps it back.
+    world.host.program("nft", "delete table bridge hcs");
+    forge_icmp6(&one.space, own, target, &mark(b"from its link"));
+    let end = Instant::now() + Duration::from_secs(60);
+    while !messages.all_so_far().iter().any(from_one) {
+        assert!(Instant::now() < end, "it does not arrive");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
