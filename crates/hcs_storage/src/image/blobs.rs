@@ -165,7 +165,7 @@ pub(super) struct Keeping<R> {
     partial: Partial,
     expected: Option<Content>,
     /// What has been read and is not in the file: it is no content then, whatever its digest.
-    unwritten: Option<io::ErrorKind>,
+    unwritten: Option<io::Error>,
 }
 
 impl<R: Read> Keeping<R> {
@@ -184,14 +184,20 @@ impl<R: Read> Keeping<R> {
 
 impl<R: Read> Read for Keeping<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(kind) = self.unwritten {
-            return Err(kind.into());
+        if let Some(error) = &self.unwritten {
+            return Err(again(error));
         }
         let read = self.measured.read(buffer)?;
         let written = self.partial.file.write_all(&buffer[..read]);
-        written.inspect_err(|error| self.unwritten = Some(error.kind()))?;
+        written.inspect_err(|error| self.unwritten = Some(again(error)))?;
         Ok(read)
     }
+}
+
+/// The same error for a second time; its number is what the caller is told.
+fn again(error: &io::Error) -> io::Error {
+    let number = error.raw_os_error();
+    number.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
 impl<R: Read> Metered for Keeping<R> {
@@ -318,8 +324,11 @@ mod tests {
         let mut keeping = blobs.begin(&b"text"[..], 10, deadline, None).unwrap();
         let path = keeping.partial.path.clone();
         keeping.partial.file = File::open(&path).unwrap();
-        keeping.read(&mut [0; 2]).unwrap_err();
+        let first = keeping.read(&mut [0; 2]).unwrap_err();
         keeping.partial.file = OpenOptions::new().write(true).open(&path).unwrap();
+        let second = keeping.read(&mut [0; 2]).unwrap_err();
+        assert_eq!(first.raw_os_error(), second.raw_os_error());
+        assert!(first.raw_os_error().is_some());
         assert!(blobs.end(keeping).is_err());
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
     }
