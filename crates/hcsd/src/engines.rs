@@ -8,7 +8,7 @@ use hcs_engine::engine::Engine;
 use tracing::{info, warn};
 
 pub(crate) use engine_container::outside::check as check_outside;
-pub(crate) use engine_container::shared::{has_control_groups, resolver};
+pub(crate) use engine_container::shared::resolver;
 pub(crate) use engine_container::{
     Claim, EngineConfig as ContainerSettings, HostView, IdRange, ScratchLimit, UserNamespaces,
 };
@@ -16,6 +16,12 @@ pub(crate) use engine_vm::{Acceleration, EngineConfig as VmSettings, Users};
 
 /// Name of the engine of containers.
 pub(crate) const CONTAINER: &str = engine_container::NAME;
+
+/// Whether this service is root's and has found no control groups: nothing limits its containers. An ordinary user's
+/// has none anyway.
+pub(crate) fn lacks_groups() -> bool {
+    hcs_wire::environment::is_root() && !engine_container::shared::has_control_groups()
+}
 
 /// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and
 /// unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine. Must

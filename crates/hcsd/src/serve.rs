@@ -197,7 +197,7 @@ fn settle(
     if let Err(e) = settings.publish_places(root) {
         warn!("other services do not keep the directories of this one from their containers: {e}");
     }
-    if hcs_wire::environment::is_root() && !engines::has_control_groups() {
+    if engines::lacks_groups() {
         warn!(
             "no control groups are mounted where this service runs: nothing limits what containers take, and no device \
              rules hold; stop the service, and start it where /sys/fs/cgroup is mounted"

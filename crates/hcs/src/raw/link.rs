@@ -142,6 +142,8 @@ pub(crate) struct Link {
     process: u32,
     /// The service takes repeats.
     repeats: bool,
+    /// The service is root's and has no control groups.
+    lacks_groups: bool,
     endpoint: Endpoint,
     socket: OwnedFd,
     writer: Mutex<()>,
@@ -273,6 +275,7 @@ impl Greeting {
             self.link.process = process;
         }
         self.link.repeats = greeting["Repeats"] == true;
+        self.link.lacks_groups = greeting["ControlGroups"] == false;
         Ok(Greeted::Ready(self.link, self.receiver))
     }
 
@@ -323,6 +326,7 @@ impl Link {
             serial: next_number(),
             process: std::process::id(),
             repeats: false,
+            lacks_groups: false,
             endpoint: endpoint.clone(),
             socket,
             writer: Mutex::new(()),
@@ -370,6 +374,11 @@ impl Link {
     /// Whether calls that this connection leaves unanswered are made again on the next.
     pub(crate) const fn repeats(&self) -> bool {
         self.repeats
+    }
+
+    /// Whether the service said that it limits nothing: it is root's and has found no control groups.
+    pub(crate) const fn lacks_groups(&self) -> bool {
+        self.lacks_groups
     }
 
     /// Sends `call`; `then` is called once, with the reply or the failure, on this thread or the reading one.

@@ -31,8 +31,9 @@ pub(crate) use operation::WeakOperation;
 pub use operation::{Callback, Operation, ProcessInformation};
 pub use process::Process;
 pub use service::{
-    enumerate, explain, modify_service_settings, read_events, reload_service, service_properties,
-    service_properties_by, stop_service, submit_wer_report,
+    enumerate, explain, modify_service_settings, read_events, reload_service,
+    service_lacks_control_groups, service_properties, service_properties_by, stop_service,
+    submit_wer_report,
 };
 pub use system::System;
 

@@ -3,7 +3,9 @@
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{log::LogQuery, service::Call};
 
-use super::{Document, Error, Operation, OperationKind, System, option, request::PendingCall};
+use super::{
+    Document, Error, Operation, OperationKind, System, client::Client, option, request::PendingCall,
+};
 use crate::endpoint::Endpoint;
 
 /// `HcsEnumerateComputeSystems`.
@@ -37,6 +39,18 @@ pub fn service_properties_by(query: Option<&str>, operation: &Operation) -> Resu
         query: option(query),
     };
     start(OperationKind::GetProperties, call, query, operation)
+}
+
+/// Whether the service at the endpoint of the environment limits no container of root: it is root's, and has found no
+/// control groups. It says so as a client connects; a process that has no connection to it gets `false`.
+///
+/// Thread-safe; asks nothing of the service.
+#[must_use]
+pub fn service_lacks_control_groups() -> bool {
+    Endpoint::from_environment()
+        .ok()
+        .and_then(|endpoint| Client::of(&endpoint).current_link())
+        .is_some_and(|link| link.lacks_groups())
 }
 
 /// `HcsModifyServiceSettings`; waits for the answer.

@@ -7,7 +7,7 @@ use hcs::{ComputeSystem, Failure, HResult, documents::ComputeSystemProperties};
 
 use super::{disk, new_id, read_document, service, system_document};
 use crate::{
-    advice, client, default_network,
+    advice, apart, client, default_network,
     failure::Stop,
     grants::Grants,
     images,
@@ -104,7 +104,7 @@ impl Create {
                     &Surroundings::here(),
                     false,
                 )?;
-                service::tell_of_walls(&document, clock);
+                apart::tell(&document);
                 if default_network::furnish(&mut document, &self.container.networks, &id, clock)? {
                     in_default = Some(document.clone());
                 }
@@ -123,6 +123,9 @@ impl Create {
             made = clock.wait(&id, ComputeSystem::create(&id, &document));
         }
         let system = made.map_err(advise)?;
+        if self.document.is_none() && !is_machine {
+            service::tell_of_groups();
+        }
         if let Ok(mut grants) = grants {
             grants.stay_if(true);
         }

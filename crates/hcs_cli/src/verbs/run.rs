@@ -11,7 +11,7 @@ use hcs::{
 
 use super::{disk, new_id, our_variable, read_document, service, system_document};
 use crate::{
-    client,
+    apart, client,
     clock::Clock,
     complain, default_network,
     failure::{NOT_FOUND, Stop},
@@ -151,7 +151,7 @@ impl Run {
         if !is_machine {
             self.process.start_in(self.container.host_directory(&here));
             unseen::tell(&self.container, &here, clock);
-            service::tell_of_walls(&document, clock);
+            apart::tell(&document);
         }
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
@@ -165,6 +165,9 @@ impl Run {
         drop(hold);
         let (system, process) =
             launched.map_err(|stop| explained(stop, &self.container, &self.process, is_machine))?;
+        if !is_machine {
+            service::tell_of_groups();
+        }
         grants.stay_if(stays);
         if self.detach {
             print(&format!("{}\n", printable(&id)))?;

@@ -1,7 +1,7 @@
 //! `hcs service`: the service itself.
 
 use clap::{Args, Subcommand};
-use hcs::{Endpoint, Failure, HResult, documents::ComputeSystem, raw};
+use hcs::{Endpoint, Failure, HResult, raw};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -10,7 +10,7 @@ use rustix::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    apart, client,
+    client,
     clock::Clock,
     complain,
     failure::Stop,
@@ -119,20 +119,9 @@ impl Service {
 const NO_GROUPS: &str = "none where the service runs, so nothing limits containers: stop it by `hcs service stop`, and call hcs where \
                          /sys/fs/cgroup is mounted";
 
-/// Whether a service of root says that it has found none.
-fn lacks_groups(service: &Value) -> bool {
-    service["ControlGroups"] == false
-}
-
-/// Tells at the making of a container which of its walls are not there.
-pub(crate) fn tell_of_walls(document: &ComputeSystem, clock: Clock) {
-    apart::tell(document);
-    if !apart::is_service_of_root() {
-        return;
-    }
-    // What fails here fails the making, too, which tells of it.
-    let answer = ask(&["Service"], clock).unwrap_or_default();
-    if answer.pointer(SERVICE).is_some_and(lacks_groups) {
+/// Tells of a container that has been made that nothing limits it.
+pub(crate) fn tell_of_groups() {
+    if raw::service_lacks_control_groups() {
         complain(&format!("hcs: control groups: {NO_GROUPS}\n"));
     }
 }
@@ -325,7 +314,7 @@ fn text(service: &Value) -> String {
         ),
         ("files", word(&service["StateRoot"])),
     ];
-    if lacks_groups(service) {
+    if service["ControlGroups"] == false {
         lines.push(("limits", NO_GROUPS.to_owned()));
     }
     let file = word(&configuration["File"]);

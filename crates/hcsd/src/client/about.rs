@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     client::service::Service,
-    engines::has_control_groups,
+    engines::lacks_groups,
     upkeep::{config::Config, reload::Difference},
 };
 
@@ -48,7 +48,7 @@ pub(crate) fn answer(service: &Service) -> Value {
         "Configuration": configuration(&service.context.config()),
         "Limits": limits(&service.context.config()),
         // An ordinary user has none, and knows it.
-        "ControlGroups": has_control_groups() || !hcs_wire::environment::is_root(),
+        "ControlGroups": !lacks_groups(),
     })
 }
 

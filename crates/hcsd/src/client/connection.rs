@@ -42,6 +42,7 @@ use crate::{
         service::Service,
     },
     door::peers::Peer,
+    engines,
     record::{failures::cancelled, operations::Timeline},
     thread::{
         closing::{Closing, PeerSocket, Received},
@@ -461,8 +462,9 @@ impl Connection {
                 // The pid that operations of this client are named after.
                 let process = self.operation(0).process;
                 let repeats = self.instance.borrow().is_some();
+                let groups = !engines::lacks_groups();
                 let greeting = format!(
-                    "{{\"Version\":{version},\"Process\":{process},\"Repeats\":{repeats}}}"
+                    "{{\"Version\":{version},\"Process\":{process},\"Repeats\":{repeats},\"ControlGroups\":{groups}}}"
                 );
                 return Ok(CallAnswer::document(Some(greeting)));
             }
