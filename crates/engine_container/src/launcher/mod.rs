@@ -169,27 +169,20 @@ impl Launcher {
     /// Clones one child for `user`; answers our end of its channel and what it is. A launcher that has died is replaced
     /// first. It may have cloned before, so each attempt has a channel of its own: a child that no service knows ends
     /// with that.
-    pub(crate) fn launch(
-        &self,
-        child: &Child<BorrowedFd<'_>>,
-        user: u32,
-    ) -> Result<(OwnedFd, LauncherAnswer), StepError> {
+    pub(crate) fn launch(&self, child: &Child<BorrowedFd<'_>>, user: u32) -> Launched {
         let _turn = self.turns.take(user);
         let mut running = self.lock();
-        let launched = running.ask(child);
-        match &launched {
+        match running.ask(child) {
+            Ok(launched) => launched,
             Err(error) if launcher_is_gone(error.errno) => {
                 *running = self.replacement()?;
-                running.ask(child)
+                running.ask(child).unwrap_or_else(Err)
             }
-            Err(error) if error.errno == Errno::TIMEDOUT => {
-                // Its answer would be taken for that to the next request. If no other can be started now, the next
-                // request finds this one gone and starts one.
-                let _gone_already = rustix::net::shutdown(&running.socket, Shutdown::Both);
+            Err(error) => {
+                // If no other can be started now, the next request finds this one gone and starts one.
                 *running = self.replacement()?;
-                launched
+                Err(error)
             }
-            _ => launched,
         }
     }
 
@@ -210,6 +203,9 @@ impl Launcher {
 fn launcher_is_gone(errno: Errno) -> bool {
     matches!(errno, Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN)
 }
+
+/// Our end of the channel of a child, and what that is; or why there is none.
+type Launched = Result<(OwnedFd, LauncherAnswer), StepError>;
 
 impl Running {
     fn start(executable: &OwnedFd) -> Result<Self, StepError> {
@@ -245,13 +241,28 @@ impl Running {
         pid.ok_or_else(|| StepError::new("looking at the launcher's pid", Errno::SRCH))
     }
 
-    fn ask(&self, child: &Child<BorrowedFd<'_>>) -> Result<(OwnedFd, LauncherAnswer), StepError> {
-        let (ours, theirs) = channel::open()?;
-        child.request(theirs.as_fd(), self.socket.as_fd())?;
+    /// Asks for `child`; answers it, or why there is none.
+    ///
+    /// # Errors
+    /// Its answer was not received. No other request can be made, as that would get this answer.
+    fn ask(&self, child: &Child<BorrowedFd<'_>>) -> Result<Launched, StepError> {
+        let (ours, theirs) = match channel::open() {
+            Ok(channel) => channel,
+            Err(error) => return Ok(Err(error)),
+        };
+        match child.request(theirs.as_fd(), self.socket.as_fd()) {
+            Err(error) if launcher_is_gone(error.errno) => return Err(error),
+            // It was not sent: no answer to it comes.
+            Err(error) => return Ok(Err(error)),
+            Ok(()) => {}
+        }
         // The child has its own: when it dies, the channel has to end.
         drop(theirs);
-        let answer = protocol::receive_answer(self.socket.as_fd())?;
-        Ok((ours, answer))
+        let answer = protocol::receive_answer(self.socket.as_fd());
+        let answer = answer.inspect_err(|_| {
+            let _gone_already = rustix::net::shutdown(&self.socket, Shutdown::Both);
+        })?;
+        Ok(answer.map(|answer| (ours, answer)))
     }
 }
 
@@ -260,5 +271,38 @@ impl Drop for Running {
         // It leaves by itself when the socket closes, but may still be in a clone; it has nothing to lose.
         let _already_gone = self.process.kill();
         let _reaped = self.process.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{SendFlags, send};
+
+    use super::*;
+
+    /// Row J4. An answer that comes after all would be taken for that to the next request.
+    #[test]
+    fn a_launcher_whose_answer_was_not_received_is_asked_nothing_more() {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap();
+        let running = Running {
+            process: Command::new("true").spawn().unwrap(),
+            socket: ours,
+        };
+        let child = Child::Job { new_user: false };
+        // What it refuses is an answer.
+        protocol::send_answer(theirs.as_fd(), Err(Errno::NOSPC)).unwrap();
+        let refused = running.ask(&child).unwrap().unwrap_err();
+        assert_eq!(refused.errno, Errno::NOSPC);
+        send(&theirs, b"odd", SendFlags::empty()).unwrap();
+        protocol::send_answer(theirs.as_fd(), Err(Errno::NOSPC)).unwrap();
+        running.ask(&child).unwrap_err();
+        let next = running.ask(&child).unwrap_err();
+        assert!(launcher_is_gone(next.errno), "{next:?}");
     }
 }

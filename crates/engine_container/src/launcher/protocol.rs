@@ -154,8 +154,14 @@ pub(super) fn send_answer(
     send_message(socket, &bytes, pidfd.as_slice())
 }
 
-/// Waits for the launcher's answer.
-pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<LauncherAnswer, StepError> {
+/// Waits for the launcher's answer: the child, or why it could not be cloned.
+///
+/// # Errors
+/// The answer was not received. It may still come, and would be taken for that to the next request: the socket is of no
+/// more use.
+pub(crate) fn receive_answer(
+    socket: BorrowedFd<'_>,
+) -> Result<Result<LauncherAnswer, StepError>, StepError> {
     let step = "waiting for the launcher";
     let mut bytes = [0; 8];
     let mut descriptors = VecDeque::new();
@@ -170,16 +176,17 @@ pub(crate) fn receive_answer(socket: BorrowedFd<'_>) -> Result<LauncherAnswer, S
         return Err(StepError::new(step, Errno::CONNRESET));
     }
     let [e0, e1, e2, e3, pid @ ..] = bytes;
-    match i32::from_le_bytes([e0, e1, e2, e3]) {
+    Ok(match i32::from_le_bytes([e0, e1, e2, e3]) {
         0 => {
             let pidfd = descriptors.pop_front();
-            Ok(LauncherAnswer {
+            let pidfd = pidfd.ok_or_else(|| StepError::new(step, Errno::BADMSG));
+            pidfd.map(|pidfd| LauncherAnswer {
                 pid: i32::from_le_bytes(pid),
-                pidfd: pidfd.ok_or_else(|| StepError::new(step, Errno::BADMSG))?,
+                pidfd,
             })
         }
         errno => Err(StepError::new(failure::CLONING, failure::errno(errno))),
-    }
+    })
 }
 
 fn send_message(
