@@ -80,6 +80,7 @@ const NOT_FOR_USERS: &[&str] = &[
     // The host's root as one overlay: it is put together of several here, in a root in memory without `/tmp`.
     "advisories::a_mount_point_swapped_by_another_container_leads_nowhere_else",
     "mounts::nothing_of_the_host_is_mounted",
+    "rootfs::a_link_in_a_scratch_leads_no_container_out_of_it",
     "rootfs::a_named_scratch_is_kept",
     "rootfs::other_containers_scratch_is_hidden",
     "rootfs::the_hosts_root_is_seen_and_not_touched",

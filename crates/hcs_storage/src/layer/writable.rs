@@ -16,8 +16,9 @@ use hcs_wire::{
 };
 use rustix::{
     fs::{
-        AtFlags, CWD, Dir, FsWord, Gid, Mode, OFlags, StatVfsMountFlags, Uid, chmodat, chownat,
-        fchmod, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat, renameat, statat, unlinkat,
+        AtFlags, CWD, Dir, FsWord, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid,
+        chmodat, chownat, fchmod, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat, openat2,
+        renameat, unlinkat,
     },
     io::Errno,
     mount::{
@@ -79,7 +80,7 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
     if is_attached(own.as_fd(), path)? {
         return refused(Refusal::Attached);
     }
-    check_writable(&own, path)?;
+    let inside = Inside::of(&own, path)?;
     let _lock = lock(&own, path)?;
     // Another caller may have attached it meanwhile: then this is what it covers.
     if is_attached(open(path)?.as_fd(), path)? {
@@ -93,13 +94,13 @@ pub fn attach(path: &Path, parents: &[PathBuf]) -> Result<(), StorageError> {
         let found = parents.len();
         return refused(Refusal::TooManyParents { found });
     }
-    let mounted = match options(&own, &parents) {
+    let mounted = match options(&inside, &parents) {
         Some(options) => {
             // It may have been made by a container: on the host nothing in it gives rights.
             let flags = MountFlags::NOSUID | MountFlags::NODEV;
             mount(SOURCE, path_of(&own), "overlay", flags, options.as_c_str())
         }
-        None => match mount_by_layer(&own, &parents) {
+        None => match mount_by_layer(&own, &inside, &parents) {
             Err(Errno::INVAL) if !takes_single_layers() => {
                 let found = parents.len();
                 return refused(Refusal::TooManyParents { found });
@@ -163,7 +164,7 @@ pub fn detach(path: &Path) -> Result<(), StorageError> {
 /// What a writable layer has beyond its parents, while no container and no other caller of ours writes to it.
 #[derive(Debug)]
 pub struct Upper {
-    own: OwnedFd,
+    inside: Inside,
     _lock: Option<Hold>,
 }
 
@@ -177,10 +178,10 @@ impl Upper {
         if is_attached(own.as_fd(), path)? {
             return Err(refused(path, Refusal::Attached));
         }
-        check_writable(&own, path)?;
+        let inside = Inside::of(&own, path)?;
         let lock = lock(&own, path)?;
         Ok(Self {
-            own,
+            inside,
             _lock: Some(lock),
         })
     }
@@ -198,14 +199,54 @@ impl Upper {
         if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
             return Err(refused(path, Refusal::OthersPlace));
         }
-        check_writable(&own, path)?;
-        Ok(Self { own, _lock: None })
+        Ok(Self {
+            inside: Inside::of(&own, path)?,
+            _lock: None,
+        })
     }
 
     /// A path of it, for as long as this lives.
     #[must_use]
     pub fn path(&self) -> PathBuf {
-        format!("{}/{UPPER}", path_of(&self.own)).into()
+        path_of(&self.inside.upper).into()
+    }
+}
+
+/// What is in a writable layer, opened once: another party may put a link in the place of either at any time.
+#[derive(Debug)]
+struct Inside {
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl Inside {
+    /// Opens both, which are directories of the layer itself: no link, and nothing that is mounted there.
+    fn of(own: &OwnedFd, path: &Path) -> Result<Self, StorageError> {
+        let opened = |name| match plain(own, name) {
+            Err(Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::XDEV) => {
+                Err(refused(path, Refusal::NotWritable))
+            }
+            answer => answer.map_err(|errno| failed("looking into the layer", path, errno)),
+        };
+        Ok(Self {
+            upper: opened(UPPER)?,
+            work: opened(WORK)?,
+        })
+    }
+}
+
+fn plain(own: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH
+        | ResolveFlags::NO_SYMLINKS
+        | ResolveFlags::NO_MAGICLINKS
+        | ResolveFlags::NO_XDEV;
+    loop {
+        match openat2(own, name, flags, Mode::empty(), resolve) {
+            // A name was changed on the way.
+            Err(Errno::AGAIN) => {}
+            answer => return answer,
+        }
     }
 }
 
@@ -239,17 +280,6 @@ pub(super) fn lock(own: &OwnedFd, path: &Path) -> Result<Hold, StorageError> {
         Err(Errno::WOULDBLOCK) => Err(refused(path, Refusal::LayerInUse)),
         answer => answer.map_err(|errno| failed("locking the layer", path, errno)),
     }
-}
-
-fn check_writable(own: &OwnedFd, path: &Path) -> Result<(), StorageError> {
-    for name in [UPPER, WORK] {
-        match statat(own, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(found) if rustix::fs::FileType::from_raw_mode(found.st_mode).is_dir() => {}
-            Ok(_) | Err(Errno::NOENT) => return Err(refused(path, Refusal::NotWritable)),
-            Err(errno) => return Err(failed("looking into the layer", path, errno)),
-        }
-    }
-    Ok(())
 }
 
 /// A directory may be the root of a file system, and an earlier call may have been killed in it.
@@ -324,32 +354,32 @@ fn opened(parents: &[PathBuf]) -> Result<Vec<OwnedFd>, StorageError> {
 
 /// Options of the mount, in which layers are named by descriptors: no character of a path can be taken for an option.
 /// `None` where they are longer than the kernel reads at once.
-fn options(own: &OwnedFd, parents: &[OwnedFd]) -> Option<CString> {
+fn options(inside: &Inside, parents: &[OwnedFd]) -> Option<CString> {
     let lower: Vec<String> = parents.iter().map(path_of).collect();
     let user = if is_root() { "" } else { ",userxattr" };
-    let own = path_of(own);
     // A directory of a layer may say that it is another one of the layers below, of which parts are hidden by their
     // paths.
     let text = format!(
-        "lowerdir={},redirect_dir=nofollow,upperdir={own}/{UPPER},workdir={own}/{WORK}{user}",
-        lower.join(":")
+        "lowerdir={},redirect_dir=nofollow,upperdir={},workdir={}{user}",
+        lower.join(":"),
+        path_of(&inside.upper),
+        path_of(&inside.work)
     );
     let fits = text.len() <= MOST_OPTIONS;
     CString::new(text).ok().filter(|_| fits)
 }
 
 /// The same mount, with each layer in a call of its own, which takes Linux 6.8.
-fn mount_by_layer(own: &OwnedFd, parents: &[OwnedFd]) -> Result<(), Errno> {
+fn mount_by_layer(own: &OwnedFd, inside: &Inside, parents: &[OwnedFd]) -> Result<(), Errno> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     let set = |key, value: &str| fsconfig_set_string(context.as_fd(), key, value);
     set("source", SOURCE)?;
     for parent in parents {
         set("lowerdir+", &path_of(parent))?;
     }
-    let path = path_of(own);
     set("redirect_dir", "nofollow")?;
-    set("upperdir", &format!("{path}/{UPPER}"))?;
-    set("workdir", &format!("{path}/{WORK}"))?;
+    set("upperdir", &path_of(&inside.upper))?;
+    set("workdir", &path_of(&inside.work))?;
     if !is_root() {
         fsconfig_set_flag(context.as_fd(), "userxattr")?;
     }

@@ -77,6 +77,36 @@ fn what_a_container_has_written_is_read_of_its_own_scratch_alone() {
     }
 }
 
+/// Row J2. What was looked at is what is read and mounted, whatever comes to its name meanwhile.
+#[test]
+fn a_layer_stays_the_one_that_was_looked_at() {
+    let (place, base, top) = place();
+    let secret = place.path().join("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::write(secret.join("shadow"), "").unwrap();
+    fs::write(top.join("upper/own"), "").unwrap();
+    let upper = writable::Upper::of(&top).unwrap();
+    fs::rename(top.join("upper"), top.join("aside")).unwrap();
+    symlink(&secret, top.join("upper")).unwrap();
+    let names: Vec<_> = fs::read_dir(upper.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["own"]);
+    drop(upper);
+    for link in ["upper", "work"] {
+        let attached = writable::attach(&top, slice::from_ref(&base));
+        assert_eq!(refusal(attached), Refusal::NotWritable, "{link}");
+        if link == "upper" {
+            fs::remove_file(top.join("upper")).unwrap();
+            fs::rename(top.join("aside"), top.join("upper")).unwrap();
+            fs::remove_dir(top.join("work")).unwrap();
+            symlink(&secret, top.join("work")).unwrap();
+        }
+    }
+    assert_eq!(fs::read_dir(&secret).unwrap().count(), 1);
+}
+
 /// Each step of a call may be its last; the next call goes on from there.
 #[test]
 fn what_a_kill_leaves_is_made_whole_by_the_next_call() {

@@ -32,6 +32,7 @@ use rustix::{
 use super::{handed::Handed, mount, place};
 use crate::{
     failure::{Attempt, MOUNTING_LAYERS, StepError},
+    parts::scratch::POINTER as SCRATCH,
     source::Source,
     spec::{LaunchSpec, RootSpec, ViewSpec},
     steps::done,
@@ -210,9 +211,16 @@ fn mount_layers(
         let step = match errno {
             // That is how overlayfs says it.
             Errno::LOOP => "mounting layers, of which one is inside another, over",
+            Errno::UCLEAN => {
+                "finding upper and work to be directories, no links and no mounts, of the scratch"
+            }
             _ => MOUNTING_LAYERS,
         };
-        StepError::new(step, errno).at(path).asked_by(POINTER)
+        let asked = match errno {
+            Errno::UCLEAN => SCRATCH,
+            _ => POINTER,
+        };
+        StepError::new(step, errno).at(path).asked_by(asked)
     })
 }
 

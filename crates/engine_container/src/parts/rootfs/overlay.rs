@@ -82,7 +82,7 @@ impl Overlays {
         target: &str,
     ) -> Result<(), Errno> {
         make_directory(self.scratch.as_fd(), name)?;
-        let own = place::open(self.scratch.as_fd(), name)?;
+        let own = plain(self.scratch.as_fd(), name)?;
         self.mount_with(&own, layers, target, as_it_is)
     }
 
@@ -96,16 +96,20 @@ impl Overlays {
         // A directory that is not kept was prepared.
         let fresh = make_directory(own.as_fd(), UPPER)? || !self.sync;
         make_directory(own.as_fd(), WORK)?;
+        // A kept scratch may have been changed by a container, a guest or another user: a link in the place of either
+        // would make a directory of the host the root of this container.
+        let upper = plain(own.as_fd(), UPPER)?;
+        let work = plain(own.as_fd(), WORK)?;
         if let (true, Some(top)) = (fresh, layers.first()) {
             // The merged root has the attributes of the upper directory; they shall be those of the layer.
-            copy_attributes(&fstat(top)?, own.as_fd(), UPPER, mode, self.user)?;
+            copy_attributes(&fstat(top)?, &upper, mode, self.user)?;
         }
-        let own = path_of(own);
+        let (upper, work) = (path_of(&upper), path_of(&work));
         let sync = if self.sync { "" } else { ",volatile" };
         let user = if self.user { ",userxattr" } else { "" };
         // Files of several file systems shall look as if they were on one.
         let numbers = if self.covered { ",xino=on" } else { "" };
-        let writable = format!("upperdir={own}/{UPPER},workdir={own}/{WORK}{sync}{user}{numbers}");
+        let writable = format!("upperdir={upper},workdir={work}{sync}{user}{numbers}");
         let flags = if self.trusts_nodes {
             MountFlags::empty()
         } else {
@@ -173,6 +177,17 @@ fn mount_by_layer(options: &str, flags: MountFlags, target: &str) -> Result<(), 
     mount::attach(made.as_fd(), place.as_fd())
 }
 
+/// Opens the directory `name` of a scratch.
+///
+/// # Errors
+/// `EUCLEAN` where another party has put something else there.
+fn plain(own: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    place::open_plain(own, name).map_err(|errno| match errno {
+        Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Errno::UCLEAN,
+        errno => errno,
+    })
+}
+
 /// A path without anything an option could choke on.
 pub(super) fn path_of(directory: &OwnedFd) -> String {
     format!("/proc/self/fd/{}", directory.as_raw_fd())
@@ -203,22 +218,20 @@ const fn as_it_is(mode: u32) -> u32 {
 
 fn copy_attributes(
     from: &Stat,
-    directory: BorrowedFd<'_>,
-    name: &str,
+    upper: &OwnedFd,
     mode: fn(u32) -> u32,
     user: bool,
 ) -> Result<(), Errno> {
     if from.st_uid != 0 || from.st_gid != 0 {
         let (owner, group) = (Uid::from_raw(from.st_uid), Gid::from_raw(from.st_gid));
-        let flags = AtFlags::SYMLINK_NOFOLLOW;
-        match chownat(directory, name, Some(owner), Some(group), flags) {
+        match chownat(upper, "", Some(owner), Some(group), AtFlags::EMPTY_PATH) {
             // In a user namespace that has not even `nobody`, it stays root's.
             Err(Errno::INVAL) if user => {}
             answer => answer?,
         }
     }
     let mode = Mode::from_raw_mode(mode(from.st_mode & 0o7777));
-    chmodat(directory, name, mode, AtFlags::empty())
+    chmodat(CWD, path_of(upper), mode, AtFlags::empty())
 }
 
 /// The name in the scratch for what is written below `path`.

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink},
     path::Path,
 };
 
@@ -17,6 +17,7 @@ super::cases![
     the_root_has_the_attributes_of_the_top_layer,
     a_layer_of_its_owner_alone_is_a_root_for_all_users,
     a_named_scratch_is_kept,
+    a_link_in_a_scratch_leads_no_container_out_of_it,
     a_scratch_serves_one_container_at_a_time,
     other_containers_scratch_is_hidden,
     the_services_own_files_are_hidden,
@@ -139,6 +140,43 @@ fn a_named_scratch_is_kept() {
     assert!(scratch.join("upper/etc/kept").exists());
 }
 
+/// Row J1. A container to which the folder of the scratch is mapped, a guest, or another user puts a link in it.
+fn a_link_in_a_scratch_leads_no_container_out_of_it() {
+    let host = Host::new();
+    let (scratch, secret) = (
+        host.files.path().join("kept"),
+        host.files.path().join("secret"),
+    );
+    for folder in [&scratch, &secret] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(secret.join("shadow"), "secret").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o700)).unwrap();
+    host.start(with_scratch(&scratch))
+        .shell("echo kept > /etc/kept");
+    for name in ["upper", "work"] {
+        let (own, aside) = (scratch.join(name), scratch.join("-aside"));
+        fs::rename(&own, &aside).unwrap();
+        symlink(&secret, &own).unwrap();
+        let failure = host.failure(with_scratch(&scratch));
+        let told = failure.to_document();
+        assert!(
+            told.contains("finding upper and work to be directories"),
+            "{told}"
+        );
+        assert_eq!(
+            failure.causes[0].pointer.as_deref(),
+            Some("/Container/Storage/Path")
+        );
+        let mode = fs::metadata(&secret).unwrap().mode() & 0o7777;
+        assert_eq!((mode, fs::read_dir(&secret).unwrap().count()), (0o700, 1));
+        fs::remove_file(&own).unwrap();
+        fs::rename(&aside, &own).unwrap();
+    }
+    let again = host.start(with_scratch(&scratch));
+    assert_eq!(again.shell("cat /etc/kept"), "kept");
+}
+
 fn a_scratch_serves_one_container_at_a_time() {
     let host = Host::new();
     let scratch = host.files.path().join("kept");
@@ -245,8 +283,8 @@ fn links_in_a_layer_do_not_lead_out() {
     fs::create_dir(&layer).unwrap();
     fs::create_dir(&outside).unwrap();
     // Absolute and relative, in place of mount points that the engine uses.
-    std::os::unix::fs::symlink(&outside, layer.join("sys")).unwrap();
-    std::os::unix::fs::symlink("../../../../../../etc", layer.join("dev")).unwrap();
+    symlink(&outside, layer.join("sys")).unwrap();
+    symlink("../../../../../../etc", layer.join("dev")).unwrap();
     let only: Value = json!({ "Storage": { "Layers": [{ "Path": layer }] } });
     // Nothing can run in it, but it starts; what matters is that the host's directories stay as they are.
     let request = host.request(only);
