@@ -28,7 +28,8 @@ use crate::{
     client::{connection::Connection, router::Router, service::Service},
     door::{
         greeting::Door,
-        listener::{self, Accepting, Access, Listener},
+        listener::{self, Access, Listener},
+        lobby::Lobby,
         peers::Entitled,
         permits::Permits,
     },
@@ -51,9 +52,6 @@ use crate::{
         only, start,
     },
 };
-
-/// How long accepting rests when there are no descriptors left.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves until the service is told to leave, or is idle: with these engines, and those of this build.
 ///
@@ -151,8 +149,8 @@ impl Opening<'_> {
             Some(listener) => listener,
             None => Listener::bind(endpoint, access)?,
         };
-        let accepting = listener
-            .listen()
+        let unheard = Closing::default();
+        let lobby = Lobby::open(listener, entitled, &unheard)
             .map_err(|e| format!("the socket cannot be watched: {e}"))?;
         info!(endpoint = %endpoint.display(), "serving");
         start::report_ready(options)?;
@@ -160,7 +158,7 @@ impl Opening<'_> {
         let service = Service::new(context, cpu_groups, entitled);
         service.forget_earlier_calls();
         // A task of its own, as what is awaited here is looked at whenever any task wakes up.
-        let serving = async move { serve(&service, accepting, idle).await };
+        let serving = async move { serve(&service, lobby, unheard, idle).await };
         match tokio::task::spawn_local(serving).await {
             Ok(served) => served,
             Err(error) => match error.try_into_panic() {
@@ -267,7 +265,8 @@ impl Signals {
 
 async fn serve(
     service: &Rc<Service>,
-    accepting: Accepting,
+    lobby: Lobby,
+    unheard: Closing,
     idle: Option<Option<u64>>,
 ) -> Result<(), String> {
     let mut signals = Signals::watch()?;
@@ -275,7 +274,7 @@ async fn serve(
         engines: service.context.engines.clone(),
         entitled: Rc::clone(&service.entitled),
         permits: Rc::clone(&service.permits),
-        unheard: Closing::default(),
+        unheard,
         serve: |socket, peer, refused| {
             Connection::serve(socket, peer, refused, Rc::clone(service), &Router)
         },
@@ -288,21 +287,11 @@ async fn serve(
     };
     tokio::pin!(idle);
     loop {
-        let accept = async {
-            door.room().await;
-            accepting.accept().await
-        };
         let why = tokio::select! {
-            accepted = accept => {
-                let welcome = |socket| door.welcome_all(socket, || accepting.waiting());
-                match accepted.map(welcome) {
-                    // However many come, those that are here are served.
-                    Ok(()) => tokio::task::yield_now().await,
-                    Err(e) => {
-                        warn!("no client can be accepted for now: {e}");
-                        tokio::time::sleep(BREATH).await;
-                    }
-                }
+            next = lobby.next() => {
+                door.welcome_all(next, || lobby.waiting());
+                // However many come, those that are here are served.
+                tokio::task::yield_now().await;
                 continue;
             }
             () = &mut idle => "idle",
@@ -315,7 +304,7 @@ async fn serve(
     // A client that connected in the last instant finds its connection closed and starts another service.
     notify(STOPPING);
     // What they left in their sockets may take long to be closed.
-    Closing::default().close(accepting.retire());
+    Closing::default().close(lobby.close());
     service.context.registry.close();
     service.context.clear_up().await;
     let limit = service.context.config().times.kill();
