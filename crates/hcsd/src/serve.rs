@@ -190,6 +190,7 @@ fn settle(
     root: &Path,
 ) -> Result<(ContainerSettings, Claim), String> {
     let mut settings = engine_settings::for_containers(config, endpoint);
+    files::make_scratch_root(&settings.scratch_root, root)?;
     // A service that is refused tells others nothing.
     let claim = engines::claim(&settings, root)?;
     if let Err(e) = settings.publish_places(root) {
