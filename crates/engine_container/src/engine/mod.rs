@@ -314,7 +314,7 @@ impl Engine for ContainerEngine {
                 exit: machine.exit(),
             }),
             Ok(Some(mut machine)) => {
-                if let Some(why) = machine.record.doubt_of_process(&request.runtime_id) {
+                if let Some(why) = machine.doubt().map_err(failed)? {
                     return Ok(not_believed(why));
                 }
                 machine.record.groups.lift_hold();
