@@ -5,6 +5,9 @@
 //! name would end the containers of the first. So a group has the identity of a state root as an attribute. Groups of
 //! another service are left alone, and while one of them is in use no service of that name starts.
 //!
+//! An ordinary user's service has no groups. There the scratch of each container has such an attribute, and is left
+//! alone by services with another state root.
+//!
 //! An identity ends with the boot, as all groups do.
 
 use std::{
@@ -14,12 +17,15 @@ use std::{
     sync::OnceLock,
 };
 
-use rustix::fs::{XattrFlags, getxattr, setxattr};
+use rustix::fs::{XattrFlags, lgetxattr, setxattr};
 
 use super::{detect::every_mount, own};
 
 /// The attribute of a control group. Only root may give or change it.
 const ATTRIBUTE: &str = "trusted.hcs.state_root";
+
+/// That of a scratch. The user of the service gives it; the container does not reach it.
+const OF_SCRATCH: &str = "user.hcs.state_root";
 
 /// More than an identity has.
 pub(crate) const LONGEST: usize = 128;
@@ -51,9 +57,28 @@ pub(crate) fn is_of_another(group: &Path) -> bool {
     OWN.get().is_some_and(|own| is_not_of(group, own))
 }
 
+/// Marks a scratch as that of a container of this service, which is an ordinary user's: its containers have no control
+/// groups by which to tell whose they are.
+pub(crate) fn mark_scratch(scratch: &Path) {
+    if let Some(own) = OWN.get() {
+        // On a file system without attributes, scratches are told apart by their names alone.
+        let _unmarked = setxattr(scratch, OF_SCRATCH, own.as_bytes(), XattrFlags::empty());
+    }
+}
+
+/// Whether a scratch is that of a container of another service of this boot, which may live on without it.
+pub(crate) fn is_scratch_of_another(scratch: &Path) -> bool {
+    OWN.get()
+        .is_some_and(|own| differs(scratch, OF_SCRATCH, own))
+}
+
 fn is_not_of(group: &Path, own: &str) -> bool {
+    differs(group, ATTRIBUTE, own)
+}
+
+fn differs(path: &Path, attribute: &str, own: &str) -> bool {
     let mut found = [0; LONGEST];
-    match getxattr(group, ATTRIBUTE, &mut found) {
+    match lgetxattr(path, attribute, &mut found) {
         Ok(length) => {
             let found = found.get(..length).unwrap_or_default();
             is_other(&String::from_utf8_lossy(found), own)

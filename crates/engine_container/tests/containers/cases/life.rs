@@ -426,12 +426,21 @@ pub(super) fn leftovers_are_swept_and_others_kept() {
         fs::create_dir(group).unwrap();
         setxattr(group, name, another.as_bytes(), flags).unwrap();
     }
+    // The same of the scratch of an ordinary user's container, whose process may live, though no group tells.
+    let alive = "3f2504e0-4f89-11d3-9a0c-0305e82c3302";
+    let alive = host.config.scratch_root.join(alive);
+    fs::create_dir(&alive).unwrap();
+    let (name, flags) = ("user.hcs.state_root", XattrFlags::CREATE);
+    // Older kernels keep no such attributes in memory.
+    let is_marked = setxattr(&alive, name, another.as_bytes(), flags).is_ok();
     let later = second_engine(&host);
     let swept = later.sweep(std::slice::from_ref(&kept.request.runtime_id));
     // All clients wait for this, and not for the removal of what was written.
     forgotten.wait_gone();
-    assert_eq!(entries(&host.config.scratch_root).len(), 2);
+    assert_eq!(entries(&host.config.scratch_root).len(), 3);
     swept.finish().unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(alive.exists(), is_marked);
+    drop(fs::remove_dir(&alive));
     assert_eq!(entries(&host.config.scratch_root).len(), 1);
     for group in host.groups() {
         assert!(!group.join(&forgotten.request.runtime_id).exists());
