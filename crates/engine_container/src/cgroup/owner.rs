@@ -101,7 +101,7 @@ fn mounts() -> Vec<PathBuf> {
 }
 
 /// A group below `root` that is of another service than `own`, and in use: by that service or by one of its systems,
-/// whose names `is_system` tells. Others of that service are removed.
+/// whose names `is_system` tells. None is changed: that service may be about to put a process there.
 pub(crate) fn used_by_another(
     root: &str,
     own: &str,
@@ -120,11 +120,18 @@ pub(crate) fn used_by_another(
     let mut others = named
         .map(|group| group.path())
         .filter(|group| is_not_of(group, own));
-    // Processes of another pid namespace are not listed in it; it can be removed if there are none.
-    others.find(|group| {
-        let removed = fs::remove_dir(group).err();
-        removed.is_some_and(|error| error.raw_os_error() == Some(libc::EBUSY))
-    })
+    others.find(|group| has_processes(group))
+}
+
+/// Whether there are processes in a group, or below it. In version 1 those of another pid namespace are not listed, but
+/// they are counted where processes are limited.
+fn has_processes(group: &Path) -> bool {
+    let read = |file| fs::read_to_string(group.join(file)).unwrap_or_default();
+    let counted = read("pids.current").trim().parse::<u64>();
+    let events = read("cgroup.events");
+    events.lines().any(|line| line == "populated 1")
+        || counted.is_ok_and(|count| count > 0)
+        || !read("cgroup.procs").is_empty()
 }
 
 #[cfg(test)]
@@ -182,9 +189,53 @@ mod tests {
         drop(process.stdin.take());
         process.wait().unwrap();
         assert_eq!(used("boot 1 2"), None);
+        // Its service may be about to put a process there.
         for group in groups() {
-            assert!(!group.exists());
+            fs::remove_dir(&group).unwrap();
             fs::remove_dir(group.parent().unwrap()).unwrap();
+        }
+    }
+
+    /// As root, who alone has control groups.
+    #[test]
+    fn processes_of_another_pid_namespace_are_seen() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let root = format!("hcs-test-seen-{}", std::process::id());
+        let mounts = mounts();
+        let groups = || mounts.iter().map(|mount| mount.join(&root).join(GUID));
+        let mut process = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        for group in groups() {
+            fs::create_dir_all(&group).unwrap();
+            setxattr(&group, ATTRIBUTE, b"boot 1 3", XattrFlags::empty()).unwrap();
+            // A group of processors takes none yet.
+            let _taken = fs::write(group.join("cgroup.procs"), process.id().to_string());
+        }
+        let test = "cgroup::owner::tests::looks_from_another_pid_namespace";
+        let looked = Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(LOOKED_IN, &root)
+            .status()
+            .unwrap();
+        drop(process.stdin.take());
+        process.wait().unwrap();
+        for group in groups() {
+            fs::remove_dir(&group).unwrap();
+            fs::remove_dir(group.parent().unwrap()).unwrap();
+        }
+        assert!(looked.success());
+    }
+
+    const LOOKED_IN: &str = "HCS_TEST_LOOKED_IN";
+
+    /// Looks for [`processes_of_another_pid_namespace_are_seen`]; does nothing otherwise.
+    #[test]
+    fn looks_from_another_pid_namespace() {
+        if let Ok(root) = std::env::var(LOOKED_IN) {
+            assert!(used_by_another(&root, "boot 1 2", |name| name == GUID).is_some());
         }
     }
 }
