@@ -12,10 +12,7 @@ use std::{
 
 use hcs_engine::engine::Engine;
 use hcs_wire::places;
-use rustix::{
-    fs::Mode,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use rustix::fs::Mode;
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -47,7 +44,7 @@ use crate::{
     upkeep::{
         config::{Config, DefaultNetwork},
         cpu_groups::{self, CpuGroups},
-        endpoint, engine_settings, logging,
+        descriptors, endpoint, engine_settings, logging,
         notify::{READY, STOPPING, notify},
         only, start,
     },
@@ -80,7 +77,7 @@ pub(crate) fn run(
     // Before any thread exists. What is the service's own comes after it: containers keep the limit that the
     // administrator gave, and the score and the capabilities are not theirs.
     let helpers = Helpers::start(&settings, options.serve)?;
-    raise_descriptor_limit();
+    descriptors::raise_limit(&root)?;
     engines::keep_to_itself(options.serve);
     let opening = Opening {
         options,
@@ -356,18 +353,6 @@ fn open_cpu_groups(root: &Path) -> Result<CpuGroups, String> {
             root.display()
         )
     })
-}
-
-/// As many descriptors as the system allows: every process's pipes pass through here.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(e) = setrlimit(Resource::Nofile, raised) {
-        warn!("the limit on descriptors stays at {:?}: {e}", limit.current);
-    }
 }
 
 /// The users who may connect, as it is configured.
