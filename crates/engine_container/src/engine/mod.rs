@@ -218,8 +218,8 @@ impl Workshop {
 fn above_share(share: u32) -> Failure {
     let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
     let message = format!(
-        "{share} containers of the user have a user namespace, a quarter of what this service has ids for: end one, or have \
-         the administrator configure more (user_namespace_ids in hcsd.toml)"
+        "{share} containers of the user have a user namespace, the share of one user of what this service has ids for: end \
+         one, or have the administrator configure more (user_namespace_ids in hcsd.toml)"
     );
     Failure::new(hresult, message)
 }
