@@ -109,6 +109,27 @@ pub fn take_both(directory: BorrowedFd<'_>, kind: Kind) -> Result<(Option<Hold>,
     Ok((first, itself(directory, kind)?))
 }
 
+/// Locks a directory that this process has just made, alone, in both ways. Another process may have opened it since and
+/// hold a lock of the directory itself: where the first lock can be had, that one is gone without.
+///
+/// # Errors
+/// As for [`take`].
+pub fn take_made(directory: BorrowedFd<'_>) -> Result<(Option<Hold>, Option<Hold>), Errno> {
+    let place = match is_root() {
+        true => place()?,
+        false => None,
+    };
+    let Some(place) = place else {
+        return Ok((None, Some(itself(directory, Kind::Alone)?)));
+    };
+    let first = stand_in(place, name(&fstat(directory)?), Kind::Alone)?;
+    match itself(directory, Kind::Alone) {
+        Ok(second) => Ok((Some(first), Some(second))),
+        Err(Errno::WOULDBLOCK) => Ok((Some(first), None)),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Locks all of a file for as long as it is open, at once or not at all.
 ///
 /// # Errors
@@ -286,6 +307,26 @@ mod tests {
         assert_eq!(taken(&seen, Kind::Alone).unwrap_err(), Errno::WOULDBLOCK);
         flock(&seen, FlockOperation::Unlock).unwrap();
         taken(&seen, Kind::Alone).unwrap();
+    }
+
+    /// As by a container that has it mapped.
+    #[test]
+    fn a_lock_of_a_directory_that_was_just_made_is_no_reason_to_fail() {
+        if !is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let [own, seen] = [(); 2].map(|()| File::open(place.path()).unwrap());
+        flock(&seen, FlockOperation::LockExclusive).unwrap();
+        let held = take_made(own.as_fd()).unwrap();
+        assert!(held.0.is_some() && held.1.is_none());
+        drop(seen);
+        let free = || take_both(own.as_fd(), Kind::Alone);
+        assert_eq!(free().unwrap_err(), Errno::WOULDBLOCK);
+        drop(held);
+        drop(free().unwrap());
+        let held = take_made(own.as_fd()).unwrap();
+        assert!(held.0.is_some() && held.1.is_some());
     }
 
     #[test]

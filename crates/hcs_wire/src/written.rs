@@ -10,10 +10,18 @@
 //! - That of an ordinary user sets [`OWN`]. A filter keeps containers from removing it, as long as their document does
 //!   not ask for less (`AllowSetId`).
 //!
+//! A service of root takes no directory in such a tree for its own ([`suspect`]): its records would be what a container
+//! has made up. A directory that it had before the tree was mapped is covered in each container since. So it has a mark
+//! of its own ([`keep`]), which no container can make.
+//!
 //! `setfattr -x` takes a mark away. `/` itself is never marked: a container that writes to all files of the host is
 //! root there anyway. File systems without such attributes keep no mark.
 
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::{
+    fs, io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
 
 use rustix::{
     fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, XattrFlags, getxattr, openat, setxattr, statx},
@@ -25,6 +33,9 @@ pub const TRUSTED: &str = "trusted.hcs.written";
 /// That of directories that containers of an ordinary user may write to.
 pub const OWN: &str = "user.hcs.written";
 
+/// That of directories that a service of root has taken for its own. It says in which boot.
+const KEPT: &str = "trusted.hcs.own";
+
 /// More directories than any path leads through: a container may move them about meanwhile.
 const DEEPEST: usize = 1 << 16;
 
@@ -33,7 +44,7 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CL
 /// Whether an attribute is a mark, which is of this host and no part of a copy.
 #[must_use]
 pub fn is_mark(attribute: &[u8]) -> bool {
-    [TRUSTED, OWN]
+    [TRUSTED, OWN, KEPT]
         .iter()
         .any(|mark| mark.as_bytes() == attribute)
 }
@@ -80,18 +91,97 @@ fn set(directory: BorrowedFd<'_>, attribute: &str) -> Result<bool, Errno> {
 /// # Errors
 /// Of the kernel. `ELOOP`: there is no end to the directories above.
 pub fn is_within(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+    marked(directory, |_| Ok(false)).map(|marked| marked.is_some())
+}
+
+/// The first marked one of an open directory and those that it lies in, up to one that `is_end` knows.
+fn marked(
+    directory: BorrowedFd<'_>,
+    is_end: impl Fn(BorrowedFd<'_>) -> Result<bool, Errno>,
+) -> Result<Option<OwnedFd>, Errno> {
     let mut at = openat(directory, ".", DIRECTORY, Mode::empty())?;
     for _ in 0..DEEPEST {
+        if is_end(at.as_fd())? {
+            return Ok(None);
+        }
         if has(at.as_fd(), TRUSTED)? || has(at.as_fd(), OWN)? {
-            return Ok(true);
+            return Ok(Some(at));
         }
         let above: OwnedFd = openat(&at, "..", DIRECTORY, Mode::empty())?;
         if Place::of(at.as_fd())? == Place::of(above.as_fd())? {
-            return Ok(false);
+            return Ok(None);
         }
         at = above;
     }
     Err(Errno::LOOP)
+}
+
+/// For how long a directory of a service is known to be its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// As long as it is there: nothing in it is believed.
+    Always,
+    /// In the boot in which a service has last taken it: records are in it. Before a service starts again, containers of
+    /// another one may see it.
+    InThisBoot,
+}
+
+/// The directory with the mark of containers that `path`, a directory of a service of root, is in or would be made in.
+/// `None` where there is no such one, or where the directory was the service's own before containers could write there.
+///
+/// # Errors
+/// What was refused.
+pub fn suspect(path: &Path, kept: Kept) -> io::Result<Option<PathBuf>> {
+    let boot = boot()?;
+    let is_kept = |directory: BorrowedFd<'_>| is_kept(directory, kept, &boot);
+    for path in path.ancestors() {
+        match openat(CWD, path, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(directory) => {
+                let Some(found) = marked(directory.as_fd(), is_kept)? else {
+                    return Ok(None);
+                };
+                return fs::read_link(self::path(found.as_fd())).map(Some);
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Marks a directory as one that a service of root has taken for its own, and that containers of all services are kept
+/// from. One that has the mark is left as it is: its file system may take no writes for a while. Where there can be no
+/// such mark, there are none of containers either.
+///
+/// # Errors
+/// What was refused.
+pub fn keep(path: &Path, kept: Kept) -> io::Result<()> {
+    let boot = boot()?;
+    let directory = openat(CWD, path, DIRECTORY, Mode::empty())?;
+    if is_kept(directory.as_fd(), kept, &boot)? {
+        return Ok(());
+    }
+    let named = self::path(directory.as_fd());
+    match setxattr(named, KEPT, boot.as_bytes(), XattrFlags::empty()) {
+        Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ROFS) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn is_kept(directory: BorrowedFd<'_>, kept: Kept, boot: &str) -> Result<bool, Errno> {
+    let mut found = [0; 64];
+    match getxattr(path(directory), KEPT, &mut found) {
+        Ok(length) => Ok(kept == Kept::Always || found.get(..length) == Some(boot.as_bytes())),
+        // A longer one is no boot.
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM | Errno::RANGE) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// The kernel's name for this boot.
+fn boot() -> io::Result<String> {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+    Ok(text.trim().to_owned())
 }
 
 /// Where a directory is: the same one may be mounted at several places.
@@ -130,11 +220,9 @@ fn path(directory: BorrowedFd<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
-    fn open(path: &std::path::Path) -> OwnedFd {
+    fn open(path: &Path) -> OwnedFd {
         openat(CWD, path, DIRECTORY, Mode::empty()).unwrap()
     }
 
@@ -172,6 +260,36 @@ mod tests {
         rustix::fs::removexattr(path(tree.as_fd()), OWN).unwrap();
         assert_eq!(mark(tree.as_fd(), true), Ok(true));
         assert_eq!(has(tree.as_fd(), OWN), Ok(true));
+    }
+
+    /// As root, whose services alone have such a mark.
+    #[test]
+    fn a_directory_in_a_tree_of_containers_is_suspect_unless_it_was_kept_before() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at("tree/before")).unwrap();
+        let tree = open(&at("tree"));
+        if !rustix::process::geteuid().is_root() || !set(tree.as_fd(), TRUSTED).unwrap() {
+            return;
+        }
+        rustix::fs::removexattr(path(tree.as_fd()), TRUSTED).unwrap();
+        let suspect = |name: &str| suspect(&at(name), Kept::InThisBoot).unwrap();
+        assert_eq!(suspect("tree/before"), None);
+        keep(&at("tree/before"), Kept::InThisBoot).unwrap();
+        mark(tree.as_fd(), true).unwrap();
+        let marked = fs::canonicalize(at("tree")).unwrap();
+        for name in ["tree", "tree/none/below", "tree/later"] {
+            assert_eq!(suspect(name), Some(marked.clone()), "{name}");
+        }
+        for name in ["tree/before", "tree/before/scratch", "beside"] {
+            assert_eq!(suspect(name), None, "{name}");
+        }
+        // Of another boot.
+        let before = open(&at("tree/before"));
+        setxattr(path(before.as_fd()), KEPT, b"x", XattrFlags::empty()).unwrap();
+        assert_eq!(suspect("tree/before"), Some(marked));
+        let always = super::suspect(&at("tree/before"), Kept::Always);
+        assert_eq!(always.unwrap(), None);
     }
 
     #[test]

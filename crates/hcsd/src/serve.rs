@@ -12,10 +12,7 @@ use std::{
 
 use hcs_engine::engine::Engine;
 use hcs_wire::places;
-use rustix::{
-    fs::Mode,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use rustix::fs::Mode;
 use tokio::{
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -28,7 +25,8 @@ use crate::{
     client::{connection::Connection, router::Router, service::Service},
     door::{
         greeting::Door,
-        listener::{self, Accepting, Access, Listener},
+        listener::{self, Access, Listener},
+        lobby::Lobby,
         peers::Entitled,
         permits::Permits,
     },
@@ -46,14 +44,11 @@ use crate::{
     upkeep::{
         config::{Config, DefaultNetwork},
         cpu_groups::{self, CpuGroups},
-        endpoint, engine_settings, logging,
+        descriptors, endpoint, engine_settings, logging,
         notify::{READY, STOPPING, notify},
         only, start,
     },
 };
-
-/// How long accepting rests when there are no descriptors left.
-const BREATH: Duration = Duration::from_millis(100);
 
 /// Serves until the service is told to leave, or is idle: with these engines, and those of this build.
 ///
@@ -82,7 +77,7 @@ pub(crate) fn run(
     // Before any thread exists. What is the service's own comes after it: containers keep the limit that the
     // administrator gave, and the score and the capabilities are not theirs.
     let helpers = Helpers::start(&settings, options.serve)?;
-    raise_descriptor_limit();
+    descriptors::raise_limit(&root)?;
     engines::keep_to_itself(options.serve);
     let opening = Opening {
         options,
@@ -151,8 +146,8 @@ impl Opening<'_> {
             Some(listener) => listener,
             None => Listener::bind(endpoint, access)?,
         };
-        let accepting = listener
-            .listen()
+        let unheard = Closing::default();
+        let lobby = Lobby::open(listener, entitled, &unheard)
             .map_err(|e| format!("the socket cannot be watched: {e}"))?;
         info!(endpoint = %endpoint.display(), "serving");
         start::report_ready(options)?;
@@ -160,7 +155,7 @@ impl Opening<'_> {
         let service = Service::new(context, cpu_groups, entitled);
         service.forget_earlier_calls();
         // A task of its own, as what is awaited here is looked at whenever any task wakes up.
-        let serving = async move { serve(&service, accepting, idle).await };
+        let serving = async move { serve(&service, lobby, unheard, idle).await };
         match tokio::task::spawn_local(serving).await {
             Ok(served) => served,
             Err(error) => match error.try_into_panic() {
@@ -192,6 +187,7 @@ fn settle(
     root: &Path,
 ) -> Result<(ContainerSettings, Claim), String> {
     let mut settings = engine_settings::for_containers(config, endpoint);
+    files::make_scratch_root(&settings.scratch_root, root)?;
     // A service that is refused tells others nothing.
     let claim = engines::claim(&settings, root)?;
     if let Err(e) = settings.publish_places(root) {
@@ -267,7 +263,8 @@ impl Signals {
 
 async fn serve(
     service: &Rc<Service>,
-    accepting: Accepting,
+    lobby: Lobby,
+    unheard: Closing,
     idle: Option<Option<u64>>,
 ) -> Result<(), String> {
     let mut signals = Signals::watch()?;
@@ -275,7 +272,7 @@ async fn serve(
         engines: service.context.engines.clone(),
         entitled: Rc::clone(&service.entitled),
         permits: Rc::clone(&service.permits),
-        unheard: Closing::default(),
+        unheard,
         serve: |socket, peer, refused| {
             Connection::serve(socket, peer, refused, Rc::clone(service), &Router)
         },
@@ -288,21 +285,11 @@ async fn serve(
     };
     tokio::pin!(idle);
     loop {
-        let accept = async {
-            door.room().await;
-            accepting.accept().await
-        };
         let why = tokio::select! {
-            accepted = accept => {
-                let welcome = |socket| door.welcome_all(socket, || accepting.waiting());
-                match accepted.map(welcome) {
-                    // However many come, those that are here are served.
-                    Ok(()) => tokio::task::yield_now().await,
-                    Err(e) => {
-                        warn!("no client can be accepted for now: {e}");
-                        tokio::time::sleep(BREATH).await;
-                    }
-                }
+            next = lobby.next() => {
+                door.welcome_all(next, || lobby.waiting());
+                // However many come, those that are here are served.
+                tokio::task::yield_now().await;
                 continue;
             }
             () = &mut idle => "idle",
@@ -315,7 +302,7 @@ async fn serve(
     // A client that connected in the last instant finds its connection closed and starts another service.
     notify(STOPPING);
     // What they left in their sockets may take long to be closed.
-    Closing::default().close(accepting.retire());
+    Closing::default().close(lobby.close());
     service.context.registry.close();
     service.context.clear_up().await;
     let limit = service.context.config().times.kill();
@@ -366,18 +353,6 @@ fn open_cpu_groups(root: &Path) -> Result<CpuGroups, String> {
             root.display()
         )
     })
-}
-
-/// As many descriptors as the system allows: every process's pipes pass through here.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    if let Err(e) = setrlimit(Resource::Nofile, raised) {
-        warn!("the limit on descriptors stays at {:?}: {e}", limit.current);
-    }
 }
 
 /// The users who may connect, as it is configured.

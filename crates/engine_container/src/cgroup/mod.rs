@@ -28,6 +28,7 @@ mod processes;
 pub(crate) mod statistics;
 
 use std::{
+    ffi::OsStr,
     fs, io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
@@ -35,7 +36,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{CWD, Mode, OFlags, ResolveFlags, fstatfs, open, openat2},
     io::Errno,
     process::Pid,
 };
@@ -102,9 +103,23 @@ impl ControlGroups {
 
     /// Whether one of them is that of another service of this boot.
     pub(crate) fn are_of_another(&self) -> bool {
-        let v1 = self.v1.iter().map(|group| &group.directory);
-        v1.chain(&self.unified)
-            .any(|group| owner::is_of_another(group))
+        self.directories().any(owner::is_of_another)
+    }
+
+    /// Whether all of them that are there are control groups, and no other directories.
+    pub(crate) fn are_groups(&self) -> bool {
+        self.directories().all(is_group_or_gone)
+    }
+
+    /// Whether a process is in each of them, or below, by its `/proc/PID/cgroup`.
+    pub(crate) fn hold(&self, process: &str) -> bool {
+        let paths = || {
+            process
+                .lines()
+                .filter_map(|line| line.splitn(3, ':').nth(2))
+        };
+        self.directories()
+            .all(|group| paths().any(|path| leads_to(path, group)))
     }
 
     /// Whether there are none.
@@ -224,6 +239,34 @@ impl ControlGroups {
     }
 }
 
+/// Whether a path, as the kernel tells it, goes through the group: by its name and that of the one above, as another
+/// service may have one of the same name. A control group namespace may end in between.
+fn leads_to(path: &str, group: &Path) -> bool {
+    let above = group.parent().and_then(Path::file_name);
+    let names: Vec<&OsStr> = Path::new(path).iter().collect();
+    names.windows(2).any(|found| match found {
+        [before, name] => {
+            let is_below = [above, Some(OsStr::new("/")), Some(OsStr::new(".."))];
+            Some(*name) == group.file_name() && is_below.contains(&Some(*before))
+        }
+        _ => false,
+    })
+}
+
+/// Where a record names it: another program may have written that, and may have put something else there.
+fn is_group_or_gone(path: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(found) => fstatfs(&found).is_ok_and(|found| {
+            found.f_type == CGROUP_MAGIC || found.f_type == libc::CGROUP2_SUPER_MAGIC
+        }),
+        Err(errno) => errno == Errno::NOENT,
+    }
+}
+
+/// `CGROUP_SUPER_MAGIC` (`linux/magic.h`): version 1.
+pub(crate) const CGROUP_MAGIC: i64 = 0x0027_e0eb;
+
 fn make_directory(path: &Path) -> Result<(), StepError> {
     fs::create_dir_all(path).step_at(MAKING_GROUP, path.display().to_string())
 }
@@ -263,5 +306,46 @@ fn remove_directory(path: &Path) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::EBUSY) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_in_a_group_by_its_whole_name_and_that_of_the_one_above() {
+        let groups = |v1: &[&str], unified: Option<&str>| ControlGroups {
+            v1: (v1.iter())
+                .map(|directory| V1Group {
+                    directory: directory.into(),
+                    controllers: Vec::new(),
+                })
+                .collect(),
+            unified: unified.map(PathBuf::from),
+        };
+        let text = "3:pids:/hcs/5e0f\n0::/outer/hcs/a:b/5e0f/below\n";
+        let held = |v1: &[&str], unified| groups(v1, unified).hold(text);
+        assert!(held(&[], None));
+        assert!(held(&["/c/pids/hcs/5e0f"], Some("/c/hcs/a:b/5e0f")));
+        assert!(!held(&["/c/pids/hcs/5e0"], None));
+        assert!(!held(&["/c/pids/hcs/5e0f"], Some("/c/hcs/other/5e0f")));
+        for inside in ["0::/5e0f\n", "0::/../5e0f/below\n"] {
+            assert!(groups(&[], Some("/c/hcs/5e0f")).hold(inside), "{inside}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_control_group_is_told_from_one() {
+        let place = tempfile::tempdir().unwrap();
+        let is_one = |path: &Path| is_group_or_gone(path);
+        assert!(!is_one(place.path()) && is_one(&place.path().join("none")));
+        let link = place.path().join("link");
+        std::os::unix::fs::symlink("/sys/fs/cgroup", &link).unwrap();
+        assert!(!is_one(&link) && !is_one(&link.join("hcs")));
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        for mount in Hierarchies::from_mountinfo(&mounts).mounts() {
+            assert!(is_one(mount), "{}", mount.display());
+        }
     }
 }

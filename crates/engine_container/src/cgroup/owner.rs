@@ -5,6 +5,9 @@
 //! name would end the containers of the first. So a group has the identity of a state root as an attribute. Groups of
 //! another service are left alone, and while one of them is in use no service of that name starts.
 //!
+//! An ordinary user's service has no groups. There the scratch of each container has such an attribute, and is left
+//! alone by services with another state root.
+//!
 //! An identity ends with the boot, as all groups do.
 
 use std::{
@@ -14,12 +17,15 @@ use std::{
     sync::OnceLock,
 };
 
-use rustix::fs::{XattrFlags, getxattr, setxattr};
+use rustix::fs::{XattrFlags, lgetxattr, setxattr};
 
 use super::{detect::every_mount, own};
 
 /// The attribute of a control group. Only root may give or change it.
 const ATTRIBUTE: &str = "trusted.hcs.state_root";
+
+/// That of a scratch. The user of the service gives it; the container does not reach it.
+const OF_SCRATCH: &str = "user.hcs.state_root";
 
 /// More than an identity has.
 pub(crate) const LONGEST: usize = 128;
@@ -51,9 +57,28 @@ pub(crate) fn is_of_another(group: &Path) -> bool {
     OWN.get().is_some_and(|own| is_not_of(group, own))
 }
 
+/// Marks a scratch as that of a container of this service, which is an ordinary user's: its containers have no control
+/// groups by which to tell whose they are.
+pub(crate) fn mark_scratch(scratch: &Path) {
+    if let Some(own) = OWN.get() {
+        // On a file system without attributes, scratches are told apart by their names alone.
+        let _unmarked = setxattr(scratch, OF_SCRATCH, own.as_bytes(), XattrFlags::empty());
+    }
+}
+
+/// Whether a scratch is that of a container of another service of this boot, which may live on without it.
+pub(crate) fn is_scratch_of_another(scratch: &Path) -> bool {
+    OWN.get()
+        .is_some_and(|own| differs(scratch, OF_SCRATCH, own))
+}
+
 fn is_not_of(group: &Path, own: &str) -> bool {
+    differs(group, ATTRIBUTE, own)
+}
+
+fn differs(path: &Path, attribute: &str, own: &str) -> bool {
     let mut found = [0; LONGEST];
-    match getxattr(group, ATTRIBUTE, &mut found) {
+    match lgetxattr(path, attribute, &mut found) {
         Ok(length) => {
             let found = found.get(..length).unwrap_or_default();
             is_other(&String::from_utf8_lossy(found), own)
@@ -76,7 +101,7 @@ fn mounts() -> Vec<PathBuf> {
 }
 
 /// A group below `root` that is of another service than `own`, and in use: by that service or by one of its systems,
-/// whose names `is_system` tells. Others of that service are removed.
+/// whose names `is_system` tells. None is changed: that service may be about to put a process there.
 pub(crate) fn used_by_another(
     root: &str,
     own: &str,
@@ -95,11 +120,18 @@ pub(crate) fn used_by_another(
     let mut others = named
         .map(|group| group.path())
         .filter(|group| is_not_of(group, own));
-    // Processes of another pid namespace are not listed in it; it can be removed if there are none.
-    others.find(|group| {
-        let removed = fs::remove_dir(group).err();
-        removed.is_some_and(|error| error.raw_os_error() == Some(libc::EBUSY))
-    })
+    others.find(|group| has_processes(group))
+}
+
+/// Whether there are processes in a group, or below it. In version 1 those of another pid namespace are not listed, but
+/// they are counted where processes are limited.
+fn has_processes(group: &Path) -> bool {
+    let read = |file| fs::read_to_string(group.join(file)).unwrap_or_default();
+    let counted = read("pids.current").trim().parse::<u64>();
+    let events = read("cgroup.events");
+    events.lines().any(|line| line == "populated 1")
+        || counted.is_ok_and(|count| count > 0)
+        || !read("cgroup.procs").is_empty()
 }
 
 #[cfg(test)]
@@ -157,9 +189,53 @@ mod tests {
         drop(process.stdin.take());
         process.wait().unwrap();
         assert_eq!(used("boot 1 2"), None);
+        // Its service may be about to put a process there.
         for group in groups() {
-            assert!(!group.exists());
+            fs::remove_dir(&group).unwrap();
             fs::remove_dir(group.parent().unwrap()).unwrap();
+        }
+    }
+
+    /// As root, who alone has control groups.
+    #[test]
+    fn processes_of_another_pid_namespace_are_seen() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let root = format!("hcs-test-seen-{}", std::process::id());
+        let mounts = mounts();
+        let groups = || mounts.iter().map(|mount| mount.join(&root).join(GUID));
+        let mut process = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        for group in groups() {
+            fs::create_dir_all(&group).unwrap();
+            setxattr(&group, ATTRIBUTE, b"boot 1 3", XattrFlags::empty()).unwrap();
+            // A group of processors takes none yet.
+            let _taken = fs::write(group.join("cgroup.procs"), process.id().to_string());
+        }
+        let test = "cgroup::owner::tests::looks_from_another_pid_namespace";
+        let looked = Command::new("unshare")
+            .args(["--pid", "--fork", "--mount-proc"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", test])
+            .env(LOOKED_IN, &root)
+            .status()
+            .unwrap();
+        drop(process.stdin.take());
+        process.wait().unwrap();
+        for group in groups() {
+            fs::remove_dir(&group).unwrap();
+            fs::remove_dir(group.parent().unwrap()).unwrap();
+        }
+        assert!(looked.success());
+    }
+
+    const LOOKED_IN: &str = "HCS_TEST_LOOKED_IN";
+
+    /// Looks for [`processes_of_another_pid_namespace_are_seen`]; does nothing otherwise.
+    #[test]
+    fn looks_from_another_pid_namespace() {
+        if let Ok(root) = std::env::var(LOOKED_IN) {
+            assert!(used_by_another(&root, "boot 1 2", |name| name == GUID).is_some());
         }
     }
 }

@@ -146,7 +146,7 @@ fn take_scratches(
     if is_other(&found, own) && has_scratches(directory) {
         warnings.push(format!(
             "{} has what containers of another host compute service of the same name wrote, which is gone: it is \
-             removed, except for those whose control groups are still there",
+             removed, except for what containers may still use",
             directory.display()
         ));
     }

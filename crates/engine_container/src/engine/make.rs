@@ -19,7 +19,7 @@ use rustix::{
 
 use super::{Workshop, host::HostGroups, unrecorded};
 use crate::{
-    cgroup::{ControlGroups, DeviceControl, DeviceRule, Limits},
+    cgroup::{ControlGroups, DeviceControl, DeviceRule, Limits, owner},
     channel,
     config::PARTS_OF_A_SYSTEM,
     failure::StepError,
@@ -233,6 +233,9 @@ impl Prepared {
     ) -> Result<(OwnedFd, OwnedFd, OwnedFd, LauncherAnswer), StepError> {
         if let Some(path) = &left.scratch {
             scratch::make(&workshop.config.scratch_root, path)?;
+            if Privilege::own() == Privilege::User {
+                owner::mark_scratch(path);
+            }
             overlay::prepare(path)?;
             done("made the scratch");
         }

@@ -218,8 +218,8 @@ impl Workshop {
 fn above_share(share: u32) -> Failure {
     let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
     let message = format!(
-        "{share} containers of the user have a user namespace, a quarter of what this service has ids for: end one, or have \
-         the administrator configure more (user_namespace_ids in hcsd.toml)"
+        "{share} containers of the user have a user namespace, the share of one user of what this service has ids for: end \
+         one, or have the administrator configure more (user_namespace_ids in hcsd.toml)"
     );
     Failure::new(hresult, message)
 }
@@ -314,7 +314,7 @@ impl Engine for ContainerEngine {
                 exit: machine.exit(),
             }),
             Ok(Some(mut machine)) => {
-                if let Some(why) = machine.record.doubt_of_process(&request.runtime_id) {
+                if let Some(why) = machine.doubt().map_err(failed)? {
                     return Ok(not_believed(why));
                 }
                 machine.record.groups.lift_hold();

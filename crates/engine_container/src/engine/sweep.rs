@@ -46,7 +46,8 @@ pub(super) fn sweep(
         names.retain(|name| !keep.contains(name) && !is_of_another(hierarchies, root, name));
         names
     };
-    let scratches = left(runtime_ids(&config.scratch_root).collect());
+    let mut scratches = left(runtime_ids(&config.scratch_root).collect());
+    scratches.retain(|name| !owner::is_scratch_of_another(&config.scratch_root.join(name)));
     let groups = left(places.flat_map(|place| runtime_ids(&place)).collect());
     let groups = groups.iter();
     let groups = groups.map(|name| ControlGroups::named(hierarchies, root, name));

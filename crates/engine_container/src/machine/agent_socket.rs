@@ -8,7 +8,8 @@
 use std::{
     os::fd::{AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use hcs_wire::{peer::Peer, proof};
@@ -26,6 +27,11 @@ use crate::failure::{Attempt, StepError};
 
 /// Its name.
 pub(crate) const NAME: &str = "agent.sock";
+
+/// The step that looks who listens.
+const FINDING: &str = "finding the container's pid 1 behind the agent's socket";
+/// How often it is looked whether the agent listens by now.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The step that proves to the agent who connects.
 const PROVING: &str = "proving to the agent who connects";
@@ -74,6 +80,28 @@ pub(crate) fn connect_to(
     }
 }
 
+/// Whether it is the process `pid` that listens there: the kernel has noted who does. One that is about to listen is
+/// waited for, for `limit`, and so is room in its queue.
+///
+/// # Errors
+/// It cannot be told for now.
+pub(crate) fn is_of(
+    directory: BorrowedFd<'_>,
+    pid: i32,
+    limit: Duration,
+) -> Result<bool, StepError> {
+    let end = Instant::now() + limit;
+    loop {
+        match connect_once(directory, pid, false, limit) {
+            Ok(_) => return Ok(true),
+            Err(error) if error.step == FINDING || error.errno == Errno::NOENT => return Ok(false),
+            Err(error) if error.errno != Errno::CONNREFUSED => return Err(error),
+            Err(_) if Instant::now() >= end => return Ok(false),
+            Err(_) => sleep(LOOK),
+        }
+    }
+}
+
 fn is_hung_up(errno: Errno) -> bool {
     matches!(errno, Errno::PIPE | Errno::CONNRESET)
 }
@@ -102,12 +130,9 @@ fn connect_once(
     // The kernel noted who listened.
     let process = Peer::of(&socket).step(step)?.process;
     let agent = process.filter(|process| *process == pid);
-    let agent = agent.and_then(Pid::from_raw).ok_or_else(|| {
-        StepError::new(
-            "finding the container's pid 1 behind the agent's socket",
-            Errno::CONNREFUSED,
-        )
-    })?;
+    let agent = agent
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| StepError::new(FINDING, Errno::CONNREFUSED))?;
     if wants_proof {
         proof::send(&socket, agent).step(PROVING)?;
     }

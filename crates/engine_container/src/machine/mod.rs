@@ -53,6 +53,9 @@ pub(crate) use boot::Boot;
 pub(crate) use figures::property;
 pub(crate) use kept_scratch::KeptScratch;
 
+/// How long an adoption waits for an agent that does not listen yet.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// One container.
 #[derive(Debug)]
 pub(crate) struct ContainerMachine {
@@ -115,6 +118,22 @@ impl ContainerMachine {
             namespaces: Mutex::default(),
             slot: None,
         }))
+    }
+
+    /// Why its living process is not the one that a service has written down. In control groups no other program can
+    /// have put it; where the record names none, as those of an ordinary user, its agent has to be that process.
+    ///
+    /// # Errors
+    /// It cannot be told for now.
+    pub(crate) fn doubt(&self) -> Result<Option<&'static str>, StepError> {
+        let doubt = self.record.doubt_of_process();
+        if doubt.is_some() || !self.record.groups.is_empty() {
+            return Ok(doubt);
+        }
+        let is_agent = agent_socket::is_of(self.directory.as_fd(), self.record.pid, MOMENT)?;
+        let doubt = (!is_agent && !self.is_gone())
+            .then_some("its process does not listen at the socket of its agent");
+        Ok(doubt)
     }
 
     fn fail(&self, what: &str, error: StepError) -> Failure {

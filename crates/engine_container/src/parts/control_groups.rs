@@ -14,6 +14,7 @@ use rustix::{
 
 use super::{mount, place};
 use crate::{
+    cgroup::CGROUP_MAGIC,
     failure::{Attempt, StepError},
     spec::{GroupSpec, UserSpec},
     sys::mount::{MountChange, change},
@@ -21,9 +22,6 @@ use crate::{
 
 /// Where they are seen, on the host as inside.
 const PATH: &str = "/sys/fs/cgroup";
-
-/// `CGROUP_SUPER_MAGIC` (`linux/magic.h`).
-const CGROUP_MAGIC: i64 = 0x0027_e0eb;
 
 /// Shows them below `sys`, the container's `/sys`; `groups` are those of version 1.
 pub(crate) fn apply(

@@ -107,13 +107,12 @@ impl MachineGroups {
         if !record::is_guid(runtime_id) {
             return Some("its directory has no name that a service gives one");
         }
-        if !self.0.are_named(runtime_id) || self.0.are_of_another() {
+        if !self.0.are_named(runtime_id) || !self.0.are_groups() || self.0.are_of_another() {
             return Some("it names control groups of another machine");
         }
         // What is gone by now does no harm.
         let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-        let is_there = self.0.is_empty() || record::is_in(&groups, runtime_id);
-        (!is_there).then_some("its process is not in the control groups of the machine")
+        (!self.0.hold(&groups)).then_some("its process is not in the control groups of the machine")
     }
 
     /// Limits memory and swap together to `bytes` from now on.

@@ -76,6 +76,8 @@ const PLENTY: u32 = 64;
 
 /// Which part of all ranges is one user's at most.
 const SHARE: u32 = 4;
+/// Ranges that a user may have of a few, where they are not more than the half.
+const FEW: u32 = 4;
 
 /// How containers use user namespaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,9 +123,10 @@ impl UserNamespaces {
     }
 
     /// How many containers one user may have with them, of those who are not root or the service's own: the rest is for
-    /// others.
+    /// others. One at least.
     pub(crate) fn share(self) -> u32 {
-        (self.slots() / SHARE).max(1)
+        let slots = self.slots();
+        (slots / SHARE).max(slots.div_ceil(2).min(FEW))
     }
 
     /// Whether there are ids for containers that are only kept ready: what they hold no other container can have.
@@ -330,11 +333,30 @@ mod tests {
             slot.charge(user, from.share()).then_some(slot)
         };
         let first = take(1).unwrap();
-        let _second = take(1).unwrap();
+        let _others = [(); 3].map(|()| take(1).unwrap());
         assert!(take(1).is_none());
         let _other = take(2).unwrap();
         drop(first);
         assert!(take(1).is_some());
+    }
+
+    #[test]
+    fn the_share_of_a_user_is_one_range_at_least() {
+        let share = |count: u32| {
+            let ids = IdRange {
+                first: 100_000,
+                count,
+            };
+            let from = UserNamespaces {
+                users: ids,
+                groups: ids,
+                by_default: false,
+            };
+            from.share()
+        };
+        assert_eq!(share(10), 1);
+        let ranges = [1, 2, 3, 4, 8, 15, 16, 64, 1024].map(|few| share(few * IdRange::EACH));
+        assert_eq!(ranges, [1, 1, 2, 2, 4, 4, 4, 16, 256]);
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! What comes from outside is read to its end before the store is in use: a sender that says nothing for hours keeps no
 //! process from removing something.
 //!
-//! A spool is a directory of `incoming` that is locked (`flock`) for as long as its process uses it. So what a killed
-//! one left is known by being free, whatever number its process had: those of other namespaces may have the same.
+//! A spool is a directory of `incoming` that is locked ([`holds`]) for as long as its process uses it. So what a killed
+//! one left is known by being free, whatever number its process had: those of other namespaces may have the same. A
+//! container that has the store mapped may lock it as well: that keeps what was left from being removed, and no more.
 
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Read, Write as _},
     os::{
-        fd::AsRawFd as _,
+        fd::{AsFd as _, AsRawFd as _},
         unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     },
     path::{Path, PathBuf},
@@ -19,7 +20,8 @@ use std::{
     },
 };
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use hcs_wire::holds::{self, Hold, Kind};
+use rustix::fs::OFlags;
 
 use super::{
     Store,
@@ -37,8 +39,10 @@ const PIECE: usize = 128 << 10;
 /// A directory that is removed in the end.
 pub(super) struct Spool {
     path: PathBuf,
-    /// Keeps others from removing it. All in it is below this, whatever its name leads to by now.
-    lock: File,
+    /// Keeps others from removing it, and is given up before it can be gone.
+    _held: (Option<Hold>, Option<Hold>),
+    /// It. All in it is below this, whatever its name leads to by now.
+    opened: File,
     /// That of `incoming` is in the path.
     _folders: Arc<Folders>,
 }
@@ -62,13 +66,14 @@ impl Store {
             }
         };
         let locked = open(&path).and_then(|folder| {
-            flock(&folder, FlockOperation::NonBlockingLockExclusive)?;
-            Ok(folder)
+            let held = holds::take_made(folder.as_fd())?;
+            Ok((folder, held))
         });
-        let lock = locked.map_err(|error| failed("locking", &path, &error))?;
+        let (opened, held) = locked.map_err(|error| failed("locking", &path, &error))?;
         let spool = Spool {
             path,
-            lock,
+            _held: held,
+            opened,
             _folders: Arc::clone(&self.folders),
         };
         let contents = spool.contents();
@@ -101,7 +106,7 @@ impl Spool {
 
     /// The directory for contents: what unpacks into it locks it for itself.
     pub(super) fn contents(&self) -> PathBuf {
-        format!("/proc/self/fd/{}/contents", self.lock.as_raw_fd()).into()
+        format!("/proc/self/fd/{}/contents", self.opened.as_raw_fd()).into()
     }
 }
 
@@ -133,7 +138,7 @@ fn copy(stream: impl Read, file: &mut File, budget: &Budget) -> io::Result<()> {
 
 /// Whether no process uses what is at `path` in `incoming`.
 pub(super) fn is_free(path: &Path) -> bool {
-    open(path).is_ok_and(|folder| flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok())
+    open(path).is_ok_and(|folder| holds::take_both(folder.as_fd(), Kind::Alone).is_ok())
         || !path.is_dir()
 }
 

@@ -69,9 +69,9 @@ pub(crate) struct Staging {
     parent: OwnedFd,
     own: Vec<u8>,
     target: Vec<u8>,
+    /// Both locks of it, given up before it can be gone: a later one may have its number.
+    _held: (Option<Hold>, Option<Hold>),
     root: OwnedFd,
-    /// Both locks of it.
-    _held: (Option<Hold>, Hold),
     entrance: Entrance,
     committed: bool,
 }
@@ -89,7 +89,7 @@ impl Staging {
         let unseen = lock(parent.as_fd(), Kind::Shared).map_err(making)?;
         let own = make(parent.as_fd()).map_err(making)?;
         let opened = openat(&parent, &*own, DIRECTORY, Mode::empty()).and_then(|root| {
-            let held = holds::take_both(root.as_fd(), Kind::Alone)?;
+            let held = holds::take_made(root.as_fd())?;
             Ok((root, held))
         });
         let (root, held) = opened.map_err(|errno| {
@@ -101,8 +101,8 @@ impl Staging {
             parent,
             own,
             target: name.to_vec(),
-            root,
             _held: held,
+            root,
             entrance,
             committed: false,
         };

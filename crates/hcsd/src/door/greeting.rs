@@ -1,4 +1,4 @@
-//! What becomes of a connection that was accepted: it is served, or told why not.
+//! What becomes of a connection whose turn it is: it is served, or told why not.
 
 use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
@@ -20,9 +20,6 @@ use crate::thread::{
 /// How long a user who may not use the service has to ask and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Connections that may wait to be closed beside those that are counted. No more are accepted meanwhile.
-const MOST_UNHEARD: usize = 1024;
-
 /// Connections that are turned away without a word in one turn.
 const MOST_AT_ONCE: usize = 64;
 
@@ -43,8 +40,8 @@ where
     S: Fn(Rc<AsyncFd<PeerSocket>>, Peer, Option<Failure>) -> F,
     F: Future<Output = ()> + 'static,
 {
-    /// Welcomes `first` and, while none of them takes any work, those that `next` has of the queue behind it: each of
-    /// those who come to be turned away would hold up the next client by a turn of all others.
+    /// Welcomes `first` and, while none of them takes any work, those that `next` has behind it: each of those who come
+    /// to be turned away would hold up the next client by a turn of all others.
     pub(crate) fn welcome_all(&self, first: OwnedFd, mut next: impl FnMut() -> Option<OwnedFd>) {
         let mut socket = Some(first);
         for _ in 0..MOST_AT_ONCE {
@@ -123,10 +120,5 @@ where
             }
             Err(e) => debug!(?peer, "a stranger cannot be told: {e}"),
         }
-    }
-
-    /// Returns when another connection may be accepted.
-    pub(crate) async fn room(&self) {
-        self.unheard.fewer_than(MOST_UNHEARD).await;
     }
 }

@@ -42,14 +42,6 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// How many connections may wait to be accepted.
-    fn backlog(self) -> i32 {
-        match self.mode().intersects(Mode::WOTH) {
-            true => OPEN_BACKLOG,
-            false => BACKLOG,
-        }
-    }
-
     fn mode(self) -> Mode {
         match (self.mode, self.group) {
             (Some(mode), _) => Mode::from_raw_mode(mode),
@@ -59,11 +51,10 @@ impl Access {
     }
 }
 
-/// Connections that may wait to be accepted; the kernel's own limit may be lower.
-const BACKLOG: i32 = 4096;
-/// The same of a socket that all users may connect to: the kernel hands them over in their order, so a stranger who
-/// fills this holds up each client by as many. Clients that find it full wait for a place, in their order as well.
-const OPEN_BACKLOG: i32 = 64;
+/// Connections that may wait to be accepted. The kernel hands them over in their order, so a user who fills this holds
+/// up each client by as many. Clients that find it full wait for a place, in their order as well. The thread that
+/// accepts ([`super::lobby`]) empties it as fast as one process of a user fills it.
+const BACKLOG: i32 = 128;
 
 /// The listening socket.
 #[derive(Debug)]
@@ -149,7 +140,7 @@ fn bind_anywhere(path: &Path, access: Access) -> io::Result<UnixListener> {
     );
     chownat(&directory, name, owner, group, AtFlags::SYMLINK_NOFOLLOW)?;
     chmodat(&directory, name, access.mode(), AtFlags::empty())?;
-    listen(&socket, access.backlog())?;
+    listen(&socket, BACKLOG)?;
     Ok(UnixListener::from(socket))
 }
 
@@ -194,11 +185,6 @@ impl Accepting {
         }
     }
 
-    /// One more client, if one waits; what goes wrong is for [`Accepting::accept`] to tell.
-    pub(crate) fn waiting(&self) -> Option<OwnedFd> {
-        accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok()
-    }
-
     /// Takes the path away, so that no new client connects. What is left is to be closed: one that had connected
     /// before, and the socket with all the others.
     pub(crate) fn retire(self) -> impl Iterator<Item = OwnedFd> {
@@ -209,21 +195,5 @@ impl Accepting {
         }
         let last = accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok();
         last.into_iter().chain([self.socket.into_inner()])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn few_connections_wait_where_strangers_may_connect() {
-        let open = |mode| Access {
-            mode: Some(mode),
-            ..Access::default()
-        };
-        assert_eq!(open(0o666).backlog(), OPEN_BACKLOG);
-        assert_eq!(open(0o660).backlog(), BACKLOG);
-        assert_eq!(Access::default().backlog(), BACKLOG);
     }
 }

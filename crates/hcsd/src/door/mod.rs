@@ -3,9 +3,11 @@
 //! 1. [`listener`]: the socket of the endpoint.
 //! 2. [`peers`]: who is at the other end of a connection.
 //! 3. [`permits`]: how many may be connected.
-//! 4. [`greeting`]: what becomes of a connection that was accepted.
+//! 4. [`lobby`]: connections that are accepted and wait for their turn.
+//! 5. [`greeting`]: what becomes of one whose turn it is.
 
 pub(crate) mod greeting;
 pub(crate) mod listener;
+pub(crate) mod lobby;
 pub(crate) mod peers;
 pub(crate) mod permits;

@@ -12,14 +12,18 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::trust::{Reason, Trusted, Untrusted};
+use hcs_wire::{
+    environment::is_root,
+    trust::{Reason, Trusted, Untrusted},
+    written::{self, Kept},
+};
 use rustix::{
     fs::{FileType, OFlags, fstat, makedev},
     io::Errno,
     process::geteuid,
 };
 use serde::Serialize;
-use tracing::error;
+use tracing::{error, warn};
 
 /// How files of ours are opened: no other user reads them, and no link leads to them.
 pub(crate) fn options() -> OpenOptions {
@@ -90,9 +94,65 @@ pub(crate) fn check_surroundings(endpoint: &Path) -> Result<(), String> {
 /// The sentence to be shown.
 pub(crate) fn make_state_root(endpoint: &Path, root: &Path) -> Result<(), String> {
     check_surroundings(endpoint)?;
+    refuse_written(
+        root,
+        Kept::InThisBoot,
+        "name a socket elsewhere by HCS_ENDPOINT",
+    )?;
     // Clients of other users find the socket in here; an ordinary user's service has none.
     make(root, if geteuid().is_root() { 0o755 } else { 0o700 })?;
-    make(&root.join("systems"), 0o700)
+    make(&root.join("systems"), 0o700)?;
+    keep(root, Kept::InThisBoot);
+    Ok(())
+}
+
+/// Makes the directory of scratches, unless that is in the state root.
+///
+/// # Errors
+/// The sentence to be shown: containers may have written there. Where it cannot be made, the first container tells.
+pub(crate) fn make_scratch_root(scratches: &Path, root: &Path) -> Result<(), String> {
+    if scratches.starts_with(root) {
+        return Ok(());
+    }
+    refuse_written(
+        scratches,
+        Kept::Always,
+        "set scratch_root in hcsd.toml to a directory elsewhere",
+    )?;
+    let made = Trusted::of_process().directory(scratches, Some(0o700));
+    if made.is_ok() {
+        keep(scratches, Kept::Always);
+    }
+    Ok(())
+}
+
+/// Refuses a directory of a service of root in a tree that was mapped writable into a container before the service had
+/// it: what is in it may be made up.
+fn refuse_written(path: &Path, kept: Kept, instead: &str) -> Result<(), String> {
+    if !is_root() {
+        return Ok(());
+    }
+    let shown = path.display();
+    let suspect = written::suspect(path, kept)
+        .map_err(|e| format!("whether containers may write to {shown} cannot be told: {e}"))?;
+    let Some(tree) = suspect else { return Ok(()) };
+    let tree = tree.display();
+    Err(format!(
+        "{shown} is in {tree}, which was mapped writable into a container: what a service finds there, a container may \
+         have made up; {instead}, or, when no container has {tree} any more and {shown} has nothing that you do not know, \
+         remove the marks of {tree} (setfattr -x {} {tree}; setfattr -x {} {tree})",
+        written::TRUSTED,
+        written::OWN
+    ))
+}
+
+/// Marks a directory of a service of root as its own: containers are kept from it from now on.
+fn keep(path: &Path, kept: Kept) {
+    if is_root()
+        && let Err(e) = written::keep(path, kept)
+    {
+        warn!(path = %path.display(), "it is not marked as this service's own: {e}");
+    }
 }
 
 /// Makes a directory of the service's own with `mode`, and those above it that are missing.

@@ -314,7 +314,10 @@ fn is_bare(socket: &OwnedFd) -> bool {
     for _ in 0..MOST_STEPS {
         match ioctl_fionread(socket) {
             Ok(0) => return true,
-            Ok(_) => bytes.resize(STEP, 0),
+            // Most have a greeting, and all of those who come are closed in the end.
+            Ok(unread) => {
+                bytes.resize(usize::try_from(unread).map_or(STEP, |all| all.min(STEP)), 0);
+            }
             Err(_) => return false,
         }
         let mut control = RecvAncillaryBuffer::default();

@@ -140,6 +140,13 @@ impl<T> Waiting<T> {
         Some(removed)
     }
 
+    /// How many of one owner wait.
+    pub(crate) fn count_of(&self, who: Who) -> usize {
+        let of_user = self.users.of.get(&who.uid);
+        let own = of_user.and_then(|of_user| of_user.of.get(&who.connection));
+        own.map_or(0, BTreeMap::len)
+    }
+
     /// How many wait.
     pub(crate) const fn len(&self) -> usize {
         self.count
@@ -243,6 +250,8 @@ mod tests {
                     Happens::Remove(_) => {}
                 }
                 prop_assert_eq!(waiting.is_empty(), model.is_empty());
+                let of_one = model.iter().filter(|(other, _)| *other == who(1, 1)).count();
+                prop_assert_eq!(waiting.count_of(who(1, 1)), of_one);
                 prop_assert_eq!(waiting.users.order.len(), waiting.users.of.len());
             }
         }

@@ -1,6 +1,7 @@
 //! The service's own house: its start, its configuration, and what it keeps ready or removes in the background.
 //!
-//! 1. [`start`], [`only`] with [`standing`], [`logging`], [`notify`]: how a service comes up, alone, and says so.
+//! 1. [`start`], [`only`] with [`standing`], [`descriptors`], [`logging`], [`notify`]: how a service comes up, alone,
+//!    with enough for what is recorded, and says so.
 //! 2. [`config`] with [`container_section`], [`endpoint`], [`host`], [`processor_features`]: what it is told, and what
 //!    its host is like.
 //! 3. [`slots`]: machines made ready; [`removals`]: what ended systems leave.
@@ -11,6 +12,7 @@ pub mod config;
 mod container_section;
 pub(crate) mod cpu_groups;
 pub(crate) mod crash_reports;
+pub(crate) mod descriptors;
 pub mod endpoint;
 pub(crate) mod engine_settings;
 pub(crate) mod host;

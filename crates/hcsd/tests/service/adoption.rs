@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::common::{
     Service, await_that,
-    client::{create_system, open_system, shell, start_system},
+    client::{CONTAINER, create_system, open_system, shell, start_system},
     kill,
 };
 
@@ -147,4 +147,36 @@ fn a_lock_of_a_kept_scratch_keeps_no_container_from_the_next_service() {
     client.call(&start_system(4)).ok();
     client.terminate(4);
     drop(locked);
+}
+
+/// Each system that is taken over takes descriptors: a service of a caller with a low limit would serve no client.
+#[test]
+fn a_service_that_may_open_too_few_files_for_what_is_recorded_says_so() {
+    const SYSTEMS: u64 = 70;
+    let mut service = Service::with_config("warm_slots = 0\n");
+    let mut client = service.client();
+    for handle in 1..=SYSTEMS {
+        let id = format!("left-{handle}");
+        client.call(&create_system(handle, &id, CONTAINER)).ok();
+    }
+    service.kill();
+    let own = service.command();
+    let mut limited = Command::new("prlimit");
+    limited.arg("--nofile=1024:1024");
+    // Root may raise it, where it has all its capabilities.
+    limited.args(["setpriv", "--bounding-set", "-sys_resource"]);
+    let refused = limited.arg(own.get_program()).args(own.get_args()).output();
+    let refused = refused.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success(), "{said}");
+    for expected in ["the 70 containers", "ulimit -Hn", "1072"] {
+        assert!(said.contains(expected), "{said}");
+    }
+    service.run();
+    let mut client = service.client();
+    for handle in 1..=SYSTEMS {
+        let id = format!("left-{handle}");
+        client.call(&open_system(handle, &id, None)).ok();
+        client.terminate(handle);
+    }
 }

@@ -123,7 +123,7 @@ const SHARE: u64 = 200;
 
 /// Lets users of [`GROUP`] in.
 pub(crate) const OTHERS: &str = "socket_group = \"64123\"\n";
-const GROUP: u32 = 64_123;
+pub(crate) const GROUP: u32 = 64_123;
 
 /// A client of a user of that group, who has no further rights.
 pub(crate) fn client_of(service: &Service, user: u32) -> Client {

@@ -26,6 +26,7 @@ mod host;
 mod hostile;
 mod images;
 mod lifecycle;
+mod lobby;
 mod machines;
 mod networks;
 mod once;

@@ -9,7 +9,11 @@ use std::{
 };
 
 use crate::{
-    common::{Client, client::shell, hierarchies},
+    common::{
+        Client, Service,
+        client::{create_system, shell, start_system},
+        hierarchies,
+    },
     environment::may_raise_limits,
 };
 use hcs_schema::HResult;
@@ -19,6 +23,7 @@ use rustix::{
     fs::{FlockOperation, flock},
     process::{Pid, Signal, kill_process},
 };
+use serde_json::json;
 
 /// A place for a service that the test does not start itself.
 pub(crate) struct Place {
@@ -507,6 +512,57 @@ fn nothing_but_a_socket_is_ever_replaced_and_no_foreign_directory_used() {
     fs::set_permissions(&systems, fs::Permissions::from_mode(0o777)).unwrap();
     let said = sentence(&place.hcsd(&["--start"]).output().unwrap());
     assert!(said.contains("not safe to use"), "{said}");
+}
+
+/// A container to which the tree was mapped writes what a service would find in its directories.
+#[test]
+fn a_service_of_root_takes_no_directory_that_a_container_could_write_before() {
+    let (place, around) = (Place::new("written"), Service::new());
+    // This one was there before: the container does not see its directories.
+    start(&place);
+    place.wait_until_left();
+    let mut client = around.client();
+    let document = json!({ "Container": { "MappedDirectories": [
+        { "HostPath": place.path(), "ContainerPath": "/mapped" }
+    ] } });
+    client
+        .call(&create_system(1, "writer", &document.to_string()))
+        .ok();
+    client.call(&start_system(1)).ok();
+    let mut made = client.create_process(1, 2, &shell("mkdir -p /mapped/none/at/all && echo made"));
+    assert_eq!(made.output(), "made\n");
+    assert_eq!(client.exit_code(2), 0);
+    start(&place);
+    place.wait_until_left();
+    let tree = fs::canonicalize(place.path()).unwrap();
+    let refused = |output: &Output, named: &Path| {
+        let said = sentence(output);
+        let mapped = format!(
+            "{} is in {}, which was mapped",
+            named.display(),
+            tree.display()
+        );
+        assert!(
+            said.contains(&mapped) && said.contains("setfattr -x"),
+            "{said}"
+        );
+    };
+    let scratches = place.path().join("scratches");
+    place.configure(&format!("[container]\nscratch_root = {scratches:?}\n"));
+    let of_this_one = fs::canonicalize(place.path()).unwrap().join("scratches");
+    let said = sentence(&place.hcsd(&["--start"]).output().unwrap());
+    assert!(
+        said.contains(of_this_one.to_str().unwrap()) && said.contains("scratch_root"),
+        "{said}"
+    );
+    let below = place.path().join("none/at/all/hcs.sock");
+    for arguments in [&[][..], &["--start"]] {
+        let mut hcsd = Command::new(env!("CARGO_BIN_EXE_hcsd"));
+        let output = hcsd.arg("--endpoint").arg(&below).args(arguments).output();
+        refused(&output.unwrap(), &tree.join("none/at/all/hcs.d"));
+    }
+    assert!(!below.with_file_name("hcs.d").exists());
+    client.terminate(1);
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::{
     fs,
     io::{Read, Write},
-    process::Command,
+    process::{Child, Command},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use engine_container::{Claim, ContainerEngine, Launcher};
@@ -298,6 +298,35 @@ fn another_process_is_not_adopted() {
     assert_eq!(container.shell("echo unharmed"), "unharmed");
 }
 
+/// What makes the first process of a pid namespace, like that of a container of another engine.
+fn another_engine() -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--pid", "--fork"]);
+    command.args(["--kill-child", "sleep", "1000"]);
+    command
+}
+
+/// The process that such a one has made.
+fn first_process_of(engine: &Child) -> u32 {
+    let children = format!("/proc/{0}/task/{0}/children", engine.id());
+    let end = Instant::now() + LIMIT;
+    loop {
+        let made = fs::read_to_string(&children).unwrap();
+        if let Ok(first) = made.trim().parse() {
+            return first;
+        }
+        assert!(Instant::now() < end, "it has not begun");
+        std::thread::yield_now();
+    }
+}
+
+/// When a process was started, as a record says it.
+fn start_time(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    fields.split(' ').nth(19).unwrap().parse().unwrap()
+}
+
 /// A record that a container may have written, to which the state root was mapped before it was one: what it names of
 /// the host is neither ended nor removed.
 fn a_record_that_is_forged_is_not_believed() {
@@ -308,17 +337,28 @@ fn a_record_that_is_forged_is_not_believed() {
     let path = |name: &str| victim.path().join(name).display().to_string();
     fs::write(path("file"), "kept").unwrap();
     let mut sleeper = Command::new("sleep").arg("1000").spawn().unwrap();
-    let stat = fs::read_to_string(format!("/proc/{}/stat", sleeper.id())).unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    let start_time: u64 = fields.split(' ').nth(19).unwrap().parse().unwrap();
+    let mut outer = another_engine().spawn().unwrap();
+    let first = first_process_of(&outer);
+    let none = json!({ "v1": [], "unified": null });
+    let elsewhere = path(&container.request.runtime_id);
+    fs::create_dir(&elsewhere).unwrap();
     let other: Value = serde_json::from_str(&other.machine.record()).unwrap();
     let mut forged = vec![
         vec![("Scratch", json!(victim.path()))],
         vec![("Lease", json!(path("file")))],
         vec![
             ("Pid", json!(sleeper.id())),
-            ("StartTime", json!(start_time)),
+            ("StartTime", json!(start_time(sleeper.id()))),
         ],
+        vec![
+            ("Groups", none),
+            ("Pid", json!(first)),
+            ("StartTime", json!(start_time(first))),
+        ],
+        vec![(
+            "Groups",
+            json!({ "v1": [{ "directory": elsewhere, "controllers": [] }], "unified": null }),
+        )],
     ];
     // An ordinary user's service has no control groups.
     if Mode::get() != Mode::Rootless {
@@ -353,8 +393,11 @@ fn a_record_that_is_forged_is_not_believed() {
     assert!(sleeper.try_wait().unwrap().is_none(), "it was ended");
     assert_eq!(fs::read_to_string(path("file")).unwrap(), "kept");
     assert_eq!(container.shell("echo unharmed"), "unharmed");
-    sleeper.kill().unwrap();
-    sleeper.wait().unwrap();
+    assert!(outer.try_wait().unwrap().is_none(), "it was ended");
+    for mut process in [sleeper, outer] {
+        process.kill().unwrap();
+        process.wait().unwrap();
+    }
 }
 
 pub(super) fn leftovers_are_swept_and_others_kept() {
@@ -383,12 +426,21 @@ pub(super) fn leftovers_are_swept_and_others_kept() {
         fs::create_dir(group).unwrap();
         setxattr(group, name, another.as_bytes(), flags).unwrap();
     }
+    // The same of the scratch of an ordinary user's container, whose process may live, though no group tells.
+    let alive = "3f2504e0-4f89-11d3-9a0c-0305e82c3302";
+    let alive = host.config.scratch_root.join(alive);
+    fs::create_dir(&alive).unwrap();
+    let (name, flags) = ("user.hcs.state_root", XattrFlags::CREATE);
+    // Older kernels keep no such attributes in memory.
+    let is_marked = setxattr(&alive, name, another.as_bytes(), flags).is_ok();
     let later = second_engine(&host);
     let swept = later.sweep(std::slice::from_ref(&kept.request.runtime_id));
     // All clients wait for this, and not for the removal of what was written.
     forgotten.wait_gone();
-    assert_eq!(entries(&host.config.scratch_root).len(), 2);
+    assert_eq!(entries(&host.config.scratch_root).len(), 3);
     swept.finish().unwrap_or_else(|f| panic!("{f:#?}"));
+    assert_eq!(alive.exists(), is_marked);
+    drop(fs::remove_dir(&alive));
     assert_eq!(entries(&host.config.scratch_root).len(), 1);
     for group in host.groups() {
         assert!(!group.join(&forgotten.request.runtime_id).exists());

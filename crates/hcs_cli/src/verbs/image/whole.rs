@@ -9,7 +9,7 @@ use std::{
     io,
     os::unix::{
         ffi::OsStrExt as _,
-        fs::{MetadataExt as _, OpenOptionsExt as _},
+        fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     },
     path::{Path, PathBuf},
     process, thread,
@@ -48,7 +48,12 @@ pub(super) fn to_file(
     let (partial, file) = begin(path).map_err(unwritten)?;
     // The lock is that of the open file, which ends with the last of its descriptors.
     let lock = file.try_clone().map_err(unwritten)?;
-    let done = write(file).and_then(|()| fs::rename(&partial, path).map_err(unwritten));
+    let finish = || -> io::Result<()> {
+        // Whatever the mask is, no other user can write to what root may load again.
+        lock.set_permissions(fs::Permissions::from_mode(0o644 & !mask()))?;
+        fs::rename(&partial, path)
+    };
+    let done = write(file).and_then(|()| finish().map_err(unwritten));
     if done.is_err() {
         // The first failure says more.
         let _left = fs::remove_file(&partial);
@@ -57,15 +62,24 @@ pub(super) fn to_file(
     done
 }
 
+/// The mask of this process (`umask(2)`), which can be read there without changing it.
+fn mask() -> u32 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    // Where it is not told, others get nothing.
+    mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok())
+        .unwrap_or(0o077)
+}
+
 /// Makes the file beside `path`, and locks it.
 fn begin(path: &Path) -> io::Result<(PathBuf, File)> {
     let mut partial = path.as_os_str().to_owned();
     partial.push(format!("{PARTIAL}{}", process::id()));
     let partial = PathBuf::from(partial);
     for _ in 0..TRIES {
-        // Whatever the mask is, no other user can write to what root may load again.
+        // A user who could open it could lock it, and it would be taken for one that another process removes.
         let mut options = File::options();
-        let options = options.write(true).create_new(true).mode(0o644);
+        let options = options.write(true).create_new(true).mode(0o600);
         let file = match options.open(&partial) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 thread::sleep(PAUSE);
@@ -140,6 +154,21 @@ mod tests {
         let (found, _file) = begin(&path).unwrap();
         sweeper.join().unwrap().unwrap();
         assert!(found == partial && partial.exists());
+    }
+
+    /// A user who opens it may lock it, and the file would never be made.
+    #[test]
+    fn no_other_user_opens_what_is_not_whole_yet() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let mode = |path: PathBuf| fs::metadata(path).unwrap().mode() & 0o777;
+        to_file(&at("a"), |_| {
+            let own = at(&format!("a.partial-{}", process::id()));
+            assert_eq!(mode(own), 0o600);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(mode(at("a")), 0o644 & !mask());
     }
 
     #[test]
