@@ -6,7 +6,10 @@
 use hcn::{BalancedPort, intent::BalancerIntent};
 use hcs_schema::fnv;
 
-use super::tables::{ADDRESS, Element, MARK, MASQUERADING, Table};
+use super::{
+    masquerading,
+    tables::{ADDRESS, Element, MARK, Table},
+};
 
 /// The map of all targets.
 const TARGETS: &str = "targets";
@@ -81,7 +84,7 @@ pub(super) fn sources(
                     .was_sent_to(port.address, port.external);
                 match balancer.source {
                     Some(source) => rule.come_from(source),
-                    None => rule.go_to(MASQUERADING),
+                    None => rule.go_to(masquerading::CHAIN),
                 }
             });
         }

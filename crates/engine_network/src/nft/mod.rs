@@ -10,6 +10,7 @@
 //!    of endpoints to proxies, in their namespaces. 12. `loopback` keeps in a namespace what is for its loopback.
 //!    13. `spreading` limits to how many neighbours of the host an endpoint begins to speak. 14. `reports` are those of
 //!    too large packets. 15. `pieces` are packets that are put together on the host.
+//!    16. `masquerading` gives connections the host's address, and `lending` one of its ports.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -26,7 +27,9 @@ mod changes;
 mod contents;
 mod expression;
 mod leaving;
+mod lending;
 mod loopback;
+mod masquerading;
 mod outbound;
 mod overlays;
 mod pieces;
@@ -80,6 +83,8 @@ pub struct Rules {
     pub(crate) speakers: BTreeMap<(u16, u32), BTreeSet<Ipv4Addr>>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
+    /// Ports that endpoints get with the host's address. What writes rules fills them in: they are the kernel's to say.
+    pub(crate) lent: lending::Ports,
 }
 
 /// What an endpoint may send from. Without an address of IPv6 it has none on its link either.

@@ -11,6 +11,7 @@ mod balancers;
 mod cards;
 mod cases;
 mod changes;
+mod lending;
 mod loopback;
 mod neighbours;
 mod outbound;
