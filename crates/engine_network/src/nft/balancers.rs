@@ -90,3 +90,18 @@ pub(super) fn sources(
         }
     }
 }
+
+/// What balancers give a source address of their own passes: it is as if they had sent it.
+pub(super) fn peers(table: &mut Table<'_>, chain: &str, balancers: &[BalancerIntent]) {
+    for balancer in balancers.iter().filter(|one| one.source.is_some()) {
+        for port in &balancer.ports {
+            table.rule(chain, |rule| {
+                rule.is_ipv4()
+                    .is_protocol(port.protocol.number())
+                    .was_translated()
+                    .was_sent_to(port.address, port.external)
+                    .accept()
+            });
+        }
+    }
+}

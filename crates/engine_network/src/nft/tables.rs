@@ -15,7 +15,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, masquerading, overlays, pieces, reports, spreading,
+    judging, leaving, masquerading, overlays, pieces, reports, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -479,6 +479,7 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         table.chain("telling", &filter(3, 0));
         overlays::tell_no_routers(table, "telling");
     }
+    judging::chain(table, rules);
     forwarding(table, &filter(2, 0));
 }
 

@@ -11,6 +11,7 @@ mod balancers;
 mod cards;
 mod cases;
 mod changes;
+mod judging;
 mod lending;
 mod loopback;
 mod neighbours;
