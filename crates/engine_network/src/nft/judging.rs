@@ -1,8 +1,8 @@
 //! What endpoints may receive from others by a port of the host.
 //!
-//! Of two endpoints that meet so the second sees an address of the host, and not that of the first: its own rules cannot
-//! tell who it is. So where they tell peers from each other, they are here once more, where the source is still what it
-//! was. A balancer that has a source of its own is one peer, as its endpoints see it.
+//! Of two endpoints that meet so the second sees an address of the host, and not that of the first: its own rules
+//! cannot tell who it is. So where they tell peers from each other, they are here once more, where the source is still
+//! what it was. A balancer that has a source of its own is one peer, as its endpoints see it.
 
 use std::net::IpAddr;
 

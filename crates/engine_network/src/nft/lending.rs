@@ -3,11 +3,11 @@
 //! A port can be used once towards each port of each peer. All endpoints share those of the host, so one of them could
 //! take all that there are towards a name server: then neither the host nor another endpoint would reach it.
 //!
-//! 1. The host keeps those that its own programs are given (`net.ipv4.ip_local_port_range`), and those below 1024, which
-//!    tell servers that root of the host speaks: endpoints get others ([`range`]). 2. Of these there are two halves. An
-//!    endpoint gets ports of the first half as long as it has few connections ([`HELD`]) and begins few ([`PACE`]), and
-//!    else those of the second. So it may have many where no other one does, and an eighth of the first half towards one
-//!    peer at most.
+//! 1. The host keeps those that its own programs are given (`net.ipv4.ip_local_port_range`), and those below 1024,
+//!    which tell servers that root of the host speaks: endpoints get others ([`range`]). 2. Of these there are two
+//!    halves. An endpoint gets ports of the first half as long as it has few connections ([`HELD`]) and begins few
+//!    ([`PACE`]), and else those of the second. So it may have many where no other one does, and an eighth of the first
+//!    half towards one peer at most.
 //!
 //! Connections are counted by their source and four bits of their destination: what an endpoint has with others seldom
 //! counts for one peer. The kernel does not count connections of TCP that are closed, though their ports are taken for

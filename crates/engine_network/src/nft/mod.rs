@@ -10,8 +10,8 @@
 //!    of endpoints to proxies, in their namespaces. 12. `loopback` keeps in a namespace what is for its loopback.
 //!    13. `spreading` limits to how many neighbours of the host an endpoint begins to speak. 14. `reports` are those of
 //!    too large packets. 15. `pieces` are packets that are put together on the host.
-//!    16. `masquerading` gives connections the host's address, and `lending` one of its ports. 17. `judging` decides what
-//!    endpoints receive from others by ports of the host.
+//!    16. `masquerading` gives connections the host's address, and `lending` one of its ports. 17. `judging` decides
+//!    what endpoints receive from others by ports of the host.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is

@@ -1,8 +1,9 @@
 //! What one user may have of networks: others find addresses, and room for objects of their own, as well.
 //!
 //! A user may take as long as no less is left for others than that user has then. So each of several gets half of what
-//! is left, and none gets all. An eighth is kept for root, who has no limit; nor has the service's own user. In a network
-//! that a user has made there is no limit for that user, but for the one that all containers are in which name none.
+//! is left, and none gets all. An eighth is kept for root, who has no limit; nor has the service's own user. In a
+//! network that a user has made there is no limit for that user, but for the one that all containers are in which name
+//! none.
 
 use std::collections::BTreeSet;
 
