@@ -63,3 +63,13 @@ pub(crate) fn write(family: Family, link: &str, setting: &str, value: &str) -> R
 pub(crate) fn forwards_as_a_whole() -> bool {
     read(Family::V4, ALL, "forwarding").is_ok_and(|value| value == "1")
 }
+
+/// The ports that programs of the host are given, the last one included.
+pub(crate) fn ports_of_programs() -> Option<(u16, u16)> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let mut ports = text.split_whitespace().map(str::parse);
+    match (ports.next(), ports.next()) {
+        (Some(Ok(first)), Some(Ok(last))) => Some((first, last)),
+        _ => None,
+    }
+}

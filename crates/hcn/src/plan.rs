@@ -74,6 +74,15 @@ impl Pool {
         address_of(number(self.prefix.first()) + 1, self.prefix.first())
     }
 
+    /// How many addresses endpoints may have.
+    #[must_use]
+    pub fn size(&self) -> u128 {
+        let behind_first = number(self.prefix.last()) - number(self.prefix.first());
+        let reserved = [self.prefix.is_ipv4(), self.gateway.is_some()];
+        let reserved = reserved.into_iter().filter(|is| *is).count();
+        behind_first.saturating_sub(reserved as u128)
+    }
+
     /// Whether an endpoint may have `address`, apart from others that have it.
     #[must_use]
     pub fn allows(&self, address: IpAddr) -> bool {
@@ -181,6 +190,7 @@ mod tests {
             given.extend(give(&mut pool, &mut used));
         }
         assert_eq!(given, ["10.0.0.2", "10.0.0.3", "10.0.0.4"]);
+        assert_eq!(pool.size(), 5);
         used.remove(&ip("10.0.0.4"));
         pool.take_back(ip("10.0.0.4"));
         assert_eq!(give(&mut pool, &mut used).as_deref(), Some("10.0.0.5"));

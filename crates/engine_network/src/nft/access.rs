@@ -44,7 +44,7 @@ pub(crate) fn set(
     control(&mut batch, BEGIN);
     let mut numbers = 0;
     let mut table = Table::of(INET, &name, &mut numbers);
-    write_sets(&mut table, endpoint);
+    write_sets(&mut table, endpoint, "");
     proxies::lead(&mut table, endpoint);
     for outgoing in [false, true] {
         fill(&mut table, endpoint, outgoing);
@@ -110,6 +110,8 @@ pub(super) enum Place<'a> {
     Namespace(&'a [u8; 16]),
     /// At its port of a bridge, behind a rule for all others. This chain notes what may pass.
     Port(&'a str),
+    /// On the host, in a chain for what is forwarded to it. The names of its sets begin so.
+    Host(&'a str),
 }
 
 /// Rules of an endpoint in one direction.
@@ -156,7 +158,7 @@ impl Way<'_> {
                 self.begin(words);
                 one.say(words, *self);
                 match (rule.action, self.place) {
-                    (Action::Allow, Place::Namespace(_)) => words.accept(),
+                    (Action::Allow, Place::Namespace(_) | Place::Host(_)) => words.accept(),
                     (Action::Allow, Place::Port(noting)) => words.go_to(noting),
                     (Action::Block, _) => words.drop(),
                     (Action::Pass, _) => words.go_back(),
@@ -172,9 +174,17 @@ impl Way<'_> {
         }
     }
 
+    fn members(&self, at: usize, ipv4: bool) -> String {
+        let beginning = match self.place {
+            Place::Host(beginning) => beginning,
+            Place::Namespace(_) | Place::Port(_) => "",
+        };
+        members(beginning, at, ipv4)
+    }
+
     fn is_of(&self, words: &mut Expressions<'_>, ipv4: bool) {
         match self.place {
-            Place::Namespace(_) => words.is_of(ipv4),
+            Place::Namespace(_) | Place::Host(_) => words.is_of(ipv4),
             Place::Port(_) => words.frame_is(if ipv4 { ETHERTYPE_IPV4 } else { ETHERTYPE_IPV6 }),
         };
     }
@@ -183,17 +193,17 @@ impl Way<'_> {
 /// What the names of sets of a network begin with in tables of endpoints.
 const MEMBERS: &str = "members_";
 
-/// The name of the set for one family of the set at this place.
-fn members(at: usize, ipv4: bool) -> String {
+/// The name of the set for one family of the set at this place, in a table where the names of such begin so.
+fn members(beginning: &str, at: usize, ipv4: bool) -> String {
     let family = if ipv4 { "" } else { "_6" };
-    format!("{MEMBERS}{at}{family}")
+    format!("{beginning}{MEMBERS}{at}{family}")
 }
 
-/// Writes the sets that rules of an endpoint name.
-pub(super) fn write_sets(table: &mut Table<'_>, endpoint: &EndpointIntent) {
+/// Writes the sets that rules of an endpoint name, with names that begin so.
+pub(super) fn write_sets(table: &mut Table<'_>, endpoint: &EndpointIntent, beginning: &str) {
     for (at, ranges) in endpoint.sets.values().enumerate() {
         for (ipv4, kind, length) in [(true, ADDRESS, 4), (false, ADDRESS_6, 16)] {
-            let name = members(at, ipv4);
+            let name = members(beginning, at, ipv4);
             table.set(&name, &[kind], length, INTERVAL, None);
             let ranges = ranges.iter().copied();
             let own = ranges.filter(|(first, _)| first.is_ipv4() == ipv4);
@@ -221,7 +231,7 @@ impl Peers {
 
 /// One of all that a rule stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Combination {
+pub(super) struct Combination {
     protocol: Option<u8>,
     local: Option<Peers>,
     remote: Option<Peers>,
@@ -230,7 +240,10 @@ struct Combination {
 }
 
 /// All of them; addresses of two families never meet in one packet.
-fn combinations(rule: &AccessRule, sets: &BTreeMap<String, Vec<Range>>) -> Vec<Combination> {
+pub(super) fn combinations(
+    rule: &AccessRule,
+    sets: &BTreeMap<String, Vec<Range>>,
+) -> Vec<Combination> {
     let mut all = Vec::new();
     for protocol in each(&rule.protocols) {
         for local in each_address(&rule.local, sets) {
@@ -290,7 +303,7 @@ impl Combination {
                     words.address_in(&octets(prefix.first()), &mask(prefix), target);
                 }
                 Peers::Set(at, ipv4) => {
-                    words.address_is_of(&members(at, ipv4), ipv4, target);
+                    words.address_is_of(&way.members(at, ipv4), ipv4, target);
                 }
             }
         }

@@ -6,7 +6,10 @@
 use hcn::{BalancedPort, intent::BalancerIntent};
 use hcs_schema::fnv;
 
-use super::tables::{ADDRESS, Element, MARK, MASQUERADING, Table};
+use super::{
+    masquerading,
+    tables::{ADDRESS, Element, MARK, Table},
+};
 
 /// The map of all targets.
 const TARGETS: &str = "targets";
@@ -81,8 +84,23 @@ pub(super) fn sources(
                     .was_sent_to(port.address, port.external);
                 match balancer.source {
                     Some(source) => rule.come_from(source),
-                    None => rule.go_to(MASQUERADING),
+                    None => rule.go_to(masquerading::CHAIN),
                 }
+            });
+        }
+    }
+}
+
+/// What balancers give a source address of their own passes: it is as if they had sent it.
+pub(super) fn peers(table: &mut Table<'_>, chain: &str, balancers: &[BalancerIntent]) {
+    for balancer in balancers.iter().filter(|one| one.source.is_some()) {
+        for port in &balancer.ports {
+            table.rule(chain, |rule| {
+                rule.is_ipv4()
+                    .is_protocol(port.protocol.number())
+                    .was_translated()
+                    .was_sent_to(port.address, port.external)
+                    .accept()
             });
         }
     }

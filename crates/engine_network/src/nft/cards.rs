@@ -196,7 +196,7 @@ fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
     if !card.has_access_rules() {
         return;
     }
-    write_sets(table, card);
+    write_sets(table, card, "");
     for family in &FAMILIES {
         for set in [family.flows, family.closing] {
             table.flows(set, family.frame == ETHERTYPE_IPV4, MOST_FLOWS);

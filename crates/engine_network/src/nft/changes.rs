@@ -12,7 +12,7 @@ use std::{
 use hcn::Mac;
 
 use super::{
-    Rules, contents,
+    Rules, contents, lending,
     tables::{
         self, BEGIN, BRIDGE, DELETE_ELEMENTS, Element, INET, NEW_ELEMENTS, Table, control, finish,
         put_elements,
@@ -132,7 +132,8 @@ impl InForce {
 
     /// Whether the tables hold what was written, all of it and nothing else.
     fn is_there(&self, socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
-        if self.forwards != settings::forwards_as_a_whole() {
+        let has_changed = self.forwards != settings::forwards_as_a_whole();
+        if has_changed || self.rest.lent != lending::range() {
             return Ok(false);
         }
         let rules = self.members.rules(&self.rest);
@@ -156,6 +157,7 @@ pub(crate) fn write(
     in_force: &mut Option<InForce>,
 ) -> Result<(), NetlinkError> {
     let mut next = InForce::of(rules, settings::forwards_as_a_whole());
+    next.rest.lent = lending::range();
     if let Some(was) = in_force.take()
         && let Some(steps) = was.steps(table, &next)
         && socket.run(steps).is_ok()
@@ -165,7 +167,7 @@ pub(crate) fn write(
         *in_force = Some(next);
         return Ok(());
     }
-    tables::write(socket, table, rules)?;
+    tables::write(socket, table, &next.members.rules(&next.rest))?;
     *in_force = Some(next);
     Ok(())
 }

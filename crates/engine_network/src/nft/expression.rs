@@ -11,7 +11,7 @@ use super::tables::{NETDEV, interface, octets};
 use crate::netlink::Batch;
 
 /// The first register of 4 bytes; those behind it follow.
-const REGISTER: u32 = 8;
+pub(super) const REGISTER: u32 = 8;
 
 /// What the kernel knows of a packet beside its bytes.
 mod meta {
@@ -80,7 +80,7 @@ impl<'b> Expressions<'b> {
 }
 
 impl Expressions<'_> {
-    fn add(&mut self, name: &str, inner: impl FnOnce(&mut Batch)) -> &mut Self {
+    pub(super) fn add(&mut self, name: &str, inner: impl FnOnce(&mut Batch)) -> &mut Self {
         const ITEM: u16 = 1;
         self.0.nest(ITEM, |batch| {
             batch.text(1, name).nest(2, inner);
@@ -123,9 +123,14 @@ impl Expressions<'_> {
     }
 
     fn masked(&mut self, mask: &[u8], wanted: &[u8], how: u32) -> &mut Self {
+        self.keep_bits(REGISTER, mask).compare(how, wanted)
+    }
+
+    /// Of what was loaded into a register only these bits stay.
+    pub(super) fn keep_bits(&mut self, register: u32, mask: &[u8]) -> &mut Self {
         let length = u32::try_from(mask.len()).unwrap_or(u32::MAX);
         self.add("bitwise", |batch| {
-            batch.big(1, REGISTER).big(2, REGISTER).big(3, length);
+            batch.big(1, register).big(2, register).big(3, length);
             batch.nest(4, |batch| {
                 batch.bytes(1, mask);
             });
@@ -133,7 +138,6 @@ impl Expressions<'_> {
                 batch.bytes(1, &vec![0; mask.len()]);
             });
         })
-        .compare(how, wanted)
     }
 
     fn connection(&mut self, key: u32, bits: u32) -> &mut Self {
@@ -199,6 +203,11 @@ impl Expressions<'_> {
     pub(super) fn source(&mut self, ipv4: bool) -> &mut Self {
         let (offset, length) = if ipv4 { (12, 4) } else { (8, 16) };
         self.load(NETWORK, offset, length, REGISTER)
+    }
+
+    /// Loads its destination of IPv4 into a register.
+    pub(super) fn destination(&mut self, register: u32) -> &mut Self {
+        self.load(NETWORK, 16, 4, register)
     }
 
     /// Loads its source, and the address that it goes to next: of a router, or its destination.
@@ -699,7 +708,8 @@ impl Expressions<'_> {
         self.look_up(set, true).update(set, timeout).accept()
     }
 
-    fn update(&mut self, set: &str, timeout: u64) -> &mut Self {
+    /// Notes what was loaded for so many milliseconds. In a full set it is not noted, which ends the rule.
+    pub(super) fn update(&mut self, set: &str, timeout: u64) -> &mut Self {
         const UPDATE: u32 = 1;
         self.add("dynset", |batch| {
             batch
@@ -740,7 +750,7 @@ impl Expressions<'_> {
         self.verdict(RETURN.cast_unsigned())
     }
 
-    fn put(&mut self, bytes: &[u8], register: u32) -> &mut Self {
+    pub(super) fn put(&mut self, bytes: &[u8], register: u32) -> &mut Self {
         self.add("immediate", |batch| {
             batch.big(1, register).nest(2, |batch| {
                 batch.bytes(1, bytes);

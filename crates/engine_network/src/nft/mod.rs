@@ -10,6 +10,8 @@
 //!    of endpoints to proxies, in their namespaces. 12. `loopback` keeps in a namespace what is for its loopback.
 //!    13. `spreading` limits to how many neighbours of the host an endpoint begins to speak. 14. `reports` are those of
 //!    too large packets. 15. `pieces` are packets that are put together on the host.
+//!    16. `masquerading` gives connections the host's address, and `lending` one of its ports. 17. `judging` decides
+//!    what endpoints receive from others by ports of the host.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -25,8 +27,11 @@ mod cards;
 mod changes;
 mod contents;
 mod expression;
+mod judging;
 mod leaving;
+mod lending;
 mod loopback;
+mod masquerading;
 mod outbound;
 mod overlays;
 mod pieces;
@@ -78,8 +83,12 @@ pub struct Rules {
     pub(crate) tunnels: BTreeSet<String>,
     /// Port and number of each, and the hosts that may speak to it.
     pub(crate) speakers: BTreeMap<(u16, u32), BTreeSet<Ipv4Addr>>,
+    /// Endpoints that tell others from each other which reach them by ports of the host.
+    pub(crate) judged: Vec<EndpointIntent>,
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
+    /// Ports that endpoints get with the host's address. What writes rules fills them in: they are the kernel's to say.
+    pub(crate) lent: lending::Ports,
 }
 
 /// What an endpoint may send from. Without an address of IPv6 it has none on its link either.
@@ -145,6 +154,9 @@ impl Rules {
         for endpoint in intent.endpoints.iter().filter(|one| one.adapter.is_none()) {
             rules.ports.insert(endpoint.link.clone(), own(endpoint));
             rules.outbound.extend(outbound(endpoint));
+            if judging::is_needed(endpoint) {
+                rules.judged.push(endpoint.clone());
+            }
             if let Some(IpAddr::V4(to)) = endpoint.mapped_address() {
                 endpoint
                     .mappings

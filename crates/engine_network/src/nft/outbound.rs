@@ -1,6 +1,6 @@
 //! Rules for what single endpoints send to the outside: which peers see their own address, and which one others see.
 
-use std::net::Ipv4Addr;
+use std::{collections::BTreeSet, net::Ipv4Addr};
 
 use hcn::Prefix;
 
@@ -8,8 +8,26 @@ use super::{
     Rules,
     access::mask,
     expression::{Ended, Expressions},
+    lending,
     tables::{Table, octets},
 };
+
+/// Writes the chains for connections that get an address of their own.
+pub(super) fn chains(table: &mut Table<'_>, rules: &Rules) {
+    let addresses = rules.outbound.iter();
+    let addresses: BTreeSet<_> = addresses.filter_map(|(_, one)| one.address).collect();
+    for address in addresses {
+        let chain = chain_of(address);
+        table.inner_chain(&chain);
+        lending::lend(table, &chain, rules.lent, |rule, ports| {
+            rule.come_from_at(address, ports)
+        });
+    }
+}
+
+fn chain_of(address: Ipv4Addr) -> String {
+    format!("{}_{address}", lending::CHAIN)
+}
 
 /// Translates connections of endpoints that ask for it, before the rule for all others.
 pub(super) fn translate(table: &mut Table<'_>, chain: &str, rules: &Rules) {
@@ -50,7 +68,7 @@ pub(super) fn translate(table: &mut Table<'_>, chain: &str, rules: &Rules) {
 
 fn seen_as(rule: &mut Expressions<'_>, address: Option<Ipv4Addr>) -> Ended {
     match address {
-        Some(address) => rule.come_from(address),
-        None => rule.masquerade(),
+        Some(address) => rule.go_to(&chain_of(address)),
+        None => rule.go_to(lending::CHAIN),
     }
 }

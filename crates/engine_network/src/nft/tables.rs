@@ -15,7 +15,7 @@ use super::{
     Rules, balancers,
     contents::{Contents, comment},
     expression::{Ended, Expressions},
-    leaving, outbound, overlays, pieces, reports, spreading,
+    judging, leaving, masquerading, overlays, pieces, reports, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -286,6 +286,15 @@ impl<'b> Table<'b> {
     /// A set of at most so many keys, which rules fill for a while each.
     pub(super) fn filled(&mut self, set: &str, kinds: &[u32], length: u32, most: u32) {
         const TIMEOUT: u32 = 0x10;
+        self.filled_as(TIMEOUT | FILLED_BY_RULES, set, kinds, length, most);
+    }
+
+    /// A set of at most so many keys, each of which rules keep for as long as there are connections of it.
+    pub(super) fn counted(&mut self, set: &str, kinds: &[u32], length: u32, most: u32) {
+        self.filled_as(FILLED_BY_RULES, set, kinds, length, most);
+    }
+
+    fn filled_as(&mut self, flags: u32, set: &str, kinds: &[u32], length: u32, most: u32) {
         const DESCRIPTION: u16 = 9;
         let kinds = kinds.iter().fold(0, |all, kind| all << 6 | kind);
         let (header, table) = (self.header(), self.name);
@@ -294,10 +303,7 @@ impl<'b> Table<'b> {
         let what = format!("making the set {set}");
         self.batch
             .message(what, NEW_SET, flag::CREATE, &header, |batch| {
-                batch
-                    .text(1, table)
-                    .text(2, set)
-                    .big(3, TIMEOUT | FILLED_BY_RULES);
+                batch.text(1, table).text(2, set).big(3, flags);
                 batch.big(4, kinds).big(5, length);
                 batch.nest(DESCRIPTION, |batch| {
                     batch.big(1, most);
@@ -458,12 +464,12 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         table.chain(chain, &nat(number, -100));
         destinations(table, chain, rules);
     }
-    masquerading(table, rules);
+    masquerading::chains(table, rules);
     table.chain("leaving", &nat(4, 100));
     for at_address in [true, false] {
         balancers::sources(table, "leaving", &rules.balancers, at_address);
     }
-    table.rule("leaving", |rule| rule.go_to(MASQUERADING));
+    table.rule("leaving", |rule| rule.go_to(masquerading::CHAIN));
     table.chain("reaching_the_host", &filter(1, 0));
     table.rule("reaching_the_host", |rule| {
         rule.came_in("hostless", true).drop()
@@ -473,6 +479,7 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         table.chain("telling", &filter(3, 0));
         overlays::tell_no_routers(table, "telling");
     }
+    judging::chain(table, rules);
     forwarding(table, &filter(2, 0));
 }
 
@@ -487,35 +494,6 @@ fn destinations(table: &mut Table<'_>, chain: &str, rules: &Rules) {
         });
         balancers::destinations(table, chain, &rules.balancers, at_address);
     }
-}
-
-/// The chain where connections get the host's address, if they need that.
-pub(super) const MASQUERADING: &str = "masquerading";
-
-fn masquerading(table: &mut Table<'_>, rules: &Rules) {
-    table.inner_chain(MASQUERADING);
-    table.rule(MASQUERADING, |rule| {
-        rule.is_ipv4()
-            .source_is_loopback()
-            .leaves("open", true)
-            .masquerade()
-    });
-    // Of two endpoints that meet by a published port the second would answer the first directly, which knows it by
-    // another address.
-    table.rule(MASQUERADING, |rule| {
-        rule.is_ipv4()
-            .source_in("subnets")
-            .destination_in("subnets")
-            .was_translated()
-            .masquerade()
-    });
-    outbound::translate(table, MASQUERADING, rules);
-    table.rule(MASQUERADING, |rule| {
-        rule.is_ipv4()
-            .source_in("subnets")
-            .leaves("ours", false)
-            .masquerade()
-    });
 }
 
 fn connection_sets(table: &mut Table<'_>, rules: &Rules) {

@@ -11,6 +11,8 @@ mod balancers;
 mod cards;
 mod cases;
 mod changes;
+mod judging;
+mod lending;
 mod loopback;
 mod neighbours;
 mod outbound;

@@ -42,7 +42,7 @@ pub use proxy::Proxy;
 pub use record::Record;
 
 /// The most objects of a kind: what a client can make is bounded.
-pub(crate) const MOST_OBJECTS: usize = 4096;
+pub const MOST_OBJECTS: usize = 4096;
 
 /// The most endpoints of a network: a bridge of Linux has 1023 ports.
 const MOST_ENDPOINTS: usize = 1000;

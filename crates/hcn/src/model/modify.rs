@@ -4,10 +4,8 @@
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
-use super::proxy::proxies;
-use super::{Changes, Network, Object, State, fabric::fabric, remote};
+use super::{Changes, Network, Object, State, fabric::fabric, network::NetworkRules, remote};
 use crate::{
-    access::network_rules,
     documents::{
         ContainerRequest, Dns, EndpointPolicy, EndpointPolicyRequest, ModifyEndpointRequest,
         ModifyNamespaceRequest, ModifyNetworkRequest, NamespaceEndpointRequest,
@@ -16,7 +14,7 @@ use crate::{
     },
     guid::Guid,
     reading::{check, read, refused},
-    sets::{set_id, sets},
+    sets::set_id,
 };
 
 impl State {
@@ -63,9 +61,11 @@ impl State {
         let taken: Vec<_> = self.prefixes_but_of(id).collect();
         Self::lead_nowhere_else(&document, &fabric, &self.network(id)?.pools, &taken)?;
         self.routers_are_no_cards(id, &fabric)?;
-        let sets = sets(&document)?;
-        let proxies = proxies(&document)?;
-        let access = network_rules(&document, &sets)?;
+        let NetworkRules {
+            sets,
+            proxies,
+            access,
+        } = NetworkRules::read(&document)?;
         let after = Network {
             document,
             fabric,

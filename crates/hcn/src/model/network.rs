@@ -38,6 +38,26 @@ pub struct Network {
     pub(crate) access: Vec<AccessRule>,
 }
 
+/// What the policies of a network say of all its endpoints.
+pub(super) struct NetworkRules {
+    pub(super) sets: Sets,
+    pub(super) proxies: Vec<Proxy>,
+    pub(super) access: Vec<AccessRule>,
+}
+
+impl NetworkRules {
+    /// # Errors
+    /// A refusal by pointer.
+    pub(super) fn read(document: &HostComputeNetwork) -> Result<Self, Failure> {
+        let sets = sets(document)?;
+        Ok(Self {
+            proxies: proxies(document)?,
+            access: network_rules(document, &sets)?,
+            sets,
+        })
+    }
+}
+
 impl Network {
     /// Its type.
     #[must_use]
@@ -169,9 +189,11 @@ impl State {
         check_subnet_policies(&document)?;
         let fabric = fabric(&document)?;
         self.is_own_tunnel(&fabric)?;
-        let sets = sets(&document)?;
-        let proxies = proxies(&document)?;
-        let access = network_rules(&document, &sets)?;
+        let NetworkRules {
+            sets,
+            proxies,
+            access,
+        } = NetworkRules::read(&document)?;
         // Endpoints are in the network of the host's adapter, so the host has a route to it.
         let taken = match is_uplinked(kind) {
             true => self.taken(&Surroundings::default()),

@@ -6,18 +6,16 @@
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
-use super::proxy::proxies;
 use super::{
-    Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name, remote,
+    Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name,
+    network::NetworkRules, remote,
 };
 use crate::{
-    access::network_rules,
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
     },
     guid::Guid,
     plan::{MacPlan, Pool},
-    sets::sets,
     version1,
 };
 
@@ -189,13 +187,15 @@ impl State {
             faults.push(failure);
             return;
         }
-        let read = || {
-            let (fabric, sets) = (fabric(&document)?, sets(&document)?);
-            let access = network_rules(&document, &sets)?;
-            Ok((fabric, sets, proxies(&document)?, access))
-        };
-        match read() {
-            Ok((fabric, sets, proxies, access)) => {
+        let fabric = fabric(&document);
+        let read = fabric.and_then(|fabric| Ok((fabric, NetworkRules::read(&document)?)));
+        match read {
+            Ok((fabric, rules)) => {
+                let NetworkRules {
+                    sets,
+                    proxies,
+                    access,
+                } = rules;
                 let network = Network {
                     document,
                     pools,

@@ -9,10 +9,11 @@ use hcs_wire::{
     network::{Created, DEFAULT_NETWORK, NetworkCall, NetworkNews, ObjectKind},
 };
 
-use super::{Held, LIMIT, Networks, Turn, join, kernel, ports, private};
+use super::{Held, LIMIT, Networks, Turn, join, kernel, ports, preset, private};
 use crate::record::{
     blocking::{blocking, blocking_within},
     failures::unknown,
+    timeline,
 };
 
 /// A call that may have been made before.
@@ -208,6 +209,9 @@ impl Networks {
             ObjectKind::Network => self.routes().await?,
             _ => Vec::new(),
         };
+        if kind == ObjectKind::Network {
+            preset::check_new(&settings, timeline::who())?;
+        }
         let repeat = named.clone();
         let asked = settings.clone();
         let id = self.alter(turn, named.name, move |held, changes| {
@@ -251,12 +255,15 @@ impl Networks {
         settings: String,
         named: Named,
     ) -> Result<(), Failure> {
-        let repeat = named.clone();
+        let (repeat, who) = (named.clone(), timeline::who());
         self.alter(turn, named.name, move |held, changes| {
             if repeat.was_done(held) {
                 return Ok(());
             }
             repeat.check(held)?;
+            if kind == ObjectKind::Network {
+                preset::check_change(held, id, who)?;
+            }
             let state = &mut held.state;
             let settings = match kind {
                 ObjectKind::Endpoint => ports::choose_for_change(state, id, settings)?,

@@ -6,7 +6,8 @@
 //!    that of a running container. [`figures`]: what went through its endpoints. [`names`]: what it is called in
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
 //!    the host programs have. `preset`: the network of containers for which none is named. `private`: that of an
-//!    ordinary user. `chronicle`: what happened, for clients with a callback.
+//!    ordinary user. `chronicle`: what happened, for clients with a callback. `shares`: what one user may
+//!    have.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -28,6 +29,7 @@ mod names;
 mod ports;
 mod preset;
 mod private;
+mod shares;
 mod store;
 
 use std::{
@@ -118,6 +120,8 @@ struct Held {
     gone: Gone,
     /// Objects that end with a container: its runtime id.
     made_for: BTreeMap<Object, String>,
+    /// The users who asked for objects, but root.
+    owners: BTreeMap<Object, u32>,
     /// The containers of namespaces.
     occupants: BTreeMap<Guid, Occupant>,
     /// Endpoints whose links are there.
@@ -152,6 +156,7 @@ impl Held {
             record: self.state.record(object)?,
             calls: self.calls.get(&object).cloned().unwrap_or_default(),
             made_for: self.made_for.get(&object).cloned(),
+            owner: self.owners.get(&object).copied(),
             occupant,
         })
     }
@@ -167,6 +172,7 @@ impl Held {
             self.gone.absorb(object, calls);
         }
         self.made_for.retain(|object, _| there.contains(object));
+        self.owners.retain(|object, _| there.contains(object));
         self.occupants
             .retain(|id, _| there.contains(&Object::Namespace(*id)));
     }
@@ -206,6 +212,7 @@ impl Networks {
             held.calls.insert(object, stored.calls);
             held.made_for
                 .extend(stored.made_for.map(|runtime_id| (object, runtime_id)));
+            held.owners.extend(stored.owner.map(|uid| (object, uid)));
             held.occupants
                 .extend(stored.occupant.map(|occupant| (id, occupant)));
             records.push(stored.record);
@@ -452,11 +459,11 @@ impl Networks {
         name: Option<Rc<str>>,
         decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure> + 'static,
     ) -> Result<T, Failure> {
-        let networks = Rc::clone(self);
+        let (networks, who) = (Rc::clone(self), timeline::who());
         let altered = async move {
             // Without a call: what it takes of threads is not its client's, as others wait for it.
             let _turn = turn;
-            networks.alter_in_turn(name, decide).await
+            networks.alter_in_turn((name, who), decide).await
         };
         match tokio::task::spawn_local(altered).await {
             Ok(altered) => altered,
@@ -469,13 +476,14 @@ impl Networks {
 
     async fn alter_in_turn<T>(
         self: &Rc<Self>,
-        name: Option<Rc<str>>,
+        (name, who): (Option<Rc<str>>, Who),
         decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.apply_released();
         let before = self.held.borrow().clone();
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;
+        shares::take(&before, &mut after, &changes, who)?;
         if let Some(name) = name {
             // Records are removed last: until then, the call is not done.
             let told_by = match changes.removed.is_empty() {

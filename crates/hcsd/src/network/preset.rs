@@ -8,12 +8,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcn::documents::NetworkType;
+use hcn::{Guid, documents::NetworkType};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::network::NAT;
 use serde_json::Value;
 
-use super::{Held, Networks};
+use super::{Held, Networks, shares};
+use crate::thread::rounds::Who;
 
 /// How long a refusal is remembered: what the host lacked may be there by then.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -45,11 +46,11 @@ impl Preset {
         }
         let mut networks = held.state.networks();
         if let Some((id, network)) = networks.find(|(_, network)| network.name() == NAT) {
-            // Another type of that name is a client's own: not each container of root is meant to be in it.
-            return Ok(match network.kind() {
-                NetworkType::Nat => id.to_string(),
-                _ => String::new(),
-            });
+            return match network.kind() {
+                NetworkType::Nat => Ok(id.to_string()),
+                // Another type of that name is a client's own: not each container of root is meant to be in it.
+                other => Err(another_type(other)),
+            };
         }
         let is_recent =
             |(_, at): &&(String, Instant)| now.saturating_duration_since(*at) < REMEMBERED;
@@ -82,6 +83,54 @@ impl Preset {
     }
 }
 
+fn another_type(kind: NetworkType) -> Failure {
+    let message = format!(
+        "the network {NAT} is of type {kind}, where containers for which no network is named are in one of type NAT: delete \
+         it, or name a network"
+    );
+    Failure::new(HResult::HCN_E_REQUEST_UNSUPPORTED, message)
+}
+
+/// Refuses a network of the name that the one of all containers has, where a user other than root makes it otherwise
+/// than these containers' clients do.
+///
+/// # Errors
+/// As told, by JSON pointer.
+pub(super) fn check_new(settings: &str, who: Who) -> Result<(), Failure> {
+    const PLAIN: [&str; 5] = ["ID", "Name", "Owner", "SchemaVersion", "Type"];
+    let document: Value = serde_json::from_str(settings).unwrap_or_default();
+    let text = |property: &str| document.get(property).and_then(Value::as_str);
+    if text("Name") != Some(NAT) || shares::is_spared(who) {
+        return Ok(());
+    }
+    let is_nat = text("Type").is_none_or(|kind| kind.eq_ignore_ascii_case(NAT));
+    let mut properties = document.as_object().into_iter().flatten();
+    if is_nat && properties.all(|(name, value)| PLAIN.contains(&&**name) || value.is_null()) {
+        return Ok(());
+    }
+    Err(roots_alone("/Name"))
+}
+
+/// Refuses a change of that network by a user other than root.
+///
+/// # Errors
+/// As told, by JSON pointer.
+pub(super) fn check_change(held: &Held, id: Guid, who: Who) -> Result<(), Failure> {
+    let network = held.state.network(id);
+    match network.is_ok_and(|network| network.name() == NAT) && !shares::is_spared(who) {
+        true => Err(roots_alone("/Settings")),
+        false => Ok(()),
+    }
+}
+
+fn roots_alone(pointer: &str) -> Failure {
+    let message = format!(
+        "containers of all users are in the network {NAT}, so root alone says more of it than its name and its type, which \
+         is NAT: choose another name, and put containers into that network by it"
+    );
+    Failure::new(HResult::E_ACCESSDENIED, message.clone()).cause_at(pointer.to_owned(), message)
+}
+
 /// Whether a network was refused by the host, which will refuse the next one as well. Another failure may pass.
 fn is_of_host(hresult: HResult) -> bool {
     [HResult::NOT_SUPPORTED, HResult::E_ACCESSDENIED].contains(&hresult)
@@ -99,7 +148,7 @@ impl Networks {
 
 #[cfg(test)]
 mod tests {
-    use hcn::{Guid, Surroundings};
+    use hcn::Surroundings;
 
     use super::*;
 
@@ -141,7 +190,43 @@ mod tests {
         let surroundings = Surroundings::default();
         let made = other.state.create_network(Guid(8), private, &surroundings);
         made.unwrap();
-        assert_eq!(code(&other), Ok(String::new()), "a network of another type");
+        let told = preset.find(&other, start).unwrap_err();
+        assert_eq!(told.hresult, HResult::HCN_E_REQUEST_UNSUPPORTED);
+        assert!(told.message.contains("Private"), "{}", told.message);
         assert_eq!(Preset::new(false).find(&held, start), Ok(String::new()));
+    }
+    #[test]
+    fn root_alone_makes_the_network_of_all_containers_another_one() {
+        let (user, root) = (Who::of_user(u32::MAX - 7), Who::of_user(0));
+        for plain in [
+            r#"{"Name": "nat"}"#,
+            r#"{"Name": "nat", "Type": "nat", "Owner": "one", "SchemaVersion": {"Major": 2}, "Policies": null}"#,
+            r#"{"Name": "other", "Type": "Private", "Dns": {"ServerList": ["192.0.2.1"]}}"#,
+        ] {
+            for who in [user, root, Who::SERVICE] {
+                check_new(plain, who).unwrap();
+            }
+        }
+        for other in [
+            r#"{"Name": "nat", "Type": "Private"}"#,
+            r#"{"Name": "nat", "Dns": {"ServerList": ["192.0.2.1"]}}"#,
+            r#"{"Name": "nat", "Policies": []}"#,
+        ] {
+            check_new(other, root).unwrap();
+            let refused = check_new(other, user).unwrap_err();
+            assert_eq!(refused.hresult, HResult::E_ACCESSDENIED, "{other}");
+        }
+        let mut held = Held::default();
+        for (id, name) in [(1, "nat"), (2, "other")] {
+            let settings = format!(r#"{{"Name": "{name}"}}"#);
+            let surroundings = Surroundings::default();
+            let made = held
+                .state
+                .create_network(Guid(id << 80), &settings, &surroundings);
+            made.unwrap();
+        }
+        check_change(&held, Guid(1 << 80), root).unwrap();
+        check_change(&held, Guid(2 << 80), user).unwrap();
+        check_change(&held, Guid(1 << 80), user).unwrap_err();
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct Stored {
     /// The runtime id of the container that it was made for, and ends with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) made_for: Option<String>,
+    /// The user who asked for it, but root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) owner: Option<u32>,
     /// Of a namespace: the container that has its network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) occupant: Option<Occupant>,

@@ -8,6 +8,7 @@ mod machines;
 mod once;
 mod overlays;
 mod policies;
+mod shares;
 mod space;
 
 use hcs_schema::HResult;

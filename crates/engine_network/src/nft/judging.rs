@@ -1,0 +1,91 @@
+//! What endpoints may receive from others by a port of the host.
+//!
+//! Of two endpoints that meet so the second sees an address of the host, and not that of the first: its own rules
+//! cannot tell who it is. So where they tell peers from each other, they are here once more, where the source is still
+//! what it was. A balancer that has a source of its own is one peer, as its endpoints see it.
+
+use std::net::IpAddr;
+
+use hcn::{AccessRule, Addresses, intent::EndpointIntent};
+
+use super::{
+    Rules,
+    access::{Place, Way, combinations, write_sets},
+    balancers,
+    tables::{Hook, Table},
+};
+
+const CHAIN: &str = "judging";
+
+/// Combinations of rules and members of sets that are written once more. Where an endpoint has more than are left, no
+/// other one reaches it by a port of the host: all tables are one transaction, which holds up other changes.
+const MOST: usize = 8192;
+
+/// Whether an endpoint is reached by ports of the host, and tells peers from each other.
+pub(super) fn is_needed(endpoint: &EndpointIntent) -> bool {
+    let is_reached = endpoint.balanced || !endpoint.mappings.is_empty();
+    let of_tiers = endpoint.tiers.iter().flat_map(|tier| &tier.rules);
+    let mut rules = endpoint.access.iter().chain(of_tiers);
+    is_reached && rules.any(|rule| !rule.is_outgoing && tells_peers(rule))
+}
+
+fn tells_peers(rule: &AccessRule) -> bool {
+    !rule.remote_ports.is_empty() || rule.remote != Addresses::Listed(Vec::new())
+}
+
+/// Writes the chain, where an endpoint needs it.
+pub(super) fn chain(table: &mut Table<'_>, rules: &Rules) {
+    if rules.judged.is_empty() {
+        return;
+    }
+    // Before what passes between networks is decided: what passes here is decided there.
+    let hook = Hook {
+        kind: "filter",
+        number: 2,
+        priority: -1,
+    };
+    table.chain(CHAIN, &hook);
+    table.rule(CHAIN, |rule| rule.is_established().accept());
+    balancers::peers(table, CHAIN, &rules.balancers);
+    let mut left = MOST;
+    for (number, endpoint) in rules.judged.iter().enumerate() {
+        let Some(IpAddr::V4(address)) = endpoint.mapped_address() else {
+            continue;
+        };
+        let inner = format!("{CHAIN}_{number}");
+        let room = left.checked_sub(weight(endpoint));
+        if let Some(room) = room {
+            left = room;
+            decide(table, &inner, endpoint);
+        }
+        table.rule(CHAIN, |rule| {
+            rule.is_ipv4()
+                .was_translated()
+                .source_in("subnets")
+                .address_in(&address.octets(), &[u8::MAX; 4], true);
+            match room {
+                Some(_) => rule.jump(&inner),
+                None => rule.drop(),
+            }
+        });
+    }
+}
+
+fn weight(endpoint: &EndpointIntent) -> usize {
+    let of_tiers = endpoint.tiers.iter().flat_map(|tier| &tier.rules);
+    let rules = endpoint.access.iter().chain(of_tiers);
+    let rules = rules.filter(|rule| !rule.is_outgoing);
+    let rules = rules.map(|rule| combinations(rule, &endpoint.sets).len());
+    rules.chain(endpoint.sets.values().map(Vec::len)).sum()
+}
+
+fn decide(table: &mut Table<'_>, chain: &str, endpoint: &EndpointIntent) {
+    let sets = format!("{chain}_");
+    let way = Way {
+        outgoing: false,
+        place: Place::Host(&sets),
+    };
+    write_sets(table, endpoint, &sets);
+    table.inner_chain(chain);
+    way.decide(table, chain, endpoint);
+}

@@ -1,0 +1,187 @@
+//! Which ports of the host connections of endpoints come from, where they get the host's address.
+//!
+//! A port can be used once towards each port of each peer. All endpoints share those of the host, so one of them could
+//! take all that there are towards a name server: then neither the host nor another endpoint would reach it.
+//!
+//! 1. The host keeps those that its own programs are given (`net.ipv4.ip_local_port_range`), and those below 1024,
+//!    which tell servers that root of the host speaks: endpoints get others ([`range`]). 2. Of these there are two
+//!    halves. An endpoint gets ports of the first half as long as it has few connections ([`HELD`]) and begins few
+//!    ([`PACE`]), and else those of the second. So it may have many where no other one does, and an eighth of the first
+//!    half towards one peer at most.
+//!
+//! Connections are counted by their source and four bits of their destination: what an endpoint has with others seldom
+//! counts for one peer. The kernel does not count connections of TCP that are closed, though their ports are taken for
+//! two minutes more. For them there is the pace.
+//!
+//! The sets are filled by the kernel as connections begin: an endpoint that comes and goes costs nothing here.
+
+use std::net::Ipv4Addr;
+
+use super::{
+    expression::{Ended, Expressions, PerKey, REGISTER},
+    tables::{ADDRESS, Table},
+};
+use crate::settings;
+
+/// The chain where connections get the host's address and a port.
+pub(super) const CHAIN: &str = "lending";
+
+/// The first port that needs no right.
+const FIRST: u16 = 1024;
+/// What programs of the host are given by a kernel that was told nothing.
+const OF_KERNEL: (u16, u16) = (32768, 60999);
+/// With fewer ports beside those of the host's programs, endpoints share ports with these.
+const FEWEST: u16 = 8192;
+
+/// Connections that one endpoint may have with ports of the first half.
+const HELD: u32 = 512;
+/// How many it may begin with these.
+const PACE: PerKey = PerKey {
+    set: "begun",
+    rate: 8,
+    burst: 512,
+    remembered: 64_000,
+};
+/// The set of connections by endpoint.
+const COUNTS: &str = "begun_and_held";
+/// The set of endpoints with more, and how long one stays in it, in milliseconds.
+const BUSY: &str = "busy";
+const STAYS: u64 = 10_000;
+/// Elements of each set, some megabytes of the host. In a full set none that is new is noted, which counts as busy.
+const MOST: u32 = 64 << 10;
+
+/// Ports, the last one included.
+pub(super) type Ports = (u16, u16);
+
+/// Those that endpoints get: the larger range beside that of the host's programs.
+pub(super) fn range() -> Ports {
+    beside(settings::ports_of_programs().unwrap_or(OF_KERNEL))
+}
+
+fn beside((first, last): Ports) -> Ports {
+    let below = (FIRST, first.max(FIRST + 1) - 1);
+    let above = (last.max(FIRST).saturating_add(1), u16::MAX);
+    let larger = match length(above) > length(below) {
+        true => above,
+        false => below,
+    };
+    match length(larger) < FEWEST {
+        true => (FIRST, OF_KERNEL.0 - 1),
+        false => larger,
+    }
+}
+
+const fn length((first, last): Ports) -> u16 {
+    last - first
+}
+
+/// Both halves.
+const fn halves((first, last): Ports) -> [Ports; 2] {
+    let middle = first + length((first, last)) / 2;
+    [(first, middle), (middle + 1, last)]
+}
+
+/// Writes the sets, and the chain for connections that get the address of the interface they leave by.
+pub(super) fn sets_and_chain(table: &mut Table<'_>, ports: Ports) {
+    let key = [ADDRESS, ADDRESS];
+    for set in [PACE.set, BUSY] {
+        table.filled(set, &key, 8, MOST);
+    }
+    table.counted(COUNTS, &key, 8, MOST);
+    table.inner_chain(CHAIN);
+    lend(table, CHAIN, ports, |rule, ports| rule.masquerade_at(ports));
+}
+
+/// Lends ports to the connections that come to a chain; `seen_as` says with which address they are.
+pub(super) fn lend(
+    table: &mut Table<'_>,
+    chain: &str,
+    ports: Ports,
+    seen_as: impl Fn(&mut Expressions<'_>, Ports) -> Ended,
+) {
+    let [few, many] = halves(ports);
+    table.rule(chain, |rule| {
+        seen_as(rule.source_and_part().is_noted(BUSY), many)
+    });
+    table.rule(chain, |rule| {
+        rule.source_and_part().is_faster_for_key(&PACE);
+        seen_as(rule.update(BUSY, STAYS), many)
+    });
+    table.rule(chain, |rule| {
+        seen_as(rule.source_and_part().counts_at_most(COUNTS, HELD), few)
+    });
+    table.rule(chain, |rule| rule.source_and_part().note(BUSY, STAYS));
+    table.rule(chain, |rule| seen_as(rule, many));
+}
+
+impl Expressions<'_> {
+    /// Loads its source, and four bits of its destination.
+    fn source_and_part(&mut self) -> &mut Self {
+        const OF_DESTINATION: u32 = REGISTER + 1;
+        self.source(true)
+            .destination(OF_DESTINATION)
+            .keep_bits(OF_DESTINATION, &[0, 0, 0, 0x0f])
+    }
+
+    /// There are not more connections of what was loaded, this one included.
+    fn counts_at_most(&mut self, set: &str, most: u32) -> &mut Self {
+        const ADD: u32 = 0;
+        self.add("dynset", |batch| {
+            batch.text(1, set).big(3, ADD).big(4, REGISTER);
+            batch.nest(7, |batch| {
+                batch.text(1, "connlimit").nest(2, |batch| {
+                    batch.big(1, most);
+                });
+            });
+        })
+    }
+
+    /// This address becomes its source, with one of these ports.
+    pub(super) fn come_from_at(&mut self, address: Ipv4Addr, (first, last): Ports) -> Ended {
+        const SOURCE: u32 = 0;
+        const IPV4: u32 = 2;
+        self.put(&address.octets(), REGISTER)
+            .put(&first.to_be_bytes(), REGISTER + 1)
+            .put(&last.to_be_bytes(), REGISTER + 2)
+            .add("nat", |batch| {
+                batch.big(1, SOURCE).big(2, IPV4).big(3, REGISTER);
+                batch.big(5, REGISTER + 1).big(6, REGISTER + 2);
+            });
+        Ended
+    }
+
+    /// Its source becomes the host's address on the interface it leaves by, with one of these ports.
+    fn masquerade_at(&mut self, (first, last): Ports) -> Ended {
+        const WITH_PORTS: u32 = 2;
+        self.put(&first.to_be_bytes(), REGISTER)
+            .put(&last.to_be_bytes(), REGISTER + 1)
+            .add("masq", |batch| {
+                batch.big(1, WITH_PORTS);
+                batch.big(2, REGISTER).big(3, REGISTER + 1);
+            });
+        Ended
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_endpoints_are_none_of_the_hosts_programs() {
+        assert_eq!(beside(OF_KERNEL), (1024, 32767));
+        assert_eq!(beside((10_000, 20_000)), (20_001, 65_535));
+        assert_eq!(beside((1, 30_000)), (30_001, 65_535));
+        assert_eq!(beside((40_000, 65_535)), (1024, 39_999));
+        // Where those leave hardly any, they are shared.
+        for all in [(1024, 65_535), (1, 65_535), (5000, 64_000)] {
+            assert_eq!(beside(all), (1024, 32767));
+        }
+    }
+
+    #[test]
+    fn halves_are_all_of_it_and_have_nothing_in_common() {
+        assert_eq!(halves((1024, 32767)), [(1024, 16895), (16896, 32767)]);
+        assert_eq!(halves((1024, 1025)), [(1024, 1024), (1025, 1025)]);
+    }
+}

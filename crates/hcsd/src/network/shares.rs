@@ -1,0 +1,197 @@
+//! What one user may have of networks: others find addresses, and room for objects of their own, as well.
+//!
+//! A user may take as long as no less is left for others than that user has then. So each of several gets half of what
+//! is left, and none gets all. An eighth is kept for root, who has no limit; nor has the service's own user. In a
+//! network that a user has made there is no limit for that user, but for the one that all containers are in which name
+//! none.
+
+use std::collections::BTreeSet;
+
+use hcn::{Changes, Guid, MOST_OBJECTS, Network, Object, plan::Pool};
+use hcs_schema::{Failure, HResult, win32};
+use hcs_wire::network::NAT;
+
+use super::Held;
+use crate::thread::{limits::is_trusted, rounds::Who};
+
+/// Subnets that the service chooses from for networks that bring none.
+const MOST_NETWORKS: u128 = 512;
+/// What part is kept for root.
+const KEPT: u128 = 8;
+
+/// Notes that objects of a change are of who asked for it, where they are new, and refuses them where that user would
+/// have too much.
+///
+/// # Errors
+/// The user has as much of something as is left for others.
+pub(super) fn take(
+    before: &Held,
+    after: &mut Held,
+    changes: &Changes,
+    who: Who,
+) -> Result<(), Failure> {
+    if is_spared(who) {
+        return Ok(());
+    }
+    let there: BTreeSet<Object> = after.state.objects().into_iter().collect();
+    let was: BTreeSet<Object> = before.state.objects().into_iter().collect();
+    let written = changes.written.iter().copied();
+    let new: Vec<Object> = written
+        .filter(|object| there.contains(object) && !was.contains(object))
+        .collect();
+    after
+        .owners
+        .extend(new.iter().map(|object| (*object, who.uid)));
+    for object in new {
+        has_room(after, &there, object, who.uid)?;
+        if let Object::Endpoint(id) = object {
+            has_addresses(after, after.state.endpoint(id)?.network(), who.uid)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a call is of the service itself, of its user or of root.
+pub(super) fn is_spared(who: Who) -> bool {
+    who == Who::SERVICE || is_trusted(who.uid)
+}
+
+/// Whether a user who has `own` of `all` things is to have them, when so many are `left`.
+const fn is_fair(own: u128, left: u128, all: u128) -> bool {
+    own + all / KEPT <= left + 1
+}
+
+fn has_room(
+    held: &Held,
+    there: &BTreeSet<Object>,
+    object: Object,
+    uid: u32,
+) -> Result<(), Failure> {
+    let (what, most) = match object {
+        Object::Network(_) => ("networks", MOST_NETWORKS),
+        Object::Endpoint(_) => ("endpoints", MOST_OBJECTS as u128),
+        Object::Namespace(_) => ("namespaces of networks", MOST_OBJECTS as u128),
+        Object::LoadBalancer(_) => ("load balancers", MOST_OBJECTS as u128),
+    };
+    let kind = std::mem::discriminant(&object);
+    let alike = there
+        .iter()
+        .filter(|one| std::mem::discriminant(*one) == kind);
+    let (mut all, mut own) = (0, 0);
+    for one in alike {
+        all += 1;
+        own += u128::from(held.owners.get(one) == Some(&uid));
+    }
+    let left = most.saturating_sub(all);
+    match is_fair(own, left, most) {
+        true => Ok(()),
+        false => Err(too_many(uid, own - 1, what, left + 1)),
+    }
+}
+
+fn has_addresses(held: &Held, id: Guid, uid: u32) -> Result<(), Failure> {
+    let network = held.state.network(id)?;
+    let is_own = held.owners.get(&Object::Network(id)) == Some(&uid);
+    if is_own && network.name() != NAT {
+        return Ok(());
+    }
+    for pool in network.pools() {
+        let (all, own, used) = addresses(held, (id, network), pool, uid);
+        let left = all.saturating_sub(used);
+        if !is_fair(own, left, all) {
+            let what = format!("addresses of {} in the network {id}", pool.prefix);
+            return Err(too_many(uid, own - 1, &what, left + 1));
+        }
+    }
+    Ok(())
+}
+
+/// How many addresses a pool has, and how many of them the user and all users have.
+fn addresses(
+    held: &Held,
+    (id, network): (Guid, &Network),
+    pool: &Pool,
+    uid: u32,
+) -> (u128, u128, u128) {
+    let (mut own, mut used) = (0, 0);
+    for (endpoint, one) in held.state.endpoints_of(id) {
+        let of_pool = one.leases().iter().filter(|lease| {
+            network.pool_of(lease.address).map(|pool| pool.prefix) == Some(pool.prefix)
+        });
+        let count = of_pool.count() as u128;
+        used += count;
+        if held.owners.get(&Object::Endpoint(endpoint)) == Some(&uid) {
+            own += count;
+        }
+    }
+    (pool.size(), own, used)
+}
+
+fn too_many(uid: u32, own: u128, what: &str, left: u128) -> Failure {
+    let message = format!(
+        "the user {uid} has {own} {what}, and {left} are left: a user gets no more of them than stay for others; end \
+         containers, or delete what is not needed of networks"
+    );
+    let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
+    Failure::new(code, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use hcn::Surroundings;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The network of all containers, and another one of this user, with a small subnet each.
+    fn held(owner: u32) -> Held {
+        let mut held = Held::default();
+        for (id, name) in [(1, NAT), (2, "own")] {
+            let subnets = json!([{"Subnets": [{"IpAddressPrefix": format!("10.{id}.0.0/26")}]}]);
+            let settings = json!({
+                "SchemaVersion": {"Major": 2}, "Name": name, "Ipams": subnets,
+            });
+            let surroundings = Surroundings::default();
+            held.state
+                .create_network(Guid(id), &settings.to_string(), &surroundings)
+                .unwrap();
+            held.owners.insert(Object::Network(Guid(id)), owner);
+        }
+        held
+    }
+
+    /// Makes endpoints until one is refused; how many were made.
+    fn endpoints(held: &mut Held, network: u128, uid: u32) -> usize {
+        let settings = json!({"SchemaVersion": {"Major": 2}}).to_string();
+        for count in 0.. {
+            let mut after = held.clone();
+            let id = Guid((network << 100) | (u128::from(uid) << 80) | (count << 70));
+            let made = after.state.create_endpoint(Guid(network), id, &settings);
+            let who = Who::of_user(uid);
+            let taken = made.and_then(|changes| take(held, &mut after, &changes, who));
+            if taken.is_err() {
+                return usize::try_from(count).unwrap();
+            }
+            *held = after;
+        }
+        0
+    }
+
+    #[test]
+    fn no_user_takes_all_addresses_of_a_network() {
+        let mut held = held(7);
+        // Of 61.
+        let users = [7, 8, 9, 10].map(|uid| endpoints(&mut held, 1, uid));
+        assert_eq!(users, [27, 14, 7, 3]);
+        assert_eq!(endpoints(&mut held, 1, 0), 10, "root takes the rest");
+        assert_eq!(endpoints(&mut held, 2, 7), 61, "a network of one's own");
+        let mut held = self::held(8);
+        assert_eq!(endpoints(&mut held, 2, 7), 27);
+    }
+
+    #[test]
+    fn the_only_address_goes_to_the_first_user() {
+        assert!(is_fair(1, 0, 1) && !is_fair(2, 0, 2));
+        assert!(is_fair(1, 1 << 64, 1 << 64));
+    }
+}
