@@ -36,7 +36,8 @@ impl ObjectKind {
 /// What stands for the id of the network of containers for which none is named, where a network is opened.
 ///
 /// The answer is its id, or "" where there is to be none. It is `HCN_E_NETWORK_NOT_FOUND` where the network is still to
-/// be made. Where it could not be made before, it is `HCN_E_REQUEST_UNSUPPORTED` with the reason.
+/// be made. Where it could not be made before, or the one of its name is of another type, it is
+/// `HCN_E_REQUEST_UNSUPPORTED` with the reason.
 pub const DEFAULT_NETWORK: &str = "default";
 
 /// The name of the network that [`DEFAULT_NETWORK`] stands for.

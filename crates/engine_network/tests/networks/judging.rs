@@ -154,3 +154,34 @@ fn who_is_blocked_by_address_does_not_come_by_a_load_balancer() {
     assert_eq!(seen.to_string(), "192.0.2.99");
     talk(&world.outside, (UPLINK, 8080), &server);
 }
+
+#[test]
+fn who_has_more_rules_than_there_is_room_for_is_not_reached_by_a_published_port() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let two = world.container(network, 3, json!({}));
+    // Of four policies with as many combinations as each may have.
+    let ports: Vec<String> = (1..=256).map(|port| port.to_string()).collect();
+    let mut block = acl("Block", 1, "192.0.2.1");
+    block["Settings"]["Protocols"] = json!("6");
+    block["Settings"]["LocalPorts"] = json!(ports.join(","));
+    let many = vec![block; 4];
+    let mut filling = Vec::new();
+    for id in 10..18 {
+        let mut document = published(&many);
+        document["Policies"][0]["Settings"]["ExternalPort"] = json!(9000 + id);
+        filling.push(world.endpoint(network, id, document));
+    }
+    let one = world.container(network, 30, published(&[acl("Block", 1, "192.0.2.1")]));
+    let server = listen(&one.space, 80);
+    assert!(!connects(&two.space, (UPLINK, 8080)));
+    talk(&two.space, (&one.address, 80), &server);
+    talk(&world.outside, (UPLINK, 8080), &server);
+    talk(&world.host, (UPLINK, 8080), &server);
+    world.state.delete_endpoint(filling[0]).unwrap();
+    world.rules();
+    talk(&two.space, (UPLINK, 8080), &server);
+}
