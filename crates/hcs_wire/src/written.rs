@@ -121,8 +121,8 @@ fn marked(
 pub enum Kept {
     /// As long as it is there: nothing in it is believed.
     Always,
-    /// In the boot in which a service has last taken it: records are in it. Before a service starts again, containers of
-    /// another one may see it.
+    /// In the boot in which a service has last taken it: records are in it. Before a service starts again, containers
+    /// of another one may see it.
     InThisBoot,
 }
 

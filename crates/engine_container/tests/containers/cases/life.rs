@@ -12,7 +12,7 @@ use engine_container::{Claim, ContainerEngine, Launcher};
 use hcs_engine::engine::{CreateRequest, Engine, Found, Machine};
 use hcs_schema::{HResult, documents::PauseOptions};
 use rustix::{
-    fs::{XattrFlags, setxattr},
+    fs::{XattrFlags, getxattr, setxattr},
     process::{Pid, Signal, kill_process},
 };
 use serde_json::{Value, json};
@@ -36,6 +36,7 @@ super::cases![
     another_process_is_not_adopted,
     a_record_that_is_forged_is_not_believed,
     leftovers_are_swept_and_others_kept,
+    a_scratch_of_a_user_says_whose_it_is,
     a_dead_launcher_is_replaced,
     many_are_made_at_once,
     paths_of_any_length_work,
@@ -398,6 +399,21 @@ fn a_record_that_is_forged_is_not_believed() {
         process.kill().unwrap();
         process.wait().unwrap();
     }
+}
+
+/// A user's containers have no control groups by which another service could tell.
+fn a_scratch_of_a_user_says_whose_it_is() {
+    let host = Host::new();
+    let own = host.config.scratch_root.parent().unwrap();
+    let _claim = Claim::take(&host.config, own).unwrap();
+    let container = host.start(json!({}));
+    let runtime_id = &container.request.runtime_id;
+    let scratch = host.config.scratch_root.join(runtime_id);
+    let mut found = [0; 128];
+    let is_marked = getxattr(&scratch, "user.hcs.state_root", &mut found).is_ok();
+    // Older kernels keep no such attributes in memory.
+    let keeps = setxattr(own, "user.hcs.tried", b"x", XattrFlags::CREATE).is_ok();
+    assert_eq!(is_marked, keeps && Mode::get() == Mode::Rootless);
 }
 
 pub(super) fn leftovers_are_swept_and_others_kept() {
