@@ -123,9 +123,7 @@ impl Create {
             made = clock.wait(&id, ComputeSystem::create(&id, &document));
         }
         let system = made.map_err(advise)?;
-        if self.document.is_none() && !is_machine {
-            service::tell_of_groups();
-        }
+        service::tell_of_groups(self.document.is_some() || is_machine);
         if let Ok(mut grants) = grants {
             grants.stay_if(true);
         }

@@ -128,6 +128,17 @@ pub(crate) struct Run {
     process: ProcessOptions,
 }
 
+/// Tells what a container will not have as its caller may expect it.
+fn tell(
+    container: &ContainerOptions,
+    here: &Surroundings,
+    document: &ComputeSystemDocument,
+    clock: Clock,
+) {
+    unseen::tell(container, here, clock);
+    apart::tell(document);
+}
+
 impl Run {
     pub(crate) fn run(mut self) -> Result<u8, Stop> {
         let here = Surroundings::here();
@@ -150,8 +161,7 @@ impl Run {
         )?;
         if !is_machine {
             self.process.start_in(self.container.host_directory(&here));
-            unseen::tell(&self.container, &here, clock);
-            apart::tell(&document);
+            tell(&self.container, &here, &document, clock);
         }
         let size = self.process.tty.then(terminal::size).flatten();
         let mut parameters = self.process.document(size, our_variable)?;
@@ -165,9 +175,7 @@ impl Run {
         drop(hold);
         let (system, process) =
             launched.map_err(|stop| explained(stop, &self.container, &self.process, is_machine))?;
-        if !is_machine {
-            service::tell_of_groups();
-        }
+        service::tell_of_groups(is_machine);
         grants.stay_if(stays);
         if self.detach {
             print(&format!("{}\n", printable(&id)))?;

@@ -119,9 +119,10 @@ impl Service {
 const NO_GROUPS: &str = "none where the service runs, so nothing limits containers: stop it by `hcs service stop`, and call hcs where \
                          /sys/fs/cgroup is mounted";
 
-/// Tells of a container that has been made that nothing limits it.
-pub(crate) fn tell_of_groups() {
-    if raw::service_lacks_control_groups() {
+/// Tells of a container that has been made that nothing limits it, unless it is limited in another way or its document
+/// is the caller's own.
+pub(crate) fn tell_of_groups(otherwise: bool) {
+    if !otherwise && raw::service_lacks_control_groups() {
         complain(&format!("hcs: control groups: {NO_GROUPS}\n"));
     }
 }
