@@ -506,10 +506,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("AccessName", Supported),
             ("Path", Supported),
             ("Port", Supported),
-            (
-                "AllowedFiles",
-                Refused("all files of a directory are shared; share one that has only those"),
-            ),
+            ("AllowedFiles", Supported),
             ("Flags", Supported),
         ],
     ),
