@@ -282,6 +282,7 @@ mod tests {
             read_only: false,
             ignores_flushes: false,
             limited: true,
+            device: false,
         });
         let ports = u32::MAX - u32::try_from(MOST_SERVICES).unwrap()..u32::MAX;
         let closed =

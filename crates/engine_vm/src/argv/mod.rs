@@ -276,6 +276,7 @@ mod tests {
             read_only: optical,
             ignores_flushes: !optical,
             limited: false,
+            device: false,
         }
     }
 

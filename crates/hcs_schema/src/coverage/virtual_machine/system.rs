@@ -586,10 +586,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[
             ("VirtualDisk", Supported),
             ("Iso", Supported),
-            (
-                "PassThru",
-                Refused("disks of the host are not given to guests; use an image"),
-            ),
+            ("PassThru", Supported),
             (
                 "ExtensibleVirtualDisk",
                 Refused("no other program can serve a disk"),
