@@ -340,10 +340,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("EnablePerfmonPebs", NO_COUNTERS),
             ("EnablePerfmonLbr", NO_COUNTERS),
             ("EnablePerfmonIpt", NO_COUNTERS),
-            (
-                "CpuGroup",
-                Refused("virtual machines cannot be in groups of processors yet"),
-            ),
+            ("CpuGroup", Supported),
             ("EnablePerfmonArchPmu", NO_COUNTERS),
             (
                 "NumaProcessorsSettings",
@@ -354,6 +351,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ProcessorFeatureSet", NO_HYPERV),
         ],
     ),
+    ("CpuGroup", &[("Id", Supported)]),
     ("VirtioSerial", &[("Ports", Supported)]),
     (
         "VirtioSerialPort",
