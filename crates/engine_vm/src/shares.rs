@@ -21,8 +21,8 @@ const MOST_FILES: usize = 64;
 const LONGEST_NAME: usize = 255;
 const LONGEST_PATH: usize = 4095;
 
-/// Bits of `Flags` that are carried out: the guest only reads, and it sees only the files that are named. The files are seen as Linux has them, by their exact names, on any number of
-/// connections, whether that is asked for or not.
+/// Bits of `Flags` that are carried out: the guest only reads, and it sees only the files that are named. The files are
+/// seen as Linux has them, by their exact names, on any number of connections, whether that is asked for or not.
 const READ_ONLY: u32 = 1;
 const ALLOWED_ONLY: u32 = 128;
 const AS_IT_IS: u32 = 4 | 8 | 256;

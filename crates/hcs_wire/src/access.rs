@@ -108,7 +108,8 @@ pub struct TemporaryGrant {
 }
 
 impl TemporaryGrant {
-    /// Gives the machine what it lacks of `wanted` rights to the file or device at `path`. `None` where it lacks nothing.
+    /// Gives the machine what it lacks of `wanted` rights to the file or device at `path`. `None` where it lacks
+    /// nothing.
     ///
     /// # Errors
     /// As for [`grant`].
@@ -158,8 +159,8 @@ fn change(file: impl AsFd, change: impl FnOnce(&mut List)) -> Result<(), Errno> 
     setxattr(path_of(&file), ATTRIBUTE, &bytes, XattrFlags::empty())
 }
 
-/// The regular file or block device at `path`, as a mere path: a FIFO is not waited for, no device notices, and no right
-/// to read is needed.
+/// The regular file or block device at `path`, as a mere path: a FIFO is not waited for, no device notices, and no
+/// right to read is needed.
 fn grantable(path: &Path) -> Result<OwnedFd, Errno> {
     let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     match FileType::from_raw_mode(fstat(&file)?.st_mode) {

@@ -62,8 +62,8 @@ impl Share {
         }
     }
 
-    /// The same with no entries of its root but those of these names: a guest sees no others there and makes none. What is
-    /// below a directory of such a name is all shared.
+    /// The same with no entries of its root but those of these names: a guest sees no others there and makes none. What
+    /// is below a directory of such a name is all shared.
     #[must_use]
     pub fn with_only(self, names: impl IntoIterator<Item = Vec<u8>>) -> Self {
         Self {

@@ -16,8 +16,8 @@ pub(crate) enum Accelerator {
 /// Megabytes of translated code that QEMU keeps. Its own default is up to a gigabyte for each machine.
 pub(crate) const TRANSLATIONS_MB: u64 = 128;
 
-/// The processor of a guest that is translated: all that QEMU has, but for fast string instructions. QEMU executes these
-/// byte by byte, and a Linux guest that sees them uses them for all that it clears and copies.
+/// The processor of a guest that is translated: all that QEMU has, but for fast string instructions. QEMU executes
+/// these byte by byte, and a Linux guest that sees them uses them for all that it clears and copies.
 const TRANSLATED: &str = "max,-erms,-fsrm";
 
 pub(super) struct Accel(pub(super) Accelerator);

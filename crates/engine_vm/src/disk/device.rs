@@ -1,8 +1,8 @@
 //! Opens a block device of the host for QEMU, and claims it.
 //!
-//! The claim (`O_EXCL`, see `open(2)`) belongs to the open device, which QEMU inherits. While it lasts the host mounts no
-//! file system of the device, nor of a part of it, and no other machine gets it. The guest has the blocks of the device and
-//! no more: what it says to its disk is answered by QEMU, so no command of a guest reaches the hardware.
+//! The claim (`O_EXCL`, see `open(2)`) belongs to the open device, which QEMU inherits. While it lasts the host mounts
+//! no file system of the device, nor of a part of it, and no other machine gets it. The guest has the blocks of the
+//! device and no more: what it says to its disk is answered by QEMU, so no command of a guest reaches the hardware.
 
 use std::{
     fs::File,

@@ -524,8 +524,8 @@ fn known(kept: &CpuGroups, id: Option<&str>) -> Result<String, Failure> {
     ))
 }
 
-/// Asks the engine that has groups of processors: there is one, that of containers, and virtual machines use its groups.
-/// A group on two engines could not be made and removed in one step.
+/// Asks the engine that has groups of processors: there is one, that of containers, and virtual machines use its
+/// groups. A group on two engines could not be made and removed in one step.
 async fn on_engine(
     engines: &[Arc<dyn Engine>],
     call: impl FnOnce(&dyn ProcessorGroups) -> Result<(), Failure> + Send + 'static,

@@ -36,6 +36,43 @@ fn entries_that_are_not_named_are_not_seen() {
     assert_eq!(guest.read(5).unwrap(), "below");
 }
 
+/// All ways to make the entry `bytes` of the root; fid 1 is a directory and fid 2 a file.
+fn making(bytes: &[u8]) -> [Plan9Request<'_>; 6] {
+    [
+        Plan9Request::MakeDir {
+            fid: 0,
+            name: bytes,
+            mode: 0o700,
+        },
+        Plan9Request::MakeNode {
+            fid: 0,
+            name: bytes,
+            mode: 0o600,
+        },
+        Plan9Request::Symlink {
+            fid: 0,
+            name: bytes,
+            target: b"file",
+        },
+        Plan9Request::Link {
+            directory: 0,
+            fid: 2,
+            name: bytes,
+        },
+        Plan9Request::Rename {
+            fid: 2,
+            directory: 0,
+            name: bytes,
+        },
+        Plan9Request::RenameAt {
+            from: 1,
+            name: b"other",
+            to: 0,
+            new: bytes,
+        },
+    ]
+}
+
 #[test]
 fn entries_that_are_not_named_are_neither_made_nor_taken_nor_replaced() {
     let mut guest = guest();
@@ -45,39 +82,7 @@ fn entries_that_are_not_named_are_neither_made_nor_taken_nor_replaced() {
         let bytes = name.as_bytes();
         assert_eq!(guest.create(3, name, WRITE_ONLY, 0o600), Err(Errno::ACCESS));
         guest.clunk(3);
-        for request in [
-            Plan9Request::MakeDir {
-                fid: 0,
-                name: bytes,
-                mode: 0o700,
-            },
-            Plan9Request::MakeNode {
-                fid: 0,
-                name: bytes,
-                mode: 0o600,
-            },
-            Plan9Request::Symlink {
-                fid: 0,
-                name: bytes,
-                target: b"file",
-            },
-            Plan9Request::Link {
-                directory: 0,
-                fid: 2,
-                name: bytes,
-            },
-            Plan9Request::Rename {
-                fid: 2,
-                directory: 0,
-                name: bytes,
-            },
-            Plan9Request::RenameAt {
-                from: 1,
-                name: b"other",
-                to: 0,
-                new: bytes,
-            },
-        ] {
+        for request in making(bytes) {
             assert_eq!(guest.ask(&request), denied, "{request:?}");
         }
     }
