@@ -540,8 +540,8 @@ HRESULT HCS_API HcsCreateEmptyRuntimeStateFile(_In_ PCWSTR runtimeStateFilePath)
  * is given no disk without. Symbolic links are followed. Asks the service for the user, and waits for the answer.
  *
  * @param vmId     Id of the machine, which need not exist yet.
- * @param filePath A regular file, on a file system with access control lists.
- * @return S_OK, E_INVALIDARG (also for what is no regular file), E_ACCESSDENIED,
+ * @param filePath A regular file or a block device, on a file system with access control lists.
+ * @return S_OK, E_INVALIDARG (also for what is neither), E_ACCESSDENIED,
  *         HRESULT_FROM_WIN32(ERROR_FILE_NOT_FOUND), HRESULT_FROM_WIN32(ERROR_NOT_SUPPORTED),
  *         HCS_E_SERVICE_NOT_AVAILABLE.
  */

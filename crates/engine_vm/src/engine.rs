@@ -44,7 +44,7 @@ use crate::{
     machine::{self, VmMachine, control},
     persistent_memory::{self, PersistentMemory},
     pipe,
-    plan::{BACKING, Boot, Plan, plan},
+    plan::{BACKING, Boot, GROUP, Plan, plan, processor_group},
     protocol::{self, Report, Setup},
     record::Record,
     worker,
@@ -144,6 +144,7 @@ impl VmEngine {
         setup.wants_proof = proof::is_possible(worker.pid);
         let made = worker
             .join(&groups, root)
+            .and_then(|()| worker.join_processors(&groups, root, plan))
             .and_then(|()| worker.instruct(&setup, inputs, &plan.disks))
             .and_then(|()| {
                 let made_of = (plan, &groups, setup.wants_proof);
@@ -376,6 +377,19 @@ impl Launched {
         groups.join(root, self.pid)
     }
 
+    /// Puts it into the group of processors that its document names.
+    fn join_processors(
+        &self,
+        groups: &MachineGroups,
+        root: &str,
+        plan: &Plan,
+    ) -> Result<(), Failure> {
+        match &plan.processor_group {
+            Some(id) => groups.join_processors(root, (id, GROUP), self.pid),
+            None => Ok(()),
+        }
+    }
+
     /// Says what to run, and waits until QEMU is there.
     fn instruct(&self, setup: &Setup, inputs: &Inputs, disks: &[Attached]) -> Result<(), Failure> {
         let lost = |errno: Errno| {
@@ -507,6 +521,10 @@ impl Engine for VmEngine {
 
     fn coverage(&self) -> &'static Table {
         &VIRTUAL_MACHINE
+    }
+
+    fn processor_group<'a>(&self, document: &'a ComputeSystem) -> Option<&'a str> {
+        processor_group(document.virtual_machine.as_ref()?)
     }
 
     fn identity(&self, id: &str) -> Result<Option<Identity>, Failure> {

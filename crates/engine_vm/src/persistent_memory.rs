@@ -153,6 +153,7 @@ fn read(device: &VirtualPMemDevice) -> Result<Option<Attached>, Wrong> {
             read_only: true,
             ignores_flushes: false,
             limited: false,
+            device: false,
         },
         path,
         pointer,

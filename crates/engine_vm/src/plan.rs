@@ -33,6 +33,8 @@ const STATE: &str = "/VirtualMachine/GuestState/GuestStateFilePath";
 const MEMORY: &str = "/VirtualMachine/ComputeTopology/Memory/SizeInMB";
 pub(crate) const BACKING: &str = "/VirtualMachine/ComputeTopology/Memory/Backing";
 const PROCESSORS: &str = "/VirtualMachine/ComputeTopology/Processor";
+/// JSON pointer of the property that names a group of processors.
+pub(crate) const GROUP: &str = "/VirtualMachine/ComputeTopology/Processor/CpuGroup/Id";
 const ADAPTERS: &str = "/VirtualMachine/Devices/NetworkAdapters";
 const COM_PORTS: &str = "/VirtualMachine/Devices/ComPorts";
 
@@ -108,6 +110,8 @@ pub(crate) struct Plan {
     pub(crate) most_added_mb: u64,
     /// Processors.
     pub(crate) processors: u32,
+    /// The id of the group of the host's processors that they run on.
+    pub(crate) processor_group: Option<String>,
     /// Serial ports with a pipe.
     pub(crate) ports: Vec<SerialPort>,
     /// Virtio serial ports with a pipe; none where there is no device for them.
@@ -197,6 +201,7 @@ pub(crate) fn plan(document: &ComputeSystem, accelerator: Accelerator) -> Result
             false => hot_memory::most_added(memory_mb),
         },
         processors,
+        processor_group: processor_group(machine).map(str::to_owned),
         ports,
         virtio_ports,
         controllers,
@@ -286,6 +291,11 @@ fn holds_memory(machine: &VirtualMachine) -> bool {
 
 fn processor(machine: &VirtualMachine) -> Option<&VirtualMachineProcessor> {
     machine.compute_topology.as_ref()?.processor.as_ref()
+}
+
+/// The group of the host's processors that a document names, as it stands there.
+pub(crate) fn processor_group(machine: &VirtualMachine) -> Option<&str> {
+    processor(machine)?.cpu_group.as_ref()?.id.as_deref()
 }
 
 fn processors(machine: &VirtualMachine) -> Result<u32, Failure> {
@@ -527,6 +537,16 @@ mod tests {
                 .ports,
             []
         );
+    }
+
+    #[test]
+    fn a_group_of_processors_is_named_by_its_id() {
+        let path = ["ComputeTopology", "Processor"];
+        let group = |value: Value| planned(&with(&path, value)).unwrap().processor_group;
+        let id = "12345678-1234-1234-1234-123456789abc";
+        assert_eq!(group(json!({"CpuGroup": {"Id": id}})).as_deref(), Some(id));
+        assert_eq!(group(json!({"CpuGroup": {}})), None);
+        assert_eq!(group(json!({})), None);
     }
 
     #[test]

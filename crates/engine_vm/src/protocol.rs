@@ -136,6 +136,8 @@ pub(crate) enum WorkerRequest {
     SetService(u32, Option<Service>),
     /// Share this directory.
     AddShare(Share),
+    /// Share some files of a directory. The worker of an earlier release, which would share all, does not know this.
+    AddFiles(Share),
     /// Take the share of this name away.
     RemoveShare(String),
     /// Plug a network card with this name and hardware address in; the descriptor of its link comes along.
@@ -280,6 +282,7 @@ mod tests {
             read_only: false,
             ignores_flushes: false,
             limited: true,
+            device: false,
         });
         let ports = u32::MAX - u32::try_from(MOST_SERVICES).unwrap()..u32::MAX;
         let closed =

@@ -15,22 +15,24 @@ const SHARES: &str = "/VirtualMachine/Devices/Plan9/Shares";
 pub(crate) const MOST: usize = 64;
 /// The most connections for them at one time: each mount keeps one, and some guests look at a share before.
 pub(crate) const MOST_CONNECTIONS: usize = MOST + 16;
+/// The most files that one share names.
+const MOST_FILES: usize = 64;
 /// The longest name and path, in bytes.
 const LONGEST_NAME: usize = 255;
 const LONGEST_PATH: usize = 4095;
 
-/// Bits of `Flags` that are carried out. The files are seen as Linux has them, by their exact names, on any number of
-/// connections, whether that is asked for or not.
+/// Bits of `Flags` that are carried out: the guest only reads, and it sees only the files that are named. The files are
+/// seen as Linux has them, by their exact names, on any number of connections, whether that is asked for or not.
 const READ_ONLY: u32 = 1;
+const ALLOWED_ONLY: u32 = 128;
 const AS_IT_IS: u32 = 4 | 8 | 256;
 
 /// Bits of `Flags` that change what is shared, and why they are refused.
-const REFUSED: [(u32, &str); 5] = [
+const REFUSED: [(u32, &str); 4] = [
     (2, "no document says what it means"),
     (16, "the files belong to the user who asked for the machine"),
     (32, "a share has no options in the name that a guest gives"),
     (64, "a guest names a whole share, not a directory below it"),
-    (128, "all files of a directory are shared"),
 ];
 
 /// A directory that is shared.
@@ -46,6 +48,9 @@ pub(crate) struct Share {
     pub(crate) port: u32,
     /// Whether the guest can only read.
     pub(crate) read_only: bool,
+    /// The only entries of the directory that the guest sees, by their names; none where it sees all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) only: Option<Vec<String>>,
 }
 
 /// A user of the host, whose rights a guest has to what is shared.
@@ -77,13 +82,46 @@ impl Share {
         if path.len() > LONGEST_PATH {
             return Err(wrong("/Path", too_long(&path, LONGEST_PATH)));
         }
+        let port = port(share.port.unwrap_or_default())?;
+        let flags = flags(share.flags.unwrap_or_default())?;
         Ok(Self {
             name,
             access_name,
             path,
-            port: port(share.port.unwrap_or_default())?,
-            read_only: read_only(share.flags.unwrap_or_default())?,
+            port,
+            read_only: flags & READ_ONLY != 0,
+            only: allowed(share, flags)?,
         })
+    }
+}
+
+/// The only files that a guest is to see.
+fn allowed(share: &Plan9Share, flags: u32) -> Result<Option<Vec<String>>, Wrong> {
+    let refused = |why: String| Err(wrong("/AllowedFiles", why));
+    let names = share.allowed_files.clone().unwrap_or_default();
+    if flags & ALLOWED_ONLY == 0 {
+        return match names.is_empty() {
+            true => Ok(None),
+            false => refused(format!(
+                "they count with the flag {ALLOWED_ONLY} alone, and without it all files are shared: add it to \"Flags\""
+            )),
+        };
+    }
+    if !(1..=MOST_FILES).contains(&names.len()) {
+        return refused(format!(
+            "{} are named; a share with the flag {ALLOWED_ONLY} has 1 to {MOST_FILES}",
+            names.len()
+        ));
+    }
+    let is_name = |name: &String| {
+        let special = matches!(name.as_str(), "" | "." | "..");
+        !special && name.len() <= LONGEST_NAME && !name.contains(['/', '\0'])
+    };
+    match names.iter().find(|name| !is_name(name)) {
+        Some(path) => refused(format!(
+            "{path:?} is no name of a file in the directory: a path is none"
+        )),
+        None => Ok(Some(names)),
     }
 }
 
@@ -114,12 +152,13 @@ fn port(port: u32) -> Result<u32, Wrong> {
     Err(wrong("/Port", message))
 }
 
-fn read_only(flags: u32) -> Result<bool, Wrong> {
+/// Checks that all flags can be carried out.
+fn flags(flags: u32) -> Result<u32, Wrong> {
     if let Some((bit, why)) = REFUSED.iter().find(|(bit, _)| flags & bit != 0) {
         return Err(wrong("/Flags", format!("{bit} is not supported: {why}")));
     }
-    match flags & !(READ_ONLY | AS_IT_IS) {
-        0 => Ok(flags & READ_ONLY != 0),
+    match flags & !(READ_ONLY | ALLOWED_ONLY | AS_IT_IS) {
+        0 => Ok(flags),
         unknown => Err(wrong(
             "/Flags",
             format!("{unknown} is no flag of a share; 1 makes it read-only"),
@@ -205,6 +244,7 @@ mod tests {
             path: path.to_owned(),
             port,
             read_only,
+            only: None,
         };
         let expected = vec![
             (share("0", "a", "/srv", 564, true), format!("{SHARES}/0")),
@@ -218,6 +258,36 @@ mod tests {
         let empty: VirtualMachine = hcs_schema::parse(&empty.to_string()).unwrap();
         assert_eq!(of_machine(&empty), Ok(Some(Vec::new())));
         assert_eq!(of_machine(&VirtualMachine::default()), Ok(None));
+    }
+
+    #[test]
+    fn files_that_are_named_are_shared_alone_where_the_flag_says_so() {
+        let share = |flags: u32, files: Value| {
+            let share = json!({
+                "Name": "0", "Path": "/srv", "Port": 564, "Flags": flags, "AllowedFiles": files,
+            });
+            let read = shares(&json!([share]));
+            read.map(|all| all.unwrap().remove(0).0.only)
+        };
+        let named = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        assert_eq!(
+            share(133, json!(["a.txt", "b"])),
+            Ok(named(&["a.txt", "b"]))
+        );
+        assert_eq!(share(5, json!([])), Ok(None));
+        let many: Vec<String> = (0..=MOST_FILES).map(|name| name.to_string()).collect();
+        for (flags, files) in [
+            (0, json!(["a.txt"])),
+            (128, json!([])),
+            (128, json!(["a", "b/c"])),
+            (128, json!([".."])),
+            (128, json!([""])),
+            (128, json!(["x".repeat(256)])),
+            (128, json!(many)),
+        ] {
+            let (pointer, why) = share(flags, files).unwrap_err();
+            assert_eq!(pointer, format!("{SHARES}/0/AllowedFiles"), "{why}");
+        }
     }
 
     #[test]
@@ -237,7 +307,6 @@ mod tests {
             ("Flags", json!(5 | 16)),
             ("Flags", json!(32)),
             ("Flags", json!(64)),
-            ("Flags", json!(132)),
             ("Flags", json!(512)),
         ] {
             let mut share = good();

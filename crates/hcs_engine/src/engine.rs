@@ -239,8 +239,14 @@ pub trait Engine: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
-    /// Groups of processors, from an engine whose machines may be in one.
+    /// Groups of processors, from the engine that makes them.
     fn processor_groups(&self) -> Option<&dyn ProcessorGroups> {
+        None
+    }
+
+    /// The id of the group of processors that a document asks for, as it stands there. An engine whose machines may be
+    /// in one uses those that are made.
+    fn processor_group<'a>(&self, _document: &'a ComputeSystem) -> Option<&'a str> {
         None
     }
 
@@ -291,11 +297,8 @@ impl fmt::Debug for Swept {
     }
 }
 
-/// Groups of processors that several machines of an engine share.
+/// Groups of processors that several machines share, whichever engine has made them.
 pub trait ProcessorGroups {
-    /// The id of the group that a document asks for, as it stands there.
-    fn asked_for<'a>(&self, document: &'a ComputeSystem) -> Option<&'a str>;
-
     /// Makes a group of these processors, or gives an existing group these.
     ///
     /// # Errors

@@ -77,21 +77,22 @@ pub(crate) fn has_mode_alone(file: impl AsFd) -> bool {
     matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP))
 }
 
-/// Gives `holder` these rights to the regular file at `path`, beside those it has. Others keep theirs.
+/// Gives `holder` these rights to the regular file or block device at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors
-/// `EINVAL` where there is no regular file; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
+/// `EINVAL` where there is neither; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
 /// file system without lists.
 pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
-    change(regular(path)?, |list| list.grant(holder, rights))
+    change(grantable(path)?, |list| list.grant(holder, rights))
 }
 
-/// Takes all rights of `holder` to the regular file at `path`; where it has none that is fine. Others keep theirs.
+/// Takes all rights of `holder` to the regular file or block device at `path`; where it has none that is fine. Others
+/// keep theirs.
 ///
 /// # Errors
 /// As for [`grant`].
 pub fn revoke(path: &Path, holder: Holder) -> Result<(), Errno> {
-    change(regular(path)?, |list| list.revoke(holder))
+    change(grantable(path)?, |list| list.revoke(holder))
 }
 
 /// A grant that its maker takes back. It is of the file, wherever that is renamed to.
@@ -107,12 +108,13 @@ pub struct TemporaryGrant {
 }
 
 impl TemporaryGrant {
-    /// Gives the machine what it lacks of `wanted` rights to the regular file at `path`. `None` where it lacks nothing.
+    /// Gives the machine what it lacks of `wanted` rights to the file or device at `path`. `None` where it lacks
+    /// nothing.
     ///
     /// # Errors
     /// As for [`grant`].
     pub fn begin(path: &Path, machine: Identity, wanted: u8) -> Result<Option<Self>, Errno> {
-        let file = regular(path)?;
+        let file = grantable(path)?;
         if machine.may(&file, wanted)? {
             return Ok(None);
         }
@@ -157,11 +159,12 @@ fn change(file: impl AsFd, change: impl FnOnce(&mut List)) -> Result<(), Errno> 
     setxattr(path_of(&file), ATTRIBUTE, &bytes, XattrFlags::empty())
 }
 
-/// The regular file at `path`, as a mere path: a FIFO is not waited for, and no right to read is needed.
-fn regular(path: &Path) -> Result<OwnedFd, Errno> {
+/// The regular file or block device at `path`, as a mere path: a FIFO is not waited for, no device notices, and no
+/// right to read is needed.
+fn grantable(path: &Path) -> Result<OwnedFd, Errno> {
     let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-        FileType::RegularFile => Ok(file),
+        FileType::RegularFile | FileType::BlockDevice => Ok(file),
         _ => Err(Errno::INVAL),
     }
 }
@@ -295,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_granted() {
+    fn only_files_and_block_devices_are_granted() {
         let place = tempfile::tempdir().unwrap();
         let path = |name: &str| place.path().join(name);
         rustix::fs::mknodat(rustix::fs::CWD, path("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
@@ -314,6 +317,9 @@ mod tests {
         std::os::unix::fs::symlink("file", path("link")).unwrap();
         if rustix::process::geteuid().is_root() {
             grants_without_the_right_to_read(place.path());
+            let (kind, device) = (FileType::BlockDevice, rustix::fs::makedev(7, 0));
+            rustix::fs::mknodat(rustix::fs::CWD, path("device"), kind, Mode::RUSR, device).unwrap();
+            grant(&path("device"), holder, READ | WRITE).unwrap();
         }
         grant(&path("link"), holder, READ | WRITE).unwrap();
         let file = fs::File::open(path("file")).unwrap();

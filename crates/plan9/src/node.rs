@@ -6,6 +6,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     rc::Rc,
     sync::Arc,
@@ -70,6 +71,8 @@ pub(crate) struct Node {
     depth: u16,
     /// What no guest sees into.
     covered: Option<Arc<dyn Covered>>,
+    /// The only entries that a guest may see. The root of a share may have such a list, no other directory has.
+    only: Option<Arc<BTreeSet<Vec<u8>>>>,
     _place: Place,
 }
 
@@ -96,6 +99,7 @@ impl Node {
             parent: None,
             depth: 0,
             covered: share.covered().map(Arc::clone),
+            only: share.only().map(Arc::clone),
             _place: place,
         }))
     }
@@ -107,10 +111,34 @@ impl Node {
             let above = self.parent.as_ref().map_or(self, |(parent, _)| parent);
             return Ok(Rc::clone(above));
         }
-        let name = entry(name)?;
+        let name = self.entry(name)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = self.open_below(name, flags, Mode::empty())?;
         self.child(name, found, self.place_below(budget)?)
+    }
+
+    /// Whether a guest may see the entry `name` of this directory.
+    pub(crate) fn shows(&self, name: &[u8]) -> bool {
+        let own = matches!(name, b"." | b"..");
+        own || self.only.as_ref().is_none_or(|only| only.contains(name))
+    }
+
+    /// The name of an entry of this directory, checked.
+    ///
+    /// # Errors
+    /// As for [`entry`]; `ENOENT` for one that no guest sees.
+    pub(crate) fn entry<'a>(&self, name: &'a [u8]) -> Result<&'a [u8], Errno> {
+        let name = entry(name)?;
+        self.shows(name).then_some(name).ok_or(Errno::NOENT)
+    }
+
+    /// The same for an entry that is to be made.
+    ///
+    /// # Errors
+    /// As for [`entry`]; `EACCES` for one that no guest would see.
+    pub(crate) fn new_entry<'a>(&self, name: &'a [u8]) -> Result<&'a [u8], Errno> {
+        let name = entry(name)?;
+        self.shows(name).then_some(name).ok_or(Errno::ACCESS)
     }
 
     /// A file that was just opened as `name` in this directory; returns it and the node for it.
@@ -122,7 +150,7 @@ impl Node {
         budget: &Budget,
     ) -> Result<(Rc<Self>, OwnedFd), Errno> {
         self.directory()?;
-        let name = entry(name)?;
+        let name = self.new_entry(name)?;
         // What is refused is not made.
         let place = self.place_below(budget)?;
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -155,6 +183,7 @@ impl Node {
             parent: Some((Rc::clone(self), name.to_owned())),
             depth: self.depth + 1,
             covered: self.covered.clone(),
+            only: None,
             _place: place,
         };
         node.check_shown()?;
@@ -316,7 +345,7 @@ impl Node {
             _ if target.len() > LONGEST_TARGET => Err(Errno::NAMETOOLONG),
             b"" => Err(Errno::NOENT),
             _ if target.contains(&0) => Err(Errno::INVAL),
-            _ => symlinkat(target, self.directory()?, entry(name)?),
+            _ => symlinkat(target, self.directory()?, self.new_entry(name)?),
         }
     }
 
@@ -328,12 +357,12 @@ impl Node {
         budget: &Budget,
     ) -> Result<(), Errno> {
         let _place = self.place_below(budget)?;
-        mkdirat(self.directory()?, entry(name)?, permissions(mode))
+        mkdirat(self.directory()?, self.new_entry(name)?, permissions(mode))
     }
 
     /// Gives this file one more name, in `directory`.
     pub(crate) fn link_to(&self, directory: &Self, name: &[u8]) -> Result<(), Errno> {
-        let (directory, name) = (directory.directory()?, entry(name)?);
+        let (directory, name) = (directory.directory()?, directory.new_entry(name)?);
         linkat(CWD, self.path(), directory, name, AtFlags::SYMLINK_FOLLOW)
     }
 
@@ -342,8 +371,9 @@ impl Node {
             true => AtFlags::REMOVEDIR,
             false => AtFlags::empty(),
         };
+        let name = self.entry(name)?;
         self.check_movable(name)?;
-        unlinkat(self.directory()?, entry(name)?, flags)
+        unlinkat(self.directory()?, name, flags)
     }
 }
 

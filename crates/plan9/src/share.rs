@@ -1,6 +1,7 @@
 //! What is shared.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::{
@@ -30,6 +31,7 @@ pub struct Share {
     read_only: bool,
     withdrawn: AtomicBool,
     covered: Option<Arc<dyn Covered>>,
+    only: Option<Arc<BTreeSet<Vec<u8>>>>,
 }
 
 impl Share {
@@ -47,6 +49,7 @@ impl Share {
             read_only,
             withdrawn: AtomicBool::new(false),
             covered: None,
+            only: None,
         })
     }
 
@@ -57,6 +60,20 @@ impl Share {
             covered: Some(covered),
             ..self
         }
+    }
+
+    /// The same with no entries of its root but those of these names: a guest sees no others there and makes none. What
+    /// is below a directory of such a name is all shared.
+    #[must_use]
+    pub fn with_only(self, names: impl IntoIterator<Item = Vec<u8>>) -> Self {
+        Self {
+            only: Some(Arc::new(names.into_iter().collect())),
+            ..self
+        }
+    }
+
+    pub(crate) const fn only(&self) -> Option<&Arc<BTreeSet<Vec<u8>>>> {
+        self.only.as_ref()
     }
 
     pub(crate) const fn covered(&self) -> Option<&Arc<dyn Covered>> {

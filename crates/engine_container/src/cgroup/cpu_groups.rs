@@ -1,4 +1,4 @@
-//! Groups of processors that containers share: one control group each below our root, in the version 1 hierarchy of the
+//! Groups of processors that machines share: one control group each below our root, in the version 1 hierarchy of the
 //! controller `cpuset`, else in the unified one.
 //!
 //! In version 1 a container of a group has its processes there, beside its own groups in the other hierarchies, and the
@@ -18,9 +18,6 @@ use hcs_schema::{Failure, HResult, win32};
 const CONTROLLER: &str = "cpuset";
 const PROCESSORS: &str = "cpuset.cpus";
 
-/// JSON pointer of the property that names a group.
-const POINTER: &str = "/Container/Processor/CpuGroup/Id";
-
 /// The place of groups on this host.
 #[derive(Debug)]
 pub(crate) struct CpuGroups {
@@ -31,6 +28,18 @@ pub(crate) struct CpuGroups {
 }
 
 impl CpuGroups {
+    /// Finds it, below the control group `root`.
+    ///
+    /// # Errors
+    /// This host has none.
+    pub(crate) fn of_host(root: &str) -> Result<Self, Failure> {
+        let path = "/proc/self/mountinfo";
+        let text = fs::read_to_string(path).map_err(|e| {
+            Failure::new(HResult::E_FAIL, format!("{path} cannot be read")).because(&e)
+        })?;
+        Self::find(&text, root)
+    }
+
     /// Finds it in the text of `/proc/self/mountinfo`.
     ///
     /// # Errors
@@ -112,8 +121,14 @@ impl CpuGroups {
         Ok(())
     }
 
-    /// Takes a container into a group: so far it is the process `first`, which has one thread, in `groups`.
-    pub(crate) fn join(&self, id: &str, groups: &ControlGroups, first: i32) -> Result<(), Failure> {
+    /// Takes a machine into a group: so far it is the process `first`, which has one thread, in `groups`. `pointer` is
+    /// that of the property that names the group.
+    pub(crate) fn join(
+        &self,
+        (id, pointer): (&str, &str),
+        groups: &ControlGroups,
+        first: i32,
+    ) -> Result<(), Failure> {
         let group = self.group(id);
         let joined = match &groups.unified {
             Some(own) if self.unified => files::read(&group, PROCESSORS)
@@ -124,10 +139,10 @@ impl CpuGroups {
             Ok(()) => Ok(()),
             Err(_) if !group.exists() => {
                 let message = format!("there is no group of processors {id}");
-                Err(Failure::new(HResult::NOT_FOUND, message.clone()).cause_at(POINTER, message))
+                Err(Failure::new(HResult::NOT_FOUND, message.clone()).cause_at(pointer, message))
             }
             Err(error) => Err(error
-                .asked_by(POINTER)
+                .asked_by(pointer)
                 .into_failure(format!("the group of processors {id} cannot be used"))),
         }
     }
@@ -221,9 +236,9 @@ mod tests {
             unified: Some(own.clone()),
             ..ControlGroups::default()
         };
-        groups.join("0a", &container, 7).unwrap();
+        groups.join(("0a", "/Id"), &container, 7).unwrap();
         assert_eq!(fs::read_to_string(own.join(PROCESSORS)).unwrap(), "1,3");
-        let missing = groups.join("0b", &container, 7).unwrap_err();
+        let missing = groups.join(("0b", "/Id"), &container, 7).unwrap_err();
         assert_eq!(missing.hresult, HResult::NOT_FOUND);
     }
 }

@@ -8,7 +8,6 @@ mod sweep;
 mod unrecorded;
 
 use std::{
-    fs,
     os::fd::BorrowedFd,
     path::Path,
     sync::{Arc, OnceLock},
@@ -99,6 +98,9 @@ impl ContainerEngine {
     }
 }
 
+/// JSON pointer of the property that names a group.
+const CONTAINERS: &str = "/Container/Processor/CpuGroup/Id";
+
 /// The group of processors that a document names.
 fn processor_group(document: &ComputeSystem) -> Option<&str> {
     let processor = document.container.as_ref()?.processor.as_ref()?;
@@ -167,7 +169,8 @@ impl Workshop {
     ) -> Result<(), Failure> {
         match processor_group(document) {
             Some(id) => {
-                self.cpu_groups()?.join(&id.to_lowercase(), groups, child)?;
+                let id = id.to_lowercase();
+                self.cpu_groups()?.join((&id, CONTAINERS), groups, child)?;
                 done("joined the group of processors");
                 Ok(())
             }
@@ -176,11 +179,7 @@ impl Workshop {
     }
 
     fn cpu_groups(&self) -> Result<CpuGroups, Failure> {
-        let path = "/proc/self/mountinfo";
-        let text = fs::read_to_string(path).map_err(|e| {
-            Failure::new(HResult::E_FAIL, format!("{path} cannot be read")).because(&e)
-        })?;
-        CpuGroups::find(&text, &self.config.cgroup_root)
+        CpuGroups::of_host(&self.config.cgroup_root)
     }
 
     /// Ids of the container's own, if it is to have some and the service has some to give.
@@ -350,6 +349,10 @@ impl Engine for ContainerEngine {
         Some(self)
     }
 
+    fn processor_group<'a>(&self, document: &'a ComputeSystem) -> Option<&'a str> {
+        processor_group(document)
+    }
+
     fn offers(&self) -> Offers {
         offers::look(&self.workshop.config)
     }
@@ -371,10 +374,6 @@ impl Engine for ContainerEngine {
 }
 
 impl ProcessorGroups for ContainerEngine {
-    fn asked_for<'a>(&self, document: &'a ComputeSystem) -> Option<&'a str> {
-        processor_group(document)
-    }
-
     fn make(&self, id: &str, processors: &[u32]) -> Result<(), Failure> {
         let made = self.workshop.cpu_groups()?.make(id, processors);
         made.map_err(|e| e.into_failure(format!("the group of processors {id} cannot be made")))

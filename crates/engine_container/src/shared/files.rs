@@ -37,6 +37,15 @@ fn open_regular(path: &str, pointer: &str, access: OFlags) -> Result<OwnedFd, Fa
         .map_err(|error| unopened(error, path, pointer))
 }
 
+/// Opens the block device at `path` as a mere path (`O_PATH`), with the same care as [`open_file`]: the device itself
+/// does not notice that.
+///
+/// # Errors
+/// As for [`open_file`], or it is no block device.
+pub fn find_device(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
+    find(path, pointer, FileType::BlockDevice, "block device")
+}
+
 /// Opens the directory at `path` as a mere path (`O_PATH`), with the same care as [`open_file`].
 ///
 /// # Errors

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cgroup::{
         ControlGroups, Limits,
+        cpu_groups::CpuGroups,
         limits::{CpuLimits, CpuQuota},
         own,
     },
@@ -97,6 +98,21 @@ impl MachineGroups {
         own::put_out(root, process);
         let joined = self.0.join(process);
         joined.map_err(|error| error.into_failure("a process cannot join its control groups"))
+    }
+
+    /// Takes the machine into the group of processors `id` below `root`: so far it is `process`, which has one thread.
+    /// `pointer` is that of the property that names the group.
+    ///
+    /// # Errors
+    /// The host has no such groups, or not this one; by the pointer.
+    pub fn join_processors(
+        &self,
+        root: &str,
+        (id, pointer): (&str, &str),
+        process: Pid,
+    ) -> Result<(), Failure> {
+        let process = process.as_raw_nonzero().get();
+        CpuGroups::of_host(root)?.join((&id.to_lowercase(), pointer), &self.0, process)
     }
 
     /// Why a record that names these groups and the living process `pid` is not one that a service has written of the

@@ -52,7 +52,7 @@ pub(crate) fn image(disk: &Disk) -> Value {
         "cache": cache,
         "discard": "unmap",
         "file": {
-            "driver": "file",
+            "driver": if disk.device { "host_device" } else { "file" },
             "node-name": place.file_node(),
             "filename": format!("/dev/fdset/{}", place.file()),
             "locking": "off",

@@ -276,6 +276,7 @@ mod tests {
             read_only: optical,
             ignores_flushes: !optical,
             limited: false,
+            device: false,
         }
     }
 
@@ -345,7 +346,7 @@ mod tests {
         let expected = "-nodefaults -no-user-config -display none -S \
             -sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny \
             -name 3f2504e0-4f89-11d3-9a0c-0305e82c3301 -machine q35,memory-backend=m0,vmport=off \
-            -accel tcg,thread=multi,tb-size=128 -cpu max \
+            -accel tcg,thread=multi,tb-size=128 -cpu max,-erms,-fsrm \
             -smp 2,sockets=1,cores=2,threads=1,maxcpus=2 \
             -m 256M -object memory-backend-file,id=m0,size=256M,share=on,mem-path=/dev/fd/5 \
             -kernel /dev/fd/6 -append console=ttyS0_a=1,b=2 -initrd /dev/fd/7 \

@@ -3,13 +3,14 @@
 //! 1. [`Disk`], [`Place`]: what a document asks for, and where the guest sees it.
 //! 2. [`Controllers`]: which controller a name of the document means. Pure.
 //! 3. `format`: kinds of disk images, and what must not be in their headers. Pure.
-//! 4. `open`: opens an image for QEMU, and locks it.
+//! 4. `open`: opens an image for QEMU, and locks it. 5. `device`: the same for a block device of the host.
 //!
 //! The kind of an image follows from its name, never from its bytes: a guest can write what it likes to a disk, the
 //! header of another kind as well, and with that name a file of the host. What a header names is refused here, QEMU is
 //! told to open nothing else, and its root has no files of the host.
 
 mod controllers;
+mod device;
 pub(crate) mod format;
 mod open;
 
@@ -53,6 +54,9 @@ pub(crate) struct Disk {
     /// Whether the machine's limits on input and output are its own, too.
     #[serde(default)]
     pub(crate) limited: bool,
+    /// Whether it is a block device of the host, and no image in a file.
+    #[serde(default)]
+    pub(crate) device: bool,
 }
 
 /// A disk with its file.
@@ -136,7 +140,8 @@ pub(crate) fn attached(
         (path_pointer.clone(), message.to_owned())
     })?;
     let optical = attachment.r#type == Some(AttachmentType::Iso);
-    let format = match optical {
+    let device = attachment.r#type == Some(AttachmentType::PassThru);
+    let format = match optical || device {
         true => Format::Raw,
         false => Format::of_name(&path).map_err(|why| (path_pointer.clone(), why))?,
     };
@@ -148,6 +153,7 @@ pub(crate) fn attached(
             read_only: optical || attachment.read_only == Some(true),
             ignores_flushes: attachment.ignore_flushes == Some(true),
             limited: false,
+            device,
         },
         path,
         pointer: path_pointer,
@@ -223,6 +229,7 @@ mod tests {
             read_only,
             ignores_flushes,
             limited: false,
+            device: false,
         };
         let found: Vec<Disk> = disks.iter().map(|attached| attached.disk).collect();
         assert_eq!(
@@ -258,6 +265,15 @@ mod tests {
         assert_eq!(pointer(same), format!("{SCSI}/0/Attachments/00"));
         let same = json!({"0": {}, "00": {}});
         assert_eq!(pointer(same), format!("{SCSI}/00"));
+    }
+
+    #[test]
+    fn a_device_of_the_host_has_the_bytes_of_a_disk_whatever_its_name() {
+        let device = json!({"Type": "PassThru", "Path": "/dev/mapper/a.vhdx", "ReadOnly": true});
+        let (_, disks) = disks(&json!({"0": {"Attachments": {"0": device}}})).unwrap();
+        let disk = disks[0].disk;
+        assert!(disk.device && disk.read_only && !disk.optical);
+        assert_eq!(disk.format, Format::Raw);
     }
 
     #[test]

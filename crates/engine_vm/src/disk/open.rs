@@ -21,7 +21,7 @@ use hcs_wire::holds::{self, Kind};
 use rustix::io::Errno;
 
 use super::{
-    Attached,
+    Attached, device,
     format::{Format, LOOKED_AT},
 };
 use crate::grants::Grantee;
@@ -32,17 +32,24 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// `ERROR_SHARING_VIOLATION`.
-const IN_USE: u16 = 32;
+pub(super) const IN_USE: u16 = 32;
 /// `ERROR_FILE_CORRUPT`.
 const CORRUPT: u16 = 1392;
 
-/// Opens the file of a disk of `machine` with the care that all files of documents get, for writing unless it is only
-/// read.
+/// Opens the file or device of a disk of `machine` with the care that all files of documents get, for writing unless it
+/// is only read.
 ///
 /// # Errors
-/// It is not there, is no regular file, is not granted to the machine, is in use, or is no image that could be given to
-/// QEMU; by pointer.
+/// It is not there, is no regular file or block device, is not granted to the machine, is in use, or is no image that
+/// could be given to QEMU; by pointer.
 pub(crate) fn open(attached: &Attached, machine: &Grantee) -> Result<OwnedFd, Failure> {
+    match attached.disk.device {
+        true => device::open(attached, machine),
+        false => open_image(attached, machine),
+    }
+}
+
+fn open_image(attached: &Attached, machine: &Grantee) -> Result<OwnedFd, Failure> {
     let Attached {
         disk,
         path,
@@ -135,6 +142,7 @@ mod tests {
                 read_only,
                 ignores_flushes: false,
                 limited: false,
+                device: false,
             },
             path,
             pointer: "/A".to_owned(),

@@ -192,7 +192,11 @@ impl VmMachine {
     }
 
     fn add_share(&self, share: Share, pointer: &str) -> Result<WorkerAnswer, Failure> {
-        let answer = self.ask("given a share", &WorkerRequest::AddShare(share));
+        let request = match share.only {
+            Some(_) => WorkerRequest::AddFiles(share),
+            None => WorkerRequest::AddShare(share),
+        };
+        let answer = self.ask("given a share", &request);
         answer.map_err(|mut failure| {
             if let Some(cause) = failure.causes.first_mut() {
                 cause.pointer = Some(pointer.to_owned());

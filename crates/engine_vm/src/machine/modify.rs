@@ -190,7 +190,7 @@ mod tests {
             (
                 "VirtualMachine/Devices/Scsi/0/Attachments/0",
                 "Add",
-                json!({"Type": "PassThru", "Path": "/dev/sda"}),
+                json!({"Type": "ExtensibleVirtualDisk", "Path": "/a"}),
                 "/Settings/Type",
             ),
         ] {

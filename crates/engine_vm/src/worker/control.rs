@@ -90,7 +90,7 @@ pub(super) fn answer(connection: OwnedFd, wants_proof: bool, parts: Parts<'_>) {
         (WorkerRequest::HasSockets, _) if sockets.is_some() => (WorkerAnswer::Done, None),
         (WorkerRequest::HasSockets, _) => (WorkerAnswer::NotThere, None),
         (WorkerRequest::SetService(port, service), _) => (set(sockets, port, service), None),
-        (WorkerRequest::AddShare(share), _) => {
+        (WorkerRequest::AddShare(share) | WorkerRequest::AddFiles(share), _) => {
             return on(shares, connection, |shares| shares.add(share));
         }
         (WorkerRequest::RemoveShare(name), _) => {
@@ -320,6 +320,7 @@ fn steer(
         | WorkerRequest::Fault
         | WorkerRequest::SetService(..)
         | WorkerRequest::AddShare(_)
+        | WorkerRequest::AddFiles(_)
         | WorkerRequest::RemoveShare(_)
         | WorkerRequest::Plug(..)
         | WorkerRequest::Lease(..)

@@ -184,7 +184,11 @@ fn open_share(share: &Share, covered: &Arc<ServicePlaces>) -> Result<plan9::Shar
     }
     let opened = plan9::Share::new(root, share.read_only);
     let opened = opened.map_err(|errno| refused(format!("{}: {errno}", share.path)))?;
-    Ok(opened.without(Arc::<ServicePlaces>::clone(covered)))
+    let opened = opened.without(Arc::<ServicePlaces>::clone(covered));
+    Ok(match &share.only {
+        Some(names) => opened.with_only(names.iter().map(|name| name.clone().into_bytes())),
+        None => opened,
+    })
 }
 
 impl SharedDirectories {

@@ -24,7 +24,8 @@ const ANY: &str = "any";
 /// `HcsGrantVmAccess`: the virtual machine `vm_id`, which need not be there yet, may read and write the file.
 ///
 /// # Errors
-/// There is no such regular file, the caller neither owns it nor is root, or the service makes no virtual machines.
+/// There is no such regular file or block device, the caller neither owns it nor is root, or the service makes no
+/// virtual machines.
 pub fn grant_vm_access(vm_id: &str, path: &Path) -> Result<(), Failure> {
     Endpoint::from_environment()?.grant_vm_access(vm_id, path)
 }
@@ -142,7 +143,10 @@ fn done(path: &Path, changed: Result<(), Errno>) -> Result<(), Failure> {
 fn unchanged(path: &Path, errno: Errno) -> Failure {
     let path = path.display();
     let (code, why) = match errno {
-        Errno::INVAL => (HResult::E_INVALIDARG, "it is no regular file".to_owned()),
+        Errno::INVAL => (
+            HResult::E_INVALIDARG,
+            "it is neither a regular file nor a block device".to_owned(),
+        ),
         Errno::PERM => (
             HResult::E_ACCESSDENIED,
             "only its owner and root may do that".to_owned(),

@@ -1,4 +1,4 @@
-//! Groups of processors: which processors the containers that name a group share. The engine makes them real; what they
+//! Groups of processors: which processors the systems that name a group share. The engine makes them real; what they
 //! are is kept in `<state root>/cpu_groups.json`, so that they are there after a restart.
 //!
 //! The calls that changed them are beside it, in `cpu_groups.calls.json` ([`calls`]).
@@ -524,8 +524,8 @@ fn known(kept: &CpuGroups, id: Option<&str>) -> Result<String, Failure> {
     ))
 }
 
-/// Asks the engine that has groups of processors: there is one, that of containers. A group on two engines could not be
-/// made and removed in one step. A second engine would have to be asked in turn here, and undone when the other fails.
+/// Asks the engine that has groups of processors: there is one, that of containers, and virtual machines use its
+/// groups. A group on two engines could not be made and removed in one step.
 async fn on_engine(
     engines: &[Arc<dyn Engine>],
     call: impl FnOnce(&dyn ProcessorGroups) -> Result<(), Failure> + Send + 'static,
@@ -543,7 +543,7 @@ async fn on_engine(
 
 /// The group that `document` asks `engine` for, as groups are kept by.
 pub(crate) fn asked_for(engine: &dyn Engine, document: &ComputeSystem) -> Option<String> {
-    canonical(engine.processor_groups()?.asked_for(document)?).ok()
+    canonical(engine.processor_group(document)?).ok()
 }
 
 #[cfg(test)]

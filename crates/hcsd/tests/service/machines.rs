@@ -129,6 +129,59 @@ fn a_machine_lives_beside_a_container_and_its_end_is_told() {
     assert_eq!(client.system_exit(9), "ForcedExit");
 }
 
+/// The processors that QEMU of a machine may use.
+fn processors_of(runtime_id: &str) -> String {
+    let all = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut found = all.filter_map(|entry| {
+        let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
+        let is_its = line.contains("qemu") && line.contains(runtime_id);
+        is_its.then(|| std::fs::read_to_string(entry.path().join("status")).ok())?
+    });
+    let status = found.next().unwrap();
+    let list = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_machine_runs_on_the_processors_of_its_group() {
+    let service = Service::new();
+    let mut client = service.client();
+    let guest = Guest::new();
+    let id = "41f7f3c1-7d9a-4d52-a0d5-3b1f0a7b9e11";
+    let change = |operation: &str, details: &Value| Call::ModifyServiceSettings {
+        settings: json!({
+            "PropertyType": "CpuGroup",
+            "Settings": { "Operation": operation, "OperationDetails": details },
+        })
+        .to_string(),
+    };
+    let mut document = guest.document("grouped");
+    let group = json!({ "Id": id.to_uppercase() });
+    document["VirtualMachine"]["ComputeTopology"]["Processor"]["CpuGroup"] = group;
+    let create = create_system(1, "grouped", &document.to_string());
+    let make = json!({ "GroupId": id, "LogicalProcessorCount": 1, "LogicalProcessors": [0] });
+    let made = client.call(&change("CreateGroup", &make));
+    if made.reply.result == HResult::NOT_SUPPORTED {
+        client.call(&create).failed(HResult::NOT_SUPPORTED);
+        return;
+    }
+    made.ok();
+    let machine = client.call(&create).ok().reply.runtime_id.unwrap();
+    assert_eq!(processors_of(&machine), "0");
+    let delete = change("DeleteGroup", &json!({ "GroupId": id }));
+    let busy = HResult::from_win32(hcs_schema::win32::ERROR_BUSY);
+    assert!(client.call(&delete).failed(busy).contains("'grouped'"));
+    client.terminate(1);
+    assert_eq!(end(&mut client, 1).0, "ForcedExit");
+    client.call(&delete).ok();
+    let refused = client.call(&create_system(2, "grouped", &document.to_string()));
+    let told = format!("{:?}", refused.reply);
+    refused.failed(HResult::NOT_FOUND);
+    assert!(told.contains("/Processor/CpuGroup/Id"), "{told}");
+}
+
 #[test]
 fn a_crash_is_reported_with_the_file_that_has_the_memory() {
     let service = Service::new();

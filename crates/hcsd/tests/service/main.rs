@@ -20,6 +20,7 @@ mod guests_devices;
 mod guests_firmware;
 mod guests_memory;
 mod guests_opengcs;
+mod guests_pass_through;
 mod guests_persistent;
 mod held;
 mod host;

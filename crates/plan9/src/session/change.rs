@@ -10,7 +10,6 @@ use rustix::{
 use super::{EXCLUSIVE, Fid, Session, access};
 use crate::{
     message::{Changes, Plan9Request},
-    node::entry,
     reply::Reply,
     share::Shares,
 };
@@ -68,10 +67,11 @@ impl<S: Shares> Session<S> {
             } => {
                 let (from, to) = self.pair(fid, directory)?;
                 let (parent, old) = from.node.found_in(&self.budget)?;
+                let new = to.node.new_entry(name)?;
                 parent.check_movable(old)?;
-                to.node.check_movable(name)?;
+                to.node.check_movable(new)?;
                 let (old_place, new_place) = (parent.directory()?, to.node.directory()?);
-                renameat(old_place, old, new_place, entry(name)?)
+                renameat(old_place, old, new_place, new)
             }
             Plan9Request::RenameAt {
                 from,
@@ -80,10 +80,11 @@ impl<S: Shares> Session<S> {
                 new,
             } => {
                 let (from, to) = self.pair(from, to)?;
-                from.node.check_movable(name)?;
+                let (old, new) = (from.node.entry(name)?, to.node.new_entry(new)?);
+                from.node.check_movable(old)?;
                 to.node.check_movable(new)?;
                 let (old_place, new_place) = (from.node.directory()?, to.node.directory()?);
-                renameat(old_place, entry(name)?, new_place, entry(new)?)
+                renameat(old_place, old, new_place, new)
             }
             Plan9Request::UnlinkAt { fid, name, flags } => {
                 let directory = self.fid(fid)?.writable()?;

@@ -90,6 +90,9 @@ impl<S: Shares> Session<S> {
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
+            if !fid.node.shows(name) {
+                continue;
+            }
             if reply.length() - 4 + ENTRY + name.len() > most {
                 is_full = true;
                 break;

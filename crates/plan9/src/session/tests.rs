@@ -1,5 +1,7 @@
 //! Guests, well-behaved and hostile, on real directories.
 
+mod allowed;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},

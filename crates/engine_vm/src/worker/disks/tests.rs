@@ -95,6 +95,7 @@ const DISK: Disk = Disk {
     read_only: false,
     ignores_flushes: false,
     limited: false,
+    device: false,
 };
 
 /// As it is when the owner of an image changes its header after the service has looked at it.

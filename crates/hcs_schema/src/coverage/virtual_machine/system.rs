@@ -340,10 +340,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("EnablePerfmonPebs", NO_COUNTERS),
             ("EnablePerfmonLbr", NO_COUNTERS),
             ("EnablePerfmonIpt", NO_COUNTERS),
-            (
-                "CpuGroup",
-                Refused("virtual machines cannot be in groups of processors yet"),
-            ),
+            ("CpuGroup", Supported),
             ("EnablePerfmonArchPmu", NO_COUNTERS),
             (
                 "NumaProcessorsSettings",
@@ -354,6 +351,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("ProcessorFeatureSet", NO_HYPERV),
         ],
     ),
+    ("CpuGroup", &[("Id", Supported)]),
     ("VirtioSerial", &[("Ports", Supported)]),
     (
         "VirtioSerialPort",
@@ -506,10 +504,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
             ("AccessName", Supported),
             ("Path", Supported),
             ("Port", Supported),
-            (
-                "AllowedFiles",
-                Refused("all files of a directory are shared; share one that has only those"),
-            ),
+            ("AllowedFiles", Supported),
             ("Flags", Supported),
         ],
     ),
@@ -589,10 +584,7 @@ pub(super) const ENTRIES: &[(&str, Entries)] = &[
         &[
             ("VirtualDisk", Supported),
             ("Iso", Supported),
-            (
-                "PassThru",
-                Refused("disks of the host are not given to guests; use an image"),
-            ),
+            ("PassThru", Supported),
             (
                 "ExtensibleVirtualDisk",
                 Refused("no other program can serve a disk"),
