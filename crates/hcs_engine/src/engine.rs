@@ -562,7 +562,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn record(&self) -> String;
 
     /// The network of its guest, for links to be put into: a network namespace, which lasts as long as the descriptor.
-    /// So that is not to be kept.
+    /// So that is not to be kept for long after the machine's end.
     ///
     /// # Errors
     /// It has none that the host can reach, or it is gone.

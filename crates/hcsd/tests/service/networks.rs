@@ -9,6 +9,7 @@ mod once;
 mod overlays;
 mod policies;
 mod space;
+mod spares;
 
 use hcs_schema::HResult;
 use hcs_wire::{
