@@ -76,19 +76,17 @@ pub fn attach(
         namespace,
     };
     let inside = Inside::new(endpoint, namespace);
-    let parts: [&dyn Part; 2] = [&pair, &inside];
-    parts.iter().try_for_each(|part| part.check(host))?;
-    let was_there = port::found(host, endpoint)?.is_some();
-    for (made, part) in parts.iter().enumerate() {
-        if let Err(failure) = part.apply(host) {
-            let made = if was_there { 0 } else { made + 1 };
-            for part in parts.iter().take(made).rev() {
-                let _swept_later = part.undo(host);
-            }
-            return Err(failure);
-        }
+    // Each look at the host waits for others' changes of links, such as those of a namespace that is ending.
+    let there = port::found(host, endpoint)?;
+    let there = inside.is_free(host, there)?;
+    let bridge = port::bridge_of(host, endpoint)?.index;
+    let made = pair
+        .make(host, there.as_ref(), bridge)
+        .and_then(|()| inside.make(host, bridge));
+    if made.is_err() && there.is_none() {
+        let _swept_later = pair.undo(host);
     }
-    Ok(())
+    made
 }
 
 /// Makes the link of a virtual machine's card a port of its network, as [`attach`] does for a container. The link is
@@ -107,13 +105,16 @@ pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Fai
     card.apply(host)
 }
 
-/// Sets up the port of an endpoint that is attached, where nothing but that differs: what is inside of its namespace
-/// stays as it is. The host's side of a pair of links is that of a card.
+/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. The host's side of a
+/// pair of links is that of a card.
 ///
 /// # Errors
-/// The step that failed. The link stays.
+/// The step that failed, or the link is gone. One that is there stays.
 pub fn set_port(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
-    attach_card(host, endpoint)
+    match endpoint.adapter {
+        None => port::treat(host, endpoint),
+        Some(_) => attach_card(host, endpoint),
+    }
 }
 
 /// Takes an endpoint out of a namespace that lives on. Where the namespace ends, its links end with it, and this is

@@ -308,6 +308,41 @@ pub(crate) fn set_port(batch: &mut Batch, name: &str, index: u32, isolated: bool
     );
 }
 
+/// A port that was just made.
+#[derive(Debug)]
+pub(crate) struct NewPort<'a> {
+    /// Its name.
+    pub(crate) name: &'a str,
+    /// What it is made for.
+    pub(crate) alias: &'a str,
+    /// See [`set_port`].
+    pub(crate) isolated: bool,
+    /// See [`set_port`].
+    pub(crate) hairpin: bool,
+}
+
+/// [`set_alias`] and [`set_port`] for a port that is made in the same batch: its number is not known yet.
+pub(crate) fn set_new_port(batch: &mut Batch, port: &NewPort<'_>, ipv6: bool) {
+    const INFO_SLAVE_KIND: u16 = 4;
+    let what = format!("setting up the port {}", port.name);
+    let header = link_header(0, 0, 0, 0);
+    batch.message(what, NEWLINK, flag::ACK, &header, |batch| {
+        batch
+            .text(attribute::NAME, port.name)
+            .bytes(attribute::ALIAS, port.alias.as_bytes())
+            .nest(attribute::LINKINFO, |batch| {
+                batch.text(INFO_SLAVE_KIND, "bridge");
+                batch.nest(attribute::INFO_SLAVE_DATA, |batch| {
+                    batch.bytes(attribute::ISOLATED, &[port.isolated.into()]);
+                    batch.bytes(attribute::HAIRPIN, &[port.hairpin.into()]);
+                });
+            });
+        if ipv6 {
+            without_own_address(batch);
+        }
+    });
+}
+
 /// Makes a link a port of a bridge.
 pub(crate) fn set_master(batch: &mut Batch, name: &str, index: u32, bridge: u32) {
     set_number(batch, (name, index), attribute::MASTER, "bridge", bridge);

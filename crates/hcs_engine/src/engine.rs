@@ -325,11 +325,24 @@ pub trait WarmSlot: fmt::Debug + Send {
     /// As for [`Engine::create`], or the prepared machine is not usable any more; the slot has been discarded then.
     fn make(self: Box<Self>, request: &CreateRequest) -> Result<Arc<dyn Machine>, Failure>;
 
+    /// The network that its machine will have, as [`Machine::network`] gives it.
+    ///
+    /// # Errors
+    /// It has none that the host can reach, or it is gone.
+    fn network(&self) -> Result<OwnedFd, Failure> {
+        Err(out_of_reach())
+    }
+
     /// Removes everything that was made for it outside its directory. May wait for some milliseconds.
     ///
     /// # Errors
     /// The objects that could not be removed; the next sweep finds them.
     fn discard(self: Box<Self>) -> Result<(), Failure>;
+}
+
+fn out_of_reach() -> Failure {
+    let message = "its network cannot be reached from the host";
+    Failure::new(HResult::NOT_SUPPORTED, message)
 }
 
 /// Stdio prepared for one process that is about to be created. Dropped unused, it leaves nothing.
@@ -552,13 +565,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn record(&self) -> String;
 
     /// The network of its guest, for links to be put into: a network namespace, which lasts as long as the descriptor.
-    /// So that is not to be kept.
+    /// So that is not to be kept for long after the machine's end.
     ///
     /// # Errors
     /// It has none that the host can reach, or it is gone.
     fn network(&self) -> Result<OwnedFd, Failure> {
-        let message = "its network cannot be reached from the host";
-        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+        Err(out_of_reach())
     }
 
     /// Connects its network with the outside by a program with the rights of the service's own user; returns when that

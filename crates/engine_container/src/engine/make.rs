@@ -29,6 +29,7 @@ use crate::{
     parts::{
         handed, handing,
         lease::{self, Lease},
+        network,
         rootfs::{cover::Shared, overlay},
         scratch::{self, Kept},
         scratch_image, sharing,
@@ -256,6 +257,15 @@ impl Prepared {
     /// Whether the child is gone.
     pub(super) fn has_ended(&self) -> bool {
         is_readable(self.child.pidfd.as_fd())
+    }
+
+    /// The network namespace of the child.
+    ///
+    /// # Errors
+    /// The child is gone.
+    pub(super) fn network(&self) -> Result<OwnedFd, Failure> {
+        let opened = network::of_process(self.child.pid, || self.has_ended());
+        opened.map_err(|error| fail(&self.name, error))
     }
 
     /// Applies `limits` now that they are known.

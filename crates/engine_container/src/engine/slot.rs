@@ -212,6 +212,10 @@ impl WarmSlot for ContainerSlot {
         }
     }
 
+    fn network(&self) -> Result<OwnedFd, Failure> {
+        self.prepared.network()
+    }
+
     fn discard(self: Box<Self>) -> Result<(), Failure> {
         self.prepared.discard().map_err(|error| {
             error.into_failure("a container that was kept ready could not be removed")

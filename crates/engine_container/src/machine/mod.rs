@@ -30,17 +30,17 @@ use hcs_schema::{
     documents::{PauseOptions, Properties, SystemPropertyType},
 };
 use rustix::{
-    fs::{Gid, Mode, OFlags, Uid, open},
+    fs::{Gid, Uid},
     io::Errno,
     process::{Signal, pidfd_send_signal},
 };
 
 use crate::{
     cgroup::limits,
-    failure::{Attempt as _, StepError},
+    failure::StepError,
     launcher::Launcher,
     outside::{self, Namespaces},
-    parts::{lease, own_places::OwnPlaces},
+    parts::{lease, network, own_places::OwnPlaces},
     record::{self, Record},
     stdio::{self, Pipes},
     steps::done,
@@ -319,15 +319,8 @@ impl Machine for ContainerMachine {
     }
 
     fn network(&self) -> Result<OwnedFd, Failure> {
-        let path = format!("/proc/{}/ns/net", self.record.pid);
-        let opened = open(&*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-        // While it lives, that is its own process and no later one.
-        match opened {
-            _ if self.is_gone() => Err(Errno::SRCH),
-            opened => opened,
-        }
-        .step_at("opening its network namespace", path)
-        .map_err(|error| self.fail("attached to a network", error))
+        network::of_process(self.record.pid, || self.is_gone())
+            .map_err(|error| self.fail("attached to a network", error))
     }
 
     fn connect(&self, outside: &Outside) -> Result<(), Failure> {

@@ -129,6 +129,21 @@ const NOT_OF_NETWORK: &str = "finding a network namespace, and no other kind, at
 /// The step that finds a namespace which the caller could not join by other means.
 const OF_ANOTHER: &str = "joining the network namespace of another user at";
 
+/// The network namespace of a process of ours, unless that `is_gone`: then another one may have its pid.
+///
+/// # Errors
+/// It is gone, or the kernel refuses.
+pub(crate) fn of_process(pid: i32, is_gone: impl FnOnce() -> bool) -> Result<OwnedFd, StepError> {
+    let path = format!("/proc/{pid}/ns/net");
+    let opened = open(&*path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    // While it lives, that is its own and not that of a later process.
+    match opened {
+        _ if is_gone() => Err(Errno::SRCH),
+        opened => opened,
+    }
+    .step_at("opening its network namespace", path)
+}
+
 /// Joins a named namespace.
 pub(crate) fn join(named: &OwnedFd) -> Result<(), StepError> {
     move_into_link_name_space(named.as_fd(), Some(LinkNameSpaceType::Network))

@@ -72,23 +72,27 @@ impl<'a> Inside<'a> {
     }
 }
 
-impl Part for Inside<'_> {
-    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+impl Inside<'_> {
+    /// Whether the link can be made, whose end on the host is `port` where it is there. Gives that, unless it goes away.
+    pub(crate) fn is_free(
+        &self,
+        host: &mut Host,
+        port: Option<Link>,
+    ) -> Result<Option<Link>, Failure> {
         let EndpointIntent {
             namespace, inner, ..
         } = self.endpoint;
-        let port = port::found(host, self.endpoint)?;
         let doing = self.doing("looking at");
         let [socket, _] = &mut *self.sockets()?;
         let links = link::links(socket).map_err(|error| failed(&doing, NEEDS, &error))?;
         let there = links.iter().find(|link| link.name == *inner);
         match (port, there) {
-            (None, None) => Ok(()),
-            (Some(port), Some(link)) if link.peer == Some(port.index) => Ok(()),
+            (None, None) => Ok(None),
+            (Some(port), Some(link)) if link.peer == Some(port.index) => Ok(Some(port)),
             (_, Some(_)) => Err(in_the_way(format!(
                 "the namespace {namespace} has another link with the name {inner}"
             ))),
-            (Some(port), None) if goes_away(host, &port)? => Ok(()),
+            (Some(port), None) if goes_away(host, &port)? => Ok(None),
             (Some(port), None) => Err(in_the_way(format!(
                 "the link {} of the endpoint {} leads into another namespace than {namespace}; detach it there first",
                 port.name, self.endpoint.id
@@ -96,7 +100,8 @@ impl Part for Inside<'_> {
         }
     }
 
-    fn apply(&self, host: &mut Host) -> Result<(), Failure> {
+    /// Sets it up. `bridge` is the number of the bridge.
+    pub(crate) fn make(&self, host: &mut Host, bridge: u32) -> Result<(), Failure> {
         let endpoint = self.endpoint;
         let doing = self.doing("setting up");
         let mtu = port::wanted_mtu(endpoint);
@@ -106,12 +111,22 @@ impl Part for Inside<'_> {
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);
         link::look_at(&mut batch, &endpoint.bridge);
-        if let Some(bridge) = host.find(&endpoint.bridge)? {
-            for (address, _) in &endpoint.addresses {
-                neighbours::tell(&mut batch, bridge.index, *address, endpoint.mac);
-            }
+        for (address, _) in &endpoint.addresses {
+            neighbours::tell(&mut batch, bridge, *address, endpoint.mac);
         }
         host.run(&doing, NEEDS, batch)
+    }
+}
+
+impl Part for Inside<'_> {
+    fn check(&self, host: &mut Host) -> Result<(), Failure> {
+        let port = port::found(host, self.endpoint)?;
+        self.is_free(host, port).map(drop)
+    }
+
+    fn apply(&self, host: &mut Host) -> Result<(), Failure> {
+        let bridge = port::bridge_of(host, self.endpoint)?;
+        self.make(host, bridge.index)
     }
 
     /// The link goes with its pair, and with it addresses and routes.

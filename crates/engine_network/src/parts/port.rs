@@ -11,7 +11,7 @@ use super::{Part, remove_link};
 use crate::{
     failure::{failed, in_the_way, removable},
     host::Host,
-    link::{self, Link, Pair},
+    link::{self, Link, NewPort, Pair},
     neighbours,
     netlink::Batch,
 };
@@ -135,13 +135,34 @@ pub(super) fn wanted_mtu(endpoint: &EndpointIntent) -> u32 {
 }
 
 /// The bridge of an endpoint's network.
-pub(super) fn bridge_of(host: &mut Host, endpoint: &EndpointIntent) -> Result<Link, Failure> {
+pub(crate) fn bridge_of(host: &mut Host, endpoint: &EndpointIntent) -> Result<Link, Failure> {
     host.find(&endpoint.bridge)?.ok_or_else(|| {
         in_the_way(format!(
             "the bridge {} of the network {} is gone",
             endpoint.bridge, endpoint.network
         ))
     })
+}
+
+/// Sets how the port of an endpoint treats others of its bridge.
+pub(crate) fn treat(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    let doing = format!(
+        "setting up the link {} of the endpoint {}",
+        endpoint.link, endpoint.id
+    );
+    let Some(found) = found(host, endpoint)? else {
+        return Err(in_the_way(format!(
+            "the link {} of the endpoint {} is gone",
+            endpoint.link, endpoint.id
+        )));
+    };
+    let treats = (endpoint.isolated, is_hairpin(endpoint));
+    if (found.isolated, found.hairpin) == treats {
+        return Ok(());
+    }
+    let mut batch = Batch::default();
+    link::set_port(&mut batch, &found.name, found.index, treats.0, treats.1);
+    host.run(&doing, NEEDS, batch)
 }
 
 /// Names an endpoint's link on the host after the endpoint, and makes it a port of the bridge as the endpoint says. One
@@ -184,28 +205,49 @@ pub(super) fn set_up(
     host.run(&doing, NEEDS, batch)
 }
 
+impl Port<'_> {
+    /// Makes the pair with all that its end here is set to, in one go; or sets up the one that is `there`.
+    pub(crate) fn make(
+        &self,
+        host: &mut Host,
+        there: Option<&Link>,
+        bridge: u32,
+    ) -> Result<(), Failure> {
+        let endpoint = self.endpoint;
+        if there.is_some() {
+            return set_up(host, endpoint, bridge);
+        }
+        let pair = Pair {
+            name: &endpoint.link,
+            bridge,
+            far: &endpoint.inner,
+            mac: endpoint.mac,
+            mtu: endpoint.mtu,
+            namespace: self.namespace,
+        };
+        let mut batch = Batch::default();
+        link::add_pair(&mut batch, &pair);
+        let new = NewPort {
+            name: &endpoint.link,
+            alias: &alias(&host.owner, endpoint.id),
+            isolated: endpoint.isolated,
+            hairpin: is_hairpin(endpoint),
+        };
+        link::set_new_port(&mut batch, &new, host.ipv6);
+        link::set_port_up(&mut batch, &endpoint.link);
+        host.run(&self.doing("making"), NEEDS, batch)
+    }
+}
+
 impl Part for Port<'_> {
     fn check(&self, host: &mut Host) -> Result<(), Failure> {
         found(host, self.endpoint).map(drop)
     }
 
     fn apply(&self, host: &mut Host) -> Result<(), Failure> {
-        let endpoint = self.endpoint;
-        let bridge = bridge_of(host, endpoint)?;
-        let mut batch = Batch::default();
-        if found(host, endpoint)?.is_none() {
-            let pair = Pair {
-                name: &endpoint.link,
-                bridge: bridge.index,
-                far: &endpoint.inner,
-                mac: endpoint.mac,
-                mtu: endpoint.mtu,
-                namespace: self.namespace,
-            };
-            link::add_pair(&mut batch, &pair);
-        }
-        host.run(&self.doing("making"), NEEDS, batch)?;
-        set_up(host, endpoint, bridge.index)
+        let bridge = bridge_of(host, self.endpoint)?;
+        let there = found(host, self.endpoint)?;
+        self.make(host, there.as_ref(), bridge.index)
     }
 
     fn undo(&self, host: &mut Host) -> Result<(), Failure> {

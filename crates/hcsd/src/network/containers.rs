@@ -17,7 +17,9 @@ use hcs_wire::{environment::is_root, network::ObjectKind};
 use serde_json::{Value, json};
 use tracing::error;
 
-use super::{GuestNames, Held, Networks, Occupant, Turn, calls, join, machines, ports, private};
+use super::{
+    GuestNames, Held, Networks, Occupant, Turn, calls, join, machines, ports, private, spares,
+};
 use crate::{
     engines::resolver,
     record::{blocking::blocking, timeline},
@@ -227,16 +229,7 @@ impl Networks {
         (id, runtime_id): (&str, &str),
         machine: Arc<dyn Machine>,
     ) -> Result<(), Failure> {
-        let machine_names = match place.machine {
-            Some((names, networking)) => {
-                let resolver = blocking(move || Ok(resolver(&networking))).await?;
-                Some(GuestNames {
-                    resolver: resolver.unwrap_or_default(),
-                    ..names
-                })
-            }
-            None => None,
-        };
+        let machine_names = resolved(place.machine).await?;
         let occupant = Occupant {
             id: id.to_owned(),
             runtime_id: runtime_id.to_owned(),
@@ -244,7 +237,11 @@ impl Networks {
             machine: machine_names,
         };
         let named = runtime_id.to_owned();
-        self.machines.borrow_mut().insert(named, machine);
+        let space = (is_root() && !machine.has_cards()).then(|| machine.network().ok());
+        let space = space.flatten();
+        self.machines
+            .borrow_mut()
+            .insert(named, Arc::clone(&machine));
         let turn = self.turn().await;
         let asked_at = match &place.home {
             Home::Namespace(_) => None,
@@ -256,11 +253,18 @@ impl Networks {
                 endpoints,
                 at,
                 adapters,
-            } => furnish(held, (at, &endpoints), &adapters, occupant, changes),
+            } => {
+                let occupant = (occupant, Some(&machine));
+                furnish(held, (at, &endpoints), &adapters, occupant, changes)
+            }
         });
         let moved = moved.await;
-        if moved.is_err() {
-            self.machines.borrow_mut().remove(runtime_id);
+        match &moved {
+            Ok(()) => {
+                let space = space.map(|space| (runtime_id.to_owned(), space));
+                self.spaces.borrow_mut().extend(space);
+            }
+            Err(_) => drop(self.machines.borrow_mut().remove(runtime_id)),
         }
         // What the host refuses is refused of these.
         moved.map_err(|failure| match asked_at {
@@ -283,6 +287,7 @@ impl Networks {
             let mut occupants = held.occupants.values();
             occupants.any(|one| one.runtime_id == runtime_id)
                 || held.made_for.values().any(|id| id == runtime_id)
+                || held.spares.iter().any(|spare| spare.is_of(runtime_id))
         };
         if !had_some && !is_known {
             return;
@@ -328,6 +333,20 @@ impl Networks {
     }
 }
 
+/// What a virtual machine has besides its endpoints, with how names are resolved in it.
+async fn resolved(
+    machine: Option<(GuestNames, Networking)>,
+) -> Result<Option<GuestNames>, Failure> {
+    let Some((names, networking)) = machine else {
+        return Ok(None);
+    };
+    let resolver = blocking(move || Ok(resolver(&networking))).await?;
+    Ok(Some(GuestNames {
+        resolver: resolver.unwrap_or_default(),
+        ..names
+    }))
+}
+
 /// A container goes into a namespace.
 fn enter(
     held: &mut Held,
@@ -360,7 +379,7 @@ pub(super) fn furnish(
     held: &mut Held,
     (place, endpoints): (&str, &[Value]),
     adapters: &[Adapter],
-    occupant: Occupant,
+    (occupant, machine): (Occupant, Option<&Arc<dyn Machine>>),
     changes: &mut Changes,
 ) -> Result<(), Failure> {
     let runtime_id = occupant.runtime_id.clone();
@@ -373,8 +392,14 @@ pub(super) fn furnish(
     join(changes, held.state.create_namespace(namespace, "{}")?);
     held.made_for
         .insert(Object::Namespace(namespace), runtime_id.clone());
+    let mut spare = spares::take(held, &runtime_id, machine);
     for (at, settings) in endpoints.iter().enumerate() {
-        let made = make_endpoint(held, settings, changes);
+        let made = match spare.take() {
+            Some(spare) if spares::network_of(settings) == Some(spare.intent().network) => {
+                make_endpoint_as(held, &spare.furnished(settings), spare.id(), changes)
+            }
+            _ => make_endpoint(held, settings, changes),
+        };
         let id = made.map_err(|failure| below(failure, &format!("{place}/{at}")))?;
         held.made_for
             .insert(Object::Endpoint(id), runtime_id.clone());
@@ -425,6 +450,21 @@ pub(super) fn make_endpoint(
     settings: &Value,
     changes: &mut Changes,
 ) -> Result<Guid, Failure> {
+    make_endpoint_as(
+        held,
+        settings,
+        Guid(uuid::Uuid::new_v4().as_u128()),
+        changes,
+    )
+}
+
+/// Makes an endpoint, whose id is `chosen` where its document names none.
+fn make_endpoint_as(
+    held: &mut Held,
+    settings: &Value,
+    chosen: Guid,
+    changes: &mut Changes,
+) -> Result<Guid, Failure> {
     let text = |key| settings.get(key).and_then(Value::as_str);
     let network = text("HostComputeNetwork").and_then(|id| id.parse().ok());
     let network: Guid = network.ok_or_else(|| {
@@ -434,7 +474,7 @@ pub(super) fn make_endpoint(
     let named = text("ID").and_then(|id| id.parse::<Guid>().ok());
     let given = match named.filter(|id| *id != Guid::NONE) {
         Some(_) => Guid::NONE,
-        None => Guid(uuid::Uuid::new_v4().as_u128()),
+        None => chosen,
     };
     let settings = ports::choose(&held.state, settings.to_string())?;
     let made = held.state.create_endpoint(network, given, &settings)?;
@@ -459,6 +499,7 @@ pub(super) fn below(mut failure: Failure, pointer: &str) -> Failure {
 
 /// Takes out what a container has of networks, and what was made for it.
 pub(super) fn end(held: &mut Held, runtime_id: &str, changes: &mut Changes) {
+    held.spares.retain(|spare| !spare.is_of(runtime_id));
     let left = held.occupants.iter();
     let left = left.filter(|(_, occupant)| occupant.runtime_id == runtime_id);
     let left: Vec<(Guid, Occupant)> = left.map(|(id, one)| (*id, one.clone())).collect();
@@ -492,7 +533,8 @@ fn about_container(request: &str, id: &str) -> String {
     json!({ "ResourceType": "Container", "RequestType": request, "Settings": settings }).to_string()
 }
 
-fn about_endpoint(id: Guid) -> String {
+/// A request of a namespace that puts an endpoint in.
+pub(super) fn about_endpoint(id: Guid) -> String {
     about_endpoint_as("Add", id)
 }
 

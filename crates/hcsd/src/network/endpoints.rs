@@ -157,7 +157,13 @@ fn home(held: &mut Held, occupant: &Occupant, changes: &mut Changes) -> Result<G
     if let Some(namespace) = found(held, occupant) {
         return Ok(namespace);
     }
-    containers::furnish(held, (SETTINGS, &[]), &[], occupant.clone(), changes)?;
+    containers::furnish(
+        held,
+        (SETTINGS, &[]),
+        &[],
+        (occupant.clone(), None),
+        changes,
+    )?;
     found(held, occupant).ok_or_else(|| {
         let message = "the namespace of the container is not there";
         Failure::new(HResult::E_UNEXPECTED, message)

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     os::fd::{AsFd as _, OwnedFd},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
 use tracing::warn;
 
-use super::{private, store::Store};
+use super::{hosts::Hosts, private, store::Store};
 
 /// A change to be made.
 #[derive(Debug)]
@@ -38,6 +38,10 @@ pub(super) struct Change {
     pub(super) was_wanted: BTreeSet<Guid>,
     /// Endpoints whose links are to be there.
     pub(super) wanted: BTreeSet<Guid>,
+    /// Endpoints of containers that are kept ready, before the change.
+    pub(super) spares: BTreeSet<Guid>,
+    /// The network namespaces of containers that are kept ready, and their namespaces.
+    pub(super) spaces: Vec<(Guid, Arc<OwnedFd>)>,
     /// Machines, by the namespace whose network they have.
     pub(super) machines: Vec<(Guid, Arc<dyn Machine>)>,
     /// The text of `/etc/resolv.conf` of machines, by namespace.
@@ -61,11 +65,29 @@ pub(super) struct Left {
     links: Vec<Stray>,
     /// Addresses that were given back. The next endpoint gets another one, unless it asks for one of these.
     addresses: Vec<IpAddr>,
+    /// Network namespaces that are kept until it is quiet: see [`Left::keep`].
+    spaces: Vec<OwnedFd>,
 }
 
 impl Left {
     pub(super) fn is_empty(&self) -> bool {
         self.links.is_empty() && self.addresses.is_empty()
+    }
+
+    /// Keeps the network namespace of a container that has ended, and the links in it. While the kernel takes one apart,
+    /// all who change links wait for it, for ten milliseconds and more; several at once take little longer than one.
+    pub(super) fn keep(&mut self, space: OwnedFd) {
+        self.spaces.push(space);
+    }
+
+    /// Lets network namespaces go.
+    pub(super) fn let_go(&mut self) {
+        self.spaces.clear();
+    }
+
+    /// How many network namespaces are kept.
+    pub(super) const fn kept(&self) -> usize {
+        self.spaces.len()
     }
 
     /// This without addresses that are `used` again.
@@ -99,55 +121,6 @@ impl Left {
     /// Whether there are links among it.
     pub(super) fn has_links(&self) -> bool {
         !self.links.is_empty()
-    }
-}
-
-/// The host's network, as this service reaches it. It stays open: see [`Host`].
-#[derive(Debug)]
-pub(super) struct Hosts {
-    /// The owner of the links and rules.
-    owner: String,
-    /// For changes, of which there is one at a time.
-    changing: Mutex<Option<Host>>,
-    /// For what goes on beside them.
-    looking: Mutex<Option<Host>>,
-}
-
-impl Hosts {
-    pub(super) fn new(owner: String) -> Self {
-        Self {
-            owner,
-            changing: Mutex::default(),
-            looking: Mutex::default(),
-        }
-    }
-
-    fn change<T>(
-        &self,
-        change: impl FnOnce(&mut Host) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        self.lend(&self.changing, change)
-    }
-
-    fn look<T>(&self, look: impl FnOnce(&mut Host) -> Result<T, Failure>) -> Result<T, Failure> {
-        self.lend(&self.looking, look)
-    }
-
-    /// Another one where that of `place` is in use. One with which something failed is not kept, as it may have answers
-    /// that were not read.
-    fn lend<T>(
-        &self,
-        place: &Mutex<Option<Host>>,
-        act: impl FnOnce(&mut Host) -> Result<T, Failure>,
-    ) -> Result<T, Failure> {
-        let kept = place.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut host = match kept {
-            Some(host) => host,
-            None => Host::open(&self.owner)?,
-        };
-        let done = act(&mut host)?;
-        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(host);
-        Ok(done)
     }
 }
 
@@ -221,7 +194,11 @@ impl Change {
                 continue;
             }
             let is_as_before = is_as_before(&self.before.endpoints, endpoint);
-            let attached = match is_as_before && self.attached.contains(&endpoint.id) {
+            let is_set_inside = match endpoint.adapter {
+                None => is_set_inside(&self.before.endpoints, endpoint),
+                Some(_) => is_as_before,
+            };
+            let attached = match is_set_inside && self.attached.contains(&endpoint.id) {
                 true => set_port(host, endpoint),
                 false => self.attach(host, endpoint),
             };
@@ -237,7 +214,11 @@ impl Change {
         let addresses = self.forget(host)?;
         Ok(Made {
             former: self.former,
-            left: Left { links, addresses },
+            left: Left {
+                links,
+                addresses,
+                spaces: Vec::new(),
+            },
         })
     }
 
@@ -257,7 +238,8 @@ impl Change {
         // which takes the kernel some 30 ms, can wait.
         let (mut had_access, mut left) = (BTreeSet::new(), Vec::new());
         for endpoint in self.before.endpoints.iter().filter(gone) {
-            if self.machine_of(endpoint).is_none() && endpoint.adapter.is_none() {
+            let is_spare = self.spares.contains(&endpoint.id);
+            if self.machine_of(endpoint).is_none() && endpoint.adapter.is_none() && !is_spare {
                 left.extend(release(host, endpoint)?);
                 continue;
             }
@@ -352,7 +334,9 @@ impl Change {
     /// Puts an endpoint into its machine.
     fn attach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
         let Some(machine) = self.machine_of(endpoint) else {
-            return Ok(());
+            let mut spaces = self.spaces.iter();
+            let space = spaces.find(|(namespace, _)| *namespace == endpoint.namespace);
+            return space.map_or(Ok(()), |(_, space)| attach(host, endpoint, space.as_fd()));
         };
         if machine.has_cards() {
             let resolver = self.resolvers.get(&endpoint.namespace);
@@ -465,6 +449,17 @@ fn is_as_before(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
                 ..one.clone()
             }
     })
+}
+
+/// Whether an endpoint is one of `before` as far as its namespace is concerned: ports of the host that lead to it
+/// concern its port alone.
+fn is_set_inside(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
+    let before = before.iter().filter(|one| one.id == endpoint.id);
+    let before = before.map(|one| EndpointIntent {
+        mappings: endpoint.mappings.clone(),
+        ..one.clone()
+    });
+    is_as_before(&before.collect::<Vec<_>>(), endpoint)
 }
 
 /// The networks that have endpoints to which load balancers lead.
@@ -762,6 +757,7 @@ mod tests {
             networks.clear_later(Left {
                 links: Vec::new(),
                 addresses: vec![[192, 0, 2, 1].into()],
+                spaces: Vec::new(),
             });
             assert_eq!(networks.clearing.get(), 1);
             networks.finish(Duration::from_secs(60)).await;

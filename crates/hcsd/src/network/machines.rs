@@ -202,7 +202,7 @@ fn add(
 ) -> Result<(), Failure> {
     let namespace = of(&occupant.runtime_id)?;
     if !held.occupants.contains_key(&namespace) {
-        containers::furnish(held, (ENDPOINTS, &[]), &[], occupant, changes)?;
+        containers::furnish(held, (ENDPOINTS, &[]), &[], (occupant, None), changes)?;
     }
     let there = known(held, namespace).and_then(|names| names.adapters.get(&name).copied());
     // A client may have taken its endpoint out before, or deleted it.

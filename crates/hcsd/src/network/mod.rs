@@ -6,8 +6,8 @@
 //!    that of a running container. [`figures`]: what went through its endpoints. [`names`]: what it is called in
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
 //!    the host programs have. `preset`: the network of containers for which none is named. `private`: that of an
-//!    ordinary user. `chronicle`: what happened, for clients with a callback. `shares`: what one user may
-//!    have.
+//!    ordinary user. `chronicle`: what happened, for clients with a callback. `shares`: what one user may have.
+//!    `spares`: endpoints of containers that are kept ready.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -23,6 +23,7 @@ mod containers;
 mod endpoints;
 mod figures;
 mod gone;
+mod hosts;
 mod kernel;
 mod machines;
 mod names;
@@ -30,19 +31,24 @@ mod ports;
 mod preset;
 mod private;
 mod shares;
+mod spares;
 mod store;
 
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
+    os::fd::OwnedFd,
     path::Path,
     rc::Rc,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use engine_network::Former;
-use hcn::{Changes, Guid, Object, State};
+use hcn::{
+    Changes, Guid, Object, State,
+    intent::{EndpointIntent, Intent},
+};
 use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
@@ -62,9 +68,11 @@ use crate::{
 };
 use chronicle::Chronicle;
 use gone::Gone;
-use kernel::{Change, GONE, Hosts, Left, Restored};
+use hosts::Hosts;
+use kernel::{Change, GONE, Left, Restored};
 use names::Names;
 use preset::Preset;
+use spares::{Asked, Spare};
 use store::{GuestNames, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
@@ -78,6 +86,12 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often bridges, links, settings and rules of the kernel are looked at.
 const CHECK: Duration = Duration::from_secs(15);
+
+/// How long no change has to come until network namespaces of ended containers are let go, how often that is waited
+/// for, and how many are kept at most.
+const QUIET: Duration = Duration::from_millis(50);
+const MOST_WAITS: usize = 20;
+const MOST_KEPT: usize = 64;
 
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
@@ -98,12 +112,24 @@ pub(crate) struct Networks {
     has_cleared: Notify,
     names: RefCell<Names>,
     preset: Preset,
+    /// The network namespaces of containers, by runtime id, until they have ended.
+    spaces: RefCell<BTreeMap<String, OwnedFd>>,
+    /// How many of ended ones are kept, until no change has come for a while.
+    kept: Cell<usize>,
+    /// How many changes there were.
+    changes: Cell<u64>,
+    /// The service leaves.
+    finishing: Cell<bool>,
     /// How many ended containers have begun to give back what they had, one after the other, and how many are done.
     leaving: Cell<u64>,
     left: Cell<u64>,
     has_left: Notify,
     /// Calls whose clients have their answers, until the next change.
     released: RefCell<Vec<String>>,
+    /// Which network containers have asked for.
+    asked: Cell<Asked>,
+    /// When a spare could not be made the last time.
+    spares_failed: Cell<Option<Instant>>,
     /// How often the kernel was looked at.
     checks: Cell<usize>,
     /// What happened, for clients that are told.
@@ -127,14 +153,29 @@ struct Held {
     /// Endpoints whose links are there.
     attached: BTreeSet<Guid>,
     former: Vec<Former>,
+    /// Endpoints of containers that are kept ready.
+    spares: Vec<Spare>,
 }
 
 impl Held {
-    /// Endpoints that are in the namespace of a container.
+    /// Endpoints that are in the namespace of a container, or of one that is kept ready.
     fn wanted(&self) -> BTreeSet<Guid> {
         let of = |namespace: &Guid| self.state.namespace_intent(*namespace);
         let endpoints = self.occupants.keys().flat_map(of);
-        endpoints.map(|endpoint| endpoint.id).collect()
+        let spares = self.spares.iter().map(Spare::id);
+        endpoints
+            .map(|endpoint| endpoint.id)
+            .chain(spares)
+            .collect()
+    }
+
+    /// What is wanted of the kernel.
+    fn intent(&self) -> Intent {
+        let mut intent = self.state.intent();
+        let spares = self.spares.iter().map(|spare| spare.intent().clone());
+        intent.endpoints.extend(spares);
+        intent.endpoints.sort_by_key(|endpoint| endpoint.id);
+        intent
     }
 
     /// Whether the call `name` has changed something.
@@ -171,6 +212,8 @@ impl Held {
         for (object, calls) in gone {
             self.gone.absorb(object, calls);
         }
+        let state = &self.state;
+        self.spares.retain(|spare| spare.is_free(state));
         self.made_for.retain(|object, _| there.contains(object));
         self.owners.retain(|object, _| there.contains(object));
         self.occupants
@@ -235,10 +278,16 @@ impl Networks {
             has_cleared: Notify::new(),
             names: RefCell::default(),
             preset: Preset::new(has_preset),
+            spaces: RefCell::default(),
+            kept: Cell::default(),
+            changes: Cell::default(),
+            finishing: Cell::default(),
             leaving: Cell::default(),
             left: Cell::default(),
             has_left: Notify::new(),
             released: RefCell::default(),
+            asked: Cell::default(),
+            spares_failed: Cell::default(),
             checks: Cell::default(),
             chronicle: Chronicle::new(),
         }
@@ -358,6 +407,7 @@ impl Networks {
     /// The service leaves: what ended containers had is given back and cleared away, as far as `limit` lets it. The
     /// next service finds links that stay, but does not know which addresses the kernel is to forget.
     pub(crate) async fn finish(self: &Rc<Self>, limit: Duration) {
+        self.finishing.set(true);
         self.settled().await;
         self.clear_again();
         let cleared = async {
@@ -480,6 +530,7 @@ impl Networks {
         decide: impl FnOnce(&mut Held, &mut Changes) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
         self.apply_released();
+        self.changes.set(self.changes.get().wrapping_add(1));
         let before = self.held.borrow().clone();
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;
@@ -495,7 +546,7 @@ impl Networks {
             }
         }
         after.settle();
-        let (had, wants) = (before.state.intent(), after.state.intent());
+        let (had, wants) = (before.intent(), after.intent());
         if ports::asks(&had, &wants) {
             blocking(move || ports::check(&had, &wants)).await?;
         }
@@ -527,14 +578,35 @@ impl Networks {
 
     /// Lets the kernel follow.
     async fn follow(self: &Rc<Self>, before: &Held, after: &Held) -> Result<Vec<Former>, Failure> {
-        if before.state.intent() == after.state.intent() && before.wanted() == after.wanted() {
+        if before.intent() == after.intent() && before.wanted() == after.wanted() {
             return Ok(after.former.clone());
         }
         // Without a limit: a change that goes on beside the next one would undo it.
         let change = self.change(before, after);
-        let made = blocking(|| change.follow()).await?;
+        let mut made = blocking(|| change.follow()).await?;
+        self.keep_spaces(before, after, &mut made.left);
         self.clear_later(made.left);
         Ok(made.former)
+    }
+
+    /// The network namespaces of containers that have ended go with what else is left of these.
+    fn keep_spaces(&self, before: &Held, after: &Held, left: &mut Left) {
+        let mut spaces = self.spaces.borrow_mut();
+        for (namespace, occupant) in &before.occupants {
+            if after.occupants.contains_key(namespace) {
+                continue;
+            }
+            let space = spaces.remove(&occupant.runtime_id);
+            // An endpoint that comes back as it was would find its link in the way.
+            let ends = |one: EndpointIntent| {
+                let made_for = before.made_for.contains_key(&Object::Endpoint(one.id));
+                made_for && one.adapter.is_none()
+            };
+            let endpoints = before.state.namespace_intent(*namespace);
+            if let (Some(space), true) = (space, endpoints.into_iter().all(ends)) {
+                left.keep(space);
+            }
+        }
     }
 
     /// Clears away what is left of ended machines, while others go on. An address that another endpoint has by now is
@@ -554,14 +626,16 @@ impl Networks {
 
     async fn clear(&self, left: Left) {
         // By now the change that left it is what is held.
-        let endpoints = self.held.borrow().state.intent().endpoints;
+        let endpoints = self.held.borrow().intent().endpoints;
         let addresses = endpoints.iter().flat_map(|one| &one.addresses);
         let left = left.without(&addresses.map(|(address, _)| *address).collect());
         let hosts = Arc::clone(&self.hosts);
         let cleared = async {
             let again = Arc::clone(&hosts);
             let forgotten = blocking(move || Ok((left.forget(&again), left)));
-            let (forgotten, left) = forgotten.await?;
+            let (forgotten, mut left) = forgotten.await?;
+            self.await_quiet(left.kept()).await;
+            left.let_go();
             if left.has_links() {
                 tokio::time::sleep(GONE).await;
             }
@@ -579,6 +653,26 @@ impl Networks {
             "something of an ended container stays: {}",
             failure.log_line()
         );
+    }
+
+    /// Returns when no change has come for a while, so that `kept` network namespaces are let go; at once where that
+    /// would be too many, or the service leaves.
+    async fn await_quiet(&self, kept: usize) {
+        if kept == 0 {
+            return;
+        }
+        self.kept.set(self.kept.get() + kept);
+        for _ in 0..MOST_WAITS {
+            let before = self.changes.get();
+            if self.finishing.get() || self.kept.get() > MOST_KEPT {
+                break;
+            }
+            tokio::time::sleep(QUIET).await;
+            if self.changes.get() == before {
+                break;
+            }
+        }
+        self.kept.set(self.kept.get() - kept);
     }
 
     /// Takes a change back that the host has refused.
@@ -627,11 +721,13 @@ impl Networks {
         Change {
             hosts: Arc::clone(&self.hosts),
             store: self.store.clone(),
-            before: before.state.intent(),
-            after: after.state.intent(),
+            before: before.intent(),
+            after: after.intent(),
             attached: before.attached.clone(),
             was_wanted: before.wanted(),
             wanted: after.wanted(),
+            spares: before.spares.iter().map(Spare::id).collect(),
+            spaces: after.spares.iter().map(Spare::space).collect(),
             // What a change that is taken back has plugged in is plugged out.
             machines: (after.occupants.iter())
                 .chain(&before.occupants)

@@ -94,7 +94,7 @@ impl Context {
     pub(crate) async fn clear_up(self: &Rc<Self>) {
         let limit = self.config().times.kill();
         self.removals.finish(limit).await;
-        self.slots.close(limit).await;
+        self.slots.close(&self.networks, limit).await;
         let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
         if none_left && self.registry.is_empty() {
             sweep(self, Vec::new()).await;

@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcn::Guid;
 use hcs_engine::{
     engine::{CreateRequest, Engine, Guest, Machine},
     steps::{self, Step},
@@ -41,7 +42,10 @@ use crate::{
     },
     system::{SystemRequest, context::Context, registry::Reservation},
     thread::{fair::FairLane, limits::QuotaShare},
-    upkeep::{cpu_groups, slots::Ready},
+    upkeep::{
+        cpu_groups,
+        slots::{Like, Ready},
+    },
 };
 
 /// Where the systems' directories are.
@@ -68,7 +72,9 @@ pub(crate) async fn create(
     context.registry.open().await;
     let reservation = context.registry.reserve(&id)?;
     let undoing = context.registry.undoing(&id);
-    let slot = context.slots.take(&*engine, &document);
+    let network = place.as_ref().and_then(Place::spare_network);
+    let network = network.filter(|id| context.networks.keeps_spares(*id));
+    let slot = context.slots.take(&*engine, &document, network);
     let runtime_id = match &slot {
         Some(ready) => ready.runtime_id.clone(),
         None => uuid::Uuid::new_v4().to_string(),
@@ -85,6 +91,7 @@ pub(crate) async fn create(
         runtime_id,
         slot,
         place,
+        network,
     };
     let (sender, receiver) = oneshot::channel();
     let span = info_span!("system", id = %reserved.id, runtime_id = %reserved.runtime_id);
@@ -142,6 +149,8 @@ struct Reserved {
     slot: Option<Ready>,
     /// Where it is in the service's networks.
     place: Option<Place>,
+    /// The network of which an endpoint may be kept ready for one that is like it.
+    network: Option<Guid>,
 }
 
 impl Reserved {
@@ -165,17 +174,23 @@ impl Reserved {
             ));
         }
         let (engine, slot) = (Arc::clone(&self.engine), self.slot);
-        let like_it = request.document.clone();
+        let like = Like {
+            document: Arc::new(request.document.clone()),
+            network: self.network,
+        };
+        let (runtime_id, uid) = (request.runtime_id.clone(), request.user);
         let made = blocking(move || {
             let machine = make_machine(&*engine, slot, &request)?;
             Ok((machine, request))
         })
         .await;
-        context.slots.fill(&self.engine, like_it);
-        operations::step(match &made {
-            Ok(_) => Cow::Borrowed("the machine is made"),
-            Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),
-        });
+        let networks = &context.networks;
+        context.slots.fill(&self.engine, networks, like);
+        if made.is_err() {
+            // What was kept ready for it is not used.
+            networks.leave(&runtime_id, uid).await;
+        }
+        note_made(&made);
         let (machine, request) = made.map_err(|failure| {
             let failure = failure.while_doing("Construct");
             debug!(operation = %self.initiator, result = %failure.hresult, "it could not be created: {}", failure.log_line());
@@ -205,6 +220,13 @@ impl Reserved {
             },
         })
     }
+}
+
+fn note_made<T>(made: &Result<T, Failure>) {
+    operations::step(match made {
+        Ok(_) => Cow::Borrowed("the machine is made"),
+        Err(failure) => format!("the engine failed: {}", failure.log_line()).into(),
+    });
 }
 
 /// The second phase: a machine that belongs to no system yet. It is undone by [`discard`].

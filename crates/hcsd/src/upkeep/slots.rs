@@ -18,25 +18,40 @@ use std::{
     time::Duration,
 };
 
+use hcn::Guid;
 use hcs_engine::engine::{CreateRequest, Engine, Machine, WarmSlot};
 use hcs_schema::{Failure, HResult, documents::ComputeSystem};
 use tokio::sync::Notify;
 use tracing::{debug, error, warn};
 
-use crate::record::{
-    blocking::{blocking, blocking_within},
-    files::{make_directory, remove_directory},
+use crate::{
+    network::Networks,
+    record::{
+        blocking::{blocking, blocking_within},
+        files::{make_directory, remove_directory},
+    },
 };
 
 /// How long none is taken before another is prepared beside those that are left: about as long as a short-lived system
 /// takes from its creation to its end.
 const QUIET: Duration = Duration::from_millis(20);
 
+/// The user whose turns of networks are taken for what is kept ready.
+const SERVICE: u32 = 0;
+
 /// How many machines are to be kept ready of each kind that was asked for, by the name of the engine.
 pub(crate) type Wanted = HashMap<&'static str, usize>;
 
 /// How many are kept ready of all kinds of an engine together, in multiples of what is wanted of one.
 const KINDS: usize = 2;
+
+/// What is kept ready for a document: a machine like the one that it asks for, and in its network an endpoint of this
+/// one, where there is one ([`Networks::prepare_spare`]).
+#[derive(Clone, Debug)]
+pub(crate) struct Like {
+    pub(crate) document: Arc<ComputeSystem>,
+    pub(crate) network: Option<Guid>,
+}
 
 /// A prepared machine.
 #[derive(Debug)]
@@ -45,6 +60,8 @@ pub(crate) struct Ready {
     slot: Box<dyn WarmSlot>,
     engine: &'static str,
     directory: PathBuf,
+    /// The network of the endpoint that it has.
+    network: Option<Guid>,
 }
 
 impl Ready {
@@ -65,8 +82,21 @@ impl Ready {
         made.inspect_err(|_| remove_directory(&request.directory))
     }
 
-    fn fits(&self, engine: &dyn Engine, document: &ComputeSystem) -> bool {
-        self.engine == engine.name() && self.slot.fits(document)
+    fn fits(&self, engine: &dyn Engine, document: &ComputeSystem, network: Option<Guid>) -> bool {
+        self.network == network && self.engine == engine.name() && self.slot.fits(document)
+    }
+
+    /// Ends it, after its endpoint has been taken out.
+    async fn give_up(self, networks: &Rc<Networks>) {
+        if self.network.is_some() {
+            networks.leave(&self.runtime_id, SERVICE).await;
+        }
+        let discarded = blocking(move || {
+            self.discard();
+            Ok(())
+        });
+        // It tells of its failures itself.
+        let _told = discarded.await;
     }
 
     fn discard(self) {
@@ -128,34 +158,50 @@ impl Slots {
         }
     }
 
-    /// One of `engine` that fits `document`.
-    pub(crate) fn take(&self, engine: &dyn Engine, document: &ComputeSystem) -> Option<Ready> {
+    /// One of `engine` that fits `document`, if there is one with an endpoint of `network`.
+    pub(crate) fn take(
+        &self,
+        engine: &dyn Engine,
+        document: &ComputeSystem,
+        network: Option<Guid>,
+    ) -> Option<Ready> {
         let mut ready = self.ready.borrow_mut();
-        let index = ready
-            .iter()
-            .position(|ready| ready.fits(engine, document))?;
+        let fitting = |network| {
+            let mut ready = ready.iter();
+            ready.position(|ready| ready.fits(engine, document, network))
+        };
+        let index = fitting(network).or_else(|| fitting(None))?;
         self.taken.notify_waiters();
         ready.remove(index)
     }
 
-    /// Prepares what is missing of the kind that fits `document`, one after the other, in the background. A failure
-    /// ends it until the next call: a creation then has to do without, and says what is wrong if it fails for the same
+    /// Prepares what is missing of the kind that is `like` this, one after the other, in the background. A failure ends
+    /// it until the next call: a creation then has to do without, and says what is wrong if it fails for the same
     /// reason.
-    pub(crate) fn fill(self: &Rc<Self>, engine: &Arc<dyn Engine>, document: ComputeSystem) {
-        if self.filling.get() || !self.has_room(&**engine, &document) {
+    pub(crate) fn fill(
+        self: &Rc<Self>,
+        engine: &Arc<dyn Engine>,
+        networks: &Rc<Networks>,
+        like: Like,
+    ) {
+        if self.filling.get() || !self.has_room(&**engine, &like) {
             return;
         }
         self.filling.set(true);
         let (slots, engine) = (Rc::clone(self), Arc::clone(engine));
-        let document = Arc::new(document);
+        let networks = Rc::clone(networks);
         tokio::task::spawn_local(async move {
-            while slots.has_room(&*engine, &document) {
-                slots.await_quiet(&*engine, &document).await;
-                if !slots.has_room(&*engine, &document) {
+            while slots.has_room(&*engine, &like) {
+                slots.await_quiet(&*engine, &like).await;
+                if !slots.has_room(&*engine, &like) {
                     break;
                 }
-                match slots.prepare(&engine, &document).await {
-                    Ok(Some(ready)) => slots.keep(ready).await,
+                let prepared = match slots.prepare(&engine, &like.document).await {
+                    Ok(Some(ready)) => furnish(ready, &networks, like.network).await.map(Some),
+                    other => other,
+                };
+                match prepared {
+                    Ok(Some(ready)) => slots.keep(ready, &networks).await,
                     Ok(None) => break,
                     Err(failure) => {
                         warn!("nothing can be kept ready: {}", failure.log_line());
@@ -169,16 +215,11 @@ impl Slots {
     }
 
     /// Keeps `ready`; what is the oldest of too many kinds goes.
-    async fn keep(&self, ready: Ready) {
+    async fn keep(&self, ready: Ready, networks: &Rc<Networks>) {
         let engine = ready.engine;
         self.ready.borrow_mut().push_back(ready);
         if let Some(oldest) = self.take_surplus(engine) {
-            let discarded = blocking(move || {
-                oldest.discard();
-                Ok(())
-            });
-            // It tells of its failures itself.
-            let _told = discarded.await;
+            oldest.give_up(networks).await;
         }
     }
 
@@ -193,23 +234,22 @@ impl Slots {
         ready.remove(oldest)
     }
 
-    /// How many are ready that fit `document`.
-    fn fitting(&self, engine: &dyn Engine, document: &ComputeSystem) -> usize {
-        let ready = self.ready.borrow();
-        let fitting = ready.iter().filter(|ready| ready.fits(engine, document));
-        fitting.count()
+    /// How many are ready that are `like` this.
+    fn fitting(&self, engine: &dyn Engine, like: &Like) -> usize {
+        let fits = |ready: &&Ready| ready.fits(engine, &like.document, like.network);
+        self.ready.borrow().iter().filter(fits).count()
     }
 
-    fn has_room(&self, engine: &dyn Engine, document: &ComputeSystem) -> bool {
-        !self.closed.get() && self.fitting(engine, document) < self.wanted(engine.name())
+    fn has_room(&self, engine: &dyn Engine, like: &Like) -> bool {
+        !self.closed.get() && self.fitting(engine, like) < self.wanted(engine.name())
     }
 
-    /// Returns when none has been taken for a while; at once when none is left that fits `document`, or the service
+    /// Returns when none has been taken for a while; at once when none is left that is `like` this, or the service
     /// leaves.
-    async fn await_quiet(&self, engine: &dyn Engine, document: &ComputeSystem) {
+    async fn await_quiet(&self, engine: &dyn Engine, like: &Like) {
         loop {
             let taken = self.taken.notified();
-            if self.closed.get() || self.fitting(engine, document) == 0 {
+            if self.closed.get() || self.fitting(engine, like) == 0 {
                 return;
             }
             if tokio::time::timeout(QUIET, taken).await.is_err() {
@@ -249,13 +289,14 @@ impl Slots {
                 slot,
                 engine: engine.name(),
                 directory,
+                network: None,
             }))
         })
         .await
     }
 
     /// Ends all of them; none is prepared any more. Waits for that, at most for `limit`.
-    pub(crate) async fn close(&self, limit: Duration) {
+    pub(crate) async fn close(&self, networks: &Rc<Networks>, limit: Duration) {
         self.closed.set(true);
         self.taken.notify_waiters();
         let prepared = async {
@@ -271,6 +312,9 @@ impl Slots {
             warn!("what is being prepared is left to the next service");
         }
         let ready = self.ready.take();
+        for one in ready.iter().filter(|ready| ready.network.is_some()) {
+            networks.leave(&one.runtime_id, SERVICE).await;
+        }
         let root = self.root.clone();
         let discarded = blocking_within(limit, "ending what was kept ready", move || {
             ready.into_iter().for_each(Ready::discard);
@@ -285,6 +329,32 @@ impl Slots {
         .await;
         if let Err(failure) = discarded {
             error!("{}", failure.log_line());
+        }
+    }
+}
+
+/// Puts an endpoint of `network` into the network of what is `ready`.
+///
+/// # Errors
+/// It cannot be; nothing is left of it then.
+async fn furnish(
+    mut ready: Ready,
+    networks: &Rc<Networks>,
+    network: Option<Guid>,
+) -> Result<Ready, Failure> {
+    let Some(id) = network else {
+        return Ok(ready);
+    };
+    let furnished = match ready.slot.network() {
+        Ok(space) => networks.prepare_spare(&ready.runtime_id, id, space).await,
+        Err(failure) => Err(failure),
+    };
+    ready.network = network;
+    match furnished {
+        Ok(()) => Ok(ready),
+        Err(failure) => {
+            ready.give_up(networks).await;
+            Err(failure)
         }
     }
 }

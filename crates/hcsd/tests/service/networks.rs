@@ -10,6 +10,7 @@ mod overlays;
 mod policies;
 mod shares;
 mod space;
+mod spares;
 
 use hcs_schema::HResult;
 use hcs_wire::{
