@@ -153,9 +153,15 @@ impl Workshop {
     }
 
     fn plan(&self, host: &HostGroups, request: &CreateRequest) -> Result<Plan, Failure> {
-        let (config, searches) = (&self.config, &self.searches);
-        plan::check(request, config, &host.devices, Privilege::own(), searches)
-            .inspect(|_| done("the document is possible on this host"))
+        let known = (&*self.own_places, &self.searches);
+        plan::check(
+            request,
+            &self.config,
+            &host.devices,
+            Privilege::own(),
+            known,
+        )
+        .inspect(|_| done("the document is possible on this host"))
     }
 
     /// Takes a child into the group of processors that its document names.
