@@ -284,7 +284,7 @@ impl Engine for ContainerEngine {
         let Some(kind) = kind.filter(|kind| has_ids || !kind.user_namespace) else {
             return Ok(None);
         };
-        let slot = ContainerSlot::prepare(&self.workshop, kind, runtime_id, directory)?;
+        let slot = ContainerSlot::prepare(&self.workshop, kind, document, runtime_id, directory)?;
         Ok(Some(Box::new(slot)))
     }
 
