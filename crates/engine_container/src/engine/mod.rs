@@ -29,6 +29,7 @@ use hcs_wire::peer::is_open;
 
 use crate::{
     cgroup::{ControlGroups, cpu_groups::CpuGroups},
+    closer::Closer,
     config::EngineConfig,
     failure::StepError,
     launcher::Launcher,
@@ -77,6 +78,8 @@ struct Workshop {
     searches: Searches,
     /// What covers that.
     cover: Shared,
+    /// Closes what containers were handed.
+    closer: Closer,
 }
 
 impl ContainerEngine {
@@ -94,6 +97,7 @@ impl ContainerEngine {
                 declined: Declined::default(),
                 searches: Searches::default(),
                 cover: Shared::default(),
+                closer: Closer::default(),
             }),
         }
     }

@@ -37,6 +37,7 @@ use rustix::{
 
 use crate::{
     cgroup::limits,
+    closer::Closing,
     failure::{Attempt as _, StepError},
     launcher::Launcher,
     outside::{self, Namespaces},
@@ -74,6 +75,8 @@ pub(crate) struct ContainerMachine {
     pub(crate) boot: Mutex<Boot>,
     /// Holds the lock of a scratch that is kept, until the machine is gone.
     pub(crate) scratch: KeptScratch,
+    /// Mounts that its child was handed.
+    pub(crate) handed: Closing,
     /// Whether it may be frozen, and would have to be thawed to die.
     pub(crate) paused: AtomicBool,
     /// Of an ordinary user's container that has not begun to run: what a network of its own takes.
@@ -110,6 +113,7 @@ impl ContainerMachine {
             directory,
             boot: Mutex::new(Boot::Unheard),
             scratch,
+            handed: Closing::default(),
             // By the service that ran it before.
             paused: AtomicBool::new(true),
             namespaces: Mutex::default(),
@@ -270,6 +274,8 @@ impl Machine for ContainerMachine {
 
     fn let_go(&self) {
         self.scratch.let_go();
+        // A client that hears of the end may unmount what it was made from. They were closed long ago, usually.
+        self.handed.wait();
         // A client that hears of the end may remove the image at once.
         self.end_lease();
     }
