@@ -321,7 +321,7 @@ impl Prepared {
             handed: workshop.closer.close(handed),
             paused: AtomicBool::new(false),
             namespaces: Mutex::new(namespaces),
-            slot: None,
+            slot: Mutex::default(),
         })
     }
 

@@ -81,8 +81,8 @@ pub(crate) struct ContainerMachine {
     pub(crate) paused: AtomicBool,
     /// Of an ordinary user's container that has not begun to run: what a network of its own takes.
     pub(crate) namespaces: Mutex<Option<Namespaces>>,
-    /// Holds its ids on the host, if it has some of its own.
-    pub(crate) slot: Option<IdRangeSlot>,
+    /// Holds its ids on the host, if it has some of its own, until it is released.
+    pub(crate) slot: Mutex<Option<IdRangeSlot>>,
 }
 
 impl ContainerMachine {
@@ -117,7 +117,7 @@ impl ContainerMachine {
             // By the service that ran it before.
             paused: AtomicBool::new(true),
             namespaces: Mutex::default(),
-            slot: None,
+            slot: Mutex::default(),
         }))
     }
 
@@ -298,7 +298,15 @@ impl Machine for ContainerMachine {
         });
         groups
             .and(scratch)
-            .map_err(|error| self.fail("released", error))
+            .map_err(|error| self.fail("released", error))?;
+        // Giving ids back takes a look at files, which the last holder of this need not have the time for.
+        drop(
+            self.slot
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        Ok(())
     }
 
     fn record(&self) -> String {
