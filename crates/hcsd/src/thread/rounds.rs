@@ -140,6 +140,12 @@ impl<T> Waiting<T> {
         Some(removed)
     }
 
+    /// Whether anything waits of that connection.
+    pub(crate) fn has(&self, who: Who) -> bool {
+        let of_user = self.users.of.get(&who.uid);
+        of_user.is_some_and(|connections| connections.of.contains_key(&who.connection))
+    }
+
     /// How many wait.
     pub(crate) const fn len(&self) -> usize {
         self.count
