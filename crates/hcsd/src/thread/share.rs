@@ -18,6 +18,7 @@ use std::{
     rc::{Rc, Weak},
     sync::Arc,
     task::{Context, Poll, Waker},
+    thread::LocalKey,
     time::{Duration, Instant},
 };
 
@@ -122,6 +123,27 @@ pub(crate) struct CommonTurns {
     clock: Clock,
 }
 
+thread_local! {
+    /// How many of them on this thread have something that waits.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts one more, until it is dropped.
+struct OneMore(&'static LocalKey<Cell<usize>>);
+
+impl OneMore {
+    fn new(count: &'static LocalKey<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// Tells the time. A test has one that stands still: what the processor does beside it takes no turns.
 type Clock = fn() -> Instant;
 
@@ -224,6 +246,10 @@ impl CommonTurns {
     /// that take long come one by one.
     fn refill(&self) {
         self.round.set(self.round.get() + 1);
+        if WAITING.get() <= 1 {
+            // There is none to whom the time is owed that steps took: it would be spent on waiting.
+            self.left.set(self.left.get().max(0));
+        }
         self.left.set((self.left.get() + TURNS).min(TURNS));
         self.ahead.set((self.ahead.get() + AHEAD).min(AHEAD));
         self.room
@@ -254,12 +280,13 @@ impl CommonTurns {
     async fn run(self: Rc<Self>) {
         loop {
             self.wanted.notified().await;
-            self.refill();
-            // Those that have a turn now run first, and what has come from outside meanwhile is seen.
-            tokio::task::yield_now().await;
-            if !self.waiting.borrow().is_empty() {
-                self.wanted.notify_one();
+            let waiting = OneMore::new(&WAITING);
+            while !self.waiting.borrow().is_empty() {
+                self.refill();
+                // Those that have a turn now run first, and what has come from outside meanwhile is seen.
+                tokio::task::yield_now().await;
             }
+            drop(waiting);
         }
     }
 }
@@ -631,6 +658,23 @@ mod tests {
             }
             assert!(rounds > 100, "{rounds}");
             while all.join_next().await.is_some() {}
+        });
+    }
+
+    #[test]
+    fn time_that_a_step_took_is_owed_to_none_where_no_other_waits() {
+        in_runtime(async {
+            let share = share();
+            let rounds = |share: &Share| share.turns.common.round.get();
+            for _ in 0..=TURNS {
+                share.turns.take().await;
+            }
+            share.turns.common.left.set(-1000);
+            let before = rounds(&share);
+            for _ in 0..10 * TURNS {
+                share.turns.take().await;
+            }
+            assert!(rounds(&share) - before < 50, "{}", rounds(&share) - before);
         });
     }
 
