@@ -39,8 +39,8 @@ use super::{
 pub(crate) const WAITING_THREADS: usize = 512;
 /// Turns that the connections of a user have before they wait for the others.
 const TURNS: i64 = 4;
-/// Turns besides, in which connections that had fewer in this round go ahead of what waits of their user: a call is read
-/// in one, and done in another.
+/// Turns besides, in which connections that had fewer in this round go ahead of what waits of their user: a call is
+/// read in one, and done in another.
 const AHEAD: i64 = 2;
 /// How long a turn takes; what took longer has taken several. What waits has as many turns at once as take that time.
 const TURN: Duration = Duration::from_micros(20);
