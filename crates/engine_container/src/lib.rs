@@ -16,7 +16,8 @@
 //! 10. `offers`: what the host has for containers, for the capability answer.
 //! 11. [`shared`]: what other engines on the same host use of all that.
 //! 12. [`outside`]: a network for the containers of an ordinary user.
-//! 13. `sys`: raw system calls, the only unsafe code.
+//! 13. `closer`: descriptors that are closed aside.
+//! 14. `sys`: raw system calls, the only unsafe code.
 //!
 //! This crate knows nothing of the processes inside a container, nor of the protocol spoken with the agent.
 //!
@@ -26,6 +27,7 @@ pub mod apparmor;
 mod cgroup;
 mod channel;
 mod child;
+mod closer;
 mod config;
 mod engine;
 mod failure;

@@ -59,7 +59,7 @@ pub(crate) fn check(
     config: &EngineConfig,
     devices: &DeviceControl,
     privilege: Privilege,
-    searches: &Searches,
+    (own, searches): (&OwnPlaces, &Searches),
 ) -> Result<Plan, Failure> {
     let none = Container::default();
     let container = request.document.container.as_ref().unwrap_or(&none);
@@ -69,7 +69,6 @@ pub(crate) fn check(
     let own_user = namespace.is_made();
     let preferred = namespace == Namespace::Preferred;
     let user = own_user.then(UserSpec::default);
-    let own = OwnPlaces::of(config);
     let host = nodes::Host {
         control: devices,
         privilege,
@@ -79,7 +78,7 @@ pub(crate) fn check(
         mapped,
         guarded,
         rules,
-    } = shared(container, (config, &own), host, preferred)?;
+    } = shared(container, (config, own), host, preferred)?;
     let privileges = privileges::check(container, devices, own_user)?;
     if guarded {
         sharing::check_nodes(privileges.possible)?;
@@ -97,12 +96,7 @@ pub(crate) fn check(
             // Known when they have been made.
             groups: Vec::new(),
             proof: false,
-            root: root(
-                container.storage.as_ref(),
-                request,
-                config,
-                (&own, searches),
-            )?,
+            root: root(container.storage.as_ref(), request, config, (own, searches))?,
             trusts_nodes: user.is_none()
                 && privileges.possible.contains(Capabilities::MKNOD)
                 && !matches!(devices, DeviceControl::None),
@@ -363,7 +357,7 @@ mod tests {
             &config,
             &DeviceControl::None,
             Privilege::Root,
-            &searches,
+            (&OwnPlaces::of(&config), &searches),
         )
     }
 

@@ -13,11 +13,13 @@ use std::{
         unix::ffi::OsStrExt as _,
     },
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use hcs_schema::fnv;
 use rustix::{
-    fs::{AtFlags, Dir, Mode, OFlags, fstat, lstat, openat, renameat, unlinkat},
+    fs::{AtFlags, Dir, Mode, OFlags, fstat, lstat, openat, renameat, stat, unlinkat},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
@@ -30,6 +32,8 @@ pub const OF_ROOT: &str = "/run/hcs-places";
 /// The most services that are read, and the longest file.
 const MOST: usize = 1024;
 const LONGEST: u64 = 64 << 10;
+/// Bytes of a usual one.
+const USUAL: usize = 4 << 10;
 
 /// The directories of one service. The fields are the file's, so they only ever gain optional ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +139,67 @@ pub fn read(registry: &Path) -> Result<Vec<Places>, Untrusted> {
     Ok(all)
 }
 
+/// What a registry says, remembered for as long as nothing is written there.
+#[derive(Debug, Default)]
+pub struct Remembered(Mutex<Option<(Stamp, Vec<Places>)>>);
+
+/// How a directory looked. Each entry that comes, goes or is replaced changes its times; so does a change of its owner
+/// and mode. Another directory at its path has another number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    number: u64,
+    modified: (i64, u64),
+    changed: (i64, u64),
+}
+
+/// Times of files may be this coarse, generously: what changed so shortly before may change again unseen.
+const COARSE: Duration = Duration::from_secs(1);
+
+impl Stamp {
+    /// That of the directory at `path`, if it can be looked at.
+    fn of(path: &Path) -> Option<Self> {
+        let found = stat(path).ok()?;
+        Some(Self {
+            device: found.st_dev as u64,
+            number: found.st_ino as u64,
+            modified: (found.st_mtime as i64, found.st_mtime_nsec as u64),
+            changed: (found.st_ctime as i64, found.st_ctime_nsec as u64),
+        })
+    }
+
+    /// Whether all that changes from `now` on changes it.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let seconds = u64::try_from(seconds).unwrap_or_default();
+        let changed = Duration::from_secs(seconds) + Duration::from_nanos(nanoseconds);
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        now.checked_sub(changed).is_some_and(|age| age > COARSE)
+    }
+}
+
+impl Remembered {
+    /// [`read`], which is not done again where nothing has been written since.
+    ///
+    /// # Errors
+    /// As for [`read`].
+    pub fn read(&self, registry: &Path) -> Result<Vec<Places>, Untrusted> {
+        let last = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = Stamp::of(registry);
+        if let (Some(found), Some((known, places))) = (found, &*last())
+            && found == *known
+        {
+            return Ok(places.clone());
+        }
+        let is_settled = found.is_some_and(|found| found.is_settled(SystemTime::now()));
+        let places = read(registry)?;
+        *last() = found
+            .filter(|_| is_settled)
+            .map(|found| (found, places.clone()));
+        Ok(places)
+    }
+}
+
 /// Opens the directory for reading, if no other user can write to it.
 fn own(found: OwnedFd, path: &Path) -> Result<OwnedFd, Untrusted> {
     let wrong = |errno| at(path, Reason::Io(errno));
@@ -176,7 +241,8 @@ fn read_one(directory: &OwnedFd, name: &[u8]) -> Result<Option<Places>, Errno> {
         Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
         file => file?,
     };
-    let mut text = Vec::new();
+    // With room for all of a usual one it is read at once.
+    let mut text = Vec::with_capacity(USUAL);
     let read = std::fs::File::from(file)
         .take(LONGEST)
         .read_to_end(&mut text);
@@ -230,6 +296,57 @@ mod tests {
         prune(&registry).unwrap();
         assert_eq!(read(&registry), Ok(vec![other.clone()]));
         assert_eq!(fs::read_dir(&registry).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_counts_until_something_is_written() {
+        let place = tempfile::tempdir().unwrap();
+        let registry = place.path().join("places");
+        let one = places(&place.path().join("1"));
+        one.publish(&registry).unwrap();
+        let now = Stamp::of(&registry).unwrap();
+        let remembered = |stamp| Remembered(Mutex::new(Some((stamp, Vec::new()))));
+        assert_eq!(
+            remembered(now).read(&registry),
+            Ok(Vec::new()),
+            "it is not read"
+        );
+        let others = [
+            Stamp {
+                device: now.device + 1,
+                ..now
+            },
+            Stamp {
+                number: now.number + 1,
+                ..now
+            },
+            Stamp {
+                modified: (0, 0),
+                ..now
+            },
+            Stamp {
+                changed: (0, 0),
+                ..now
+            },
+        ];
+        for other in others {
+            let read = remembered(other).read(&registry);
+            assert_eq!(read, Ok(vec![one.clone()]), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_settled_when_its_times_are_past() {
+        let at = |seconds, nanoseconds| Stamp {
+            device: 1,
+            number: 1,
+            modified: (0, 0),
+            changed: (seconds, nanoseconds),
+        };
+        let now = UNIX_EPOCH + Duration::from_secs(100);
+        assert!(at(98, 999_999_999).is_settled(now) && at(-5, 0).is_settled(now));
+        assert!(!at(99, 0).is_settled(now) && !at(100, 0).is_settled(now));
+        assert!(!at(200, 0).is_settled(now), "a clock that was set back");
     }
 
     #[test]

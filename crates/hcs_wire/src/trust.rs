@@ -20,10 +20,11 @@ use std::{
     ops::Range,
     os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
     path::{Component, Path, PathBuf},
+    sync::OnceLock,
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, readlinkat},
+    fs::{CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, readlinkat, stat},
     io::Errno,
     process::geteuid,
 };
@@ -180,8 +181,21 @@ impl Trusted {
 
 /// The id that stands for owners without one, in a user namespace that does not have them all.
 fn unmapped() -> Option<u32> {
+    // A namespace that has them all keeps them: its map is written once.
+    static HAS_ALL: OnceLock<u64> = OnceLock::new();
+    let namespace = || stat("/proc/self/ns/user").ok().map(|found| found.st_ino);
+    if HAS_ALL
+        .get()
+        .is_some_and(|known| namespace() == Some(*known))
+    {
+        return None;
+    }
+    let before = namespace();
     let map = fs::read_to_string("/proc/self/uid_map").ok()?;
     if has_all_ids(&map) {
+        if let Some(namespace) = before.filter(|before| namespace() == Some(*before)) {
+            HAS_ALL.get_or_init(|| namespace);
+        }
         return None;
     }
     let id = fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;

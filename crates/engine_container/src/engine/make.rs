@@ -314,7 +314,7 @@ impl Prepared {
                 },
             )
         });
-        let (record, kept) = match instructed {
+        let (record, kept, handed) = match instructed {
             Ok(done) => done,
             Err(unmade) => {
                 let _left = self.discard();
@@ -331,19 +331,21 @@ impl Prepared {
             directory: self.directory,
             boot: Mutex::new(Boot::Pending(self.channel)),
             scratch: KeptScratch::of(kept),
+            handed: workshop.closer.close(handed),
             paused: AtomicBool::new(false),
             namespaces: Mutex::new(namespaces),
-            slot: None,
+            slot: Mutex::default(),
         })
     }
 
+    /// Returns what is left of the mounts that the child was handed, too.
     fn instruct(
         &self,
         plan: &Plan,
         ids: Option<&Ids<'_>>,
         cover: Option<OwnedFd>,
         lease: Option<Lease>,
-    ) -> Result<(Record, Option<Kept>), StepError> {
+    ) -> Result<(Record, Option<Kept>, Vec<OwnedFd>), StepError> {
         let mut spec = LaunchSpec {
             groups: self.left.groups.shown(),
             // An ordinary user's service has no power that a process of a container cannot have as well.
@@ -361,8 +363,8 @@ impl Prepared {
         let kept = kept_scratch.as_deref().map(|path| take_kept(root, path));
         let kept = kept.transpose()?;
         self.write_down(&spec)?;
-        if let Some(ids) = ids {
-            self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?;
+        let handed = if let Some(ids) = ids {
+            self.instruct_in_namespace(&spec, ids, plan.preferred, cover)?
         } else {
             let limit = root.limit;
             let image =
@@ -376,7 +378,8 @@ impl Prepared {
             descriptors.extend(cover.as_ref().map(AsFd::as_fd));
             descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
             channel::instruct(self.channel.as_fd(), &spec, &descriptors)?;
-        }
+            image.into_iter().chain(cover).collect()
+        };
         done("told the container what to be");
         let record = Record {
             pid: self.child.pid,
@@ -394,7 +397,7 @@ impl Prepared {
             shifts_owners: plan.preferred,
             stop_signal: plan.stop_signal,
         };
-        Ok((record, kept))
+        Ok((record, kept, handed))
     }
 
     /// Notes on the host what has to be known of the container before it can do anything.
@@ -447,14 +450,15 @@ impl Prepared {
         Namespaces::of(&child).ok()
     }
 
-    /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be.
+    /// Gives the child in its user namespace its ids, and what it cannot open itself; then tells it what to be. Returns
+    /// the mounts that it was handed.
     fn instruct_in_namespace(
         &self,
         spec: &LaunchSpec,
         ids: &Ids<'_>,
         all_shifted: bool,
         cover: Option<OwnedFd>,
-    ) -> Result<(), StepError> {
+    ) -> Result<Vec<OwnedFd>, StepError> {
         // Ids that were given before are those of a range: many.
         let many = ids.given || self.give_ids(ids)?;
         let found = self.find_child()?;
@@ -482,7 +486,8 @@ impl Prepared {
         let mut descriptors = vec![self.listener.as_fd()];
         descriptors.extend(claim);
         descriptors.extend(mounts.iter().map(AsFd::as_fd));
-        channel::instruct(self.channel.as_fd(), &spec, &descriptors)
+        channel::instruct(self.channel.as_fd(), &spec, &descriptors)?;
+        Ok(mounts)
     }
 
     /// Ends the child and removes what exists.

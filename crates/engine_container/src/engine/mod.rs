@@ -10,7 +10,7 @@ mod unrecorded;
 use std::{
     os::fd::BorrowedFd,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use hcs_engine::engine::{
@@ -28,6 +28,7 @@ use hcs_wire::peer::is_open;
 
 use crate::{
     cgroup::{ControlGroups, cpu_groups::CpuGroups},
+    closer::Closer,
     config::EngineConfig,
     failure::StepError,
     launcher::Launcher,
@@ -76,6 +77,8 @@ struct Workshop {
     searches: Searches,
     /// What covers that.
     cover: Shared,
+    /// Closes what containers were handed.
+    closer: Closer,
 }
 
 impl ContainerEngine {
@@ -93,6 +96,7 @@ impl ContainerEngine {
                 declined: Declined::default(),
                 searches: Searches::default(),
                 cover: Shared::default(),
+                closer: Closer::default(),
             }),
         }
     }
@@ -118,7 +122,7 @@ impl Workshop {
         let ids = self.own_ids(&plan, request.user)?;
         match make::make(self, host, request, &plan, ids.as_ref()) {
             Ok(mut machine) => {
-                machine.slot = ids;
+                machine.slot = Mutex::new(ids);
                 Ok(machine)
             }
             Err(Unmade::Unshiftable | Unmade::OtherKind) => self.make_without(request),
@@ -155,9 +159,15 @@ impl Workshop {
     }
 
     fn plan(&self, host: &HostGroups, request: &CreateRequest) -> Result<Plan, Failure> {
-        let (config, searches) = (&self.config, &self.searches);
-        plan::check(request, config, &host.devices, Privilege::own(), searches)
-            .inspect(|_| done("the document is possible on this host"))
+        let known = (&*self.own_places, &self.searches);
+        plan::check(
+            request,
+            &self.config,
+            &host.devices,
+            Privilege::own(),
+            known,
+        )
+        .inspect(|_| done("the document is possible on this host"))
     }
 
     /// Takes a child into the group of processors that its document names.
@@ -277,7 +287,7 @@ impl Engine for ContainerEngine {
         let Some(kind) = kind.filter(|kind| has_ids || !kind.user_namespace) else {
             return Ok(None);
         };
-        let slot = ContainerSlot::prepare(&self.workshop, kind, runtime_id, directory)?;
+        let slot = ContainerSlot::prepare(&self.workshop, kind, document, runtime_id, directory)?;
         Ok(Some(Box::new(slot)))
     }
 
@@ -321,7 +331,7 @@ impl Engine for ContainerEngine {
                     let (ids, root) = (&workshop.ids, (user.user, user.group));
                     ids.keep(number, root, pid, request.user)
                 });
-                machine.slot = kept.transpose().map_err(failed)?;
+                machine.slot = Mutex::new(kept.transpose().map_err(failed)?);
                 Ok(Found::Living(Arc::new(machine)))
             }
             // The number says nothing in another pid namespace, and the socket is the same in all.

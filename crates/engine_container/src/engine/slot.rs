@@ -7,7 +7,11 @@
 //!
 //! There are two kinds, without and with a user namespace, which has its ids already.
 
-use std::{os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{
+    os::fd::OwnedFd,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use hcs_engine::engine::{CreateRequest, Machine, WarmSlot};
 use hcs_schema::{
@@ -69,8 +73,8 @@ pub(super) struct ContainerSlot {
     kind: Kind,
     /// Those of its user namespace, if it has one.
     ids: Option<OwnIds>,
-    /// What covers the root, for a container without layers. A slot without it is of use all the same: the container's
-    /// time line has the reason.
+    /// What covers the root, for a container without layers, if the last one had none. A slot without it is of use all
+    /// the same: the container's time line has the reason, where it could not be made.
     cover: Result<Option<Cover>, Failure>,
 }
 
@@ -101,10 +105,11 @@ impl Cover {
 }
 
 impl ContainerSlot {
-    /// Prepares one.
+    /// Prepares one, for containers like that of `document`.
     pub(super) fn prepare(
         workshop: &Arc<Workshop>,
         kind: Kind,
+        document: &ComputeSystem,
         runtime_id: &str,
         directory: &Path,
     ) -> Result<Self, Failure> {
@@ -133,7 +138,11 @@ impl ContainerSlot {
         }
         Ok(Self {
             workshop: Arc::clone(workshop),
-            cover: Cover::make(workshop, &prepared, kind),
+            cover: match has_view(document) {
+                true => Cover::make(workshop, &prepared, kind),
+                // Taking it away from a container with layers would hold that up.
+                false => Ok(None),
+            },
             prepared,
             kind,
             ids,
@@ -188,7 +197,7 @@ impl ContainerSlot {
         let mut machine =
             self.prepared
                 .finish(&self.workshop, request, &plan, ids.as_ref(), cover)?;
-        machine.slot = self.ids;
+        machine.slot = Mutex::new(self.ids);
         Ok(machine)
     }
 }
@@ -223,8 +232,31 @@ impl WarmSlot for ContainerSlot {
     }
 }
 
+/// Whether the container sees the host's files, for want of layers.
+fn has_view(document: &ComputeSystem) -> bool {
+    let container = document.container.as_ref();
+    let storage = container.and_then(|container| container.storage.as_ref());
+    let layers = storage.and_then(|storage| storage.layers.as_deref());
+    layers.is_none_or(<[_]>::is_empty)
+}
+
 fn has_room(memory: Option<&ContainerMemory>) -> bool {
     let limit = memory.and_then(|memory| memory.size_in_mb);
     // 0 says that there is no limit.
     limit.is_none_or(|limit| limit == 0 || limit >= LEAST_MEMORY_MB)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_shows_the_hosts_files_has_them_covered_beforehand() {
+        let has = |text| has_view(&serde_json::from_str(text).unwrap());
+        assert!(has(r#"{ "Container": {} }"#));
+        assert!(has(r#"{ "Container": { "Storage": { "Layers": [] } } }"#));
+        assert!(!has(
+            r#"{ "Container": { "Storage": { "Layers": [{ "Path": "/usr" }] } } }"#
+        ));
+    }
 }

@@ -37,6 +37,7 @@ use rustix::{
 
 use crate::{
     cgroup::limits,
+    closer::Closing,
     failure::StepError,
     launcher::Launcher,
     outside::{self, Namespaces},
@@ -77,12 +78,14 @@ pub(crate) struct ContainerMachine {
     pub(crate) boot: Mutex<Boot>,
     /// Holds the lock of a scratch that is kept, until the machine is gone.
     pub(crate) scratch: KeptScratch,
+    /// Mounts that its child was handed.
+    pub(crate) handed: Closing,
     /// Whether it may be frozen, and would have to be thawed to die.
     pub(crate) paused: AtomicBool,
     /// Of an ordinary user's container that has not begun to run: what a network of its own takes.
     pub(crate) namespaces: Mutex<Option<Namespaces>>,
-    /// Holds its ids on the host, if it has some of its own.
-    pub(crate) slot: Option<IdRangeSlot>,
+    /// Holds its ids on the host, if it has some of its own, until it is released.
+    pub(crate) slot: Mutex<Option<IdRangeSlot>>,
 }
 
 impl ContainerMachine {
@@ -113,10 +116,11 @@ impl ContainerMachine {
             directory,
             boot: Mutex::new(Boot::Unheard),
             scratch,
+            handed: Closing::default(),
             // By the service that ran it before.
             paused: AtomicBool::new(true),
             namespaces: Mutex::default(),
-            slot: None,
+            slot: Mutex::default(),
         }))
     }
 
@@ -289,6 +293,8 @@ impl Machine for ContainerMachine {
 
     fn let_go(&self) {
         self.scratch.let_go();
+        // A client that hears of the end may unmount what it was made from. They were closed long ago, usually.
+        self.handed.wait();
         // A client that hears of the end may remove the image at once.
         self.end_lease();
     }
@@ -311,7 +317,15 @@ impl Machine for ContainerMachine {
         });
         groups
             .and(scratch)
-            .map_err(|error| self.fail("released", error))
+            .map_err(|error| self.fail("released", error))?;
+        // Giving ids back takes a look at files, which the last holder of this need not have the time for.
+        drop(
+            self.slot
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        Ok(())
     }
 
     fn record(&self) -> String {

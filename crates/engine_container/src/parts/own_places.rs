@@ -48,6 +48,8 @@ pub(crate) struct OwnPlaces {
     socket: Option<PathBuf>,
     /// Where those of other services are told.
     registry: PathBuf,
+    /// What was told last.
+    told: places::Remembered,
 }
 
 /// They and the mounts of the host, looked at once for all that one document names.
@@ -70,6 +72,7 @@ impl OwnPlaces {
             whole: config.own_directories().cloned().collect(),
             socket: config.socket_directory.clone(),
             registry: config.places.clone(),
+            told: places::Remembered::default(),
         }
     }
 
@@ -109,7 +112,7 @@ impl OwnPlaces {
     /// # Errors
     /// `E_ACCESSDENIED`: other users can change what services tell each other.
     pub(crate) fn of_others(&self) -> Result<Vec<PathBuf>, Failure> {
-        let services = places::read(&self.registry).map_err(|untrusted| {
+        let services = self.told.read(&self.registry).map_err(|untrusted| {
             let message = format!(
                 "the directories of other services, which no container may see, could not be looked for: {untrusted}"
             );

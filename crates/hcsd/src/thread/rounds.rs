@@ -147,6 +147,11 @@ impl<T> Waiting<T> {
         own.map_or(0, BTreeMap::len)
     }
 
+    /// Whether anything waits of that connection.
+    pub(crate) fn has(&self, who: Who) -> bool {
+        self.count_of(who) > 0
+    }
+
     /// How many wait.
     pub(crate) const fn len(&self) -> usize {
         self.count

@@ -6,7 +6,8 @@
 //! 1. [`Turns`]: a message that is read and a step of a call that runs are a turn each, and as many more as they took
 //!    time. After [`TURNS`] of them the connections of the user wait until each other task that was ready has run, and
 //!    then have theirs one after the other. So what another user waits for is a small number of turns per busy user,
-//!    however many connections that one has, and whatever they have sent.
+//!    however many connections that one has, and whatever they have sent. A connection of which nothing waits has a few
+//!    turns ahead of the others of its user: one that asks for little does not wait for one that has asked for much.
 //! 2. [`Lane`]: only so many calls of one kind are worked on at one time; the others wait in order, at no cost.
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
     rc::{Rc, Weak},
     sync::Arc,
     task::{Context, Poll, Waker},
+    thread::LocalKey,
     time::{Duration, Instant},
 };
 
@@ -37,7 +39,10 @@ use super::{
 pub(crate) const WAITING_THREADS: usize = 512;
 /// Turns that the connections of a user have before they wait for the others.
 const TURNS: i64 = 4;
-/// How long a turn takes; what took longer has taken several.
+/// Turns besides, in which connections that had fewer in this round go ahead of what waits of their user: a call is
+/// read in one, and done in another.
+const AHEAD: i64 = 2;
+/// How long a turn takes; what took longer has taken several. What waits has as many turns at once as take that time.
 const TURN: Duration = Duration::from_micros(20);
 /// Turns that a user owes at most: those of a second.
 const MOST_OWED: i64 = -50_000;
@@ -102,7 +107,13 @@ impl Ticket {
 pub(crate) struct CommonTurns {
     /// Less than none after a step that took long.
     left: Cell<i64>,
-    /// What steps took of late, in turns: about the most.
+    /// Of those, how many are of this round.
+    room: Cell<i64>,
+    /// Turns ahead of what waits, of this round; less than none after a step that took long.
+    ahead: Cell<i64>,
+    /// How often turns were given out.
+    round: Cell<u64>,
+    /// What steps took of late, in microseconds: about the most.
     cost: Cell<i64>,
     /// In turns of the connections. Those that gave up are gone.
     waiting: RefCell<Waiting<Weak<Ticket>>>,
@@ -110,6 +121,27 @@ pub(crate) struct CommonTurns {
     wanted: Notify,
     /// What steps are measured by.
     clock: Clock,
+}
+
+thread_local! {
+    /// How many of them on this thread have something that waits.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts one more, until it is dropped.
+struct OneMore(&'static LocalKey<Cell<usize>>);
+
+impl OneMore {
+    fn new(count: &'static LocalKey<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for OneMore {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// Tells the time. A test has one that stands still: what the processor does beside it takes no turns.
@@ -120,6 +152,10 @@ type Clock = fn() -> Instant;
 pub(crate) struct Turns {
     common: Rc<CommonTurns>,
     who: Who,
+    /// The last round in which it had turns, and how many in that.
+    had: Cell<(u64, i64)>,
+    /// Whether the last one was ahead of others.
+    is_ahead: Cell<bool>,
 }
 
 /// The turns of the streams of all agents: those of one user's systems share them, however many there are.
@@ -175,7 +211,7 @@ impl AgentTurns {
             users.insert(uid, own);
             (common, giving)
         });
-        (Turns { common, who }, giving)
+        (Turns::new(common, who), giving)
     }
 }
 
@@ -194,6 +230,9 @@ impl CommonTurns {
     fn begin(clock: Clock) -> (Rc<Self>, Giving) {
         let turns = Rc::new(Self {
             left: Cell::new(TURNS),
+            room: Cell::new(TURNS),
+            ahead: Cell::new(AHEAD),
+            round: Cell::new(0),
             cost: Cell::new(1),
             waiting: RefCell::default(),
             wanted: Notify::new(),
@@ -203,43 +242,37 @@ impl CommonTurns {
         (turns, Giving(giving.abort_handle()))
     }
 
-    /// Whether there is a turn for the holder of `ticket`; if not, it is woken when there is.
-    fn admits(&self, who: Who, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
-        if let Some(held) = ticket {
-            let granted = held.is_granted_or_wakes(context);
-            if granted {
-                *ticket = None;
-            }
-            return granted;
-        }
-        // Nothing overtakes what waits.
-        if self.left.get() > 0 && self.waiting.borrow().is_empty() {
-            self.left.set(self.left.get() - 1);
-            return true;
-        }
-        let waiting = Ticket::new(context);
-        let mut others = self.waiting.borrow_mut();
-        others.push(who, Rc::downgrade(&waiting));
-        *ticket = Some(waiting);
-        self.wanted.notify_one();
-        false
-    }
-
     /// Gives out the turns of the next round. All that have one run before what comes from outside is seen, so steps
     /// that take long come one by one.
     fn refill(&self) {
+        self.round.set(self.round.get() + 1);
+        if WAITING.get() <= 1 {
+            // There is none to whom the time is owed that steps took: it would be spent on waiting.
+            self.left.set(self.left.get().max(0));
+        }
         self.left.set((self.left.get() + TURNS).min(TURNS));
-        let mut most = (TURNS / self.cost.get()).max(1);
-        while self.left.get() > 0 && most > 0 {
+        self.ahead.set((self.ahead.get() + AHEAD).min(AHEAD));
+        self.room
+            .set((micros(TURN) / self.cost.get()).clamp(1, TURNS));
+        while self.has_left() {
             let Some(next) = self.waiting.borrow_mut().pop() else {
                 break;
             };
             if let Some(ticket) = next.upgrade() {
-                self.left.set(self.left.get() - 1);
-                most -= 1;
+                self.spend();
                 ticket.grant();
             }
         }
+    }
+
+    /// Whether there is a turn in this round.
+    fn has_left(&self) -> bool {
+        self.left.get() > 0 && self.room.get() > 0
+    }
+
+    fn spend(&self) {
+        self.left.set(self.left.get() - 1);
+        self.room.set(self.room.get() - 1);
     }
 
     /// Gives out turns for as long as it is polled: as a task of its own, which gets behind all others that are ready
@@ -247,12 +280,13 @@ impl CommonTurns {
     async fn run(self: Rc<Self>) {
         loop {
             self.wanted.notified().await;
-            self.refill();
-            // Those that have a turn now run first, and what has come from outside meanwhile is seen.
-            tokio::task::yield_now().await;
-            if !self.waiting.borrow().is_empty() {
-                self.wanted.notify_one();
+            let waiting = OneMore::new(&WAITING);
+            while !self.waiting.borrow().is_empty() {
+                self.refill();
+                // Those that have a turn now run first, and what has come from outside meanwhile is seen.
+                tokio::task::yield_now().await;
             }
+            drop(waiting);
         }
     }
 }
@@ -262,19 +296,77 @@ impl Turns {
     #[cfg(test)]
     pub(crate) fn begin() -> (Self, Giving) {
         let (common, giving) = CommonTurns::begin(Instant::now);
-        let who = Who::SERVICE;
-        (Self { common, who }, giving)
+        (Self::new(common, Who::SERVICE), giving)
+    }
+
+    const fn new(common: Rc<CommonTurns>, who: Who) -> Self {
+        Self {
+            common,
+            who,
+            had: Cell::new((0, 0)),
+            is_ahead: Cell::new(false),
+        }
+    }
+
+    /// Whether there is a turn for the holder of `ticket`; if not, it is woken when there is.
+    fn admits(&self, ticket: &mut Option<Rc<Ticket>>, context: &Context<'_>) -> bool {
+        let common = &self.common;
+        if let Some(held) = ticket {
+            let granted = held.is_granted_or_wakes(context);
+            if granted {
+                *ticket = None;
+                self.count(false);
+            }
+            return granted;
+        }
+        if common.has_left() && common.waiting.borrow().is_empty() {
+            common.spend();
+            self.count(false);
+            return true;
+        }
+        if self.may_go_ahead() {
+            common.ahead.set(common.ahead.get() - 1);
+            self.count(true);
+            return true;
+        }
+        let waiting = Ticket::new(context);
+        let mut others = common.waiting.borrow_mut();
+        others.push(self.who, Rc::downgrade(&waiting));
+        *ticket = Some(waiting);
+        common.wanted.notify_one();
+        false
+    }
+
+    /// Whether it has had so few turns in this round that it goes ahead of what waits. Nothing overtakes what waits of
+    /// the same connection.
+    fn may_go_ahead(&self) -> bool {
+        let common = &self.common;
+        common.ahead.get() > 0
+            && self.had_in_round() < AHEAD
+            && !common.waiting.borrow().has(self.who)
+    }
+
+    fn had_in_round(&self) -> i64 {
+        match self.had.get() {
+            (round, had) if round == self.common.round.get() => had,
+            _ => 0,
+        }
+    }
+
+    /// Counts a turn that it has.
+    fn count(&self, is_ahead: bool) {
+        let had = self.had_in_round();
+        self.had.set((self.common.round.get(), had + 1));
+        self.is_ahead.set(is_ahead);
     }
 
     /// Takes a turn.
     pub(crate) async fn take(&self) {
         let mut ticket = None;
-        poll_fn(
-            |context| match self.common.admits(self.who, &mut ticket, context) {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
-            },
-        )
+        poll_fn(|context| match self.admits(&mut ticket, context) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
         .await;
     }
 
@@ -283,11 +375,15 @@ impl Turns {
         let clock = self.common.clock;
         let begun = clock();
         let done = work();
-        let turns = (clock() - begun).as_nanos() / TURN.as_nanos();
-        let turns = i64::try_from(turns).unwrap_or(i64::MAX);
+        let took = clock() - begun;
         let cost = &self.common.cost;
-        cost.set(turns.max(cost.get() - (cost.get() + 3) / 4).clamp(1, TURNS));
-        let left = &self.common.left;
+        let less = cost.get() - (cost.get() + 3) / 4;
+        cost.set(micros(took).max(less).clamp(1, micros(TURN)));
+        let turns = micros(took) / micros(TURN);
+        let left = match self.is_ahead.get() {
+            true => &self.common.ahead,
+            false => &self.common.left,
+        };
         // A service that stood still for long owes no more than a second.
         left.set(left.get().saturating_sub(turns).max(MOST_OWED));
         done
@@ -297,12 +393,10 @@ impl Turns {
     pub(crate) async fn spread<F: Future>(&self, work: F) -> F::Output {
         let mut work = pin!(work);
         let mut ticket = None;
-        poll_fn(
-            |context| match self.common.admits(self.who, &mut ticket, context) {
-                true => self.charge(|| work.as_mut().poll(context)),
-                false => Poll::Pending,
-            },
-        )
+        poll_fn(|context| match self.admits(&mut ticket, context) {
+            true => self.charge(|| work.as_mut().poll(context)),
+            false => Poll::Pending,
+        })
         .await
     }
 }
@@ -380,7 +474,7 @@ impl Share {
         let common = Rc::clone(&user.turns);
         Rc::new(Self {
             who,
-            turns: Turns { common, who },
+            turns: Turns::new(common, who),
             threads: Arc::new(Semaphore::new(THREADS)),
             parsing: Arc::new(Semaphore::new(1)),
             reading: Arc::new(Semaphore::new(1)),
@@ -438,6 +532,11 @@ impl Share {
             )
         })
     }
+}
+
+/// Whole microseconds.
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A place in `lane`; it is given back when it is dropped.
@@ -527,6 +626,55 @@ mod tests {
                 tokio::task::yield_now().await;
             }
             assert!(many.get() < 2 * single.get(), "{}", many.get());
+        });
+    }
+
+    #[test]
+    fn a_connection_that_asks_for_little_waits_for_none_of_what_another_one_asks() {
+        in_runtime(async {
+            let user = UserShare::new(1, WAITING_THREADS, usize::MAX, STUCK);
+            let (flood, other) = (Share::new(Rc::clone(&user), 1), Share::new(user, 2));
+            let done = Rc::new(Cell::new(0_usize));
+            let mut all = JoinSet::new();
+            for _ in 0..1000 {
+                let (flood, done) = (Rc::clone(&flood), Rc::clone(&done));
+                all.spawn_local(async move {
+                    flood.turns.take().await;
+                    done.set(done.get() + 1);
+                });
+            }
+            tokio::task::yield_now().await;
+            let mut rounds = 0;
+            while done.get() < 1000 {
+                let before = done.get();
+                for _ in 0..AHEAD {
+                    other.turns.take().await;
+                }
+                assert_eq!(done.get(), before, "after {rounds} rounds");
+                while done.get() == before {
+                    tokio::task::yield_now().await;
+                }
+                rounds += 1;
+            }
+            assert!(rounds > 100, "{rounds}");
+            while all.join_next().await.is_some() {}
+        });
+    }
+
+    #[test]
+    fn time_that_a_step_took_is_owed_to_none_where_no_other_waits() {
+        in_runtime(async {
+            let share = share();
+            let rounds = |share: &Share| share.turns.common.round.get();
+            for _ in 0..=TURNS {
+                share.turns.take().await;
+            }
+            share.turns.common.left.set(-1000);
+            let before = rounds(&share);
+            for _ in 0..10 * TURNS {
+                share.turns.take().await;
+            }
+            assert!(rounds(&share) - before < 50, "{}", rounds(&share) - before);
         });
     }
 
