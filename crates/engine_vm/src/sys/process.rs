@@ -36,6 +36,19 @@ pub(crate) fn new_namespaces() -> Result<(), Errno> {
     unsafe { unshare_unsafe(flags) }
 }
 
+/// Has the calling process live on when the kernel hangs up its process group: that happens to a group with a stopped
+/// process whose parent ends, and the parent of a worker is the service.
+///
+/// # Errors
+/// The errno of `signal(2)`.
+pub(crate) fn ignore_hangups() -> Result<(), Errno> {
+    // SAFETY: no code of ours runs.
+    match unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) } {
+        libc::SIG_ERR => Err(Errno::INVAL),
+        _ => Ok(()),
+    }
+}
+
 /// Starts `command`, whose child does `work` before it executes its program. For a process with one thread only: the
 /// child is then a copy of it that may do what it might have done itself.
 ///

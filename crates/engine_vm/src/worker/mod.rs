@@ -52,7 +52,7 @@ use rustix::{
 use crate::{
     hot_memory::Granted,
     protocol::{self, Report, Setup},
-    sys::descriptors,
+    sys::{descriptors, process::ignore_hangups},
 };
 use cards::Cards;
 use crash_memory::CrashMemory;
@@ -107,6 +107,7 @@ fn stdin_is_service() -> bool {
 
 fn run(service: &OwnedFd) -> Result<(), Errno> {
     descriptors::close_from(FIRST_UNUSED)?;
+    ignore_hangups()?;
     rustix::thread::set_name(c"hcsd-vm")?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let (setup, inputs) = receive(service)?;

@@ -14,6 +14,7 @@ use hcs_wire::{
     event_type::{SYSTEM_CRASH_INITIATED, SYSTEM_CRASH_REPORT},
     service::{Call, Subject},
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -129,8 +130,8 @@ fn a_machine_lives_beside_a_container_and_its_end_is_told() {
     assert_eq!(client.system_exit(9), "ForcedExit");
 }
 
-/// The processors that QEMU of a machine may use.
-fn processors_of(runtime_id: &str) -> String {
+/// What the kernel says of QEMU of a machine.
+fn status_of_qemu(runtime_id: &str, field: &str) -> String {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let mut found = all.filter_map(|entry| {
         let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
@@ -140,8 +141,13 @@ fn processors_of(runtime_id: &str) -> String {
     let status = found.next().unwrap();
     let list = status
         .lines()
-        .find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     list.unwrap().trim().to_owned()
+}
+
+/// The processors that QEMU of a machine may use.
+fn processors_of(runtime_id: &str) -> String {
+    status_of_qemu(runtime_id, "Cpus_allowed_list")
 }
 
 #[test]
@@ -233,7 +239,12 @@ fn a_machine_goes_on_without_its_service() {
     client.call(&start_system(1)).ok();
     let mut stream = com(&service, "on");
     read_line(&mut stream);
+    // Row J11. The process group of a worker that is stopped then is hung up by the kernel.
+    let worker = status_of_qemu(&runtime_id, "PPid").parse().ok();
+    let worker = worker.and_then(Pid::from_raw).unwrap();
+    kill_process(worker, Signal::STOP).unwrap();
     service.kill();
+    kill_process(worker, Signal::CONT).unwrap();
     stream.write_all(b"mean\n").unwrap();
     assert_eq!(read_line(&mut stream), "mean\n");
     service.run();
