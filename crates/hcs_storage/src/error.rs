@@ -307,6 +307,12 @@ pub enum Refusal {
         "to be mounted it has to belong to root, and must not be writable by others (chown root, chmod go-w)"
     )]
     OthersDisk,
+    /// A disk that the kernel would read, and containers may write.
+    #[error(
+        "a container has the tree that it lies in mapped writable, or had, and could change the file system below the \
+         kernel; move it to a directory that no container gets writable"
+    )]
+    ContainersDisk,
     /// A program that is not there.
     #[error("{program} is not on this host; install the package {package}")]
     NoProgram {

@@ -30,9 +30,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_wire::holds;
+use hcs_wire::{holds, written};
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fcntl_getfl, fstat, fsync, linkat, openat},
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, Stat, fcntl_getfl, fstat, fsync, linkat, openat,
+        statat,
+    },
     io::Errno,
     process::geteuid,
 };
@@ -91,11 +94,29 @@ impl<'a> Found<'a> {
         }
     }
 
+    /// Whether it lies in a tree that a container may have writable, or had: root of a container writes to the file
+    /// below the kernel then, whatever owner and mode are.
+    fn is_containers_to_write(&self) -> Result<bool, Errno> {
+        let (Some(folder), Some(name)) = (self.name.parent(), self.name.file_name()) else {
+            return Err(Errno::STALE);
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = openat(CWD, folder, flags, Mode::empty())?;
+        let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (found.st_dev, found.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
+            return Err(Errno::STALE);
+        }
+        written::is_within(folder.as_fd())
+    }
+
     /// Mounts it, attached nowhere.
     fn mount(&self) -> Result<OwnedFd, Failed> {
         // A user who may write to the file could change the file system below the kernel.
         if self.stat.st_uid != geteuid().as_raw() || self.stat.st_mode & 0o022 != 0 {
             return Err(Refusal::OthersDisk.into());
+        }
+        if self.is_containers_to_write()? {
+            return Err(Refusal::ContainersDisk.into());
         }
         let image = self.open()?;
         let (disk, kind) = image.disk()?;

@@ -17,7 +17,10 @@ use hcs_storage::{
     Refusal, StorageError, disk,
     layer::writable::{self, UPPER},
 };
-use hcs_wire::holds::{self, Kind};
+use hcs_wire::{
+    holds::{self, Kind},
+    written,
+};
 use rustix::{
     fs::{FlockOperation, flock},
     io::Errno,
@@ -193,6 +196,29 @@ fn a_lock_of_a_disk_by_a_reader_keeps_it_from_no_other() {
     disk::mount_path(file.as_fd()).unwrap();
     disk::unmount(file.as_fd()).unwrap();
     disk::format(file.as_fd()).unwrap();
+}
+
+/// Row J12.
+#[test]
+fn a_disk_that_containers_may_write_is_not_mounted() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, _base, image) = place();
+    let folder = image.parent().unwrap().join("mapped");
+    fs::create_dir(&folder).unwrap();
+    let inside = folder.join("disk.vhdx");
+    fs::rename(&image, &inside).unwrap();
+    let file = opened(&inside);
+    written::mark(File::open(&folder).unwrap().as_fd(), true).unwrap();
+    assert_eq!(
+        refusal(disk::mount_path(file.as_fd())),
+        Refusal::ContainersDisk
+    );
+    fs::rename(&inside, &image).unwrap();
+    let mounted = disk::mount_path(file.as_fd()).unwrap();
+    assert!(mounted.is_dir());
+    disk::unmount(file.as_fd()).unwrap();
 }
 
 #[test]
