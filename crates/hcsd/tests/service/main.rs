@@ -25,6 +25,7 @@ mod held;
 mod host;
 mod hostile;
 mod images;
+mod leaving;
 mod lifecycle;
 mod machines;
 mod networks;
