@@ -320,7 +320,7 @@ impl Prepared {
             scratch: KeptScratch::of(kept),
             paused: AtomicBool::new(false),
             namespaces: Mutex::new(namespaces),
-            slot: None,
+            slot: Mutex::default(),
         })
     }
 

@@ -11,7 +11,7 @@ use std::{
     fs,
     os::fd::BorrowedFd,
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
 };
 
 use hcs_engine::engine::{
@@ -116,7 +116,7 @@ impl Workshop {
         let ids = self.own_ids(&plan, request.user)?;
         match make::make(self, host, request, &plan, ids.as_ref()) {
             Ok(mut machine) => {
-                machine.slot = ids;
+                machine.slot = Mutex::new(ids);
                 Ok(machine)
             }
             Err(Unmade::Unshiftable | Unmade::OtherKind) => self.make_without(request),
@@ -322,7 +322,7 @@ impl Engine for ContainerEngine {
                     let (ids, root) = (&workshop.ids, (user.user, user.group));
                     ids.keep(number, root, pid, request.user)
                 });
-                machine.slot = kept.transpose().map_err(failed)?;
+                machine.slot = Mutex::new(kept.transpose().map_err(failed)?);
                 Ok(Found::Living(Arc::new(machine)))
             }
             // The number says nothing in another pid namespace, and the socket is the same in all.

@@ -7,7 +7,11 @@
 //!
 //! There are two kinds, without and with a user namespace, which has its ids already.
 
-use std::{os::fd::OwnedFd, path::Path, sync::Arc};
+use std::{
+    os::fd::OwnedFd,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use hcs_engine::engine::{CreateRequest, Machine, WarmSlot};
 use hcs_schema::{
@@ -188,7 +192,7 @@ impl ContainerSlot {
         let mut machine =
             self.prepared
                 .finish(&self.workshop, request, &plan, ids.as_ref(), cover)?;
-        machine.slot = self.ids;
+        machine.slot = Mutex::new(self.ids);
         Ok(machine)
     }
 }

@@ -78,8 +78,9 @@ pub(crate) struct ContainerMachine {
     pub(crate) paused: AtomicBool,
     /// Of an ordinary user's container that has not begun to run: what a network of its own takes.
     pub(crate) namespaces: Mutex<Option<Namespaces>>,
-    /// Holds its ids on the host, if it has some of its own.
-    pub(crate) slot: Option<IdRangeSlot>,
+    /// Holds its ids on the host, if it has some of its own, until it is released: clients may have handles of it for
+    /// as long as they like.
+    pub(crate) slot: Mutex<Option<IdRangeSlot>>,
 }
 
 impl ContainerMachine {
@@ -113,7 +114,7 @@ impl ContainerMachine {
             // By the service that ran it before.
             paused: AtomicBool::new(true),
             namespaces: Mutex::default(),
-            slot: None,
+            slot: Mutex::default(),
         }))
     }
 
@@ -131,6 +132,11 @@ impl ContainerMachine {
     fn take_namespaces(&self) -> Option<Namespaces> {
         let namespaces = self.namespaces.lock();
         namespaces.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn take_slot(&self) -> Option<IdRangeSlot> {
+        let slot = self.slot.lock();
+        slot.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether the service that made it was an ordinary user's.
@@ -292,7 +298,10 @@ impl Machine for ContainerMachine {
         });
         groups
             .and(scratch)
-            .map_err(|error| self.fail("released", error))
+            .map_err(|error| self.fail("released", error))?;
+        // Nothing of it has these ids any more.
+        drop(self.take_slot());
+        Ok(())
     }
 
     fn record(&self) -> String {

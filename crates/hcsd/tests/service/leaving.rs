@@ -1,4 +1,5 @@
 //! Clients that leave before they are answered, by `kill -9` say: nothing of what they made is held once it has ended.
+//! Of a client that stays and keeps its handle, less is held then.
 
 use std::{collections::BTreeMap, fs, thread, time::Duration};
 
@@ -9,16 +10,21 @@ use serde_json::Value;
 
 use crate::common::{
     Client, Service, await_that,
-    client::{CONTAINER, create_process, create_system, open_system, shell, start_system},
+    client::{create_process, create_system, open_system, shell, start_system},
 };
 
 /// No containers that are kept ready: they hold as much as others. The log says when a client is gone.
 const CONFIG: &str = "log = \"debug\"\nwarm_slots = 0\n";
 
-/// A container that ends with its client.
+/// A container with a range of ids.
+const OWN_IDS: &str = r#"{
+    "SchemaVersion": { "Major": 2, "Minor": 1 }, "Owner": "test", "Container": { "UserNamespace": true }
+}"#;
+
+/// The same, which ends with its client.
 const PASSING: &str = r#"{
     "SchemaVersion": { "Major": 2, "Minor": 1 }, "Owner": "test",
-    "ShouldTerminateOnLastHandleClosed": true, "Container": {}
+    "ShouldTerminateOnLastHandleClosed": true, "Container": { "UserNamespace": true }
 }"#;
 
 /// Clients that leave, each a millisecond later than the one before.
@@ -118,7 +124,7 @@ fn end(mut other: Client, id: &str, service: &Service, before: &BTreeMap<&'stati
 fn a_system_is_let_go_at_its_end_though_the_client_of_its_start_may_come_back() {
     let (service, mut other, before) = service();
     let mut leaving = client(&service, 1);
-    leaving.call(&create_system(1, "left", CONTAINER)).ok();
+    leaving.call(&create_system(1, "left", OWN_IDS)).ok();
     let seen = (&service, &mut other);
     leave_unanswered(leaving, &start_system(1), "waits for the machine", seen);
     end(other, "left", &service, &before);
@@ -152,4 +158,20 @@ fn clients_that_leave_at_any_moment_leave_nothing_in_the_service() {
         listed.json() == Value::Array(Vec::new())
     });
     await_that("all are let go", || held(&service) == before);
+}
+
+#[test]
+fn a_handle_of_a_system_that_has_ended_keeps_no_range_of_ids() {
+    let (service, mut client, before) = service();
+    let ranges = |held: &BTreeMap<_, _>| held.get("ranges of ids").copied();
+    for system in 2..6 {
+        let create = create_system(system, &format!("held-{system}"), OWN_IDS);
+        client.call(&create).ok();
+        client.call(&start_system(system)).ok();
+    }
+    assert_eq!(ranges(&held(&service)), Some(4));
+    (2..6).for_each(|system| client.terminate(system));
+    await_that("the ranges are given back", || {
+        ranges(&held(&service)) == ranges(&before)
+    });
 }
