@@ -87,8 +87,8 @@ fn agent(service: &Service) -> Pid {
 /// The call of [`leave_unanswered`], among those of all clients.
 const UNANSWERED: u64 = 78;
 
-/// Makes `call` while the agent of the only system there is is stopped, and leaves when it has come as far as `step`: it
-/// is answered when the client is gone.
+/// Makes `call` while the agent of the only system is stopped, and leaves when it has come as far as `step`: it is
+/// answered when the client is gone.
 fn leave_unanswered(
     mut leaving: Client,
     call: &Call,
