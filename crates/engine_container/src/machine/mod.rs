@@ -84,7 +84,8 @@ pub(crate) struct ContainerMachine {
     pub(crate) paused: AtomicBool,
     /// Of an ordinary user's container that has not begun to run: what a network of its own takes.
     pub(crate) namespaces: Mutex<Option<Namespaces>>,
-    /// Holds its ids on the host, if it has some of its own, until it is released.
+    /// Holds its ids on the host, if it has some of its own, until it is released: clients may have handles of it for
+    /// as long as they like.
     pub(crate) slot: Mutex<Option<IdRangeSlot>>,
 }
 
@@ -134,7 +135,10 @@ impl ContainerMachine {
         if doubt.is_some() || !self.record.groups.is_empty() {
             return Ok(doubt);
         }
-        let is_agent = agent_socket::is_of(self.directory.as_fd(), self.record.pid, MOMENT)?;
+        let is_agent = match agent_socket::is_of(self.directory.as_fd(), self.record.pid, MOMENT) {
+            Err(_) if self.is_gone() => return Ok(None),
+            answer => answer?,
+        };
         let doubt = (!is_agent && !self.is_gone())
             .then_some("its process does not listen at the socket of its agent");
         Ok(doubt)
@@ -154,6 +158,11 @@ impl ContainerMachine {
     fn take_namespaces(&self) -> Option<Namespaces> {
         let namespaces = self.namespaces.lock();
         namespaces.unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn take_slot(&self) -> Option<IdRangeSlot> {
+        let slot = self.slot.lock();
+        slot.unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether the service that made it was an ordinary user's.
@@ -318,13 +327,8 @@ impl Machine for ContainerMachine {
         groups
             .and(scratch)
             .map_err(|error| self.fail("released", error))?;
-        // Giving ids back takes a look at files, which the last holder of this need not have the time for.
-        drop(
-            self.slot
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take(),
-        );
+        // Nothing of it has these ids any more.
+        drop(self.take_slot());
         Ok(())
     }
 

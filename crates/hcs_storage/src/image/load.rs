@@ -29,6 +29,7 @@ use super::{
     name::Name,
     platform::machines,
     source::{Source, blob},
+    verified::Known,
 };
 use crate::{
     Digest, Refusal, StorageError,
@@ -88,6 +89,7 @@ struct LayerPart<'a> {
     descriptor: Option<&'a Descriptor>,
     diff_id: Digest,
     chain_id: Digest,
+    known: &'a Known,
 }
 
 impl LayerPart<'_> {
@@ -109,7 +111,10 @@ impl LayerPart<'_> {
 }
 
 /// Refuses a layer that is compressed in another way than its media type says.
-fn check_compression(layer: &Descriptor, found: Compression) -> Result<(), StorageError> {
+pub(super) fn check_compression(
+    layer: &Descriptor,
+    found: Compression,
+) -> Result<(), StorageError> {
     let what = layer.digest.to_string();
     let said = document::compression_of(layer).map_err(|refusal| refused(&what, refusal))?;
     if said == found {
@@ -416,7 +421,7 @@ impl Store {
         let what = Digest::of(text).to_string();
         document::check(manifest, config).map_err(|refusal| refused(&what, refusal))?;
         let diff_ids = &config.rootfs.diff_ids;
-        let mut omitted = Omitted::default();
+        let (mut omitted, known) = (Omitted::default(), Known::default());
         let layers = manifest.layers.iter().zip(diff_ids);
         for ((layer, diff_id), chain_id) in layers.zip(chain_ids(diff_ids)) {
             let stored = budget.store(layer.size);
@@ -426,6 +431,7 @@ impl Store {
                 descriptor: Some(layer),
                 diff_id: *diff_id,
                 chain_id,
+                known: &known,
             };
             omitted += self.take_layer(file, &part, budget)?.1;
         }
@@ -447,15 +453,22 @@ impl Store {
             digest: layer.digest,
             size: layer.size,
         });
-        let nothing = Omitted::default();
+        let target = self.layer(part.chain_id)?;
+        let had = |content: Content, budget: &mut Budget| {
+            let layer = (part.diff_id, part.descriptor);
+            self.verify(content.digest, layer, part.known, budget)?;
+            Ok((content, Omitted::default()))
+        };
         if let Some(content) = expected.filter(|content| self.blobs.has(*content)) {
-            return Ok((content, nothing));
+            return match target.exists() {
+                true => had(content, budget),
+                false => Ok((content, Omitted::default())),
+            };
         }
         let (limit, deadline) = (budget.limits.bytes, budget.deadline);
         let mut keeping = self.blobs.begin(source, limit, deadline, expected)?;
-        let target = self.layer(part.chain_id)?;
         if target.exists() {
-            return Ok((self.blobs.end(keeping)?, nothing));
+            return had(self.blobs.end(keeping)?, budget);
         }
         let rights = self.options.rights;
         let unpacked = with_few(rights, || {
@@ -468,9 +481,7 @@ impl Store {
         match unpacked {
             Ok(imported) => Ok((content, imported.omitted)),
             // Another process was first.
-            Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {
-                Ok((content, nothing))
-            }
+            Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => had(content, budget),
             Err(error) => Err(error),
         }
     }
@@ -514,6 +525,7 @@ impl Store {
         checked.map_err(|refusal| refused(&saved.config, refusal))?;
         let diff_ids = &config.rootfs.diff_ids;
         let (mut layers, mut omitted) = (Vec::new(), Omitted::default());
+        let known = Known::default();
         let paths = saved.layers.iter().zip(diff_ids);
         for ((path, diff_id), chain_id) in paths.zip(chain_ids(diff_ids)) {
             let (file, size) = source.needed(path)?;
@@ -523,6 +535,7 @@ impl Store {
                 descriptor: None,
                 diff_id: *diff_id,
                 chain_id,
+                known: &known,
             };
             let (content, more) = self.take_layer(file, &part, budget)?;
             omitted += more;

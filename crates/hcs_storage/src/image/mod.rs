@@ -11,6 +11,7 @@
 //! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
 //! 16. [`repair`]: the index made again, where it was lost. 17. [`archive`]: files of an archive, read in place.
 //! 18. [`folders`]: the folders of the store, which no link leads away from.
+//! 19. [`verified`]: contents of layers that are there already.
 
 mod archive;
 mod blobs;
@@ -32,6 +33,7 @@ mod source;
 mod spool;
 mod store;
 mod unfinished;
+mod verified;
 
 pub use broken::{Broken, Survey};
 pub use lease::Wanted;

@@ -6,6 +6,7 @@
 //! 6. [`leases`]: what containers use. 7. [`commits`]: images out of scratches. 8. [`tools`]: other programs.
 //! 9. [`broken`]: what is damaged. 10. [`spools`]: streams that come slowly.
 //! 11. [`platforms`]: images for several kinds of machines. 12. [`mapped`]: containers that write to the store.
+//! 13. [`layers_there`]: contents for layers that are there already.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -13,6 +14,7 @@ mod broken;
 mod commits;
 mod hostile;
 mod kills;
+mod layers_there;
 mod leases;
 mod make;
 mod mapped;

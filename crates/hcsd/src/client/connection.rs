@@ -645,7 +645,7 @@ impl Connection {
             })
         });
         self.write_reply(request, answer);
-        if let Some(answered) = answered.filter(|a| a.is_done || !a.keepers.is_empty()) {
+        if let Some(answered) = answered.filter(|a| a.is_done || !a.keepers.are_gone()) {
             self.settle(answered);
         }
     }

@@ -22,7 +22,9 @@ use super::{
     timeline::{Reader, remembered_as},
 };
 
-pub(crate) use super::timeline::{CallKeeper, Timeline, agents_steps, carry, current, share, step};
+pub(crate) use super::timeline::{
+    CallKeeper, Keepers, Timeline, agents_steps, carry, current, share, step,
+};
 
 /// Answered calls of one user that are remembered: those that succeeded, and those that failed.
 const REMEMBERED: (usize, usize) = (1024, 256);

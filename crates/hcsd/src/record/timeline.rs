@@ -47,6 +47,24 @@ pub(crate) trait CallKeeper: fmt::Debug {
     fn release(&self, name: &str);
 }
 
+/// What remembers one call. A client may take minutes to come back for the answer, or never come. A system that ends
+/// before has nothing left to tell, so it is not kept for that: it holds descriptors and a range of ids.
+#[derive(Debug)]
+pub(crate) struct Keepers(Vec<Weak<dyn CallKeeper>>);
+
+impl Keepers {
+    /// Whether none is there any more.
+    pub(crate) fn are_gone(&self) -> bool {
+        self.0.iter().all(|keeper| keeper.strong_count() == 0)
+    }
+
+    /// The client of the call `name` has its answer, or does not come back for it.
+    pub(crate) fn release(&self, name: &str) {
+        let there = self.0.iter().filter_map(Weak::upgrade);
+        there.for_each(|keeper| keeper.release(name));
+    }
+}
+
 tokio::task_local! {
     static CURRENT: Rc<Timeline>;
 }
@@ -142,10 +160,9 @@ impl Timeline {
     }
 
     /// What remembers it; no other part is told.
-    pub(crate) fn take_keepers(&self) -> Vec<Rc<dyn CallKeeper>> {
+    pub(crate) fn take_keepers(&self) -> Keepers {
         let keepers = [self.agent.take(), self.record.take()];
-        let keepers = keepers.into_iter().flatten();
-        keepers.filter_map(|keeper| keeper.upgrade()).collect()
+        Keepers(keepers.into_iter().flatten().collect())
     }
 
     /// Notes a step.
@@ -412,5 +429,36 @@ mod tests {
             .map(|(at, _)| *at)
             .collect();
         assert_eq!(times, [1_000_000, 999_700, 0]);
+    }
+
+    #[derive(Debug, Default)]
+    struct Record(RefCell<Vec<String>>);
+
+    impl CallKeeper for Record {
+        fn release(&self, name: &str) {
+            self.0.borrow_mut().push(name.to_owned());
+        }
+    }
+
+    #[test]
+    fn what_remembers_a_call_is_told_while_it_is_there_and_not_kept_for_that() {
+        let call = Call::StartSystem {
+            system: 1,
+            options: None,
+        };
+        let keepers = |record| {
+            let timeline = Timeline::new(OperationId::of_request(7, 1), &call, 0, None, false);
+            timeline.set_record(record);
+            timeline.take_keepers()
+        };
+        let record = Rc::<Record>::default();
+        let kept = keepers(&record);
+        assert!(!kept.are_gone());
+        kept.release("1.a.7");
+        assert_eq!(record.0.take(), ["1.a.7"]);
+        let seen = Rc::downgrade(&record);
+        drop(record);
+        assert!(seen.upgrade().is_none() && kept.are_gone());
+        kept.release("1.a.7");
     }
 }

@@ -4,14 +4,14 @@
 use std::rc::Rc;
 
 use super::Connection;
-use crate::record::operations::CallKeeper;
+use crate::record::operations::Keepers;
 
 /// A call that was answered, whose answer may not have reached the client yet.
 #[derive(Debug)]
 pub(super) struct Answered {
     pub(super) name: Rc<str>,
     /// What remembers it.
-    pub(super) keepers: Vec<Rc<dyn CallKeeper>>,
+    pub(super) keepers: Keepers,
     /// It was done, and no other part knows.
     pub(super) is_done: bool,
 }
@@ -43,11 +43,11 @@ impl Connection {
             let calls = &self.service.calls;
             calls.remember_untold(self.peer.uid, Rc::clone(&name));
         }
-        if !keepers.is_empty() {
+        if !keepers.are_gone() {
             let limit = self.service.context.config().times.reconnect() * 2;
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(limit).await;
-                keepers.iter().for_each(|keeper| keeper.release(&name));
+                keepers.release(&name);
             });
         }
     }
@@ -61,7 +61,7 @@ impl Connection {
         self.untaken.borrow_mut().push(answered);
         if self.outgoing.has_sent_all() {
             for Answered { name, keepers, .. } in self.untaken.take() {
-                keepers.iter().for_each(|keeper| keeper.release(&name));
+                keepers.release(&name);
             }
         }
     }
