@@ -8,14 +8,15 @@
 //! A user who has too many here is turned away without a word. Users who may not use the service are as one user.
 
 use std::{
+    cell::Cell,
     io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use hcs_wire::peer::Peer;
+use hcs_wire::peer::{Peer, Whereabouts};
 use rustix::{
     net::{RecvFlags, recv},
     process::{Resource, getrlimit},
@@ -37,8 +38,12 @@ use crate::thread::{
 const MOST_OF_TRUSTED: usize = 4096;
 /// The same of any other user.
 const MOST_OF_USER: usize = 256;
-/// Of the descriptors that the service may have: what those of one user may take here.
+/// Connections of a trusted user that are taken without a look at where their process lives.
+const UNLOOKED: usize = 64;
+/// Of the descriptors that the service may have: what those of one user may take here, and those of all others than the
+/// trusted ones.
 const SHARE_OF_DESCRIPTORS: u64 = 32;
+const SHARE_OF_ALL: u64 = 4;
 /// Connections that may wait to be closed. No more are accepted meanwhile.
 const MOST_UNHEARD: usize = 1024;
 /// How long accepting rests when there are no descriptors left.
@@ -56,6 +61,7 @@ struct Shared {
     waiting: Mutex<Waiting<OwnedFd>>,
     entitled: Entitled,
     most_of_user: usize,
+    most_of_all: usize,
     /// Told when one has come.
     arrived: Notify,
     /// Told when no more are to come.
@@ -74,10 +80,14 @@ impl Lobby {
         entitled: Entitled,
         unheard: &Closing,
     ) -> io::Result<Self> {
+        let descriptors = getrlimit(Resource::Nofile).current;
         let shared = Arc::new(Shared {
             waiting: Mutex::default(),
             entitled,
-            most_of_user: most_of_user(getrlimit(Resource::Nofile).current),
+            most_of_user: most_of_user(descriptors),
+            most_of_all: descriptors.map_or(usize::MAX, |all| {
+                usize::try_from(all / SHARE_OF_ALL).unwrap_or(usize::MAX)
+            }),
             arrived: Notify::new(),
             leaving: Notify::new(),
             unheard: unheard.clone(),
@@ -156,13 +166,20 @@ impl Shared {
     }
 
     async fn accept_until_it_leaves(&self, accepting: Accepting) -> Vec<OwnedFd> {
+        // A failure is told once, until it is over.
+        let is_told = Cell::new(false);
         loop {
             let accept = async {
                 self.unheard.fewer_than(MOST_UNHEARD).await;
                 match accepting.accept().await {
-                    Ok(socket) => self.take_in(socket),
+                    Ok(socket) => {
+                        is_told.set(false);
+                        self.take_in(socket);
+                    }
                     Err(e) => {
-                        warn!("no client can be accepted for now: {e}");
+                        if !is_told.replace(true) {
+                            warn!("no client can be accepted for now: {e}");
+                        }
                         tokio::time::sleep(BREATH).await;
                     }
                 }
@@ -175,19 +192,36 @@ impl Shared {
         }
     }
 
+    /// Whether it is to have the line of that user, which the service trusts. Where it lives is looked at once the line
+    /// has some length.
+    fn is_outside(&self, user: u32, socket: &OwnedFd) -> bool {
+        self.waiting_ones().count_of(Who::of_user(user)) < UNLOOKED
+            || matches!(
+                Whereabouts::of(socket.as_fd()),
+                Whereabouts::Here | Whereabouts::Unknown
+            )
+    }
+
     fn take_in(&self, socket: OwnedFd) {
         if has_left(&socket) {
+            // A byte out of band, which is not seen there, may hold descriptors.
+            drop(PeerSocket::new(socket, &self.unheard));
             return;
         }
         // Every stream socket of this kind has a peer.
         let Ok(peer) = Peer::of(&socket) else { return };
         let (who, most) = match peer.user {
             user if self.entitled.excludes(user) => (Who::SERVICE, self.most_of_user),
-            user if is_trusted(user) => (Who::of_user(user), MOST_OF_TRUSTED),
+            user if is_trusted(user) && self.is_outside(user, &socket) => {
+                (Who::of_user(user), MOST_OF_TRUSTED)
+            }
+            // In a container of another engine, which has the socket: not the user of that number of the host.
+            user if is_trusted(user) => (Who::SERVICE, self.most_of_user),
             user => (Who::of_user(user), self.most_of_user),
         };
         let mut waiting = self.waiting_ones();
-        if waiting.count_of(who) >= most {
+        let is_full = most != MOST_OF_TRUSTED && waiting.len() >= self.most_of_all;
+        if is_full || waiting.count_of(who) >= most {
             drop(waiting);
             // Closed where closing may wait, if it holds descriptors.
             drop(PeerSocket::new(socket, &self.unheard));
