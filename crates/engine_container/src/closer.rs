@@ -5,7 +5,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Mutex, PoisonError,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
     },
     thread,
 };
@@ -15,7 +15,10 @@ type Batch = (Vec<OwnedFd>, Sender<()>);
 
 /// A thread that closes. It begins with the first descriptors, and ends with this.
 #[derive(Debug, Default)]
-pub(crate) struct Closer(Mutex<Option<Sender<Batch>>>);
+pub(crate) struct Closer(Mutex<Option<SyncSender<Batch>>>);
+
+/// Batches that may wait. Who makes containers faster than the kernel closes what they are made from waits for it.
+const MOST_WAITING: usize = 16;
 
 /// Descriptors on their way to be closed.
 #[derive(Debug, Default)]
@@ -28,21 +31,26 @@ impl Closer {
             return Closing::default();
         }
         let (closed, done) = channel();
+        // What cannot be sent comes back, and is dropped.
+        let sent = self.thread().map(|to| to.send((descriptors, closed)));
+        if !matches!(sent, Some(Ok(()))) {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        }
+        Closing(Mutex::new(Some(done)))
+    }
+
+    /// The way to the thread. No lock is held while a batch waits for room.
+    fn thread(&self) -> Option<SyncSender<Batch>> {
         let mut to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if to.is_none() {
             *to = start();
         }
-        // What cannot be sent comes back, and is dropped.
-        let sent = to.as_ref().map(|to| to.send((descriptors, closed)));
-        if !matches!(sent, Some(Ok(()))) {
-            *to = None;
-        }
-        Closing(Mutex::new(Some(done)))
+        to.clone()
     }
 }
 
-fn start() -> Option<Sender<Batch>> {
-    let (to, from) = channel::<Batch>();
+fn start() -> Option<SyncSender<Batch>> {
+    let (to, from) = sync_channel::<Batch>(MOST_WAITING);
     let close = move || from.into_iter().for_each(drop);
     let started = thread::Builder::new()
         .name("hcsd-closer".to_owned())

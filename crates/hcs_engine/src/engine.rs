@@ -551,7 +551,7 @@ pub trait Machine: fmt::Debug + Send + Sync {
     }
 
     /// Gives up what another machine or program may want next: locks on the files that a document names, leases. The
-    /// machine must be gone, and [`Machine::release`] is still needed. Does not block; a second call is fine.
+    /// machine must be gone, and [`Machine::release`] is still needed. May wait for the kernel; a second call is fine.
     fn let_go(&self) {}
 
     /// Removes all that was made for it outside its directory: cgroups, mounts, network. The machine must be gone.

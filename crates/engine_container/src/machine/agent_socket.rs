@@ -96,7 +96,11 @@ pub(crate) fn is_of(
             Ok(_) => return Ok(true),
             Err(error) if error.step == FINDING || error.errno == Errno::NOENT => return Ok(false),
             Err(error) if error.errno != Errno::CONNREFUSED => return Err(error),
-            Err(_) if Instant::now() >= end => return Ok(false),
+            // A container whose mounts take long: its agent is still to come.
+            Err(_) if Instant::now() >= end => {
+                let step = "waiting for the agent to listen";
+                return Err(StepError::new(step, Errno::TIMEDOUT));
+            }
             Err(_) => sleep(LOOK),
         }
     }

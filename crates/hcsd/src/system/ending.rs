@@ -46,7 +46,7 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         system.tell_lost(&link);
     }
     end_processes(system, agent_told_all, out_of_memory).await;
-    system.machine.let_go();
+    let_go(system).await;
     // Before anything says that it has ended: a client that hears of that may remove its network.
     if let Ok(context) = system.context() {
         context.networks.leave(&system.runtime_id, system.uid).await;
@@ -77,6 +77,19 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
         .watchers
         .push(Subject::System, event_type::SYSTEM_EXITED, Some(&document));
     answer_waiting();
+}
+
+/// Gives up what others may want of its machine. That may wait for the kernel, so it is not waited for without end.
+async fn let_go(system: &System) {
+    let machine = Arc::clone(&system.machine);
+    let letting = move || {
+        machine.let_go();
+        Ok(())
+    };
+    let gone = blocking_within(SETTLE_TIME, "closing what it was made of", letting).await;
+    if let Err(failure) = gone {
+        warn!("it is still held: {}", failure.log_line());
+    }
 }
 
 /// What the agent had not reported by its own end was killed with it.
