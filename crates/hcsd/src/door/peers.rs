@@ -88,8 +88,9 @@ impl Peer {
                  powerful as the service"
             }
             Origin::Unknown => {
-                "the process that connected has ended, so the host compute service cannot tell whether it was in a \
-                 container: keep the process that connects alive until its calls are answered"
+                "the host compute service cannot tell whether the process that connected was in a container: it has \
+                 ended, or the service has no descriptors left; keep the process that connects alive until its calls \
+                 are answered"
             }
         };
         Err(Failure::new(HResult::HCS_E_ACCESS_DENIED, message))
