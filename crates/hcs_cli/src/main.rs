@@ -31,6 +31,7 @@ mod signals;
 mod terminal;
 mod unseen;
 mod verbs;
+mod whole;
 mod words;
 
 use std::{

@@ -22,6 +22,8 @@ use rustix::{
     process::geteuid,
 };
 
+/// Where links are followed: containers make none there.
+const DEVICES: &str = "/dev";
 /// What stands between the name of the file and the number of the process.
 const PARTIAL: &str = ".partial-";
 /// How often a file is tried to be made, where another process has taken it for one that was left and is about to
@@ -31,7 +33,7 @@ const TRIES: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Writes a file, which gets its name when it is whole.
-pub(super) fn to_file(
+pub(crate) fn to_file(
     path: &Path,
     write: impl FnOnce(File) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
@@ -40,8 +42,16 @@ pub(super) fn to_file(
         Failure::new(HResult::E_FAIL, message).because(&error)
     };
     // A device or a pipe cannot be replaced by a file.
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return write(File::options().write(true).open(path).map_err(unwritten)?);
+    if is_special(path) {
+        let mut options = File::options();
+        let follows = path.starts_with(DEVICES);
+        let flags = if follows {
+            OFlags::empty()
+        } else {
+            OFlags::NOFOLLOW
+        };
+        let options = options.write(true).custom_flags(flags.bits().cast_signed());
+        return write(options.open(path).map_err(unwritten)?);
     }
     // What cannot be removed is no reason to fail.
     let _left = sweep(path);
@@ -60,6 +70,16 @@ pub(super) fn to_file(
     }
     drop(lock);
     done
+}
+
+/// Whether something stands at `path` that is written to and not replaced. A link is replaced: a container to which its
+/// directory is mapped may have made it. Those of `/dev`, as `/dev/stdout`, are followed.
+fn is_special(path: &Path) -> bool {
+    let there = match path.starts_with(DEVICES) {
+        true => fs::metadata(path),
+        false => fs::symlink_metadata(path),
+    };
+    there.is_ok_and(|there| !there.is_file() && !there.is_symlink())
 }
 
 /// The mask of this process (`umask(2)`), which can be read there without changing it.
@@ -154,6 +174,25 @@ mod tests {
         let (found, _file) = begin(&path).unwrap();
         sweeper.join().unwrap().unwrap();
         assert!(found == partial && partial.exists());
+    }
+
+    /// Row J9. A container to which the directory is mapped may have made it.
+    #[test]
+    fn a_link_is_replaced_whatever_it_leads_to() {
+        let place = tempfile::tempdir().unwrap();
+        let (secret, link) = (place.path().join("secret"), place.path().join("picture"));
+        fs::write(&secret, "secret").unwrap();
+        for target in [&*secret, Path::new("/dev/full")] {
+            symlink(target, &link).unwrap();
+            let write = |mut file: File| {
+                file.write_all(b"picture").unwrap();
+                Ok(())
+            };
+            to_file(&link, write).unwrap();
+            assert_eq!(fs::read(&link).unwrap(), b"picture");
+            fs::remove_file(&link).unwrap();
+        }
+        assert_eq!(fs::read(&secret).unwrap(), b"secret");
     }
 
     /// A user who opens it may lock it, and the file would never be made.

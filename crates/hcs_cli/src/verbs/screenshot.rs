@@ -1,7 +1,6 @@
 //! `hcs screenshot`: what the screen of a virtual machine shows, as a file.
 
 use std::{
-    fs,
     io::{self, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
 };
@@ -10,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use clap::Args;
 use hcs::{Failure, HResult, documents::SystemPropertyType};
 
-use crate::{client, failure::Stop, options::limit::Limit, output::cannot_write};
+use crate::{client, failure::Stop, options::limit::Limit, output::cannot_write, whole};
 
 /// The name of a file that means standard output.
 const OUTPUT: &str = "-";
@@ -61,8 +60,11 @@ fn write(file: &Path, picture: &[u8]) -> Result<(), Failure> {
         let written = out.write_all(picture).and_then(|()| out.flush());
         return written.map_err(|error| cannot_write(&error));
     }
-    fs::write(file, picture).map_err(|error| {
-        let message = format!("the picture cannot be written to {}", file.display());
-        Failure::new(HResult::E_FAIL, message).because(&error)
+    // Root may write into a tree of containers: a link there is replaced.
+    whole::to_file(file, |mut opened| {
+        opened.write_all(picture).map_err(|error| {
+            let message = format!("the picture cannot be written to {}", file.display());
+            Failure::new(HResult::E_FAIL, message).because(&error)
+        })
     })
 }

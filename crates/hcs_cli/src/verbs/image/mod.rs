@@ -10,7 +10,6 @@ mod pull;
 mod record;
 mod show;
 mod ways;
-mod whole;
 
 use std::path::PathBuf;
 

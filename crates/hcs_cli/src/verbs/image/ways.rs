@@ -11,14 +11,13 @@ use clap::{Args, ValueEnum};
 use hcs_schema::{Failure, HResult};
 use hcs_storage::image::{Format, Loaded, Name, document::Platform};
 
-use super::{
-    CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out, whole::to_file,
-};
+use super::{CostOptions, PrivilegedOption, StoreOption, failed, name, tell_left_out};
 use crate::{
     complain,
     options::image::platform,
     output::{cannot_write, print, print_json, printable},
     owners,
+    whole::to_file,
 };
 
 /// Load images: an OCI image layout, an OCI archive, or what docker save writes
