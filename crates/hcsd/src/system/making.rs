@@ -212,14 +212,16 @@ impl Reserved {
                 asked_to_stop: false,
                 terminate_on_last_handle_closed: None,
                 memory_kills: 0,
-                ledger: Ledger::new(
-                    operations::current()
-                        .as_ref()
-                        .and_then(|timeline| timeline.name()),
-                ),
+                ledger: ledger(),
             },
         })
     }
+}
+
+/// Of the call that makes it.
+fn ledger() -> Ledger {
+    let timeline = operations::current();
+    Ledger::new(timeline.as_ref().and_then(|timeline| timeline.name()))
 }
 
 fn note_made<T>(made: &Result<T, Failure>) {
