@@ -17,7 +17,7 @@ type Batch = (Vec<OwnedFd>, Sender<()>);
 #[derive(Debug, Default)]
 pub(crate) struct Closer(Mutex<Option<SyncSender<Batch>>>);
 
-/// Batches that may wait. Who makes containers faster than the kernel closes what they are made from waits for it.
+/// Batches that may wait. A creation waits where the kernel closes more slowly than containers are made.
 const MOST_WAITING: usize = 16;
 
 /// Descriptors on their way to be closed.
