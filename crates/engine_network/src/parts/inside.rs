@@ -11,7 +11,11 @@ use std::{
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
 
-use super::{Part, port};
+use super::{
+    Part,
+    port::{self, CARD},
+    remove_link,
+};
 use crate::{
     failure::{failed, in_the_way},
     host::Host,
@@ -92,6 +96,12 @@ impl Inside<'_> {
             (_, Some(_)) => Err(in_the_way(format!(
                 "the namespace {namespace} has another link with the name {inner}"
             ))),
+            // In no network any more: its container has ended, whose namespace may be kept for a while.
+            (Some(port), None) if port.master.is_none() && port.kind.as_deref() != Some(CARD) => {
+                let doing = self.doing("removing what is left of");
+                remove_link(&mut host.route, &port, (&doing, NEEDS))?;
+                Ok(None)
+            }
             (Some(port), None) if goes_away(host, &port)? => Ok(None),
             (Some(port), None) => Err(in_the_way(format!(
                 "the link {} of the endpoint {} leads into another namespace than {namespace}; detach it there first",
