@@ -342,11 +342,12 @@ mod tests {
         };
         let mut held = Held::default();
         // Of 256.
-        let users = [7, 8].map(|uid| made(&mut held, uid, (uid as u16 * 1000, 1, 1)));
+        let users = [(7, 7000), (8, 8000)].map(|(uid, from)| made(&mut held, uid, (from, 1, 1)));
         assert_eq!(users, [112, 56]);
         let mut held = Held::default();
         // Of 16 times 64.
-        let users = [7, 8].map(|uid| made(&mut held, uid, (uid as u16 * 2000, 64, 64)));
+        let users =
+            [(7, 14_000), (8, 16_000)].map(|(uid, from)| made(&mut held, uid, (from, 64, 64)));
         assert_eq!(users, [7, 3]);
         // Nor by changing one that is there.
         let grown = document(40_000, 1);
