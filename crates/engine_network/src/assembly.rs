@@ -105,8 +105,8 @@ pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Fai
     card.apply(host)
 }
 
-/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. The host's side of a
-/// pair of links is that of a card. Answers whether the link is a port of a bridge: else nothing is set, and the
+/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. The host's side of
+/// a pair of links is that of a card. Answers whether the link is a port of a bridge: else nothing is set, and the
 /// endpoint has to be attached.
 ///
 /// # Errors

@@ -77,7 +77,8 @@ impl<'a> Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Whether the link can be made, whose end on the host is `port` where it is there. Gives that, unless it goes away.
+    /// Whether the link can be made, whose end on the host is `port` where it is there. Gives that, unless it goes
+    /// away.
     pub(crate) fn is_free(
         &self,
         host: &mut Host,

@@ -74,8 +74,9 @@ impl Left {
         self.links.is_empty() && self.addresses.is_empty()
     }
 
-    /// Keeps the network namespace of a container that has ended, and the links in it. While the kernel takes one apart,
-    /// all who change links wait for it, for ten milliseconds and more; several at once take little longer than one.
+    /// Keeps the network namespace of a container that has ended, and the links in it. While the kernel takes one
+    /// apart, all who change links wait for it, for ten milliseconds and more; several at once take little longer than
+    /// one.
     pub(super) fn keep(&mut self, space: OwnedFd) {
         self.spaces.push(space);
     }

@@ -1,4 +1,5 @@
-//! What another program has taken away of endpoints, and how it is made again: at checks, and when a container needs it.
+//! What another program has taken away of endpoints, and how it is made again: at checks, and when a container needs
+//! it.
 
 use engine_network::{Card, Host, set_port};
 use hcn::{Guid, intent::EndpointIntent};
