@@ -105,15 +105,16 @@ pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Fai
     card.apply(host)
 }
 
-/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. The host's side of a
-/// pair of links is that of a card.
+/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. The host's side of
+/// a pair of links is that of a card. Answers whether the link is a port of a bridge: else nothing is set, and the
+/// endpoint has to be attached.
 ///
 /// # Errors
-/// The step that failed, or the link is gone. One that is there stays.
-pub fn set_port(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+/// The step that failed. A link that is there stays.
+pub fn set_port(host: &mut Host, endpoint: &EndpointIntent) -> Result<bool, Failure> {
     match endpoint.adapter {
         None => port::treat(host, endpoint),
-        Some(_) => attach_card(host, endpoint),
+        Some(_) => attach_card(host, endpoint).map(|()| true),
     }
 }
 

@@ -46,8 +46,9 @@ pub use address::{Mac, Prefix};
 pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
-    BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Fabric, Lease, LoadBalancer, MOST_OBJECTS,
-    Mapping, Namespace, Network, Notification, NotificationType, Object, Outbound, Protocol, Proxy,
-    Record, RemoteSubnet, Spread, State, Surroundings, Terms, Tunnel,
+    BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Fabric, Lease, LoadBalancer,
+    MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS, MOST_OBJECTS, Mapping, Namespace, Network,
+    Notification, NotificationType, Object, Outbound, Protocol, Proxy, Record, RemoteSubnet,
+    Spread, State, Surroundings, Terms, Tunnel,
 };
 pub use sets::Range;

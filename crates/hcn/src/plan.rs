@@ -43,6 +43,23 @@ pub fn free_subnet(taken: &[Prefix]) -> Option<Prefix> {
     })
 }
 
+/// How many subnets [`free_subnet`] chooses from.
+pub const MOST_SUBNETS: u128 = 256 + 256 + 32;
+
+/// How many of the subnets that [`free_subnet`] chooses from share addresses with `prefix`.
+#[must_use]
+pub fn chosen_subnets(prefix: Prefix) -> u128 {
+    let sources = SOURCES.iter();
+    let sources = sources.filter_map(|(first, length)| Prefix::around(*first, *length));
+    let shared = sources.filter(|source| source.overlaps(prefix));
+    // Of two prefixes that share addresses one is part of the other.
+    let counts = shared.map(|source| {
+        let length = source.length().max(prefix.length()).min(CHOSEN_LENGTH);
+        1_u128 << (CHOSEN_LENGTH - length)
+    });
+    counts.sum()
+}
+
 /// The addresses of a subnet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
@@ -233,6 +250,19 @@ mod tests {
             "192.168.0.0/16".parse().unwrap(),
         ]);
         assert_eq!(free_subnet(&taken), None);
+    }
+
+    #[test]
+    fn a_prefix_takes_the_subnets_that_it_shares_addresses_with() {
+        let taken = |text: &str| chosen_subnets(text.parse().unwrap());
+        assert_eq!(taken("10.231.0.0/16"), 256);
+        assert_eq!(taken("10.0.0.0/8"), 256);
+        assert_eq!(taken("192.168.0.0/16"), 32);
+        assert_eq!(taken("172.29.128.0/17"), 128);
+        assert_eq!(taken("10.231.7.0/24") + taken("10.231.8.128/30"), 2);
+        assert_eq!(taken("10.9.0.0/16") + taken("fd00::/8"), 0);
+        let all = SOURCES.map(|(first, length)| Prefix::around(first, length).unwrap());
+        assert_eq!(all.map(chosen_subnets).iter().sum::<u128>(), MOST_SUBNETS);
     }
 
     #[test]

@@ -11,7 +11,11 @@ use std::{
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
 
-use super::{Part, port};
+use super::{
+    Part,
+    port::{self, CARD},
+    remove_link,
+};
 use crate::{
     failure::{failed, in_the_way},
     host::Host,
@@ -73,7 +77,8 @@ impl<'a> Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Whether the link can be made, whose end on the host is `port` where it is there. Gives that, unless it goes away.
+    /// Whether the link can be made, whose end on the host is `port` where it is there. Gives that, unless it goes
+    /// away.
     pub(crate) fn is_free(
         &self,
         host: &mut Host,
@@ -92,6 +97,12 @@ impl Inside<'_> {
             (_, Some(_)) => Err(in_the_way(format!(
                 "the namespace {namespace} has another link with the name {inner}"
             ))),
+            // In no network any more: its container has ended, whose namespace may be kept for a while.
+            (Some(port), None) if port.master.is_none() && port.kind.as_deref() != Some(CARD) => {
+                let doing = self.doing("removing what is left of");
+                remove_link(&mut host.route, &port, (&doing, NEEDS))?;
+                Ok(None)
+            }
             (Some(port), None) if goes_away(host, &port)? => Ok(None),
             (Some(port), None) => Err(in_the_way(format!(
                 "the link {} of the endpoint {} leads into another namespace than {namespace}; detach it there first",

@@ -144,25 +144,25 @@ pub(crate) fn bridge_of(host: &mut Host, endpoint: &EndpointIntent) -> Result<Li
     })
 }
 
-/// Sets how the port of an endpoint treats others of its bridge.
-pub(crate) fn treat(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+/// Sets how the port of an endpoint treats others of its bridge. Answers whether its link is a port at all: one whose
+/// bridge was removed is none, and down it carries nothing.
+pub(crate) fn treat(host: &mut Host, endpoint: &EndpointIntent) -> Result<bool, Failure> {
+    let found = found(host, endpoint)?;
+    let Some(found) = found.filter(|link| link.up && link.master.is_some()) else {
+        return Ok(false);
+    };
+    let treats = (endpoint.isolated, is_hairpin(endpoint));
+    if (found.isolated, found.hairpin) == treats {
+        return Ok(true);
+    }
     let doing = format!(
         "setting up the link {} of the endpoint {}",
         endpoint.link, endpoint.id
     );
-    let Some(found) = found(host, endpoint)? else {
-        return Err(in_the_way(format!(
-            "the link {} of the endpoint {} is gone",
-            endpoint.link, endpoint.id
-        )));
-    };
-    let treats = (endpoint.isolated, is_hairpin(endpoint));
-    if (found.isolated, found.hairpin) == treats {
-        return Ok(());
-    }
     let mut batch = Batch::default();
     link::set_port(&mut batch, &found.name, found.index, treats.0, treats.1);
-    host.run(&doing, NEEDS, batch)
+    host.run(&doing, NEEDS, batch)?;
+    Ok(true)
 }
 
 /// Names an endpoint's link on the host after the endpoint, and makes it a port of the bridge as the endpoint says. One

@@ -175,13 +175,21 @@ fn who_has_more_rules_than_there_is_room_for_is_not_reached_by_a_published_port(
         document["Policies"][0]["Settings"]["ExternalPort"] = json!(9000 + id);
         filling.push(world.endpoint(network, id, document));
     }
-    let one = world.container(network, 30, published(&[acl("Block", 1, "192.0.2.1")]));
+    let one = world.container(network, 30, published(&many));
     let server = listen(&one.space, 80);
+    // Of few rules, though its id comes last.
+    let mut light = published(&[acl("Block", 1, "192.0.2.1")]);
+    light["Policies"][0]["Settings"]["ExternalPort"] = json!(8081);
+    let light = world.container(network, 31, light);
+    let light_server = listen(&light.space, 80);
+    talk(&two.space, (UPLINK, 8081), &light_server);
     assert!(!connects(&two.space, (UPLINK, 8080)));
     talk(&two.space, (&one.address, 80), &server);
     talk(&world.outside, (UPLINK, 8080), &server);
     talk(&world.host, (UPLINK, 8080), &server);
-    world.state.delete_endpoint(filling[0]).unwrap();
+    for endpoint in &filling[..2] {
+        world.state.delete_endpoint(*endpoint).unwrap();
+    }
     world.rules();
     talk(&two.space, (UPLINK, 8080), &server);
 }

@@ -1,12 +1,12 @@
 //! What another program changes of what networks stand on is found, and made again; what another service stands on,
 //! too, is left alone.
 
-use engine_network::{Host, Survey, make_network};
+use engine_network::{Host, Survey, make_network, release};
 use serde_json::{Value, json};
 
 use crate::{
     traffic::{connects, listen, pings, talk},
-    world::{OUTSIDE, UPLINK, World, can_work},
+    world::{OUTSIDE, Space, UPLINK, World, can_work},
 };
 
 fn mapping(external: u16) -> Value {
@@ -155,4 +155,22 @@ fn a_bridge_that_was_left_without_a_record_is_in_the_way_of_a_subnet() {
     assert_ne!(subnets(&world, next), before);
     let one = world.container(next, 3, json!({}));
     assert!(pings(&one.space, OUTSIDE));
+}
+
+#[test]
+fn an_endpoint_comes_to_another_container_while_the_namespace_of_the_ended_one_is_kept() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let ended = world.container(network, 2, mapping(8080));
+    let endpoint = world.state.endpoint_intent(ended.endpoint).unwrap();
+    let released = || release(&mut Host::open("hcs").unwrap(), &endpoint);
+    assert!(world.host.run(released).unwrap().is_some());
+    let next = Space::new();
+    world.attach(ended.endpoint, &next);
+    let server = listen(&next, 80);
+    talk(&world.outside, (UPLINK, 8080), &server);
+    assert_eq!(ended.space.links(), Vec::<String>::new());
 }

@@ -13,12 +13,14 @@ use crate::{
     version1,
 };
 
-/// The most load balancers, endpoints of one, and ports of one and of all, each counted once for each of its addresses:
-/// the first packet of each connection to the host is compared with all of them.
-const MOST_BALANCERS: usize = 256;
-const MOST_TARGETS: usize = 256;
+/// The most load balancers.
+pub const MOST_BALANCERS: usize = 256;
+/// The most ports of all load balancers, each counted once for each of its addresses: the first packet of each
+/// connection to the host is compared with all of them.
+pub const MOST_BALANCED_PORTS: usize = 1024;
+/// The most ports of one, and endpoints.
 const MOST_PORTS: usize = 64;
-const MOST_PORTS_OF_ALL: usize = 1024;
+const MOST_TARGETS: usize = 256;
 
 /// Flags of a load balancer.
 const DIRECT_RETURN: u32 = 1;
@@ -93,6 +95,12 @@ impl LoadBalancer {
     #[must_use]
     pub const fn document(&self) -> &HostComputeLoadBalancer {
         &self.document
+    }
+
+    /// Its ports, each once for each of its addresses.
+    #[must_use]
+    pub fn ports(&self) -> &[BalancedPort] {
+        &self.ports
     }
 }
 
@@ -236,10 +244,10 @@ impl State {
                 what,
             ));
         }
-        if ports.len() > MOST_PORTS || others.len() + ports.len() > MOST_PORTS_OF_ALL {
+        if ports.len() > MOST_PORTS || others.len() + ports.len() > MOST_BALANCED_PORTS {
             let what = format!(
                 "there are {} ports of this load balancer and {} of others, each counted for each of its addresses: up to \
-                 {MOST_PORTS} are made of one and {MOST_PORTS_OF_ALL} in all",
+                 {MOST_PORTS} are made of one and {MOST_BALANCED_PORTS} in all",
                 ports.len(),
                 others.len()
             );

@@ -34,7 +34,7 @@ use crate::{address::Prefix, guid::Guid, reading::refused};
 
 pub use endpoint::{Endpoint, Lease, Mapping, Protocol, Terms};
 pub use fabric::{Fabric, RemoteSubnet, Tunnel};
-pub use load_balancer::{BalancedPort, LoadBalancer, Spread};
+pub use load_balancer::{BalancedPort, LoadBalancer, MOST_BALANCED_PORTS, MOST_BALANCERS, Spread};
 pub use namespace::Namespace;
 pub use network::{DEFAULT_SWITCH, Network};
 pub use outbound::Outbound;
@@ -45,7 +45,7 @@ pub use record::Record;
 pub const MOST_OBJECTS: usize = 4096;
 
 /// The most endpoints of a network: a bridge of Linux has 1023 ports.
-const MOST_ENDPOINTS: usize = 1000;
+pub const MOST_ENDPOINTS: usize = 1000;
 
 /// The most rules of an endpoint for what it may send and receive, each combination of its lists counted.
 const MOST_ACCESS_RULES: usize = 1024;

@@ -119,6 +119,14 @@ impl Network {
         self.pools.iter().any(|pool| !pool.prefix.is_ipv4())
     }
 
+    /// Its subnets, and those that it has elsewhere: no other network can have them.
+    pub fn prefixes(&self) -> impl Iterator<Item = Prefix> {
+        let tunnel = self.fabric.tunnel.iter();
+        let elsewhere = tunnel.flat_map(|tunnel| &tunnel.subnets);
+        let pools = self.pools.iter().map(|pool| pool.prefix);
+        pools.chain(elsewhere.map(|subnet| subnet.to))
+    }
+
     /// The pool that `address` belongs to.
     #[must_use]
     pub fn pool_of(&self, address: IpAddr) -> Option<&Pool> {
@@ -271,12 +279,7 @@ impl State {
     /// Prefixes of networks, here and elsewhere, but those of the network `id`.
     pub(super) fn prefixes_but_of(&self, id: Guid) -> impl Iterator<Item = Prefix> {
         let others = self.networks.iter().filter(move |(other, _)| **other != id);
-        others.flat_map(|(_, network)| {
-            let tunnel = network.fabric.tunnel.iter();
-            let elsewhere = tunnel.flat_map(|tunnel| &tunnel.subnets);
-            let pools = network.pools.iter().map(|pool| pool.prefix);
-            pools.chain(elsewhere.map(|subnet| subnet.to))
-        })
+        others.flat_map(|(_, network)| network.prefixes())
     }
 
     /// A network without subnets gets one.

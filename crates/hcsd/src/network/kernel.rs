@@ -11,8 +11,8 @@ use std::{
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card,
     card_rules_are_there, clear_access, counters_on_adapter, detach, detach_from_adapter, forget,
-    forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, set_port,
-    strays, survey, sweep, write_rules,
+    forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, strays,
+    survey, sweep, write_rules,
 };
 use hcn::{
     Counters, Guid,
@@ -74,8 +74,9 @@ impl Left {
         self.links.is_empty() && self.addresses.is_empty()
     }
 
-    /// Keeps the network namespace of a container that has ended, and the links in it. While the kernel takes one apart,
-    /// all who change links wait for it, for ten milliseconds and more; several at once take little longer than one.
+    /// Keeps the network namespace of a container that has ended, and the links in it. While the kernel takes one
+    /// apart, all who change links wait for it, for ten milliseconds and more; several at once take little longer than
+    /// one.
     pub(super) fn keep(&mut self, space: OwnedFd) {
         self.spaces.push(space);
     }
@@ -188,8 +189,9 @@ impl Change {
         forget_misled(host, &self.before, &self.after)?;
         for endpoint in &self.after.endpoints {
             // What is attached as it was stays as it is; of what has changed the settings are made anew.
-            let is_made =
-                self.attached.contains(&endpoint.id) && self.before.endpoints.contains(endpoint);
+            let is_made = self.attached.contains(&endpoint.id)
+                && self.before.endpoints.contains(endpoint)
+                && !self.is_taken_spare(endpoint);
             if !self.wanted.contains(&endpoint.id) || is_made {
                 continue;
             }
@@ -199,11 +201,13 @@ impl Change {
                 Some(_) => is_as_before,
             };
             let attached = match is_set_inside && self.attached.contains(&endpoint.id) {
-                true => set_port(host, endpoint),
+                true => self.set_port(host, endpoint),
                 false => self.attach(host, endpoint),
             };
             // What failed before this change, as a container can bring about in its own namespace, fails no other one.
-            let may_fail = self.was_wanted.contains(&endpoint.id) && is_as_before;
+            let may_fail = self.was_wanted.contains(&endpoint.id)
+                && is_as_before
+                && !self.is_taken_spare(endpoint);
             match attached {
                 Err(failure) if may_fail => {
                     warn!("an endpoint is not attached: {}", failure.log_line());
@@ -286,7 +290,7 @@ impl Change {
         missing.map(|endpoint| endpoint.id).collect()
     }
 
-    fn machine_of(&self, endpoint: &EndpointIntent) -> Option<&Arc<dyn Machine>> {
+    pub(super) fn machine_of(&self, endpoint: &EndpointIntent) -> Option<&Arc<dyn Machine>> {
         let mut machines = self.machines.iter();
         let of = machines.find(|(namespace, _)| *namespace == endpoint.namespace);
         of.map(|(_, machine)| machine)
@@ -332,7 +336,7 @@ impl Change {
     }
 
     /// Puts an endpoint into its machine.
-    fn attach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+    pub(super) fn attach(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
         let Some(machine) = self.machine_of(endpoint) else {
             let mut spaces = self.spaces.iter();
             let space = spaces.find(|(namespace, _)| *namespace == endpoint.namespace);
@@ -388,32 +392,6 @@ impl Change {
         self.after.endpoints.iter().filter(is_card).collect()
     }
 
-    /// Endpoints of `found`, whose links are not as they were, that are attached again. A machine may let a card that
-    /// is plugged in wait for seconds, and others wait for their turn meanwhile: so of cards that are missing there is
-    /// one, another one in each round.
-    fn to_be_repaired(
-        &self,
-        host: &mut Host,
-        found: &[Guid],
-        round: usize,
-    ) -> Vec<&EndpointIntent> {
-        let (mut links, mut missing) = (Vec::new(), Vec::new());
-        for endpoint in &self.after.endpoints {
-            let is_attached = self.attached.contains(&endpoint.id) && found.contains(&endpoint.id);
-            // Of a container that has just ended nothing is made again.
-            let Some(machine) = self.machine_of(endpoint).filter(|_| is_attached) else {
-                continue;
-            };
-            let is_missing = machine.has_cards() && !Card(endpoint).is_there(host).unwrap_or(true);
-            match is_missing {
-                true => missing.push(endpoint),
-                false => links.push(endpoint),
-            }
-        }
-        links.extend(in_turn(&missing, round).copied());
-        links
-    }
-
     /// What the kernel remembers of addresses that are given back is forgotten. Those of machines that have ended are
     /// told, for later.
     fn forget(&self, host: &mut Host) -> Result<Vec<IpAddr>, Failure> {
@@ -431,11 +409,6 @@ impl Change {
         }
         Ok(later)
     }
-}
-
-/// The one of `all` whose turn it is in this round.
-fn in_turn<T>(all: &[T], round: usize) -> Option<&T> {
-    all.get(round.checked_rem(all.len())?)
 }
 
 /// Whether an endpoint is one of `before`, but for load balancers: whether one leads to it concerns its port alone.
@@ -763,13 +736,6 @@ mod tests {
             networks.finish(Duration::from_secs(60)).await;
             assert_eq!(networks.clearing.get(), 0);
         });
-    }
-
-    #[test]
-    fn each_card_that_is_missing_has_its_turn() {
-        let turns = |all: &[char]| [0, 1, 2].map(|round| in_turn(all, round).copied());
-        assert_eq!(turns(&['a', 'b']), [Some('a'), Some('b'), Some('a')]);
-        assert_eq!(turns(&[]), [None; 3]);
     }
 
     #[test]

@@ -4,10 +4,10 @@
 //! 1. [`Networks`] has the objects, and takes the calls about them ([`calls`]). 2. [`containers`]: the network of a
 //!    container, from its document to its end. [`machines`]: that of a virtual machine. [`endpoints`]: what changes of
 //!    that of a running container. [`figures`]: what went through its endpoints. [`names`]: what it is called in
-//!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `ports`: which ports of
-//!    the host programs have. `preset`: the network of containers for which none is named. `private`: that of an
-//!    ordinary user. `chronicle`: what happened, for clients with a callback. `shares`: what one user may have.
-//!    `spares`: endpoints of containers that are kept ready.
+//!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `repairs`: what another
+//!    program has taken away. `ports`: which ports of the host programs have. `preset`: the network of containers for
+//!    which none is named. `private`: that of an ordinary user. `chronicle`: what happened, for clients with a
+//!    callback. `shares`: what one user may have. `spares`: endpoints of containers that are kept ready.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -30,6 +30,7 @@ mod names;
 mod ports;
 mod preset;
 mod private;
+mod repairs;
 mod shares;
 mod spares;
 mod store;
@@ -578,7 +579,9 @@ impl Networks {
 
     /// Lets the kernel follow.
     async fn follow(self: &Rc<Self>, before: &Held, after: &Held) -> Result<Vec<Former>, Failure> {
-        if before.intent() == after.intent() && before.wanted() == after.wanted() {
+        let is_same = before.intent() == after.intent() && before.wanted() == after.wanted();
+        // What is taken of them is looked at.
+        if is_same && before.spares.len() == after.spares.len() {
             return Ok(after.former.clone());
         }
         // Without a limit: a change that goes on beside the next one would undo it.

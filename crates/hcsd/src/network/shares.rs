@@ -7,15 +7,57 @@
 
 use std::collections::BTreeSet;
 
-use hcn::{Changes, Guid, MOST_OBJECTS, Network, Object, plan::Pool};
+use hcn::{
+    Changes, Guid, MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS, MOST_OBJECTS, Network,
+    Object, State,
+    plan::{MOST_SUBNETS, Pool, chosen_subnets},
+};
 use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::network::NAT;
 
 use super::Held;
 use crate::thread::{limits::is_trusted, rounds::Who};
 
-/// Subnets that the service chooses from for networks that bring none.
-const MOST_NETWORKS: u128 = 512;
+/// Something of which one object may have much.
+struct Measure {
+    /// What it is called.
+    what: &'static str,
+    /// How much there is of it.
+    most: u128,
+    /// How much an object has of it.
+    of: fn(&State, Object) -> u128,
+}
+
+const MEASURES: [Measure; 2] = [
+    Measure {
+        what: "subnets of networks",
+        most: MOST_SUBNETS,
+        of: subnets,
+    },
+    Measure {
+        what: "ports of load balancers",
+        most: MOST_BALANCED_PORTS as u128,
+        of: balanced_ports,
+    },
+];
+
+/// The subnets that a network takes from those which networks get that bring none. One of other subnets is one as well.
+fn subnets(state: &State, object: Object) -> u128 {
+    let Object::Network(id) = object else {
+        return 0;
+    };
+    let count = |network: &Network| network.prefixes().map(chosen_subnets).sum::<u128>().max(1);
+    state.network(id).map_or(0, count)
+}
+
+fn balanced_ports(state: &State, object: Object) -> u128 {
+    let Object::LoadBalancer(id) = object else {
+        return 0;
+    };
+    let balancer = state.load_balancer(id);
+    balancer.map_or(0, |one| one.ports().len() as u128)
+}
+
 /// What part is kept for root.
 const KEPT: u128 = 8;
 
@@ -48,7 +90,42 @@ pub(super) fn take(
             has_addresses(after, after.state.endpoint(id)?.network(), who.uid)?;
         }
     }
+    for object in changes.written.iter().filter(|one| there.contains(one)) {
+        for measure in &MEASURES {
+            has_measure(before, after, &there, (measure, *object), who.uid)?;
+        }
+    }
     Ok(())
+}
+
+/// Refuses an object that has more of something than before, where its user would have too much of that. One of root
+/// has it for the user who asks.
+fn has_measure(
+    before: &Held,
+    after: &Held,
+    there: &BTreeSet<Object>,
+    (measure, object): (&Measure, Object),
+    uid: u32,
+) -> Result<(), Failure> {
+    let of = |one: &Object| (measure.of)(&after.state, *one);
+    let more = of(&object).saturating_sub((measure.of)(&before.state, object));
+    if more == 0 {
+        return Ok(());
+    }
+    let owner = after.owners.get(&object).copied();
+    let payer = owner.unwrap_or(uid);
+    let all: u128 = there.iter().map(of).sum();
+    let own = (there.iter()).filter(|one| after.owners.get(one) == Some(&payer));
+    let others = if owner.is_none() { more } else { 0 };
+    let own = own.map(of).sum::<u128>() + others;
+    let left = measure.most.saturating_sub(all);
+    match is_fair(own, left, measure.most) {
+        true => Ok(()),
+        false => {
+            let what = format!("{} (and asks for {more} more)", measure.what);
+            Err(too_many(payer, own - more, &what, left + more))
+        }
+    }
 }
 
 /// Whether a call is of the service itself, of its user or of root.
@@ -68,10 +145,11 @@ fn has_room(
     uid: u32,
 ) -> Result<(), Failure> {
     let (what, most) = match object {
-        Object::Network(_) => ("networks", MOST_NETWORKS),
+        // See `MEASURES`.
+        Object::Network(_) => return Ok(()),
         Object::Endpoint(_) => ("endpoints", MOST_OBJECTS as u128),
         Object::Namespace(_) => ("namespaces of networks", MOST_OBJECTS as u128),
-        Object::LoadBalancer(_) => ("load balancers", MOST_OBJECTS as u128),
+        Object::LoadBalancer(_) => ("load balancers", MOST_BALANCERS as u128),
     };
     let kind = std::mem::discriminant(&object);
     let alike = there
@@ -94,6 +172,17 @@ fn has_addresses(held: &Held, id: Guid, uid: u32) -> Result<(), Failure> {
     let is_own = held.owners.get(&Object::Network(id)) == Some(&uid);
     if is_own && network.name() != NAT {
         return Ok(());
+    }
+    let (mut all, mut own) = (0, 0);
+    for (one, _) in held.state.endpoints_of(id) {
+        all += 1;
+        own += u128::from(held.owners.get(&Object::Endpoint(one)) == Some(&uid));
+    }
+    let most = MOST_ENDPOINTS as u128;
+    let left = most.saturating_sub(all);
+    if !is_fair(own, left, most) {
+        let what = format!("endpoints of the network {id}");
+        return Err(too_many(uid, own - 1, &what, left + 1));
     }
     for pool in network.pools() {
         let (all, own, used) = addresses(held, (id, network), pool, uid);
@@ -187,6 +276,90 @@ mod tests {
         assert_eq!(endpoints(&mut held, 2, 7), 61, "a network of one's own");
         let mut held = self::held(8);
         assert_eq!(endpoints(&mut held, 2, 7), 27);
+    }
+
+    /// Makes a change on behalf of a user, as a call does.
+    fn altered(
+        held: &mut Held,
+        uid: u32,
+        change: impl FnOnce(&mut State) -> Result<Changes, Failure>,
+    ) -> Result<(), Failure> {
+        let mut after = held.clone();
+        let changes = change(&mut after.state)?;
+        take(held, &mut after, &changes, Who::of_user(uid))?;
+        *held = after;
+        Ok(())
+    }
+
+    fn network(held: &mut Held, uid: u32, id: u128, prefixes: &[&str]) -> Result<(), Failure> {
+        let subnets = prefixes.iter();
+        let subnets = subnets.map(|prefix| json!({ "IpAddressPrefix": prefix }));
+        let ipams = json!([{ "Subnets": subnets.collect::<Vec<_>>() }]);
+        let settings = json!({ "SchemaVersion": {"Major": 2}, "Ipams": ipams }).to_string();
+        altered(held, uid, |state| {
+            state.create_network(Guid(id), &settings, &Surroundings::default())
+        })
+    }
+
+    #[test]
+    fn no_user_takes_all_endpoints_of_a_large_network() {
+        let mut held = Held::default();
+        network(&mut held, 0, 1, &["10.9.0.0/16"]).unwrap();
+        // Of 1000.
+        assert_eq!(endpoints(&mut held, 1, 7), 438);
+        assert_eq!(endpoints(&mut held, 1, 8), 219);
+    }
+
+    #[test]
+    fn no_user_takes_all_subnets_by_one_network() {
+        let mut held = Held::default();
+        let all = ["10.231.0.0/16", "172.29.0.0/16", "192.168.224.0/19"];
+        let refused = network(&mut held, 7, 1, &all).unwrap_err();
+        assert!(refused.message.contains("544 more"), "{refused:?}");
+        network(&mut held, 7, 1, &["10.231.0.0/17", "10.9.0.0/16"]).unwrap();
+        assert!(network(&mut held, 7, 2, &["172.29.0.0/17"]).is_err());
+        network(&mut held, 8, 2, &["172.29.0.0/17"]).unwrap();
+        network(&mut held, 7, 3, &[]).unwrap();
+        network(&mut held, 0, 4, &["192.168.224.0/19"]).unwrap();
+    }
+
+    #[test]
+    fn no_user_takes_all_load_balancers_nor_their_ports() {
+        let document = |first: u16, count: u16| {
+            let ports = first..first + count;
+            let ports = ports
+                .map(|port| json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": port }));
+            let ports = ports.collect::<Vec<_>>();
+            json!({ "SchemaVersion": {"Major": 2}, "PortMappings": ports }).to_string()
+        };
+        let made = |held: &mut Held, uid, (from, step, count): (u16, u16, u16)| {
+            let tried = (0..).map(|at| from + at * step);
+            let taken = tried.take_while(|first| {
+                let (id, settings) = (Guid(u128::from(*first)), document(*first, count));
+                altered(held, uid, |state| state.create_load_balancer(id, &settings)).is_ok()
+            });
+            taken.count()
+        };
+        let mut held = Held::default();
+        // Of 256.
+        let users = [(7, 7000), (8, 8000)].map(|(uid, from)| made(&mut held, uid, (from, 1, 1)));
+        assert_eq!(users, [112, 56]);
+        let mut held = Held::default();
+        // Of 16 times 64.
+        let users =
+            [(7, 14_000), (8, 16_000)].map(|(uid, from)| made(&mut held, uid, (from, 64, 64)));
+        assert_eq!(users, [7, 3]);
+        // Nor by changing one that is there.
+        let grown = document(40_000, 1);
+        altered(&mut held, 8, |state| {
+            state.create_load_balancer(Guid(1), &grown)
+        })
+        .unwrap();
+        let grown = document(40_000, 64);
+        let refused = altered(&mut held, 8, |state| {
+            state.modify_load_balancer(Guid(1), &grown)
+        });
+        assert!(refused.unwrap_err().message.contains("63 more"));
     }
 
     #[test]

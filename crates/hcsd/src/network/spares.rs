@@ -1,11 +1,11 @@
-//! Spares: endpoints of containers that are kept ready. In the kernel a spare is an endpoint like others, with a link in
-//! the network namespace of such a container, addresses and elements in the sets of rules. So of a container that is
+//! Spares: endpoints of containers that are kept ready. In the kernel a spare is an endpoint like others, with a link
+//! in the network namespace of such a container, addresses and elements in the sets of rules. So of a container that is
 //! made of it and asks for an endpoint of that network, nothing is left to do there but the ports of the host.
 //!
 //! A spare is no object: no client sees it, no record has it, and no limit counts it. What a client asks for takes
-//! nothing from clients: a spare goes when its address is given to an endpoint, or when its network changes. The link of
-//! a spare ends with the container that is kept ready, as that does with the service; what is left of it has no record,
-//! so the next service removes it.
+//! nothing from clients: a spare goes when its address is given to an endpoint, or when its network changes. The link
+//! of a spare ends with the container that is kept ready, as that does with the service; what is left of it has no
+//! record, so the next service removes it.
 
 use std::{
     os::fd::OwnedFd,
@@ -234,8 +234,8 @@ fn add(held: &mut Held, runtime_id: &str, network: Guid, space: OwnedFd) -> Resu
 }
 
 impl Networks {
-    /// Whether endpoints of a network are kept ready, for which one more container asks: where containers come to it again
-    /// and again. Where that has failed lately, they are not.
+    /// Whether endpoints of a network are kept ready, for which one more container asks: where containers come to it
+    /// again and again. Where that has failed lately, they are not.
     pub(crate) fn keeps_spares(&self, network: Guid) -> bool {
         let asked = self.asked.get().and_one(network, Instant::now());
         self.asked.set(asked);

@@ -1,7 +1,10 @@
 //! Endpoints of containers that are kept ready.
 
 use hcs_schema::HResult;
-use hcs_wire::network::ObjectKind;
+use hcs_wire::{
+    network::{NetworkCall, ObjectKind},
+    service::Call,
+};
 use serde_json::json;
 
 use super::{
@@ -57,6 +60,9 @@ fn ready(host: &Space, client: &mut Client) -> (String, String) {
     assert_eq!(listed(client, ObjectKind::Endpoint), Vec::<String>::new());
     assert_eq!(listed(client, ObjectKind::Namespace), Vec::<String>::new());
     await_that("one is there", || ports(host).len() == 1);
+    // Its link is there before its neighbour is told: a change of networks has its turn behind that.
+    let id = made(client, &create(ObjectKind::Namespace, "", json!({})));
+    client.call(&delete(ObjectKind::Namespace, &id)).ok();
     ports(host).remove(0)
 }
 
@@ -122,6 +128,70 @@ fn what_is_kept_ready_goes_where_a_client_wants_its_address() {
     host.talk((&address(&space), 80), &server);
     drop((server, space));
     client.terminate(20);
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    host.is_cleared();
+}
+
+#[test]
+fn what_another_program_takes_away_of_what_is_kept_ready_is_there_for_a_container() {
+    let (host, outside) = world();
+    let service = host.run(|| Service::with_config("warm_slots = 1\n"));
+    let mut client = service.client();
+    let (network, (port, _)) = frequented(&host, &service, &mut client);
+    let own = |port| json!({ "Endpoints": [endpoint(&network, port)] });
+    let without_port = json!({ "Endpoints": [{
+        "SchemaVersion": { "Major": 2, "Minor": 0 }, "HostComputeNetwork": network,
+    }] });
+    // At once: no check has been made of it.
+    host.program(&format!("ip link delete {port}"));
+    let space = started(&service, &mut client, 20, &own(8080));
+    let server = space.listen(80);
+    assert_eq!(outside.talk((UPLINK, 8080), &server), OUTSIDE);
+    host.talk((&address(&space), 80), &server);
+
+    // The link of a container that lives is made again when its ports change.
+    let end = leads_to(&space);
+    let mut live = ports(&host).into_iter();
+    let (live, _) = live.find(|(_, number)| *number == end).unwrap();
+    host.program(&format!("ip link delete {live}"));
+    let endpoints = listed(&mut client, ObjectKind::Endpoint);
+    let more = json!({ "Policies": endpoint(&network, 8081)["Policies"] });
+    let change = json!({ "ResourceType": "Policy", "RequestType": "Add", "Settings": more });
+    client
+        .call(&Call::Network(NetworkCall::Modify {
+            kind: ObjectKind::Endpoint,
+            id: endpoints[0].clone(),
+            settings: change.to_string(),
+        }))
+        .ok();
+    assert_eq!(outside.talk((UPLINK, 8081), &server), OUTSIDE);
+    drop((server, space));
+    client.terminate(20);
+
+    let (port, _) = ready(&host, &mut client);
+    host.program(&format!("ip link delete {port}"));
+    let space = started(&service, &mut client, 21, &without_port);
+    let server = space.listen(80);
+    host.talk((&address(&space), 80), &server);
+    drop((server, space));
+    client.terminate(21);
+
+    // The check that makes the bridge again makes its ports again.
+    let (port, number) = ready(&host, &mut client);
+    let links = host.ours().into_iter();
+    let mut names = links.map(|name| name.split('@').next().unwrap_or_default().to_owned());
+    let bridge = names.find(|name| name.starts_with("hcb")).unwrap();
+    host.program(&format!("ip link delete {bridge}"));
+    await_that("its port is one of the bridge again", || {
+        host.program(&format!("ip -o link show dev {port}"))
+            .contains(&bridge)
+    });
+    let space = started(&service, &mut client, 22, &without_port);
+    assert_eq!(leads_to(&space), number);
+    let server = space.listen(80);
+    host.talk((&address(&space), 80), &server);
+    drop((server, space));
+    client.terminate(22);
     client.call(&delete(ObjectKind::Network, &network)).ok();
     host.is_cleared();
 }
