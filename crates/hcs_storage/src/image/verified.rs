@@ -55,8 +55,8 @@ impl Store {
         Ok(())
     }
 
-    /// Checks that the content of that digest is the layer `diff_id`. Where there is a manifest, it is compressed as that
-    /// says.
+    /// Checks that the content of that digest is the layer `diff_id`. Where there is a manifest, it is compressed as
+    /// that says.
     ///
     /// # Errors
     /// It is not, it has more bytes than the limits say, or it cannot be read in time.
