@@ -786,7 +786,8 @@ mod tests {
                 }
             }
             assert!(done.get() > 4, "{}", done.get());
-            assert!(most <= 2, "{most} long steps at once");
+            // The first of those ahead in a round is one more: no step owes time to a user of whom nothing waits.
+            assert!(most <= 3, "{most} long steps at once");
         });
     }
 }
