@@ -8,6 +8,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use super::{ControlGroups, apply, detect::Hierarchies, files, make_directory, remove_directory};
@@ -17,6 +19,9 @@ use hcs_schema::{Failure, HResult, win32};
 /// The controller, and the file of it that names processors.
 const CONTROLLER: &str = "cpuset";
 const PROCESSORS: &str = "cpuset.cpus";
+/// How long the last processes of a machine that has ended may take, and how often they are looked for.
+const LAST_MOMENTS: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The place of groups on this host.
 #[derive(Debug)]
@@ -95,12 +100,19 @@ impl CpuGroups {
         files::write(&group, PROCESSORS, &list.join(","))
     }
 
-    /// Removes a group, and what is above it and empty.
+    /// Removes a group, and what is above it and empty. The last processes of a machine whose end was told may still be
+    /// ending: they are waited for.
     pub(crate) fn remove(&self, id: &str) -> Result<(), Failure> {
         let group = self.group(id);
         let summary = || format!("the group of processors {id} cannot be removed");
-        let gone = remove_directory(&group)
-            .step_at("removing the control group", group.display().to_string());
+        let end = Instant::now() + LAST_MOMENTS;
+        let gone = loop {
+            match remove_directory(&group) {
+                Ok(false) if Instant::now() < end => sleep(LOOK),
+                gone => break gone,
+            }
+        };
+        let gone = gone.step_at("removing the control group", group.display().to_string());
         match gone {
             Ok(true) => {}
             Ok(false) => {
