@@ -386,6 +386,9 @@ impl Turns {
         };
         // A service that stood still for long owes no more than a second.
         left.set(left.get().saturating_sub(turns).max(MOST_OWED));
+        // What asks for a long step does not ask for little: it is no more ahead of others in this round.
+        let (round, had) = self.had.get();
+        self.had.set((round, had.saturating_add(turns)));
         done
     }
 
@@ -786,8 +789,7 @@ mod tests {
                 }
             }
             assert!(done.get() > 4, "{}", done.get());
-            // The first of those ahead in a round is one more: no step owes time to a user of whom nothing waits.
-            assert!(most <= 3, "{most} long steps at once");
+            assert!(most <= 2, "{most} long steps at once");
         });
     }
 }
