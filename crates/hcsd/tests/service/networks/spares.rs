@@ -5,7 +5,7 @@ use hcs_wire::{
     network::{NetworkCall, ObjectKind},
     service::Call,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     address, container, create, delete, endpoint, gone, listed, made,
@@ -73,6 +73,23 @@ fn leads_to(space: &Space) -> String {
     behind.split(':').next().unwrap().to_owned()
 }
 
+/// A container that is reached from the host, and ends: the number of the link there that its own leads to, and its
+/// address.
+fn reached(
+    host: &Space,
+    service: &Service,
+    client: &mut Client,
+    (handle, networking): (u64, &Value),
+) -> (String, String) {
+    let space = started(service, client, handle, networking);
+    let (number, address) = (leads_to(&space), address(&space));
+    let server = space.listen(80);
+    host.talk((&address, 80), &server);
+    drop((server, space));
+    client.terminate(handle);
+    (number, address)
+}
+
 #[test]
 fn a_container_has_the_endpoint_of_the_one_that_it_is_made_of() {
     let (host, outside) = world();
@@ -122,12 +139,8 @@ fn what_is_kept_ready_goes_where_a_client_wants_its_address() {
     assert!(ports(&host).iter().all(|(port, _)| *port != name));
     // The container that it was made for is still of use.
     let networking = json!({ "Endpoints": [endpoint(&network, 8080)] });
-    let space = started(&service, &mut client, 20, &networking);
-    assert_ne!(address(&space), wanted);
-    let server = space.listen(80);
-    host.talk((&address(&space), 80), &server);
-    drop((server, space));
-    client.terminate(20);
+    let (_, address) = reached(&host, &service, &mut client, (20, &networking));
+    assert_ne!(address, wanted);
     client.call(&delete(ObjectKind::Network, &network)).ok();
     host.is_cleared();
 }
@@ -170,11 +183,7 @@ fn what_another_program_takes_away_of_what_is_kept_ready_is_there_for_a_containe
 
     let (port, _) = ready(&host, &mut client);
     host.program(&format!("ip link delete {port}"));
-    let space = started(&service, &mut client, 21, &without_port);
-    let server = space.listen(80);
-    host.talk((&address(&space), 80), &server);
-    drop((server, space));
-    client.terminate(21);
+    reached(&host, &service, &mut client, (21, &without_port));
 
     // The check that makes the bridge again makes its ports again.
     let (port, number) = ready(&host, &mut client);
@@ -186,12 +195,8 @@ fn what_another_program_takes_away_of_what_is_kept_ready_is_there_for_a_containe
         host.program(&format!("ip -o link show dev {port}"))
             .contains(&bridge)
     });
-    let space = started(&service, &mut client, 22, &without_port);
-    assert_eq!(leads_to(&space), number);
-    let server = space.listen(80);
-    host.talk((&address(&space), 80), &server);
-    drop((server, space));
-    client.terminate(22);
+    let (led, _) = reached(&host, &service, &mut client, (22, &without_port));
+    assert_eq!(led, number);
     client.call(&delete(ObjectKind::Network, &network)).ok();
     host.is_cleared();
 }
@@ -207,12 +212,8 @@ fn nothing_that_was_kept_ready_outlives_the_service() {
     host.run(|| service.run());
     let mut client = service.client();
     let networking = json!({ "Endpoints": [endpoint(&network, 8080)] });
-    let space = started(&service, &mut client, 20, &networking);
-    assert_ne!(leads_to(&space), number);
-    let server = space.listen(80);
-    host.talk((&address(&space), 80), &server);
-    drop((server, space));
-    client.terminate(20);
+    let (led, _) = reached(&host, &service, &mut client, (20, &networking));
+    assert_ne!(led, number);
     client.call(&delete(ObjectKind::Network, &network)).ok();
     host.is_cleared();
 }
