@@ -70,25 +70,6 @@ pub(crate) fn open_own(
     }
 }
 
-/// Opens the directory `name` of `directory` itself, whose contents are not trusted: no link, and nothing that is
-/// mounted there.
-///
-/// # Errors
-/// The errno of `openat2(2)`: `ELOOP` for a link, `EXDEV` for what is mounted, `ENOTDIR` for what is no directory.
-pub(crate) fn open_plain(directory: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH
-        | ResolveFlags::NO_SYMLINKS
-        | ResolveFlags::NO_MAGICLINKS
-        | ResolveFlags::NO_XDEV;
-    loop {
-        match openat2(directory, name, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN) => {}
-            answer => return answer,
-        }
-    }
-}
-
 /// Opens the directory `name` in the root itself, which is made where there is none, to mount a file system of ours on.
 /// A symbolic link is none: the paths `/proc`, `/sys` and `/dev` shall lead to what is mounted there, and not to what
 /// an image and something mapped make of them.

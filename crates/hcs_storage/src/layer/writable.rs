@@ -222,7 +222,7 @@ struct Inside {
 impl Inside {
     /// Opens both, which are directories of the layer itself: no link, and nothing that is mounted there.
     fn of(own: &OwnedFd, path: &Path) -> Result<Self, StorageError> {
-        let opened = |name| match plain(own, name) {
+        let opened = |name| match open_inside(own.as_fd(), name) {
             Err(Errno::LOOP | Errno::NOTDIR | Errno::NOENT | Errno::XDEV) => {
                 Err(refused(path, Refusal::NotWritable))
             }
@@ -235,8 +235,13 @@ impl Inside {
     }
 }
 
-fn plain(own: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+/// Opens (`O_PATH`) the directory `name` of a writable layer or a scratch, whose contents are not trusted: no link, and
+/// nothing that is mounted there.
+///
+/// # Errors
+/// The errno of `openat2(2)`: `ELOOP` for a link, `EXDEV` for what is mounted, `ENOTDIR` for what is no directory.
+pub fn open_inside(own: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH
         | ResolveFlags::NO_SYMLINKS
         | ResolveFlags::NO_MAGICLINKS

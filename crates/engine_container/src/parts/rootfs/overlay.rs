@@ -11,7 +11,7 @@ use std::{
 };
 
 use hcs_schema::fnv;
-use hcs_storage::layer::writable::{UPPER, WORK, takes_single_layers};
+use hcs_storage::layer::writable::{UPPER, WORK, open_inside, takes_single_layers};
 use rustix::{
     fs::{AtFlags, CWD, Gid, Mode, OFlags, Stat, Uid, chmodat, chownat, fstat, mkdirat, openat},
     io::Errno,
@@ -20,7 +20,7 @@ use rustix::{
 
 use crate::{
     failure::{Attempt, StepError},
-    parts::{mount, place},
+    parts::mount,
 };
 
 /// Bytes of options that `mount(2)` reads.
@@ -182,7 +182,7 @@ fn mount_by_layer(options: &str, flags: MountFlags, target: &str) -> Result<(), 
 /// # Errors
 /// `EUCLEAN` where another party has put something else there.
 fn plain(own: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
-    place::open_plain(own, name).map_err(|errno| match errno {
+    open_inside(own, name).map_err(|errno| match errno {
         Errno::LOOP | Errno::NOTDIR | Errno::XDEV => Errno::UCLEAN,
         errno => errno,
     })
