@@ -172,6 +172,19 @@ fn a_translated_network_leads_to_the_outside_by_ipv4_alone() {
 }
 
 #[test]
+fn subnets_are_bounded() {
+    let mut state = State::default();
+    let subnets = |count: usize| {
+        let all = (0..count).map(|at| json!({"IpAddressPrefix": format!("10.9.{at}.0/24")}));
+        json!({"Ipams": [{"Subnets": all.collect::<Vec<_>>()}]})
+    };
+    let refused = network(&mut state, 1, subnets(MOST_POOLS + 1));
+    let place = "/Ipams".to_owned();
+    assert_eq!(refusal(refused), (HResult::HCN_E_INVALID_SUBNET, place));
+    network(&mut state, 1, subnets(MOST_POOLS)).unwrap();
+}
+
+#[test]
 fn addresses_and_mapped_ports_are_bounded() {
     let mut state = State::default();
     let subnets = json!([{"Subnets": [{"IpAddressPrefix": "10.0.0.0/16"}]}]);

@@ -47,6 +47,9 @@ pub const MOST_OBJECTS: usize = 4096;
 /// The most endpoints of a network: a bridge of Linux has 1023 ports.
 pub const MOST_ENDPOINTS: usize = 1000;
 
+/// The most subnets of a network: the host has an address in each.
+const MOST_POOLS: usize = 64;
+
 /// The most rules of an endpoint for what it may send and receive, each combination of its lists counted.
 const MOST_ACCESS_RULES: usize = 1024;
 /// The same for all endpoints together: each is a rule of the kernel's, in memory that no container is charged for.

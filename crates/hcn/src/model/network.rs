@@ -6,7 +6,7 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote};
 
 use super::proxy::{Proxy, proxies};
 use super::{
-    Changes, NotificationType, Object, State, Surroundings, chosen,
+    Changes, MOST_POOLS, NotificationType, Object, State, Surroundings, chosen,
     fabric::{Fabric, check_subnet_policies, fabric, is_uplinked},
     has_own_name, room_for,
 };
@@ -379,6 +379,14 @@ fn pools(
     kind: NetworkType,
     taken: &[Prefix],
 ) -> Result<Vec<Pool>, Failure> {
+    let ipams = document.ipams.iter().flatten();
+    let count: usize = ipams
+        .map(|ipam| ipam.subnets.as_ref().map_or(0, Vec::len))
+        .sum();
+    if count > MOST_POOLS {
+        let what = format!("{count} subnets are too many; a network has up to {MOST_POOLS}");
+        return Err(refused(HResult::HCN_E_INVALID_SUBNET, "/Ipams", what));
+    }
     let translated = matches!(kind, NetworkType::Nat | NetworkType::Ics);
     let mut pools: Vec<Pool> = Vec::new();
     for (at, ipam) in document.ipams.iter_mut().flatten().enumerate() {
