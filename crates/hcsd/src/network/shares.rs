@@ -8,9 +8,9 @@
 use std::collections::BTreeSet;
 
 use hcn::{
-    Changes, Guid, MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS, MOST_OBJECTS, Network,
-    Object, State,
-    plan::{MOST_SUBNETS, Pool, chosen_subnets},
+    Changes, Endpoint, Guid, MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS, MOST_OBJECTS,
+    Network, Object, State,
+    plan::{MOST_SUBNETS, chosen_subnets},
 };
 use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::network::NAT;
@@ -87,7 +87,7 @@ pub(super) fn take(
     for object in new {
         has_room(after, &there, object, who.uid)?;
         if let Object::Endpoint(id) = object {
-            has_addresses(after, after.state.endpoint(id)?.network(), who.uid)?;
+            has_addresses(after, id, who.uid)?;
         }
     }
     for object in changes.written.iter().filter(|one| there.contains(one)) {
@@ -98,8 +98,8 @@ pub(super) fn take(
     Ok(())
 }
 
-/// Refuses an object that has more of something than before, where its user would have too much of that. One of root
-/// has it for the user who asks.
+/// Refuses an object that has more of something than before, where its user would have too much of that. What is added
+/// to one of root counts for the user who asks.
 fn has_measure(
     before: &Held,
     after: &Held,
@@ -115,9 +115,12 @@ fn has_measure(
     let owner = after.owners.get(&object).copied();
     let payer = owner.unwrap_or(uid);
     let all: u128 = there.iter().map(of).sum();
-    let own = (there.iter()).filter(|one| after.owners.get(one) == Some(&payer));
-    let others = if owner.is_none() { more } else { 0 };
-    let own = own.map(of).sum::<u128>() + others;
+    // Nothing tells who added to what root has: all of that counts for each user who adds more.
+    let counts = |one: &&Object| {
+        let of_one = after.owners.get(*one);
+        of_one.map_or(owner.is_none(), |uid| *uid == payer)
+    };
+    let own: u128 = there.iter().filter(counts).map(of).sum();
     let left = measure.most.saturating_sub(all);
     match is_fair(own, left, measure.most) {
         true => Ok(()),
@@ -167,16 +170,20 @@ fn has_room(
     }
 }
 
-fn has_addresses(held: &Held, id: Guid, uid: u32) -> Result<(), Failure> {
+/// Refuses a new endpoint where its user would have too many of those of its network, or of the addresses there.
+fn has_addresses(held: &Held, endpoint: Guid, uid: u32) -> Result<(), Failure> {
+    let new = held.state.endpoint(endpoint)?;
+    let id = new.network();
     let network = held.state.network(id)?;
     let is_own = held.owners.get(&Object::Network(id)) == Some(&uid);
     if is_own && network.name() != NAT {
         return Ok(());
     }
+    let of_user = |endpoint| held.owners.get(&Object::Endpoint(endpoint)) == Some(&uid);
     let (mut all, mut own) = (0, 0);
     for (one, _) in held.state.endpoints_of(id) {
         all += 1;
-        own += u128::from(held.owners.get(&Object::Endpoint(one)) == Some(&uid));
+        own += u128::from(of_user(one));
     }
     let most = MOST_ENDPOINTS as u128;
     let left = most.saturating_sub(all);
@@ -184,36 +191,34 @@ fn has_addresses(held: &Held, id: Guid, uid: u32) -> Result<(), Failure> {
         let what = format!("endpoints of the network {id}");
         return Err(too_many(uid, own - 1, &what, left + 1));
     }
-    for pool in network.pools() {
-        let (all, own, used) = addresses(held, (id, network), pool, uid);
+    // An endpoint gets an address of any pool with room.
+    for (family, is_ipv4) in [("IPv4", true), ("IPv6", false)] {
+        let count = |one: &Endpoint| {
+            let leases = one.leases().iter().map(|lease| lease.address);
+            let of_family = leases.filter(|address| address.is_ipv4() == is_ipv4);
+            of_family
+                .filter(|address| network.pool_of(*address).is_some())
+                .count() as u128
+        };
+        let asked = count(new);
+        if asked == 0 {
+            continue;
+        }
+        let pools = network.pools().iter();
+        let pools = pools.filter(|pool| pool.prefix.is_ipv4() == is_ipv4);
+        let all = pools.fold(0_u128, |sum, pool| sum.saturating_add(pool.size()));
+        let (mut used, mut own) = (0, 0);
+        for (id, one) in held.state.endpoints_of(id) {
+            used += count(one);
+            own += if of_user(id) { count(one) } else { 0 };
+        }
         let left = all.saturating_sub(used);
         if !is_fair(own, left, all) {
-            let what = format!("addresses of {} in the network {id}", pool.prefix);
-            return Err(too_many(uid, own - 1, &what, left + 1));
+            let what = format!("addresses of {family} in the network {id}");
+            return Err(too_many(uid, own - asked, &what, left + asked));
         }
     }
     Ok(())
-}
-
-/// How many addresses a pool has, and how many of them the user and all users have.
-fn addresses(
-    held: &Held,
-    (id, network): (Guid, &Network),
-    pool: &Pool,
-    uid: u32,
-) -> (u128, u128, u128) {
-    let (mut own, mut used) = (0, 0);
-    for (endpoint, one) in held.state.endpoints_of(id) {
-        let of_pool = one.leases().iter().filter(|lease| {
-            network.pool_of(lease.address).map(|pool| pool.prefix) == Some(pool.prefix)
-        });
-        let count = of_pool.count() as u128;
-        used += count;
-        if held.owners.get(&Object::Endpoint(endpoint)) == Some(&uid) {
-            own += count;
-        }
-    }
-    (pool.size(), own, used)
 }
 
 fn too_many(uid: u32, own: u128, what: &str, left: u128) -> Failure {
@@ -311,6 +316,24 @@ mod tests {
     }
 
     #[test]
+    fn a_full_subnet_refuses_no_address_of_another() {
+        let mut held = Held::default();
+        network(&mut held, 0, 1, &["10.9.0.0/29", "10.9.1.0/26"]).unwrap();
+        for id in 10..14 {
+            let settings = json!({
+                "SchemaVersion": {"Major": 2},
+                "IpConfigurations": [{"IpAddress": format!("10.9.0.{}", id - 8)}],
+            });
+            altered(&mut held, 0, |state| {
+                state.create_endpoint(Guid(1), Guid(id), &settings.to_string())
+            })
+            .unwrap();
+        }
+        // Of 66, with 4 in use.
+        assert_eq!(endpoints(&mut held, 1, 7), 27);
+    }
+
+    #[test]
     fn no_user_takes_all_subnets_by_one_network() {
         let mut held = Held::default();
         let all = ["10.231.0.0/16", "172.29.0.0/16", "192.168.224.0/19"];
@@ -360,6 +383,22 @@ mod tests {
             state.modify_load_balancer(Guid(1), &grown)
         });
         assert!(refused.unwrap_err().message.contains("63 more"));
+        // Nor by adding to those of root, one by one.
+        let mut held = Held::default();
+        let ids = (0..14_u16).map(|at| (Guid(u128::from(at) + 1), 14_000 + at * 64));
+        let grown = ids.filter(|(id, first)| {
+            let small = document(*first, 1);
+            altered(&mut held, 0, |state| {
+                state.create_load_balancer(*id, &small)
+            })
+            .unwrap();
+            let large = document(*first, 64);
+            altered(&mut held, 7, |state| {
+                state.modify_load_balancer(*id, &large)
+            })
+            .is_ok()
+        });
+        assert_eq!(grown.count(), 7);
     }
 
     #[test]
