@@ -105,17 +105,13 @@ pub fn attach_card(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Fai
     card.apply(host)
 }
 
-/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. The host's side of
-/// a pair of links is that of a card. Answers whether the link is a port of a bridge: else nothing is set, and the
-/// endpoint has to be attached.
+/// Sets how the port of an endpoint that is attached treats others, where nothing but that differs. Answers whether the
+/// link is a port of its bridge: else nothing is set, and the endpoint has to be attached.
 ///
 /// # Errors
 /// The step that failed. A link that is there stays.
 pub fn set_port(host: &mut Host, endpoint: &EndpointIntent) -> Result<bool, Failure> {
-    match endpoint.adapter {
-        None => port::treat(host, endpoint),
-        Some(_) => attach_card(host, endpoint).map(|()| true),
-    }
+    port::treat(host, endpoint)
 }
 
 /// Takes an endpoint out of a namespace that lives on. Where the namespace ends, its links end with it, and this is

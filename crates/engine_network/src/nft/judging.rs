@@ -49,7 +49,7 @@ pub(super) fn chain(table: &mut Table<'_>, rules: &Rules) {
     balancers::peers(table, CHAIN, &rules.balancers);
     // Those with few rules come first: no user fills the room for others by endpoints with many.
     let mut judged: Vec<&EndpointIntent> = rules.judged.iter().collect();
-    judged.sort_by_key(|endpoint| weight(endpoint));
+    judged.sort_by_cached_key(|endpoint| weight(endpoint));
     let mut left = MOST;
     for (number, endpoint) in judged.into_iter().enumerate() {
         let Some(IpAddr::V4(address)) = endpoint.mapped_address() else {

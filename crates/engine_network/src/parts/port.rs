@@ -144,11 +144,13 @@ pub(crate) fn bridge_of(host: &mut Host, endpoint: &EndpointIntent) -> Result<Li
     })
 }
 
-/// Sets how the port of an endpoint treats others of its bridge. Answers whether its link is a port at all: one whose
-/// bridge was removed is none, and down it carries nothing.
+/// Sets how the port of an endpoint treats others of its bridge. Answers whether its link is a port of that at all: one
+/// whose bridge was removed is none, and down it carries nothing.
 pub(crate) fn treat(host: &mut Host, endpoint: &EndpointIntent) -> Result<bool, Failure> {
+    let bridge = host.find(&endpoint.bridge)?.map(|link| link.index);
     let found = found(host, endpoint)?;
-    let Some(found) = found.filter(|link| link.up && link.master.is_some()) else {
+    let is_port = |link: &Link| link.up && bridge.is_some() && link.master == bridge;
+    let Some(found) = found.filter(is_port) else {
         return Ok(false);
     };
     let treats = (endpoint.isolated, is_hairpin(endpoint));

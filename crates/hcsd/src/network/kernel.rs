@@ -196,10 +196,8 @@ impl Change {
                 continue;
             }
             let is_as_before = is_as_before(&self.before.endpoints, endpoint);
-            let is_set_inside = match endpoint.adapter {
-                None => is_set_inside(&self.before.endpoints, endpoint),
-                Some(_) => is_as_before,
-            };
+            let is_set_inside =
+                endpoint.adapter.is_none() && is_set_inside(&self.before.endpoints, endpoint);
             let attached = match is_set_inside && self.attached.contains(&endpoint.id) {
                 true => self.set_port(host, endpoint),
                 false => self.attach(host, endpoint),
