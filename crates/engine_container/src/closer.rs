@@ -5,9 +5,10 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Mutex, PoisonError,
-        mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+        mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel},
     },
     thread,
+    time::Duration,
 };
 
 /// Descriptors, and what is dropped when they are closed.
@@ -17,7 +18,8 @@ type Batch = (Vec<OwnedFd>, Sender<()>);
 #[derive(Debug, Default)]
 pub(crate) struct Closer(Mutex<Option<SyncSender<Batch>>>);
 
-/// Batches that may wait. A creation waits where the kernel closes more slowly than containers are made.
+/// Batches that may wait. Where the kernel closes more slowly than containers are made, or not at all, each creation
+/// closes its own.
 const MOST_WAITING: usize = 16;
 
 /// Descriptors on their way to be closed.
@@ -31,21 +33,23 @@ impl Closer {
             return Closing::default();
         }
         let (closed, done) = channel();
-        // What cannot be sent comes back, and is dropped.
-        let sent = self.thread().map(|to| to.send((descriptors, closed)));
-        if !matches!(sent, Some(Ok(()))) {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        }
-        Closing(Mutex::new(Some(done)))
-    }
-
-    /// The way to the thread. No lock is held while a batch waits for room.
-    fn thread(&self) -> Option<SyncSender<Batch>> {
         let mut to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if to.is_none() {
             *to = start();
         }
-        to.clone()
+        // What cannot be sent comes back.
+        let left = match to.as_ref().map(|to| to.try_send((descriptors, closed))) {
+            Some(Err(TrySendError::Disconnected(left))) => {
+                *to = None;
+                Some(left)
+            }
+            Some(Err(TrySendError::Full(left))) => Some(left),
+            Some(Ok(())) | None => None,
+        };
+        // No other container waits while it is closed here.
+        drop(to);
+        drop(left);
+        Closing(Mutex::new(Some(done)))
     }
 }
 
@@ -59,12 +63,12 @@ fn start() -> Option<SyncSender<Batch>> {
 }
 
 impl Closing {
-    /// Returns when all are closed.
+    /// Returns when all are closed, or after a second: the kernel may never close one.
     pub(crate) fn wait(&self) {
         let done = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(done) = done {
             // Nothing is ever sent: the other end is dropped.
-            let _closed = done.recv();
+            let _closed = done.recv_timeout(Duration::from_secs(1));
         }
     }
 }
@@ -88,5 +92,22 @@ mod tests {
             assert_eq!(end.read(&mut [0]).unwrap(), 0);
         }
         closer.close(Vec::new()).wait();
+    }
+
+    #[test]
+    fn what_the_kernel_does_not_close_keeps_no_other_from_being_closed() {
+        let (to, _stuck) = sync_channel::<Batch>(MOST_WAITING);
+        let closer = Closer(Mutex::new(Some(to)));
+        for _ in 0..=MOST_WAITING {
+            let (mut end, other) = std::io::pipe().unwrap();
+            let closing = closer.close(vec![other.into()]);
+            rustix::io::ioctl_fionbio(&end, true).unwrap();
+            let is_closed = end.read(&mut [0]).is_ok();
+            if is_closed {
+                closing.wait();
+                return;
+            }
+        }
+        panic!("the last one waits");
     }
 }

@@ -316,6 +316,7 @@ impl Machine for ContainerMachine {
             );
             return Err(Failure::new(HResult::HCS_E_INVALID_STATE, message));
         }
+        self.scratch.let_go();
         self.end_lease();
         let removed = self.record.groups.remove();
         let groups = removed.inspect(|()| done("removed the control groups"));

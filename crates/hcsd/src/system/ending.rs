@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::{Initiator, System, actions::let_others_run};
 use crate::{
     record::{
-        blocking::blocking_within,
+        blocking::{blocking_within, on},
         ending::{Ending, OutOfMemory},
         event_log::{self, Kind},
         operations::{self, CallKeeper as _},
@@ -79,16 +79,18 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     answer_waiting();
 }
 
-/// Gives up what others may want of its machine. That may wait for the kernel, so it is not waited for without end.
+/// Gives up what others may want of its machine. That may wait for the kernel, so it is not waited for without end; nor
+/// for threads of the client whose call ended it, which may all be in use.
 async fn let_go(system: &System) {
     let machine = Arc::clone(&system.machine);
     let letting = move || {
         machine.let_go();
         Ok(())
     };
-    let gone = blocking_within(SETTLE_TIME, "closing what it was made of", letting).await;
-    if let Err(failure) = gone {
-        warn!("it is still held: {}", failure.log_line());
+    match tokio::time::timeout(SETTLE_TIME, on((), letting)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => warn!("it is still held: {}", failure.log_line()),
+        Err(_) => warn!("it is still held: the kernel has not closed what it was made of"),
     }
 }
 
