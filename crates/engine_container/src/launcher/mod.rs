@@ -17,13 +17,14 @@ mod serve;
 mod turns;
 
 use std::{
-    fs,
+    fs, mem,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::process::CommandExt,
     },
     process::{self, Command, Stdio},
     sync::{Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -180,7 +181,9 @@ impl Launcher {
             }
             Err(error) => {
                 // If no other can be started now, the next request finds this one gone and starts one.
-                *running = self.replacement()?;
+                let old = mem::replace(&mut *running, self.replacement()?);
+                // One that hangs in the kernel is waited for by no other request.
+                let _reaped = thread::Builder::new().spawn(move || drop(old));
                 Err(error)
             }
         }
