@@ -8,6 +8,7 @@ use std::{
         unix::{
             fs::{MetadataExt as _, PermissionsExt as _, fchown},
             net::UnixStream,
+            process::CommandExt as _,
         },
     },
     process::{Child, Command, Stdio},
@@ -232,6 +233,8 @@ fn spawn(setup: &Setup, numbers: &Numbers, given: Given, output: OwnedFd) -> io:
     command
         .args(argv::argv(&setup.board, numbers))
         .env_clear()
+        // QEMU ends by SIGHUP, which the kernel sends to the group of a stopped process whose parent ends.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(output);
