@@ -309,8 +309,8 @@ pub enum Refusal {
     OthersDisk,
     /// A disk that the kernel would read, and containers may write.
     #[error(
-        "a container has the tree that it lies in mapped writable, or had, and could change the file system below the \
-         kernel; move it to a directory that no container gets writable"
+        "a container has the tree that it lies in mapped writable, or had, or the file has a second name: so the file system \
+         could be changed below the kernel; copy it (cp) to a directory that no container gets writable"
     )]
     ContainersDisk,
     /// A program that is not there.

@@ -94,19 +94,22 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Whether it lies in a tree that a container may have writable, or had: root of a container writes to the file
-    /// below the kernel then, whatever owner and mode are.
-    fn is_containers_to_write(&self) -> Result<bool, Errno> {
+    /// Checks that it lies in no tree that a container may have writable, or had, and has no second name, which may lie
+    /// in one: root of a container writes to the file below the kernel then, whatever owner and mode are.
+    fn check_tree(&self) -> Result<(), Failed> {
         let (Some(folder), Some(name)) = (self.name.parent(), self.name.file_name()) else {
-            return Err(Errno::STALE);
+            return Err(Errno::STALE.into());
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(CWD, folder, flags, Mode::empty())?;
         let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if (found.st_dev, found.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
-            return Err(Errno::STALE);
+            return Err(Errno::STALE.into());
         }
-        written::is_within(folder.as_fd())
+        match self.stat.st_nlink > 1 || written::is_within(folder.as_fd())? {
+            true => Err(Refusal::ContainersDisk.into()),
+            false => Ok(()),
+        }
     }
 
     /// Mounts it, attached nowhere.
@@ -114,9 +117,6 @@ impl<'a> Found<'a> {
         // A user who may write to the file could change the file system below the kernel.
         if self.stat.st_uid != geteuid().as_raw() || self.stat.st_mode & 0o022 != 0 {
             return Err(Refusal::OthersDisk.into());
-        }
-        if self.is_containers_to_write()? {
-            return Err(Refusal::ContainersDisk.into());
         }
         let image = self.open()?;
         let (disk, kind) = image.disk()?;
@@ -248,6 +248,7 @@ pub fn mount_path(handle: BorrowedFd<'_>) -> Result<PathBuf, StorageError> {
     let found = Found::new(handle)?;
     let mounted = || {
         let places = volume::Places::take()?;
+        found.check_tree()?;
         if !places.has(&found.stat)? {
             places.add(&found.stat, &found.mount()?)?;
         }
@@ -279,7 +280,10 @@ pub fn unmount(handle: BorrowedFd<'_>) -> Result<(), StorageError> {
 pub fn set_up(base: &Path, handle: BorrowedFd<'_>) -> Result<(), StorageError> {
     let found = Found::new(handle)?;
     let places = volume::Places::take();
-    let mounted = places.and_then(|_in_turn| found.mount());
+    let mounted = places.and_then(|_in_turn| {
+        found.check_tree()?;
+        found.mount()
+    });
     let mounted = mounted.map_err(|failed| failed.of("mounting the disk", &found.name))?;
     // A link of /proc is not followed at the end of a path.
     let root = format!("/proc/self/fd/{}/.", mounted.as_fd().as_raw_fd());

@@ -648,7 +648,7 @@ impl Store {
         Ok(Descriptor::new(kind, content.digest, content.size))
     }
 
-    fn compression(&self, digest: Digest) -> Result<Compression, StorageError> {
+    pub(super) fn compression(&self, digest: Digest) -> Result<Compression, StorageError> {
         let mut start = Vec::new();
         let read = self.blobs.open(digest)?.take(8).read_to_end(&mut start);
         read.map_err(|error| unreadable(digest, error))?;

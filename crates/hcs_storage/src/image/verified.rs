@@ -68,7 +68,11 @@ impl Store {
         budget: &mut Budget,
     ) -> Result<(), StorageError> {
         if known.has(self, content, diff_id)? {
-            return Ok(());
+            // Another image may have named it by another type.
+            return match descriptor {
+                Some(layer) => check_compression(layer, self.compression(content)?),
+                None => Ok(()),
+            };
         }
         let file = self.blobs.open(content)?;
         let (limit, deadline, spent) = (budget.limits.bytes, budget.deadline, budget.plain);

@@ -328,13 +328,14 @@ fn make(own: &OwnedFd, top: Option<&OwnedFd>) -> Result<(), Errno> {
     if let Some(top) = top {
         // The root of the merged tree has the attributes of `upper`; they shall be those of the layer below.
         let below = fstat(top)?;
+        // By a descriptor: a container that has the tree may put a link in its place.
+        let made = open_inside(own.as_fd(), UNFINISHED)?;
         if is_root() {
             let (owner, group) = (Uid::from_raw(below.st_uid), Gid::from_raw(below.st_gid));
-            let flags = AtFlags::SYMLINK_NOFOLLOW;
-            chownat(own, UNFINISHED, Some(owner), Some(group), flags)?;
+            chownat(&made, "", Some(owner), Some(group), AtFlags::EMPTY_PATH)?;
         }
         let mode = Mode::from_raw_mode(enterable(below.st_mode & 0o7777));
-        chmodat(own, UNFINISHED, mode, AtFlags::empty())?;
+        chmodat(CWD, path_of(&made), mode, AtFlags::empty())?;
     }
     renameat(own, UNFINISHED, own, UPPER)?;
     fsync(own)

@@ -215,10 +215,26 @@ fn a_disk_that_containers_may_write_is_not_mounted() {
         refusal(disk::mount_path(file.as_fd())),
         Refusal::ContainersDisk
     );
-    fs::rename(&inside, &image).unwrap();
-    let mounted = disk::mount_path(file.as_fd()).unwrap();
+    // A second name, which such a container may have.
+    fs::hard_link(&inside, &image).unwrap();
+    let other = opened(&image);
+    assert_eq!(
+        refusal(disk::mount_path(other.as_fd())),
+        Refusal::ContainersDisk
+    );
+    fs::remove_file(&image).unwrap();
+    fs::copy(&inside, &image).unwrap();
+    let copy = opened(&image);
+    let mounted = disk::mount_path(copy.as_fd()).unwrap();
     assert!(mounted.is_dir());
-    disk::unmount(file.as_fd()).unwrap();
+    // Its tree came to a container while it was mounted.
+    let tree = File::open(image.parent().unwrap()).unwrap();
+    written::mark(tree.as_fd(), true).unwrap();
+    assert_eq!(
+        refusal(disk::mount_path(copy.as_fd())),
+        Refusal::ContainersDisk
+    );
+    disk::unmount(copy.as_fd()).unwrap();
 }
 
 #[test]
