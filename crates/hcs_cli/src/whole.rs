@@ -22,8 +22,8 @@ use rustix::{
     process::geteuid,
 };
 
-/// Where links are followed: containers make none there.
-const DEVICES: &str = "/dev";
+/// Directories in which links are followed: root alone makes some there, as `/dev/stdout`.
+const FOLLOWED: [&str; 3] = ["/dev", "/dev/fd", "/proc/self/fd"];
 /// What stands between the name of the file and the number of the process.
 const PARTIAL: &str = ".partial-";
 /// How often a file is tried to be made, where another process has taken it for one that was left and is about to
@@ -44,8 +44,7 @@ pub(crate) fn to_file(
     // A device or a pipe cannot be replaced by a file.
     if is_special(path) {
         let mut options = File::options();
-        let follows = path.starts_with(DEVICES);
-        let flags = if follows {
+        let flags = if is_followed(path) {
             OFlags::empty()
         } else {
             OFlags::NOFOLLOW
@@ -72,10 +71,15 @@ pub(crate) fn to_file(
     done
 }
 
+fn is_followed(path: &Path) -> bool {
+    let folder = path.parent();
+    folder.is_some_and(|folder| FOLLOWED.iter().any(|one| folder == Path::new(one)))
+}
+
 /// Whether something stands at `path` that is written to and not replaced. A link is replaced: a container to which its
-/// directory is mapped may have made it. Those of `/dev`, as `/dev/stdout`, are followed.
+/// directory is mapped may have made it.
 fn is_special(path: &Path) -> bool {
-    let there = match path.starts_with(DEVICES) {
+    let there = match is_followed(path) {
         true => fs::metadata(path),
         false => fs::symlink_metadata(path),
     };
