@@ -9,6 +9,7 @@
 
 use std::{
     cell::Cell,
+    collections::BTreeSet,
     io,
     os::fd::{AsFd as _, OwnedFd},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
@@ -19,7 +20,7 @@ use std::{
 use hcs_wire::peer::{Peer, Whereabouts};
 use rustix::{
     net::{RecvFlags, recv},
-    process::{Resource, getrlimit},
+    process::{Resource, geteuid, getrlimit},
 };
 use tokio::sync::Notify;
 use tracing::warn;
@@ -196,10 +197,7 @@ impl Shared {
     /// has some length.
     fn is_outside(&self, user: u32, socket: &OwnedFd) -> bool {
         self.waiting_ones().count_of(Who::of_user(user)) < UNLOOKED
-            || matches!(
-                Whereabouts::of(socket.as_fd()),
-                Whereabouts::Here | Whereabouts::Unknown
-            )
+            || Whereabouts::of(socket.as_fd()) == Whereabouts::Here
     }
 
     fn take_in(&self, socket: OwnedFd) {
@@ -220,7 +218,12 @@ impl Shared {
             user => (Who::of_user(user), self.most_of_user),
         };
         let mut waiting = self.waiting_ones();
-        let is_full = most != MOST_OF_TRUSTED && waiting.len() >= self.most_of_all;
+        let trusted = BTreeSet::from([0, geteuid().as_raw()]);
+        let trusted = trusted
+            .into_iter()
+            .map(|user| waiting.count_of(Who::of_user(user)));
+        let others = waiting.len() - trusted.sum::<usize>();
+        let is_full = most != MOST_OF_TRUSTED && others >= self.most_of_all;
         if is_full || waiting.count_of(who) >= most {
             drop(waiting);
             // Closed where closing may wait, if it holds descriptors.
@@ -305,7 +308,7 @@ mod tests {
 
     /// As root, who alone can be other users.
     fn is_root() -> bool {
-        rustix::process::geteuid().is_root()
+        geteuid().is_root()
     }
 
     #[test]

@@ -4,10 +4,11 @@
 //! connections have calls; so the turns are counted. The streams of the agents of one user's systems have turns, too.
 //!
 //! 1. [`Turns`]: a message that is read and a step of a call that runs are a turn each, and as many more as they took
-//!    time. After [`TURNS`] of them the connections of the user wait until each other task that was ready has run, and
-//!    then have theirs one after the other. So what another user waits for is a small number of turns per busy user,
-//!    however many connections that one has, and whatever they have sent. A connection of which nothing waits has a few
-//!    turns ahead of the others of its user: one that asks for little does not wait for one that has asked for much.
+//!    time; where nothing of another user waits, that time is owed to none. After [`TURNS`] of them the connections of
+//!    the user wait until each other task that was ready has run, and then have theirs one after the other. So what
+//!    another user waits for is a small number of turns per busy user, however many connections that one has, and
+//!    whatever they have sent. A connection of which nothing waits has a few turns ahead of the others of its user: one
+//!    that asks for little does not wait for one that has asked for much.
 //! 2. [`Lane`]: only so many calls of one kind are worked on at one time; the others wait in order, at no cost.
 
 use std::{
