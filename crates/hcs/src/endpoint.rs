@@ -1,11 +1,11 @@
 //! Where the service listens, and the connecting to it.
 
 use std::{
-    ffi::OsStr,
+    ffi::OsString,
     fs,
     os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::ffi::OsStrExt,
+        fd::{AsFd as _, AsRawFd as _, OwnedFd},
+        unix::ffi::OsStringExt as _,
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -132,34 +132,35 @@ impl Endpoint {
             let direction = rustix::net::sockopt::Timeout::Send;
             rustix::net::sockopt::set_socket_timeout(&socket, direction, patience)?;
         }
-        let connect = |address: &SocketAddrUnix| {
-            rustix::io::retry_on_intr(|| rustix::net::connect(&socket, address))
+        // What is connected to is what is looked at afterwards, whatever takes its name meanwhile.
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let found = rustix::fs::open(&*self.path, flags, Mode::empty())?;
+        let connect = |path: &Path| {
+            let address = SocketAddrUnix::new(path)?;
+            rustix::io::retry_on_intr(|| rustix::net::connect(&socket, &address))
         };
-        match SocketAddrUnix::new(self.path.as_os_str()) {
-            Ok(address) => connect(&address)?,
-            Err(Errno::NAMETOOLONG) => {
-                let (_directory, short) = self.short_path()?;
-                connect(&SocketAddrUnix::new(short)?)?;
-            }
-            Err(errno) => return Err(errno.into()),
+        match connect(&by_descriptor(&found)) {
+            // No /proc is here.
+            Err(Errno::NOENT) => connect(&self.path)?,
+            connected => connected?,
         }
         if patience.is_some() {
             rustix::io::ioctl_fionbio(&socket, true)?;
         }
-        self.know(&socket)?;
+        self.know(&socket, &found)?;
         Ok(socket)
     }
 
     /// Checks that the listener is root or the user of this program, before any byte is sent to it. The credentials are
     /// those of the process that called `listen(2)`, so a socket that systemd made is root's.
-    fn know(&self, socket: &OwnedFd) -> Result<(), Unreached> {
+    fn know(&self, socket: &OwnedFd, found: &OwnedFd) -> Result<(), Unreached> {
         let peer = Peer::of(socket)?;
         let (listener, own) = (peer.user, geteuid().as_raw());
         if listener == 0 || listener == own {
             // What was killed and cannot end still has the socket; another service takes the place of that.
             return match peer.process.is_some_and(is_dying) {
                 true => Err(Errno::CONNREFUSED.into()),
-                false => self.is_outside(socket, peer),
+                false => self.is_outside(socket, found, peer),
             };
         }
         let expected = match own {
@@ -185,15 +186,12 @@ impl Endpoint {
 
     /// Checks that the listener is no process of a container which has the socket's directory mapped. A service that
     /// runs in a container has its socket in a directory without the mark of containers of this host ([`written`]).
-    fn is_outside(&self, socket: &OwnedFd, peer: Peer) -> Result<(), Unreached> {
+    fn is_outside(&self, socket: &OwnedFd, found: &OwnedFd, peer: Peer) -> Result<(), Unreached> {
         let whereabouts = Whereabouts::of(socket.as_fd());
         if matches!(whereabouts, Whereabouts::Here | Whereabouts::Elsewhere) {
             return Ok(());
         }
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = rustix::fs::open(directory, flags, Mode::empty())?;
-        if !written::is_within(directory.as_fd())? {
+        if !written::is_within(self.directory_of(found)?.as_fd())? {
             return Ok(());
         }
         let path = self.path.display();
@@ -263,18 +261,37 @@ impl Endpoint {
         }
     }
 
-    /// A short name for a path that does not fit into a socket address, valid while the descriptor is open.
-    fn short_path(&self) -> Result<(OwnedFd, PathBuf), Errno> {
-        use std::os::fd::AsRawFd as _;
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        let name = self.path.file_name().unwrap_or(OsStr::from_bytes(b""));
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(directory, flags, Mode::empty())?;
-        let short = Path::new("/proc/self/fd")
-            .join(opened.as_raw_fd().to_string())
-            .join(name);
-        Ok((opened, short))
+    /// The directory that has the socket `found`, a descriptor of it. Its path cannot tell: a container that has a
+    /// directory above mapped may put a link in its place at any moment.
+    ///
+    /// # Errors
+    /// `ENOENT` or `ECONNREFUSED` where the socket has been removed or moved meanwhile.
+    fn directory_of(&self, found: &OwnedFd) -> Result<OwnedFd, Errno> {
+        let path = match rustix::fs::readlink(by_descriptor(found), Vec::new()) {
+            Ok(path) => PathBuf::from(OsString::from_vec(path.into_bytes())),
+            Err(Errno::NOENT) => self.path.to_path_buf(),
+            Err(errno) => return Err(errno),
+        };
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let above = match path.parent() {
+            Some(above) if above.as_os_str().is_empty() => Path::new("."),
+            Some(above) => above,
+            None => return Err(Errno::CONNREFUSED),
+        };
+        let directory = rustix::fs::open(above, flags | OFlags::DIRECTORY, Mode::empty())?;
+        let name = path.file_name().ok_or(Errno::CONNREFUSED)?;
+        let there = rustix::fs::openat(&directory, name, flags | OFlags::NOFOLLOW, Mode::empty());
+        let (there, found) = (rustix::fs::fstat(there?)?, rustix::fs::fstat(found)?);
+        match (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino) {
+            true => Ok(directory),
+            false => Err(Errno::CONNREFUSED),
+        }
     }
+}
+
+/// A name of what `descriptor` is of, valid while that is open.
+fn by_descriptor(descriptor: &OwnedFd) -> PathBuf {
+    Path::new("/proc/self/fd").join(descriptor.as_raw_fd().to_string())
 }
 
 /// Why there is no socket.
@@ -322,10 +339,44 @@ mod tests {
             matches!(absent, Unreached::Errno(Errno::NOENT)),
             "{absent:?}"
         );
-        let (_directory, short) = endpoint.short_path().unwrap();
+        let opened = OwnedFd::from(fs::File::open(&directory).unwrap());
+        let short = by_descriptor(&opened).join("hcs.sock");
         let listener = UnixListener::bind(short).unwrap();
         endpoint.connect(Some(Duration::from_secs(5))).unwrap();
         listener.accept().unwrap();
+    }
+
+    #[test]
+    fn the_directory_is_that_of_the_socket_and_not_of_its_name() {
+        let root = tempfile::tempdir().unwrap();
+        let (real, other) = (root.path().join("real"), root.path().join("other"));
+        for directory in [&real, &other] {
+            fs::create_dir(directory).unwrap();
+        }
+        let _listener = UnixListener::bind(real.join("hcs.sock")).unwrap();
+        let named = root.path().join("named");
+        std::os::unix::fs::symlink(real.join("hcs.sock"), &named).unwrap();
+        let endpoint = Endpoint::at(&named);
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let found = rustix::fs::open(endpoint.path(), flags, Mode::empty()).unwrap();
+        let number = |path: &Path| rustix::fs::stat(path).unwrap().st_ino;
+        let directory = endpoint.directory_of(&found).unwrap();
+        assert_eq!(
+            rustix::fs::fstat(&directory).unwrap().st_ino,
+            number(&real),
+            "a link leads to the directory of the socket"
+        );
+        // A container exchanges the directory for a link, after the connection was made.
+        fs::rename(&real, root.path().join("moved")).unwrap();
+        std::os::unix::fs::symlink(&other, &real).unwrap();
+        let directory = endpoint.directory_of(&found).unwrap();
+        assert_eq!(
+            rustix::fs::fstat(&directory).unwrap().st_ino,
+            number(&root.path().join("moved"))
+        );
+        fs::remove_file(root.path().join("moved/hcs.sock")).unwrap();
+        let gone = endpoint.directory_of(&found).unwrap_err();
+        assert!(matches!(gone, Errno::NOENT | Errno::CONNREFUSED), "{gone}");
     }
 
     #[test]
