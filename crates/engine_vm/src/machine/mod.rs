@@ -469,7 +469,7 @@ impl Machine for VmMachine {
         match kind {
             SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
             SystemPropertyType::Memory => resize::property(self),
-            _ => Ok(self.record.groups.property(self.record.created_at(), kind)),
+            _ => Ok(self.record.groups.property(self.record.made(), kind)),
         }
     }
 
