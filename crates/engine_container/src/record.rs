@@ -12,6 +12,7 @@ use std::{
 use rustix::{
     io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
+    time::{ClockId, clock_gettime},
 };
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,9 @@ pub(crate) struct Record {
     pub(crate) boot_id: String,
     /// When it was made, in milliseconds since 1970.
     pub(crate) created: u64,
+    /// The same since the host has booted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) created_up: Option<u64>,
     /// Its control groups.
     pub(crate) groups: ControlGroups,
     /// Its scratch directory, to be removed with it.
@@ -127,20 +131,65 @@ impl Record {
     }
 
     /// When it was made.
-    pub(crate) fn created_at(&self) -> SystemTime {
-        time(self.created)
+    pub(crate) const fn made(&self) -> Made {
+        Made {
+            at: self.created,
+            up: self.created_up,
+        }
     }
 }
 
+/// When a machine was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Milliseconds since 1970, by the clock as it was set then.
+    pub at: u64,
+    /// Milliseconds since the host has booted. Earlier versions have not written that down.
+    pub up: Option<u64>,
+}
+
+impl Made {
+    /// At this moment.
+    #[must_use]
+    pub fn now() -> Self {
+        Self {
+            at: now(),
+            up: Some(up()),
+        }
+    }
+
+    /// When that was, by the clock as it was set then.
+    #[must_use]
+    pub fn time(self) -> SystemTime {
+        time(self.at)
+    }
+
+    /// How long ago that was, however the clock was set since.
+    #[must_use]
+    pub fn age(self) -> Duration {
+        match self.up {
+            Some(then) => Duration::from_millis(up().saturating_sub(then)),
+            None => SystemTime::now()
+                .duration_since(self.time())
+                .unwrap_or_default(),
+        }
+    }
+}
+
+/// Milliseconds since the host has booted, whatever time namespace this process is in.
+fn up() -> u64 {
+    let since = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
+    let shown = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+    shown.saturating_add_signed(-time_offset().saturating_mul(1000 / TICKS))
+}
+
 /// The time so many milliseconds after 1970 began.
-#[must_use]
-pub fn time(milliseconds: u64) -> SystemTime {
+fn time(milliseconds: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(milliseconds)
 }
 
 /// Milliseconds since 1970.
-#[must_use]
-pub fn now() -> u64 {
+fn now() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -274,6 +323,25 @@ mod tests {
         let stat = "7 (a) (b) R) S 1 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         assert_eq!(parse_start_time(stat), Some(4711));
         assert_eq!(parse_start_time("7 (x"), None);
+    }
+
+    #[test]
+    fn the_age_of_a_machine_does_not_follow_the_clock() {
+        const YEARS: u64 = 10 * 365 * 24 * 3600 * 1000;
+        for at in [now() - YEARS, now(), now() + YEARS] {
+            let up = up();
+            let made = Made {
+                at,
+                up: Some(up.saturating_sub(5000)),
+            };
+            let age = made.age();
+            let expected = Duration::from_millis(up.min(5000))..Duration::from_secs(3600);
+            assert!(expected.contains(&age), "{age:?}");
+            assert_eq!(made.time(), time(at));
+        }
+        // What an earlier version has written down.
+        let (at, up) = (now() + YEARS, None);
+        assert_eq!(Made { at, up }.age(), Duration::ZERO);
     }
 
     #[test]

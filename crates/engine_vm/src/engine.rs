@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine_container::shared::{MachineGroups, ProcessName, now, open_file};
+use engine_container::shared::{MachineGroups, Made, ProcessName, open_file};
 use hcs_engine::{
     engine::{CreateRequest, Engine, Found, Identity, Machine, Summary, Swept},
     steps::{Step, note},
@@ -429,9 +429,11 @@ impl Launched {
         pipes: Vec<PathBuf>,
         grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
+        let made = Made::now();
         let record = Record {
             worker: ProcessName::of(self.pid.as_raw_nonzero().get())?,
-            created: now(),
+            created: made.at,
+            created_up: made.up,
             groups: groups.clone(),
             pipes,
             user: grantee.user(),

@@ -1,8 +1,8 @@
 //! What is written down about a machine so that a later service finds it again.
 
-use std::{fs, path::PathBuf, time::SystemTime};
+use std::{fs, path::PathBuf};
 
-use engine_container::shared::{MachineGroups, ProcessName, time};
+use engine_container::shared::{MachineGroups, Made, ProcessName};
 use serde::{Deserialize, Serialize};
 
 use crate::{hot_memory::HotMemory, worker};
@@ -15,6 +15,9 @@ pub(crate) struct Record {
     pub(crate) worker: ProcessName,
     /// When it was made, in milliseconds since 1970.
     pub(crate) created: u64,
+    /// The same since the host has booted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) created_up: Option<u64>,
     /// Its control groups.
     pub(crate) groups: MachineGroups,
     /// The sockets of its serial ports.
@@ -49,7 +52,10 @@ impl Record {
     }
 
     /// When it was made.
-    pub(crate) fn created_at(&self) -> SystemTime {
-        time(self.created)
+    pub(crate) const fn made(&self) -> Made {
+        Made {
+            at: self.created,
+            up: self.created_up,
+        }
     }
 }

@@ -18,6 +18,7 @@
 //! Functions here block, and may be called on any thread.
 
 mod ahead;
+mod beneath;
 pub mod compression;
 pub mod digest;
 pub mod disk;

@@ -156,12 +156,47 @@ mod tests {
         time::{Duration, Instant},
     };
 
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
     use super::*;
 
     #[test]
     fn a_process_of_this_namespace_is_here() {
         let (one, _other) = UnixStream::pair().unwrap();
         assert_eq!(Whereabouts::of(one.as_fd()), Whereabouts::Here);
+    }
+
+    /// A process that may open no more files cannot look: what connected may be in a container.
+    #[test]
+    fn without_descriptors_it_is_unknown_where_a_process_lives() {
+        const FEW: &str = "HCS_TEST_FEW_DESCRIPTORS";
+        if std::env::var_os(FEW).is_some() {
+            let (one, _other) = UnixStream::pair().unwrap();
+            let limit = getrlimit(Resource::Nofile);
+            // The lowest number that is free is beyond the limit.
+            let free = one.try_clone().unwrap().as_raw_fd();
+            let few = Rlimit {
+                current: u64::try_from(free).ok(),
+                ..limit
+            };
+            setrlimit(Resource::Nofile, few).unwrap();
+            let found = Whereabouts::of(one.as_fd());
+            setrlimit(Resource::Nofile, limit).unwrap();
+            assert_eq!(found, Whereabouts::Unknown);
+            assert_eq!(Whereabouts::of(one.as_fd()), Whereabouts::Here);
+            return;
+        }
+        let name = "peer::tests::without_descriptors_it_is_unknown_where_a_process_lives";
+        let done = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(FEW, "")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(
+            done.status.success() && said.contains("1 passed"),
+            "{done:?}"
+        );
     }
 
     #[test]

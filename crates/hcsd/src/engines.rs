@@ -23,10 +23,9 @@ pub(crate) fn lacks_groups() -> bool {
     hcs_wire::environment::is_root() && !engine_container::shared::has_control_groups()
 }
 
-/// In a helper process, does its work and does not return: in the one that makes containers, in those that pack and
-/// unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine. Must
-/// be the first call of a program.
-pub fn main_if_helper() {
+/// In a helper process of an engine, does its work and does not return: in the one that makes containers, in those that
+/// pack and unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine.
+pub(crate) fn main_if_helper() {
     if let Some(code) = guest_agent::main_if_archive() {
         std::process::exit(code);
     }

@@ -51,8 +51,14 @@ use record::files;
 use upkeep::start;
 
 pub use cli::Options;
-pub use engines::main_if_helper;
 pub use upkeep::{config, endpoint};
+
+/// In a helper process, does its work and does not return: in the one that closes connections, and in those of the
+/// engines. Must be the first call of a program.
+pub fn main_if_helper() {
+    door::unheard::main_if_closer();
+    engines::main_if_helper();
+}
 
 /// Runs the program with the process's own command line. Must be called before any thread exists.
 ///

@@ -29,6 +29,7 @@ use crate::{
         lobby::Lobby,
         peers::Entitled,
         permits::Permits,
+        unheard::Unheard,
     },
     engines::{self, Claim, ContainerSettings, Helpers, OwnGroup},
     network::Networks,
@@ -146,7 +147,7 @@ impl Opening<'_> {
             Some(listener) => listener,
             None => Listener::bind(endpoint, access)?,
         };
-        let unheard = Closing::default();
+        let unheard = Unheard::default();
         let lobby = Lobby::open(listener, entitled, &unheard)
             .map_err(|e| format!("the socket cannot be watched: {e}"))?;
         info!(endpoint = %endpoint.display(), "serving");
@@ -264,7 +265,7 @@ impl Signals {
 async fn serve(
     service: &Rc<Service>,
     lobby: Lobby,
-    unheard: Closing,
+    unheard: Unheard,
     idle: Option<Option<u64>>,
 ) -> Result<(), String> {
     let mut signals = Signals::watch()?;

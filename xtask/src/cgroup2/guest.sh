@@ -106,6 +106,34 @@ done
 [ -d /sys/fs/cgroup/hcs ]
 is "the service leaves nothing" 1 $?
 
+# The clock is that of this guest alone.
+# jump NAME SECONDS: nothing that lives ends by it, or is taken for another; figures and limits do not follow the clock.
+jump() {
+    hcs exec timed -- sh -c 'sleep 3; echo on time' >/tmp/said 2>&1 &
+    waiting=$!
+    date -s "@$(($(date +%s) + $2))" >/dev/null
+    wait $waiting
+    is "$1: a process that was there goes on to its end" "0 on time" "$? $(cat /tmp/said)"
+    is "$1: a process" alive "$(hcs exec timed -- echo alive 2>&1)"
+    is "$1: a container" new "$(hcs run -- echo new 2>&1)"
+    for process in /proc/[0-9]*; do
+        [ "$(cat "$process/comm" 2>/dev/null)" = hcsd ] && kill -9 "${process#/proc/}"
+    done
+    is "$1: the next service takes over what lives" alive "$(hcs exec timed -- echo alive 2>&1)"
+    is "$1: with the process that was there" 1 "$(hcs exec timed -- pidof sleep 2>&1 | wc -w)"
+    uptime=$(hcs inspect timed 2>&1 | sed -n 's/.*"Uptime100ns": \([0-9]*\).*/\1/p')
+    is "$1: it lives for less than an hour" 1 "$((${uptime:-0} > 0 && ${uptime:-0} < 36000000000))"
+}
+export HCS_ENDPOINT=/run/clock/hcs.sock
+hcs create --id timed >/dev/null
+hcs start timed
+hcs exec timed -- sleep 12345 &
+until [ "$(hcs exec timed -- pidof sleep 2>/dev/null)" ]; do sleep 1; done
+jump "ten years ahead" 315360000
+jump "twenty years back" -630720000
+jump "as it was" 315360000
+hcs terminate timed
+
 # A group of processors that an earlier service left, so that the next one makes it again.
 state=/run/groups/hcs.d
 id=0ad8b3c2-91e6-4ed2-9bf2-6f47f2b1a3c4

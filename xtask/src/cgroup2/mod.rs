@@ -40,8 +40,8 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 /// The package with the program that loads AppArmor profiles.
 const PARSER: &str = "apparmor";
-/// The longest the guest may take, in seconds: it needs some fifteen.
-const LIMIT: &str = "240";
+/// The longest the guest may take, in seconds: it needs some sixty.
+const LIMIT: &str = "400";
 
 /// Boots the guest and reports its checks.
 ///

@@ -9,18 +9,21 @@ use hcs_schema::documents::{
 };
 
 use super::clock;
-use crate::cgroup::{ControlGroups, statistics::TICKS_PER_SECOND};
+use crate::{
+    cgroup::{ControlGroups, statistics::TICKS_PER_SECOND},
+    record::Made,
+};
 
-/// The property `kind` as far as `groups` account for it, of a machine that was made at `created`.
+/// The property `kind` as far as `groups` account for it, of a machine that was made then.
 pub(crate) fn property(
     groups: &ControlGroups,
-    created: SystemTime,
+    made: Made,
     kind: SystemPropertyType,
 ) -> Option<Properties> {
     let properties = Properties::default();
     match kind {
         SystemPropertyType::Statistics => Some(Properties {
-            statistics: Some(figures(groups, created)),
+            statistics: Some(figures(groups, made)),
             ..properties
         }),
         SystemPropertyType::Memory => {
@@ -37,14 +40,12 @@ pub(crate) fn property(
     }
 }
 
-/// The accounts of `groups`, of a machine that was made at `created`.
-fn figures(groups: &ControlGroups, created: SystemTime) -> Statistics {
-    let now = SystemTime::now();
-    let uptime = now.duration_since(created).unwrap_or_default();
-    let ticks = uptime.as_nanos() / u128::from(1_000_000_000 / TICKS_PER_SECOND);
+/// The accounts of `groups`, of a machine that was made then.
+fn figures(groups: &ControlGroups, made: Made) -> Statistics {
+    let ticks = made.age().as_nanos() / u128::from(1_000_000_000 / TICKS_PER_SECOND);
     Statistics {
-        timestamp: Some(clock::date_time(now)),
-        container_start_time: Some(clock::date_time(created)),
+        timestamp: Some(clock::date_time(SystemTime::now())),
+        container_start_time: Some(clock::date_time(made.time())),
         uptime100ns: u64::try_from(ticks).ok(),
         processor: groups.cpu_use().map(|cpu| ProcessorStats {
             total_runtime100ns: Some(cpu.total),

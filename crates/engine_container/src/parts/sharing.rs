@@ -20,8 +20,12 @@ use hcs_schema::{
     Failure, HResult,
     privileges::{Capabilities, Privileges},
 };
+use hcs_storage::disk;
 use hcs_wire::written;
-use rustix::fs::{FileType, Stat, fstat};
+use rustix::{
+    fs::{FileType, Stat, fstat},
+    io::Errno,
+};
 
 use crate::{
     failure::{Attempt, StepError},
@@ -122,10 +126,31 @@ pub(crate) fn mark<'a>(mapped: impl IntoIterator<Item = &'a MappedSpec>) -> Resu
         .filter(|spec| !spec.read_only && !spec.device)
     {
         let opened = spec.source.open()?;
-        let marked = mark_directory(opened, &spec.source.path);
-        marked.map_err(|error| error.asked_by(&spec.source.pointer))?;
+        let marked = mark_directory(&opened, &spec.source.path);
+        // From now on none in it is mounted.
+        let closed = marked.and_then(|()| check_disks(&opened, &spec.source.path));
+        closed.map_err(|error| error.asked_by(&spec.source.pointer))?;
     }
     Ok(())
+}
+
+/// Makes sure that no disk is mounted whose file the container could write to, below the kernel.
+fn check_disks(opened: impl AsFd, path: &str) -> Result<(), StepError> {
+    let mounted = disk::mounted_in(opened);
+    match mounted.step_at("looking for mounted disks in", path)? {
+        None => Ok(()),
+        Some(file) => {
+            let step = format!(
+                "mapping writable, with the disk {} in it that is mounted (unmount it by hcs disk unmount, keep it \
+                 elsewhere, or map the directory read-only),",
+                file.display()
+            );
+            Err(StepError {
+                step: step.into(),
+                ..StepError::new("", Errno::BUSY).at(path)
+            })
+        }
+    }
 }
 
 /// The same for one open directory at `path`; other files have no links in them.

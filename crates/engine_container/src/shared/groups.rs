@@ -1,6 +1,6 @@
 //! The control groups of a machine of another engine: named, limited, counted and removed as those of containers.
 
-use std::{sync::OnceLock, time::SystemTime};
+use std::sync::OnceLock;
 
 use hcs_engine::engine::MemoryKills;
 use hcs_schema::{
@@ -18,7 +18,8 @@ use crate::{
         own,
     },
     engine::host::HostGroups,
-    machine, record,
+    machine,
+    record::{self, Made},
 };
 
 /// Microseconds of one period of a limit of processor time.
@@ -158,10 +159,10 @@ impl MachineGroups {
             .map_err(|error| error.into_failure("the machine's control groups cannot be removed"))
     }
 
-    /// A property of a machine that was made at `created`, where the groups account for it: `Memory` or `Statistics`.
+    /// A property of a machine that was made then, where the groups account for it: `Memory` or `Statistics`.
     #[must_use]
-    pub fn property(&self, created: SystemTime, kind: SystemPropertyType) -> Option<Properties> {
-        machine::property(&self.0, created, kind)
+    pub fn property(&self, made: Made, kind: SystemPropertyType) -> Option<Properties> {
+        machine::property(&self.0, made, kind)
     }
 
     /// The processes in the groups that the kernel killed for lack of memory.

@@ -18,4 +18,4 @@ pub use process::ProcessName;
 pub use system_calls::limit_system_calls;
 
 pub use crate::parts::names::own_resolver as resolver;
-pub use crate::record::{now, time};
+pub use crate::record::Made;

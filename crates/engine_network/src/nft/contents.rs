@@ -9,7 +9,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use hcs_schema::fnv;
 use rustix::io::Errno;
 
-use super::tables::{BRIDGE, FILLED_BY_RULES, INET, SUBSYSTEM};
+use super::{
+    keeping::{Former, digest_of},
+    tables::{BRIDGE, FILLED_BY_RULES, INET, SUBSYSTEM},
+};
 use crate::{
     netlink::{
         NetlinkError, Socket,
@@ -89,18 +92,12 @@ impl Contents {
     fn read(socket: &mut Socket, family: u8, table: &str) -> Result<Self, NetlinkError> {
         let mut contents = Self::new(family);
         let of_table = |kind: u16, what: &str, socket: &mut Socket| {
-            let name = [table.as_bytes(), &[0]].concat();
-            socket.dump_of(
-                what,
-                kind,
-                &[family, 0, 0, 0],
-                |batch| {
-                    batch.text(1, table);
-                },
-                move |message| own(message, &name),
-            )
+            of_table(socket, (family, table), kind, what)
         };
         for chain in of_table(GET_CHAIN, "listing chains of rules", socket)? {
+            if digest_of(chain.name(3)).is_some() {
+                continue;
+            }
             let verdict = chain.find(5).unwrap_or(&ACCEPT);
             contents.item(&[b"chain", chain.name(3), verdict]);
         }
@@ -122,8 +119,43 @@ impl Contents {
     }
 }
 
+/// All of one kind that a table has.
+fn of_table(
+    socket: &mut Socket,
+    (family, table): (u8, &str),
+    kind: u16,
+    what: &str,
+) -> Result<Vec<Owned>, NetlinkError> {
+    let name = [table.as_bytes(), &[0]].concat();
+    socket.dump_of(
+        what,
+        kind,
+        &[family, 0, 0, 0],
+        |batch| {
+            batch.text(1, table);
+        },
+        move |message| own(message, &name),
+    )
+}
+
+/// What is to be removed from a table so that what rules have noted stays; `None` where it is not there, asleep, or has
+/// noted nothing.
+pub(super) fn former(
+    socket: &mut Socket,
+    family: u8,
+    table: &str,
+) -> Result<Option<Former>, NetlinkError> {
+    if written(socket, family, table)?.is_none() {
+        return Ok(None);
+    }
+    let place = (family, table);
+    let chains = of_table(socket, place, GET_CHAIN, "listing chains of rules")?;
+    let sets = of_table(socket, place, GET_SET, "listing sets of rules")?;
+    Ok(Former::of(&chains, &sets))
+}
+
 /// The attributes of a message.
-struct Owned(Vec<u8>);
+pub(super) struct Owned(Vec<u8>);
 
 impl Owned {
     fn find(&self, kind: u16) -> Option<&[u8]> {
@@ -131,7 +163,7 @@ impl Owned {
     }
 
     /// A name, without the zero behind it.
-    fn name(&self, kind: u16) -> &[u8] {
+    pub(super) fn name(&self, kind: u16) -> &[u8] {
         let name = self.find(kind).unwrap_or_default();
         name.strip_suffix(&[0]).unwrap_or(name)
     }
@@ -307,7 +339,7 @@ pub(super) fn is_as(
     is_there(socket, family, table)
 }
 
-/// The comment of a table that is there and awake.
+/// The comment of a table that is there and awake, or what it would be had it been made with what is in it.
 fn written(socket: &mut Socket, family: u8, table: &str) -> Result<Option<Vec<u8>>, NetlinkError> {
     const FLAGS: u16 = 2;
     const COMMENT: u16 = 6;
@@ -320,8 +352,18 @@ fn written(socket: &mut Socket, family: u8, table: &str) -> Result<Option<Vec<u8
         .and_then(|flags| number(flags, 0))
         .unwrap_or(0)
         == 0;
-    let comment = found.find(COMMENT).filter(|_| awake);
-    Ok(comment.map(<[u8]>::to_vec))
+    let made_with = found.find(COMMENT).filter(|_| awake).map(<[u8]>::to_vec);
+    if made_with.is_none() {
+        return Ok(None);
+    }
+    let chains = of_table(
+        socket,
+        (family, table),
+        GET_CHAIN,
+        "listing chains of rules",
+    )?;
+    let digest = chains.iter().find_map(|chain| digest_of(chain.name(3)));
+    Ok(digest.map(comment).or(made_with))
 }
 
 /// A comment, as the program `nft` shows it: a kind, a length, a text with a zero behind it.

@@ -13,7 +13,8 @@
 //! counts for one peer. The kernel does not count connections of TCP that are closed, though their ports are taken for
 //! two minutes more. For them there is the pace.
 //!
-//! The sets are filled by the kernel as connections begin: an endpoint that comes and goes costs nothing here.
+//! The sets are filled by the kernel as connections begin: an endpoint that comes and goes costs nothing here. They stay
+//! where the rules are written anew (`keeping`).
 
 use std::net::Ipv4Addr;
 
@@ -49,6 +50,9 @@ const BUSY: &str = "busy";
 const STAYS: u64 = 10_000;
 /// Elements of each set, some megabytes of the host. In a full set none that is new is noted, which counts as busy.
 const MOST: u32 = 64 << 10;
+
+/// The sets, which stay where rules are written anew.
+pub(super) const SETS: [&str; 3] = [PACE.set, COUNTS, BUSY];
 
 /// Ports, the last one included.
 pub(super) type Ports = (u16, u16);

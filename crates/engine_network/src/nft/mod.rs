@@ -11,7 +11,8 @@
 //!    13. `spreading` limits to how many neighbours of the host an endpoint begins to speak. 14. `reports` are those of
 //!    too large packets. 15. `pieces` are packets that are put together on the host.
 //!    16. `masquerading` gives connections the host's address, and `lending` one of its ports. 17. `judging` decides
-//!    what endpoints receive from others by ports of the host.
+//!    what endpoints receive from others by ports of the host. 18. `keeping` has what rules noted stay where they are
+//!    written anew.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -28,6 +29,7 @@ mod changes;
 mod contents;
 mod expression;
 mod judging;
+mod keeping;
 mod leaving;
 mod lending;
 mod loopback;

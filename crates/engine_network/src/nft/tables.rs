@@ -13,9 +13,11 @@ use hcn::{
 
 use super::{
     Rules, balancers,
-    contents::{Contents, comment},
+    contents::{self, Contents, comment},
     expression::{Ended, Expressions},
-    judging, leaving, masquerading, overlays, pieces, reports, spreading,
+    judging,
+    keeping::Former,
+    leaving, masquerading, overlays, pieces, reports, spreading,
 };
 use crate::netlink::{Batch, NetlinkError, Socket, flag};
 
@@ -61,13 +63,32 @@ const MOST_ELEMENT_BYTES: usize = 32 << 10;
 
 /// Puts the rules in the place of those that are there.
 pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(), NetlinkError> {
+    // Where that is not to be found out, or another program changes the table meanwhile, nothing is kept.
+    if let Ok(Some(former)) = contents::former(socket, INET, table)
+        && put(socket, table, rules, Some(&former)).is_ok()
+    {
+        return Ok(());
+    }
+    put(socket, table, rules, None)
+}
+
+/// Writes the rules; what is noted in the table of connections stays where `former` tells what else is in it.
+fn put(
+    socket: &mut Socket,
+    table: &str,
+    rules: &Rules,
+    former: Option<&Former>,
+) -> Result<(), NetlinkError> {
     let mut batch = Batch::default();
     control(&mut batch, BEGIN);
     let mut sets = 0;
     for (family, fill) in TABLES {
         let mut table = Table::of(family, table, &mut sets);
         fill(&mut table, rules);
-        table.replace(&mut batch);
+        match former {
+            Some(former) if family == INET => table.replace_around(&mut batch, former),
+            _ => table.replace(&mut batch),
+        }
     }
     finish(&mut batch, INET, table);
     socket.run(batch)
@@ -186,8 +207,17 @@ impl<'b> Table<'b> {
         batch.append(self.batch);
     }
 
-    fn header(&self) -> [u8; 4] {
+    pub(super) fn header(&self) -> [u8; 4] {
         [self.family, 0, 0, 0]
+    }
+
+    pub(super) fn name(&self) -> &'b str {
+        self.name
+    }
+
+    /// What it is to hold, as messages.
+    pub(super) fn into_batch(self) -> Batch {
+        self.batch
     }
 
     pub(super) fn chain(&mut self, chain: &str, hook: &Hook) {
@@ -268,13 +298,17 @@ impl<'b> Table<'b> {
 
     /// A chain that others lead to.
     pub(super) fn inner_chain(&mut self, chain: &str) {
-        let (header, table) = (self.header(), self.name);
         self.contents.chain(chain);
+        let mut batch = std::mem::take(&mut self.batch);
+        self.new_chain(&mut batch, chain);
+        self.batch = batch;
+    }
+
+    pub(super) fn new_chain(&self, batch: &mut Batch, chain: &str) {
         let what = format!("making the chain {chain}");
-        self.batch
-            .message(what, NEW_CHAIN, flag::CREATE, &header, |batch| {
-                batch.text(1, table).text(3, chain);
-            });
+        batch.message(what, NEW_CHAIN, flag::CREATE, &self.header(), |batch| {
+            batch.text(1, self.name).text(3, chain);
+        });
     }
 
     /// A set of so many connections, which rules fill: two addresses, a protocol, two ports.

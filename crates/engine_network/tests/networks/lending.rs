@@ -160,6 +160,38 @@ fn an_endpoint_with_many_connections_gets_ports_beside_those_of_others() {
     assert!(port < SECOND_HALF, "{port}");
 }
 
+/// Any user can have the rules written anew, by a network.
+#[test]
+fn connections_of_an_endpoint_are_counted_on_when_rules_are_written_anew() {
+    /// More than an endpoint may have with ports of the first half.
+    const MANY: u16 = 520;
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let one = world.container(network, 2, json!({}));
+    remember(&world);
+    let server = listen(&world.outside, 80);
+    one.space.run(|| {
+        for port in 2000..2000 + MANY {
+            let socket = UdpSocket::bind(("0.0.0.0", port)).unwrap();
+            // A report that there is no server is one that it was sent.
+            let _sent = socket.send_to(b"x", (OUTSIDE, 80));
+        }
+    });
+    let port = |world: &World| {
+        let port = seen_port(&one.space, 0, (OUTSIDE, 80), &server);
+        assert!(world.survey().rules);
+        port
+    };
+    assert!(port(&world) >= SECOND_HALF);
+    for more in 10..13 {
+        world.network(more, json!({}));
+        assert!(port(&world) >= SECOND_HALF, "with the network {more}");
+    }
+}
+
 #[test]
 fn ports_are_lent_beside_those_that_an_administrator_gives_to_programs() {
     if !can_work() {

@@ -9,7 +9,7 @@ use std::{
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{peer::Peer, proof};
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::{FileType, Mode, OFlags, fstat, open, openat},
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, socket_with,
@@ -97,6 +97,32 @@ impl Control {
             proof::send(&socket, worker)?;
         }
         Ok(socket)
+    }
+}
+
+/// Whether the process `worker` listens at the socket in the directory of a machine: the kernel has noted who does. Does
+/// not wait.
+///
+/// # Errors
+/// It cannot be told for now: too many calls wait there, say.
+pub(super) fn is_listened_at(directory: &Path, worker: i32) -> Result<bool, Failure> {
+    let unknown = |errno| failed("looking who listens at its socket", errno);
+    let looked = open_directory(directory).and_then(|directory| {
+        // A link would lead to the socket of another machine.
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&directory, SOCKET, flags, Mode::empty())?;
+        if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::Socket {
+            return Ok(false);
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        connect(&socket, &SocketAddrUnix::new(path)?)?;
+        Ok(Peer::of(&socket)?.process == Some(worker))
+    });
+    match looked {
+        Err(Errno::NOENT | Errno::CONNREFUSED | Errno::PROTOTYPE) => Ok(false),
+        looked => looked.map_err(unknown),
     }
 }
 

@@ -44,7 +44,7 @@ use crate::{
     record::Record,
     shares::Share,
 };
-use control::Control;
+use control::{Control, is_listened_at};
 use guest::{Ports, VsockStdio};
 use modify::Change;
 
@@ -128,6 +128,15 @@ impl VmMachine {
             Some(process) if !is_readable(process.as_fd()) => {
                 if let Some(why) = record.doubt(&request.runtime_id) {
                     return Ok(Err(not_believed(why)));
+                }
+                // That of another machine, of another service say, is ended by no record of this one.
+                if !is_listened_at(&request.directory, record.worker.pid)? {
+                    return Ok(match is_readable(process.as_fd()) {
+                        true => is_gone(),
+                        false => Err(not_believed(
+                            "its process is not the worker of this machine",
+                        )),
+                    });
                 }
                 let grantee = grantee(record.user);
                 Self::new(request, record, process, None, grantee).map(Ok)
@@ -469,7 +478,7 @@ impl Machine for VmMachine {
         match kind {
             SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
             SystemPropertyType::Memory => resize::property(self),
-            _ => Ok(self.record.groups.property(self.record.created_at(), kind)),
+            _ => Ok(self.record.groups.property(self.record.made(), kind)),
         }
     }
 

@@ -116,9 +116,9 @@ const PAGES_OF_MB: u64 = 256;
 
 /// What the guest has, and the use that the host has of it.
 pub(super) fn property(machine: &VmMachine) -> Result<Option<Properties>, Failure> {
-    let created = machine.record.created_at();
+    let made = machine.record.made();
     let kind = SystemPropertyType::Memory;
-    let mut property = machine.record.groups.property(created, kind);
+    let mut property = machine.record.groups.property(made, kind);
     let memory = property.as_mut().and_then(|all| all.memory.as_mut());
     let memory = memory.and_then(|memory| memory.virtual_machine_memory.as_mut());
     if let Some(memory) = memory {

@@ -328,7 +328,13 @@ fn a_record_that_is_forged_is_not_believed() {
     without_groups["Groups"] = json!({"v1": [], "unified": null});
     let named = record.to_string();
     let named = named.replace(&running.request.runtime_id, "another");
-    for forged in [other.to_string(), without_groups.to_string(), named] {
+    // The worker of a machine of another service.
+    let elsewhere = Host::new();
+    let theirs = elsewhere.start();
+    let mut of_theirs: Value = serde_json::from_str(&theirs.machine.record()).unwrap();
+    of_theirs["Groups"] = json!({"v1": [], "unified": null});
+    let forged = [other, without_groups, of_theirs].map(|record| record.to_string());
+    for forged in forged.into_iter().chain([named]) {
         match adopt(&host, &running.request, &forged) {
             Found::Gone { why, .. } => {
                 assert!(why.to_string().contains("not one that a service"), "{why}");
@@ -337,6 +343,20 @@ fn a_record_that_is_forged_is_not_believed() {
         }
     }
     assert!(victim.try_wait().unwrap().is_none(), "it was ended");
+    // Nor by a link to its socket.
+    let own = running.request.directory.join("worker.sock");
+    let aside = own.with_extension("aside");
+    fs::rename(&own, &aside).unwrap();
+    std::os::unix::fs::symlink(theirs.request.directory.join("worker.sock"), &own).unwrap();
+    let mut linked: Value = serde_json::from_str(&theirs.machine.record()).unwrap();
+    linked["Groups"] = json!({"v1": [], "unified": null});
+    let found = adopt(&host, &running.request, &linked.to_string());
+    assert!(matches!(found, Found::Gone { .. }), "a link is followed");
+    fs::rename(&aside, &own).unwrap();
+    let found = adopt(&host, &running.request, &record.to_string());
+    assert!(matches!(found, Found::Living(_)), "it is ours");
+    theirs.machine.kill().unwrap();
+    assert_eq!(theirs.end(), Exit::Killed);
     victim.kill().unwrap();
     victim.wait().unwrap();
     running.machine.kill().unwrap();

@@ -9,8 +9,10 @@
 //!    file.
 //! 2. [`vhdx`], [`vhd`]: where the disk is in the file. 3. [`ext4`]: its file system. 4. [`volume`]: where it is
 //!    mounted.
-//! 5. [`step`]: how one of the steps fails.
+//! 5. [`exposed`]: those that are mounted while a container could write to their files. 6. [`step`]: how one of the
+//!    steps fails.
 
+mod exposed;
 mod ext4;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -40,6 +42,7 @@ use rustix::{
     process::geteuid,
 };
 
+pub use exposed::mounted_in;
 use step::{Failed, Stretch};
 
 use crate::{Refusal, StorageError, layer::writable};

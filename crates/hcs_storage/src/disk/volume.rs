@@ -32,7 +32,7 @@ use super::step::{Failed, Stretch};
 use crate::{Refusal, lock, sys::loop_device};
 
 /// The directory of all of them, which only root may enter.
-const PLACES: &str = "/run/hcs-volumes";
+pub(super) const PLACES: &str = "/run/hcs-volumes";
 /// How a place is looked at.
 const PLACE: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)

@@ -50,7 +50,7 @@ impl Store {
             layers.push(Descriptor::new(kind, content.digest, content.size));
             let text = document::text(&config)?;
             let mut budget = Budget::of(&self.options.limits);
-            let mut taken = self.assemble(&text, &config, layers, &mut budget)?;
+            let mut taken = self.assemble(&text, &config, layers, None, &mut budget)?;
             taken.names = vec![name.clone()];
             Ok((self.finish(taken)?, omitted))
         })

@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
 };
 
-use crate::StorageError;
+use crate::{StorageError, beneath};
 
 /// A folder of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +134,7 @@ impl Folders {
 
     fn opened_below(&self, place: &str) -> Result<OwnedFd, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        openat2(&self.root, place, flags, Mode::empty(), resolve)
+        beneath::open(&self.root, place, flags, ResolveFlags::NO_SYMLINKS)
     }
 
     fn failed(&self, action: &'static str, folder: Folder, errno: Errno) -> StorageError {

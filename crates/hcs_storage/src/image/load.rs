@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 
 use super::{
-    Hold, Image, Store,
+    Hold, Store,
     archive::Archive,
     blobs::Blobs,
     document::{
@@ -36,7 +36,7 @@ use crate::{
     compression::{self, Compression},
     error::shown,
     few::with_few,
-    layer::{Expected, Imported, Marks, Omitted, Rights, export, import_metered, import_within},
+    layer::{Imported, Marks, Omitted, Rights, export, import_metered},
     limits::{Budget, Deadline},
     measure::{Content, Measured},
 };
@@ -283,22 +283,9 @@ impl Store {
             }]),
         };
         let text = document::text(&config)?;
-        let mut taken = self.assemble(&text, &config, vec![layer], budget)?;
+        let mut taken = self.assemble(&text, &config, vec![layer], None, budget)?;
         taken.names = vec![name.clone()];
         self.finish(taken)
-    }
-
-    /// Unpacks the layers of `image` that are not there, as those of an image that another program has put into the
-    /// store.
-    ///
-    /// # Errors
-    /// The image is none for Linux, or a layer is refused.
-    pub fn ready(&self, image: &Image) -> Result<Omitted, StorageError> {
-        let _use = self.using()?;
-        let checked = document::check(&image.manifest, &image.config);
-        checked.map_err(|refusal| refused(&image.descriptor.digest.to_string(), refusal))?;
-        let mut budget = Budget::of(&self.options.limits);
-        self.unpack(&image.manifest, &image.config, &mut budget)
     }
 
     /// Does `work` with the store in use; what it leaves behind when it fails is removed.
@@ -437,7 +424,7 @@ impl Store {
         }
         self.blobs.keep_document(config_text)?;
         self.blobs.keep_document(text)?;
-        omitted += self.unpack(manifest, config, budget)?;
+        omitted += self.unpack(manifest, config, Some(&known), budget)?;
         Ok(omitted)
     }
 
@@ -479,7 +466,10 @@ impl Store {
         // All of it is read, whatever became of the layer: that it has another digest is told before what follows.
         let content = self.blobs.end(keeping)?;
         match unpacked {
-            Ok(imported) => Ok((content, imported.omitted)),
+            Ok(imported) => {
+                part.known.note(content.digest, part.diff_id);
+                Ok((content, imported.omitted))
+            }
             // Another process was first.
             Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => had(content, budget),
             Err(error) => Err(error),
@@ -541,17 +531,19 @@ impl Store {
             omitted += more;
             layers.push(self.layer_descriptor(content)?);
         }
-        let mut taken = self.assemble(&text, &config, layers, budget)?;
+        let mut taken = self.assemble(&text, &config, layers, Some(&known), budget)?;
         taken.omitted += omitted;
         Ok(Taken { names, ..taken })
     }
 
-    /// Keeps the documents of an image whose layers are in the store, and unpacks them.
+    /// Keeps the documents of an image whose layers are in the store, and unpacks them. `known` is of contents that came
+    /// from elsewhere.
     pub(super) fn assemble(
         &self,
         config_text: &[u8],
         config: &Config,
         layers: Vec<Descriptor>,
+        known: Option<&Known>,
         budget: &mut Budget,
     ) -> Result<Taken, StorageError> {
         let kept = self.blobs.keep_document(config_text)?;
@@ -563,7 +555,7 @@ impl Store {
         };
         let checked = document::check(&manifest, config);
         checked.map_err(|refusal| refused(&kept.digest.to_string(), refusal))?;
-        let omitted = self.unpack(&manifest, config, budget)?;
+        let omitted = self.unpack(&manifest, config, known, budget)?;
         let kept = self.blobs.keep_document(&document::text(&manifest)?)?;
         Ok(Taken {
             image: Descriptor::new(MANIFEST, kept.digest, kept.size),
@@ -572,54 +564,6 @@ impl Store {
             omitted,
             passed_over: Vec::new(),
         })
-    }
-
-    /// Unpacks the layers of an image that are not there yet, with what is left of `budget` for all of them.
-    pub(super) fn unpack(
-        &self,
-        manifest: &Manifest,
-        config: &Config,
-        budget: &mut Budget,
-    ) -> Result<Omitted, StorageError> {
-        let mut omitted = Omitted::default();
-        let diff_ids = &config.rootfs.diff_ids;
-        for ((layer, diff_id), chain_id) in manifest
-            .layers
-            .iter()
-            .zip(diff_ids)
-            .zip(chain_ids(diff_ids))
-        {
-            let target = self.layer(chain_id)?;
-            if target.exists() {
-                continue;
-            }
-            if !self.blobs.path(layer.digest).exists() {
-                let (what, why) = (layer.digest.to_string(), "this layer is missing".to_owned());
-                return Err(refused(&what, Refusal::Broken { why }));
-            }
-            check_compression(layer, self.compression(layer.digest)?)?;
-            let expected = Expected {
-                digest: Some(layer.digest),
-                size: Some(layer.size),
-                diff_id: Some(*diff_id),
-            };
-            let content = self.blobs.open(layer.digest)?;
-            let rights = self.options.rights;
-            let unpacked = with_few(rights, || {
-                import_within(content, &target, rights, &expected, budget)
-            });
-            match unpacked {
-                Ok(imported) => omitted += imported.omitted,
-                // Another process was first.
-                Err(StorageError::Step { errno, .. }) if errno == Errno::EXIST => {}
-                Err(error) => {
-                    // What is damaged here is had again then, rather than taken for what is there already.
-                    self.blobs.drop_damaged(layer.digest);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(omitted)
     }
 
     /// Adds an image, all of which is in the store.
@@ -787,7 +731,7 @@ fn named(name: &str) -> Result<Name, StorageError> {
         .map_err(|refusal| refused("the name of an image", refusal))
 }
 
-fn refused(what: &str, refusal: Refusal) -> StorageError {
+pub(super) fn refused(what: &str, refusal: Refusal) -> StorageError {
     StorageError::refused(what.as_bytes(), refusal)
 }
 

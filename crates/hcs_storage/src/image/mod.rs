@@ -11,7 +11,7 @@
 //! 14. [`spool`]: streams, read before the store is in use. 15. [`unfinished`]: layers of pulls that broke off.
 //! 16. [`repair`]: the index made again, where it was lost. 17. [`archive`]: files of an archive, read in place.
 //! 18. [`folders`]: the folders of the store, which no link leads away from.
-//! 19. [`verified`]: contents of layers that are there already.
+//! 19. [`verified`]: contents of layers that are there already. 20. [`unpacked`]: layers that are not there yet.
 
 mod archive;
 mod blobs;
@@ -33,6 +33,7 @@ mod source;
 mod spool;
 mod store;
 mod unfinished;
+mod unpacked;
 mod verified;
 
 pub use broken::{Broken, Survey};

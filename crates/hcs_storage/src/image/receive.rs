@@ -12,6 +12,7 @@ use super::{
     Hold, Loaded, Name, Store,
     document::{self, Config, Descriptor, LARGEST, Manifest, parse},
     load::Taken,
+    verified::Known,
 };
 use crate::{
     Digest, Refusal, StorageError,
@@ -138,8 +139,9 @@ impl Incoming<'_> {
         // All contents are there. What an earlier pull has noted must not keep those of an image that is refused now.
         store.end_unfinished(manifest.config.digest);
         let mut budget = Budget::until(&store.options.limits, self.deadline);
-        store.verify_unpacked(&manifest, &config, &mut budget)?;
-        let omitted = store.unpack(&manifest, &config, &mut budget)?;
+        let known = Known::default();
+        store.verify_unpacked(&manifest, &config, &known, &mut budget)?;
+        let omitted = store.unpack(&manifest, &config, Some(&known), &mut budget)?;
         let image = Descriptor::new(media_type, kept.digest, kept.size);
         let loaded = store.finish(Taken {
             image,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2},
+    fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat},
     io::Errno,
 };
 
@@ -22,7 +22,7 @@ use super::{
     archive::{Archive, Part},
     document::{Descriptor, LARGEST},
 };
-use crate::{Digest, Refusal, StorageError};
+use crate::{Digest, Refusal, StorageError, beneath};
 
 /// What has an image layout.
 pub(super) enum Source {
@@ -118,8 +118,7 @@ impl Source {
 fn in_folder(root: &OwnedFd, path: &str) -> Result<Option<(File, u64)>, StorageError> {
     let failed = |errno| StorageError::step("opening", path.as_bytes(), errno);
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let found = match openat2(root, path, flags, Mode::empty(), resolve) {
+    let found = match beneath::open(root, path, flags, ResolveFlags::NO_MAGICLINKS) {
         Ok(found) => found,
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         Err(Errno::XDEV) => return Err(refused(path, Refusal::Traversal)),

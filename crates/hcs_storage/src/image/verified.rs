@@ -1,7 +1,11 @@
 //! Contents of layers that are unpacked already, by another image say. Nothing is unpacked of them, so they are read to
 //! see that they are what the configuration says: `save` hands them on, and another program would unpack them.
 
-use std::{collections::HashSet, io, sync::OnceLock};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
 
 use super::{
     Store,
@@ -13,21 +17,41 @@ use crate::{
 };
 
 /// Which contents are which layers, by what the images in the index say: they were checked when they came. Read when it
-/// is first asked for.
+/// is first asked for. And those that were checked since.
 #[derive(Debug, Default)]
-pub(super) struct Known(OnceLock<HashSet<(Digest, Digest)>>);
+pub(super) struct Known {
+    of_images: OnceLock<HashSet<(Digest, Digest)>>,
+    checked: Mutex<HashSet<(Digest, Digest)>>,
+}
 
 impl Known {
+    /// The content was found to be that layer.
+    pub(super) fn note(&self, content: Digest, diff_id: Digest) {
+        self.checked().insert((content, diff_id));
+    }
+
+    /// Whether that was found.
+    pub(super) fn is_noted(&self, content: Digest, diff_id: Digest) -> bool {
+        self.checked().contains(&(content, diff_id))
+    }
+
+    fn checked(&self) -> MutexGuard<'_, HashSet<(Digest, Digest)>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn has(&self, store: &Store, content: Digest, diff_id: Digest) -> Result<bool, StorageError> {
-        if self.0.get().is_none() {
+        if self.is_noted(content, diff_id) {
+            return Ok(true);
+        }
+        if self.of_images.get().is_none() {
             let images = store.images()?;
             let layers = images.iter().flat_map(|image| {
                 let contents = image.manifest.layers.iter().map(|layer| layer.digest);
                 contents.zip(image.config.rootfs.diff_ids.iter().copied())
             });
-            let _read_just_now = self.0.set(layers.collect());
+            let _read_just_now = self.of_images.set(layers.collect());
         }
-        let known = self.0.get();
+        let known = self.of_images.get();
         Ok(known.is_some_and(|known| known.contains(&(content, diff_id))))
     }
 }
@@ -41,15 +65,15 @@ impl Store {
         &self,
         manifest: &Manifest,
         config: &Config,
+        known: &Known,
         budget: &mut Budget,
     ) -> Result<(), StorageError> {
-        let known = Known::default();
         let diff_ids = &config.rootfs.diff_ids;
         let layers = manifest.layers.iter().zip(diff_ids);
         for ((layer, diff_id), chain_id) in layers.zip(chain_ids(diff_ids)) {
             // One that is missing is told by what unpacks the others.
             if self.layer(chain_id)?.exists() && self.blobs.path(layer.digest).exists() {
-                self.verify(layer.digest, (*diff_id, Some(layer)), &known, budget)?;
+                self.verify(layer.digest, (*diff_id, Some(layer)), known, budget)?;
             }
         }
         Ok(())
@@ -91,6 +115,7 @@ impl Store {
                 check_compression(layer, compression)?;
             }
             if plain.digest == diff_id {
+                known.note(content, diff_id);
                 return Ok(());
             }
             let (expected, found) = (diff_id.to_string(), plain.digest.to_string());

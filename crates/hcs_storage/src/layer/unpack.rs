@@ -17,8 +17,8 @@ use hcs_wire::environment::is_root;
 use rustix::{
     fs::{
         AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, chmod,
-        chownat, fchmod, fchown, futimens, linkat, makedev, mkdirat, mknodat, openat, openat2,
-        symlinkat, unlinkat, utimensat,
+        chownat, fchmod, fchown, futimens, linkat, makedev, mkdirat, mknodat, openat, symlinkat,
+        unlinkat, utimensat,
     },
     io::Errno,
     process::geteuid,
@@ -30,7 +30,7 @@ use super::{
     content,
 };
 use crate::{
-    Refusal, StorageError,
+    Refusal, StorageError, beneath,
     error::shown,
     tar::{Entry, EntryPath, Kind, Timestamp, entry::Device},
 };
@@ -476,16 +476,14 @@ impl<'a> Unpacker<'a> {
     /// Opens a directory beneath the root; no part of its path may be a link.
     fn open(&self, path: &EntryPath) -> Result<OwnedFd, StorageError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OPEN;
-        let resolve = ResolveFlags::BENEATH
-            | ResolveFlags::NO_SYMLINKS
-            | ResolveFlags::NO_MAGICLINKS
-            | ResolveFlags::NO_XDEV;
+        let resolve =
+            ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
         let name = if path.is_root() {
             b"."
         } else {
             path.as_bytes()
         };
-        openat2(self.root, name, flags, Mode::empty(), resolve)
+        beneath::open(self.root, name, flags, resolve)
             .map_err(|errno| StorageError::step("opening the directory", path.as_bytes(), errno))
     }
 }

@@ -17,8 +17,8 @@ use hcs_wire::{
 use rustix::{
     fs::{
         AtFlags, CWD, Dir, FsWord, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid,
-        chmodat, chownat, fchmod, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat, openat2,
-        renameat, unlinkat,
+        chmodat, chownat, fchmod, fstat, fstatfs, fstatvfs, fsync, mkdirat, openat, renameat,
+        unlinkat,
     },
     io::Errno,
     mount::{
@@ -30,7 +30,7 @@ use rustix::{
 };
 
 use super::{mounts, staging};
-use crate::{Refusal, StorageError};
+use crate::{Refusal, StorageError, beneath};
 
 /// In a writable layer, and in each scratch of a container: what is written.
 pub const UPPER: &str = "upper";
@@ -242,17 +242,8 @@ impl Inside {
 /// The errno of `openat2(2)`: `ELOOP` for a link, `EXDEV` for what is mounted, `ENOTDIR` for what is no directory.
 pub fn open_inside(own: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH
-        | ResolveFlags::NO_SYMLINKS
-        | ResolveFlags::NO_MAGICLINKS
-        | ResolveFlags::NO_XDEV;
-    loop {
-        match openat2(own, name, flags, Mode::empty(), resolve) {
-            // A name was changed on the way.
-            Err(Errno::AGAIN) => {}
-            answer => return answer,
-        }
-    }
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
+    beneath::open(own, name, flags, resolve)
 }
 
 /// Opens a layer, which is a directory and no link.

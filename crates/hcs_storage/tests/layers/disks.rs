@@ -227,6 +227,15 @@ fn a_disk_that_containers_may_write_is_not_mounted() {
     let copy = opened(&image);
     let mounted = disk::mount_path(copy.as_fd()).unwrap();
     assert!(mounted.is_dir());
+    let is_in = |path: &Path| {
+        let found = disk::mounted_in(File::open(path).unwrap()).unwrap();
+        found.map(|file| fs::canonicalize(file).unwrap())
+    };
+    let there = fs::canonicalize(&image).unwrap();
+    for tree in [&image, image.parent().unwrap(), Path::new("/")] {
+        assert_eq!(is_in(tree), Some(there.clone()), "{}", tree.display());
+    }
+    assert_eq!(is_in(&folder), None);
     // Its tree came to a container while it was mounted.
     let tree = File::open(image.parent().unwrap()).unwrap();
     written::mark(tree.as_fd(), true).unwrap();
@@ -235,6 +244,7 @@ fn a_disk_that_containers_may_write_is_not_mounted() {
         Refusal::ContainersDisk
     );
     disk::unmount(copy.as_fd()).unwrap();
+    assert_eq!(is_in(&image), None);
 }
 
 #[test]

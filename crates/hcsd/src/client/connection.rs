@@ -229,7 +229,7 @@ impl Connection {
         debug!(connection = connection.number, peer = ?connection.peer, "a client connected");
         let why = tokio::select! {
             why = connection.read(&socket) => why,
-            closed = connection.outgoing.run() => closed.to_string(),
+            closed = connection.outgoing.run(&connection.share.turns) => closed.to_string(),
         };
         debug!(connection = connection.number, %why, "a client is gone");
         connection.outgoing.close(Closed::Gone);
@@ -276,7 +276,10 @@ impl Connection {
                 Ok(ready) => ready,
                 Err(why) => return why.to_owned(),
             };
-            match receive(socket, &mut buffer, decoder, &mut ready) {
+            // A flood is received by many frames at once, which takes long.
+            let turns = &self.share.turns;
+            let received = turns.charge(|| receive(socket, &mut buffer, decoder, &mut ready));
+            match received {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(why) => return why,
@@ -344,9 +347,14 @@ impl Connection {
                 is_repeat,
                 descriptors,
             };
-            let call = self.parse(frame).await;
             let turns = &self.share.turns;
-            turns.charge(|| self.take(call, came))?;
+            match frame.body.len() <= SHORT {
+                true => turns.charge(|| self.take(parse(&frame), came))?,
+                false => {
+                    let call = self.parse_aside(frame).await;
+                    turns.charge(|| self.take(call, came))?;
+                }
+            }
             *long = None;
         }
         if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
@@ -364,11 +372,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn parse(&self, frame: Frame) -> Result<Call, WireError> {
-        let parse = |frame: &Frame| frame.parse::<Call>("request");
-        if frame.body.len() <= SHORT {
-            return parse(&frame);
-        }
+    async fn parse_aside(&self, frame: Frame) -> Result<Call, WireError> {
         let place = self.share.parsing().await;
         let parsing = tokio::task::spawn_blocking(move || {
             let _held = place;
@@ -665,11 +669,7 @@ impl Connection {
 
     fn write_reply(&self, request: u64, answer: Result<CallAnswer, Failure>) {
         let answer = answer.unwrap_or_else(|failure| {
-            let why = match self.service.context.config().log_client_values {
-                true => failure.to_string(),
-                false => failure.log_line(),
-            };
-            debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {why}");
+            self.log_failure(request, &failure);
             CallAnswer::failed(&failure)
         });
         let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
@@ -686,6 +686,18 @@ impl Connection {
             Ok(bytes) => self.write(bytes, answer.descriptors),
             Err(e) => warn!(request, "an answer could not be written: {e}"),
         }
+    }
+
+    /// Where that is logged: the text of ten thousand failures takes its time.
+    fn log_failure(&self, request: u64, failure: &Failure) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let why = match self.service.context.config().log_client_values {
+            true => failure.to_string(),
+            false => failure.log_line(),
+        };
+        debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {why}");
     }
 
     fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
@@ -732,6 +744,10 @@ impl Connection {
             place = place => Ok(place),
         }
     }
+}
+
+fn parse(frame: &Frame) -> Result<Call, WireError> {
+    frame.parse("request")
 }
 
 /// What a call ends with that was not done by its deadline.

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tracing::{info, warn};
 
 use crate::{
-    client::{about::Since, calls::Calls},
+    client::{about::Since, calls::Calls, kept::KeptCalls},
     door::{peers::Entitled, permits::Permits},
     system::context::Context,
     thread::{
@@ -35,6 +35,8 @@ pub(crate) struct Service {
     pub(crate) cpu_groups: Rc<CpuGroups>,
     pub(crate) crash_reports: Rc<CrashReports>,
     pub(crate) calls: Rc<Calls>,
+    /// Those that were answered to connections that were gone.
+    pub(crate) kept: Rc<KeptCalls>,
     /// The users who may use it besides root and its own.
     pub(crate) entitled: Rc<Cell<Entitled>>,
     /// How many may be connected.
@@ -73,6 +75,7 @@ impl Service {
             cpu_groups: Rc::new(cpu_groups),
             crash_reports: Rc::new(crash_reports),
             calls,
+            kept: Rc::default(),
             entitled: Rc::new(Cell::new(entitled)),
             permits: Permits::new(
                 limits.connections,

@@ -11,6 +11,7 @@ use tracing::{debug, error};
 use super::{
     peers::{Entitled, Peer},
     permits::Permits,
+    unheard::Unheard,
 };
 use crate::thread::{
     closing::{Closing, PeerSocket},
@@ -31,7 +32,7 @@ pub(crate) struct Door<S> {
     pub(crate) entitled: Rc<Cell<Entitled>>,
     pub(crate) permits: Rc<Permits>,
     /// For those that are turned away without a word and left descriptors in their sockets.
-    pub(crate) unheard: Closing,
+    pub(crate) unheard: Unheard,
     pub(crate) serve: S,
 }
 
@@ -46,7 +47,7 @@ where
         let mut socket = Some(first);
         for _ in 0..MOST_AT_ONCE {
             match socket {
-                Some(stranger) if self.is_unheard(&stranger) => self.unheard.close([stranger]),
+                Some(stranger) if self.is_unheard(&stranger) => self.unheard.close(stranger),
                 Some(socket) => return self.welcome(socket),
                 None => return,
             }
@@ -100,7 +101,9 @@ where
     /// they do takes nothing from clients, the lines of the log included.
     fn turn_away(&self, socket: PeerSocket, peer: Peer, why: Option<Failure>) {
         let Some(permit) = self.permits.stranger() else {
-            socket.close_with(&self.unheard);
+            if let Some(socket) = socket.give_away() {
+                self.unheard.close(socket);
+            }
             return debug!(
                 ?peer,
                 "a stranger is turned away without a word: there are too many"

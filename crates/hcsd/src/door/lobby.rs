@@ -28,9 +28,9 @@ use tracing::warn;
 use super::{
     listener::{Accepting, Listener},
     peers::Entitled,
+    unheard::Unheard,
 };
 use crate::thread::{
-    closing::{Closing, PeerSocket},
     limits::is_trusted,
     rounds::{Waiting, Who},
 };
@@ -45,8 +45,6 @@ const UNLOOKED: usize = 64;
 /// trusted ones.
 const SHARE_OF_DESCRIPTORS: u64 = 32;
 const SHARE_OF_ALL: u64 = 4;
-/// Connections that may wait to be closed. No more are accepted meanwhile.
-const MOST_UNHEARD: usize = 1024;
 /// How long accepting rests when there are no descriptors left.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -68,7 +66,7 @@ struct Shared {
     /// Told when no more are to come.
     leaving: Notify,
     /// For those that are turned away without a word and left descriptors in their sockets.
-    unheard: Closing,
+    unheard: Unheard,
 }
 
 impl Lobby {
@@ -79,7 +77,7 @@ impl Lobby {
     pub(crate) fn open(
         listener: Listener,
         entitled: Entitled,
-        unheard: &Closing,
+        unheard: &Unheard,
     ) -> io::Result<Self> {
         let descriptors = getrlimit(Resource::Nofile).current;
         let shared = Arc::new(Shared {
@@ -171,7 +169,7 @@ impl Shared {
         let is_told = Cell::new(false);
         loop {
             let accept = async {
-                self.unheard.fewer_than(MOST_UNHEARD).await;
+                self.unheard.room().await;
                 match accepting.accept().await {
                     Ok(socket) => {
                         is_told.set(false);
@@ -203,8 +201,7 @@ impl Shared {
     fn take_in(&self, socket: OwnedFd) {
         if has_left(&socket) {
             // A byte out of band, which is not seen there, may hold descriptors.
-            drop(PeerSocket::new(socket, &self.unheard));
-            return;
+            return self.unheard.close(socket);
         }
         // Every stream socket of this kind has a peer.
         let Ok(peer) = Peer::of(&socket) else { return };
@@ -226,9 +223,7 @@ impl Shared {
         let is_full = most != MOST_OF_TRUSTED && others >= self.most_of_all;
         if is_full || waiting.count_of(who) >= most {
             drop(waiting);
-            // Closed where closing may wait, if it holds descriptors.
-            drop(PeerSocket::new(socket, &self.unheard));
-            return;
+            return self.unheard.close(socket);
         }
         waiting.push(who, socket);
         drop(waiting);
@@ -290,7 +285,7 @@ mod tests {
             guarded,
             ..Entitled::default()
         };
-        Lobby::open(listener, entitled, &Closing::default()).unwrap()
+        Lobby::open(listener, entitled, &Unheard::default()).unwrap()
     }
 
     /// Waits until so many are here.

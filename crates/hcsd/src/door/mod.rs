@@ -5,9 +5,11 @@
 //! 3. [`permits`]: how many may be connected.
 //! 4. [`lobby`]: connections that are accepted and wait for their turn.
 //! 5. [`greeting`]: what becomes of one whose turn it is.
+//! 6. [`unheard`]: what becomes of those that are turned away without a word.
 
 pub(crate) mod greeting;
 pub(crate) mod listener;
 pub(crate) mod lobby;
 pub(crate) mod peers;
 pub(crate) mod permits;
+pub(crate) mod unheard;

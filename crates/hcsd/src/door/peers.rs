@@ -155,6 +155,11 @@ mod tests {
             assert_eq!(failure.hresult, HResult::HCS_E_ACCESS_DENIED);
             let names_setting = failure.message.contains("clients_in_containers = true");
             assert_eq!(names_setting, origin != Origin::Unknown, "{failure}");
+            // A process that has ended is not the only cause: that would be told of one that has not.
+            let names_both = ["it has ended", "the service has no descriptors left"]
+                .iter()
+                .all(|cause| failure.message.contains(cause));
+            assert_eq!(names_both, origin == Origin::Unknown, "{failure}");
             let open = Entitled {
                 containers: true,
                 ..closed

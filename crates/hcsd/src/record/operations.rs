@@ -200,10 +200,7 @@ impl Operations {
                 ),
             ));
         }
-        found
-            .into_iter()
-            .max_by(|a, b| a.received.cmp(&b.received))
-            .ok_or_else(|| {
+        found.pop().ok_or_else(|| {
                 Failure::new(
                     HResult::NOT_FOUND,
                     format!(
@@ -237,13 +234,17 @@ impl Operations {
         }
     }
 
+    /// The oldest first, however the clock was set meanwhile.
     fn known(&self, wanted: &Wanted, uid: u32) -> Vec<OperationReport> {
         let (pending, answered) = (self.pending.borrow(), self.answered.borrow());
         let done = answered
             .iter()
             .flat_map(|own| own.failed.iter().chain(&own.succeeded));
         let all = pending.values().chain(done);
-        all.filter(|timeline| wanted.is(timeline.id))
+        let mut found: Vec<_> = all.filter(|timeline| wanted.is(timeline.id)).collect();
+        found.sort_by_key(|timeline| timeline.begun);
+        found
+            .into_iter()
             .map(|timeline| match uid == 0 || uid == timeline.uid {
                 true => timeline.report(Reader::Entitled),
                 false => timeline.report(Reader::Other),

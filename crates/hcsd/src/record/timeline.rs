@@ -76,7 +76,7 @@ pub(crate) struct Timeline {
     call: &'static str,
     pub(super) uid: u32,
     received: SystemTime,
-    begun: Instant,
+    pub(super) begun: Instant,
     /// Whether a failure is an event; it is none where a call only asks.
     pub(super) is_told: Cell<bool>,
     /// What its connection may take; calls without a connection have none.

@@ -214,7 +214,7 @@ impl GuestLink {
         let mut reading = pin!(self.read());
         let result = tokio::select! {
             result = &mut reading => result,
-            _ = self.outgoing.run() => match self.has_ended() {
+            _ = self.outgoing.run(&self.turns) => match self.has_ended() {
                 true => Ok(()),
                 // An agent that is gone has said the exits that wait for their turn.
                 false => self.while_it_speaks(reading).await.unwrap_or(Ok(())),

@@ -286,9 +286,11 @@ impl PeerSocket {
         &self.last.closing
     }
 
-    /// Closes it with others of `closing`.
-    pub(crate) fn close_with(mut self, closing: &Closing) {
-        self.last.closing = closing.clone();
+    /// The socket alone, which is to be closed elsewhere.
+    pub(crate) fn give_away(mut self) -> Option<OwnedFd> {
+        let socket = self.last.socket.take()?;
+        drop(self);
+        Arc::into_inner(socket)
     }
 }
 
@@ -306,7 +308,7 @@ impl AsRawFd for PeerSocket {
 
 /// Ends a stream, and returns whether it holds no descriptors that its close would close. Bytes before them are thrown
 /// away. Nothing can come after this: the kernel refuses what is sent to a socket that is shut down.
-fn is_bare(socket: &OwnedFd) -> bool {
+pub(crate) fn is_bare(socket: &OwnedFd) -> bool {
     if shutdown(socket, Shutdown::Both).is_err() {
         return false;
     }

@@ -16,10 +16,13 @@ use tokio::{
     sync::Notify,
 };
 
-use crate::thread::{closing::PeerSocket, readiness::watch};
+use crate::thread::{closing::PeerSocket, readiness::watch, share::Turns};
 
 /// How long writing rests when there is no descriptor left to watch the socket by.
 const BREATH: Duration = Duration::from_millis(50);
+
+/// Messages that are written in one turn: each takes a call of the kernel, and a socket that is read takes hundreds.
+const AT_ONCE: usize = 8;
 
 /// Unread bytes past which no long answer is made.
 const MOST_UNREAD: usize = 256 << 10;
@@ -168,8 +171,8 @@ impl Outgoing {
         Ok(true)
     }
 
-    /// Writes what waits, for as long as the stream lives. Poll it beside the reading half.
-    pub(crate) async fn run(&self) -> Closed {
+    /// Writes what waits, in `turns`, for as long as the stream lives. Poll it beside the reading half.
+    pub(crate) async fn run(&self, turns: &Turns) -> Closed {
         // Watched only while something waits.
         let mut output = None;
         loop {
@@ -186,7 +189,10 @@ impl Outgoing {
             }
             let written = match &output {
                 Some(output) => match output.writable().await {
-                    Ok(mut ready) => ready.try_io(|_| self.write_waiting().map_err(Into::into)),
+                    Ok(mut ready) => {
+                        turns.take().await;
+                        turns.charge(|| ready.try_io(|_| self.write_some().map_err(Into::into)))
+                    }
                     Err(_) => return self.close(Closed::Gone),
                 },
                 None => {
@@ -210,18 +216,21 @@ impl Outgoing {
         watch(socket, Interest::WRITABLE)
     }
 
-    /// [`Outgoing::write_waiting`] where it does not matter whether all went.
+    /// [`Outgoing::write_some`] where it does not matter whether it went.
     fn write_what_goes(&self) -> io::Result<()> {
-        match self.write_waiting() {
+        match self.write_some() {
             Ok(()) | Err(Errno::AGAIN) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Writes until nothing waits (`Ok`) or the socket takes no more (`EAGAIN`).
-    fn write_waiting(&self) -> Result<(), Errno> {
+    /// Writes some of what waits, unless the socket takes no more before (`EAGAIN`).
+    fn write_some(&self) -> Result<(), Errno> {
         let mut waiting = self.waiting.borrow_mut();
-        while let Some(message) = waiting.front_mut() {
+        for _ in 0..AT_ONCE {
+            let Some(message) = waiting.front_mut() else {
+                break;
+            };
             let before = message.sent;
             let all = self.write(message);
             self.set_unread(self.unread.get().saturating_sub(message.sent - before));
@@ -319,7 +328,8 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(async { tokio::time::timeout(LIMIT, work).await.unwrap() })
+        let work = async { tokio::time::timeout(LIMIT, work).await.unwrap() };
+        tokio::task::LocalSet::new().block_on(&runtime, work)
     }
 
     #[test]
@@ -336,9 +346,10 @@ mod tests {
                 peer.read_exact(&mut read).unwrap();
                 read
             });
+            let (turns, _giving) = Turns::begin();
             let read = tokio::select! {
                 read = reader => read.unwrap(),
-                closed = outgoing.run() => panic!("{closed}"),
+                closed = outgoing.run(&turns) => panic!("{closed}"),
             };
             let expected: Vec<u8> = (1..)
                 .zip(sizes)
@@ -363,7 +374,7 @@ mod tests {
                 "{closed}"
             );
             assert_eq!(outgoing.send(vec![7], Vec::new()), Err(closed));
-            assert_eq!(outgoing.run().await, closed);
+            assert_eq!(outgoing.run(&Turns::begin().0).await, closed);
             drop(outgoing);
             let mut rest = Vec::new();
             peer.read_to_end(&mut rest).unwrap();
@@ -407,12 +418,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_has_not_read_is_written_in_turns_with_what_others_wait_for() {
+        in_runtime(async {
+            const MESSAGES: usize = 2000;
+            let (outgoing, mut peer) = pair(usize::MAX);
+            for _ in 0..MESSAGES {
+                outgoing.send(vec![7; 100], Vec::new()).unwrap();
+            }
+            let left = || outgoing.waiting.borrow().len();
+            assert!(left() > MESSAGES / 2, "{}", left());
+            let (turns, _giving) = Turns::begin();
+            let watching = async {
+                let mut most = 0;
+                let mut buffer = vec![0; 1 << 20];
+                peer.set_nonblocking(true).unwrap();
+                while left() > 0 {
+                    // All that the socket holds, so that it takes as much as it can.
+                    while peer.read(&mut buffer).is_ok() {}
+                    let before = left();
+                    tokio::task::yield_now().await;
+                    most = most.max(before - left());
+                }
+                most
+            };
+            let most = tokio::select! {
+                biased;
+                closed = outgoing.run(&turns) => panic!("{closed}"),
+                most = watching => most,
+            };
+            assert!(most <= 5 * AT_ONCE, "{most} messages in one round");
+        });
+    }
+
+    #[test]
     fn a_peer_that_is_gone_is_noticed() {
         in_runtime(async {
             let (outgoing, peer) = pair(usize::MAX);
             drop(peer);
             assert_eq!(outgoing.send(vec![7], Vec::new()), Err(Closed::Gone));
-            assert_eq!(outgoing.run().await, Closed::Gone);
+            assert_eq!(outgoing.run(&Turns::begin().0).await, Closed::Gone);
         });
     }
 }

@@ -43,8 +43,10 @@ const TURNS: i64 = 4;
 /// Turns besides, in which connections that had fewer in this round go ahead of what waits of their user: a call is
 /// read in one, and done in another.
 const AHEAD: i64 = 2;
-/// How long a turn takes; what took longer has taken several. What waits has as many turns at once as take that time.
+/// How long a turn takes; what took longer has taken several.
 const TURN: Duration = Duration::from_micros(20);
+/// How long the turns of a round take together, where several are as short.
+const ROUND: Duration = Duration::from_micros(10);
 /// Turns that a user owes at most: those of a second.
 const MOST_OWED: i64 = -50_000;
 /// Calls of one connection that are on threads that may wait, at one time.
@@ -254,7 +256,7 @@ impl CommonTurns {
         self.left.set((self.left.get() + TURNS).min(TURNS));
         self.ahead.set((self.ahead.get() + AHEAD).min(AHEAD));
         self.room
-            .set((micros(TURN) / self.cost.get()).clamp(1, TURNS));
+            .set((micros(ROUND) / self.cost.get()).clamp(1, TURNS));
         while self.has_left() {
             let Some(next) = self.waiting.borrow_mut().pop() else {
                 break;

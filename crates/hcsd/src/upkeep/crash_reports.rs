@@ -36,6 +36,8 @@ use crate::{
     },
 };
 
+/// How the name of a report's file begins, before its time.
+const BEGIN: &str = "crash-";
 /// Reports that are kept; the oldest goes first.
 const MOST: usize = 256;
 /// Bytes of all reports that are kept. They may lie in memory, with the records of systems.
@@ -251,16 +253,14 @@ fn failed(directory: &Path, e: &io::Error) -> Failure {
 /// The call that a report came by, from the name of its file: `crash-TIME-USER-CALL.json`. A report of a call without
 /// a name has another one, which no call has.
 fn call_of(file: &OsStr) -> Option<String> {
-    let name = file
-        .to_str()?
-        .strip_prefix("crash-")?
-        .strip_suffix(".json")?;
+    let name = file.to_str()?.strip_prefix(BEGIN)?.strip_suffix(".json")?;
     let (_, rest) = name.split_once("Z-")?;
     let (_, call) = rest.split_once('-')?;
     call.contains('.').then(|| call.to_owned())
 }
 
-/// Whether this is the temporary file of a report whose service was killed while it wrote that.
+/// Whether this is the temporary file of a report whose service was killed while it wrote that. The clock may have been
+/// set back since.
 fn is_left(file: &OsStr) -> bool {
     let written = || {
         let name = file.to_str()?.strip_prefix(".crash-")?;
@@ -270,7 +270,7 @@ fn is_left(file: &OsStr) -> bool {
         from_rfc3339(&format!("{time}Z"))
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    written().is_some_and(|written| now.unwrap_or_default() > written + TEMPORARY)
+    written().is_some_and(|written| now.unwrap_or_default().abs_diff(written) > TEMPORARY)
 }
 
 /// The report whose file ends so.
@@ -283,7 +283,7 @@ fn find(directory: &Path, end: &str) -> io::Result<Option<PathBuf>> {
     for entry in entries {
         let name = entry?.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("crash-") && name.ends_with(end) {
+        if name.starts_with(BEGIN) && name.ends_with(end) {
             return Ok(Some(directory.join(&*name)));
         }
     }
@@ -297,11 +297,13 @@ fn write(
     uid: u32,
     name: &str,
 ) -> io::Result<(PathBuf, Vec<PathBuf>)> {
-    let now = SystemTime::now();
-    let now = rfc3339(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let since = since.unwrap_or_default();
+    // Services that share a directory have a clock as well.
+    let (now, later) = (rfc3339(since), rfc3339(since + TEMPORARY));
     let document = json!({ "Received": now, "UserId": uid, "Report": report });
     // The names sort by time.
-    let name = format!("crash-{now}-{uid}-{name}");
+    let name = format!("{BEGIN}{now}-{uid}-{name}");
     let temporary = directory.join(format!(".{name}"));
     let mut options = files::options();
     let mut file = options.create_new(true).write(true).open(&temporary)?;
@@ -322,16 +324,19 @@ fn write(
         let after_time = name.split_once('Z');
         after_time.is_some_and(|(_, rest)| rest.starts_with(&of_user))
     };
-    let own = oldest(directory, own, (MOST_OF_USER, MOST_BYTES_OF_USER))?;
+    let own = oldest(directory, &later, own, (MOST_OF_USER, MOST_BYTES_OF_USER))?;
     let stays = |name: &str| !own.contains(&directory.join(name));
-    let mut old = oldest(directory, stays, (MOST, MOST_BYTES))?;
+    let mut old = oldest(directory, &later, stays, (MOST, MOST_BYTES))?;
     old.extend(own);
+    old.retain(|file| *file != written);
     Ok((written, old))
 }
 
-/// The oldest reports, of those whose names are `meant`, beyond so many and so many bytes.
+/// The oldest reports, of those whose names are `meant`, beyond so many and so many bytes. What came `later` than any
+/// can by now came before the clock was set back, and so before all others.
 fn oldest(
     directory: &Path,
+    later: &str,
     meant: impl Fn(&str) -> bool,
     (most, most_bytes): (usize, u64),
 ) -> io::Result<Vec<PathBuf>> {
@@ -341,7 +346,7 @@ fn oldest(
         let name = entry.file_name();
         let name = name
             .to_str()
-            .filter(|name| name.starts_with("crash-") && name.ends_with(".json") && meant(name));
+            .filter(|name| name.starts_with(BEGIN) && name.ends_with(".json") && meant(name));
         let Some(name) = name else { continue };
         match entry.metadata() {
             Ok(about) => reports.push((name.to_owned(), about.len())),
@@ -350,7 +355,10 @@ fn oldest(
             Err(e) => return Err(e),
         }
     }
-    reports.sort_unstable();
+    let is_earlier = |name: &str| name.get(BEGIN.len()..).is_some_and(|rest| rest < later);
+    reports.sort_unstable_by(|(one, _), (other, _)| {
+        (is_earlier(one), one).cmp(&(is_earlier(other), other))
+    });
     let mut bytes = 0;
     let mut beyond = Vec::new();
     for (number, (old, length)) in reports.iter().rev().enumerate() {
@@ -404,6 +412,32 @@ mod tests {
         assert!(next.calls.borrow().contains(call));
         next.forget_earlier_calls();
         assert!(next.calls.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_report_stays_where_the_clock_was_set_back_before_it() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let later = rfc3339(now + Duration::from_secs(10 * 365 * 24 * 3600));
+        for number in 0..MOST_OF_USER {
+            fs::write(
+                directory.join(format!("crash-{later}-7-{number:02}.json")),
+                "{}",
+            )
+            .unwrap();
+        }
+        let first = write(directory, &json!({}), 7, "first");
+        let second = write(directory, &json!({}), 7, "second");
+        assert!(first.exists() && second.exists());
+        assert_eq!(fs::read_dir(directory).unwrap().count(), MOST_OF_USER);
+        let of_later = |number| directory.join(format!("crash-{later}-7-{number}.json"));
+        assert!(!of_later("00").exists() && !of_later("01").exists() && of_later("02").exists());
+        // What a service was writing before that, which was killed, goes.
+        let left = directory.join(format!(".crash-{later}-7-x"));
+        fs::write(&left, "{").unwrap();
+        CrashReports::open(root.path(), directory);
+        assert!(!left.exists());
     }
 
     #[test]

@@ -19,8 +19,8 @@ use hcs_wire::{
     socket,
 };
 use rustix::{
-    net::sockopt::set_socket_linger,
-    process::{Pid, Signal, Uid, kill_process},
+    net::sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size},
+    process::{Pid, Resource, Rlimit, Signal, Uid, getrlimit, kill_process, setrlimit},
     thread::set_thread_uid,
 };
 
@@ -32,11 +32,19 @@ const AT_ONCE: Duration = Duration::from_secs(30);
 const STRANGER: u32 = 65_534;
 /// More than there may be of those who may not use the service.
 const MANY: usize = 65;
+/// More than may wait to be closed before the service lets none in.
+const VERY_MANY: usize = 1_200;
+/// As many as the queue of a socket that all users reach has room for.
+const AT_ONE_TIME: usize = 35;
+/// Bytes of a buffer.
+const SMALL: usize = 4096;
 
-/// A socket whose close waits until the other one is dropped.
+/// A socket whose close waits until the other one is dropped. It takes little memory, as there may be many.
 fn lingering() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    set_socket_recv_buffer_size(&listener, SMALL).unwrap();
     let mut stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    set_socket_send_buffer_size(&stream, SMALL).unwrap();
     let (peer, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
     let full = loop {
@@ -151,4 +159,31 @@ fn strangers_beyond_the_limit_keep_no_client_waiting_either() {
         connection.write_all(&hello(0)).ok();
         connection.read_exact(&mut [0; HEADER_BYTES]).is_ok()
     });
+}
+
+/// They are closed by processes that exit, which the kernel lets wait for nothing. One thread that closes them would
+/// wait for a minute with each.
+#[test]
+fn strangers_whose_connections_cannot_be_closed_keep_no_user_out() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).unwrap();
+    let service = open_service();
+    let endpoint = service.endpoint();
+    let mut held = Vec::new();
+    while held.len() < VERY_MANY {
+        held.extend(while_stopped(&service, || {
+            let some = (0..AT_ONE_TIME).map(|_| send(&endpoint, STRANGER, &[0x20]).1);
+            some.collect::<Vec<_>>()
+        }));
+        is_served(&service);
+    }
+    let descriptors = format!("/proc/{}/fd", service.pid());
+    await_that("their connections are closed", || {
+        fs::read_dir(&descriptors).unwrap().count() < VERY_MANY / 4
+    });
+    drop(held);
 }

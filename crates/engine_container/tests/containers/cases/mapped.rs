@@ -2,11 +2,15 @@
 
 use std::{
     fs,
-    os::unix::{fs::symlink, net::UnixListener},
+    os::{
+        fd::AsFd as _,
+        unix::{fs::symlink, net::UnixListener},
+    },
     path::Path,
 };
 
 use hcs_schema::HResult;
+use hcs_storage::disk;
 use serde_json::{Value, json};
 
 use crate::host::{Container, Host, in_private_mounts};
@@ -19,6 +23,7 @@ super::cases![
     directories_are_mapped_before_what_is_in_them,
     links_in_the_container_do_not_lead_out,
     impossible_mappings_are_refused_where_they_stand,
+    the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable,
     directories_come_and_go_while_it_runs,
     only_what_was_mapped_is_taken_away,
     pipes_come_and_go_while_it_runs,
@@ -150,6 +155,46 @@ fn links_in_the_container_do_not_lead_out() {
         "shared"
     );
     assert_eq!(container.shell("cat /b/file"), "shared");
+}
+
+fn the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::new();
+    let tree = host.files.path().join("tree");
+    let image = tree.join("below/work.vhdx");
+    fs::create_dir_all(image.parent().unwrap()).unwrap();
+    disk::create_formatted(&image, 64 << 20).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&image)
+        .unwrap();
+    disk::mount_path(file.as_fd()).unwrap();
+    for mapped in [&tree, &image] {
+        let failure =
+            host.failure(json!({ "MappedDirectories": [mapping(mapped, "/there", false)] }));
+        let cause = &failure.causes[0];
+        assert!(
+            cause.message.contains("work.vhdx in it that is mounted"),
+            "{failure}"
+        );
+        let pointer = cause.pointer.as_deref();
+        assert_eq!(pointer, Some("/Container/MappedDirectories/0/HostPath"));
+    }
+    let container = host.start(json!({ "MappedDirectories": [mapping(&tree, "/there", true)] }));
+    container.shell("ls /there/below/work.vhdx");
+    let late = json!({
+        "ResourcePath": "Container/MappedDirectories", "RequestType": "Add",
+        "Settings": mapping(&tree, "/late", false),
+    });
+    container.modify(&late).unwrap_err();
+    disk::unmount(file.as_fd()).unwrap();
+    let other = host.start(json!({ "MappedDirectories": [mapping(&tree, "/there", false)] }));
+    other.shell("ls /there/below/work.vhdx");
+    // It is theirs from now on.
+    disk::mount_path(file.as_fd()).unwrap_err();
 }
 
 fn impossible_mappings_are_refused_where_they_stand() {

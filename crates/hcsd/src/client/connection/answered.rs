@@ -45,10 +45,8 @@ impl Connection {
         }
         if !keepers.are_gone() {
             let limit = self.service.context.config().times.reconnect() * 2;
-            tokio::task::spawn_local(async move {
-                tokio::time::sleep(limit).await;
-                keepers.release(&name);
-            });
+            let kept = &self.service.kept;
+            kept.keep(self.peer.uid, name, keepers, limit);
         }
     }
 
