@@ -183,11 +183,7 @@ fn is_there(socket: &mut Socket, name: &str, card: &EndpointIntent) -> Result<bo
 
 fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
     if let Some(rate) = card.bandwidth {
-        let hook = Hook {
-            kind: "filter",
-            number: 0,
-            priority: -310,
-        };
+        let hook = Hook::filter(0, -310);
         table.chain(RATES, &hook);
         table.rule(RATES, |rule| {
             rule.came_in_by(&card.link).is_faster(rate).drop()
@@ -236,17 +232,10 @@ fn note(table: &mut Table<'_>, outgoing: bool) {
 fn decide(table: &mut Table<'_>, card: &EndpointIntent, outgoing: bool) {
     let link = interface(&card.link);
     let (chain, hook) = match outgoing {
-        true => (SENDING, (0, -290)),
-        false => (RECEIVING, (4, -290)),
+        true => (SENDING, Hook::filter(0, -290)),
+        false => (RECEIVING, Hook::filter(4, -290)),
     };
-    table.chain(
-        chain,
-        &Hook {
-            kind: "filter",
-            number: hook.0,
-            priority: hook.1,
-        },
-    );
+    table.chain(chain, &hook);
     table.rule(chain, |rule| rule.is_elsewhere(&link, outgoing).accept());
     table.rule(chain, |rule| rule.frame_is(ETHERTYPE_ARP).accept());
     // A packet of IPv4 can have the number of ICMPv6 as well.
