@@ -169,11 +169,9 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         false => nft::write(&mut host.filter, &owner, rules, &mut host.in_force),
     };
     let needs = match rules.balancers.is_empty() {
-        true => {
-            "nf_tables with nat, masquerade, fib, limit, connlimit, dynset and the family bridge"
-        }
+        true => "nf_tables with nat, masquerade, fib, limit, dynset and the family bridge",
         false => {
-            "nf_tables with nat, masquerade, fib, limit, connlimit, dynset, numgen, hash and the family bridge"
+            "nf_tables with nat, masquerade, fib, limit, dynset, numgen, hash and the family bridge"
         }
     };
     done.map_err(|error| failed("writing the rules of the networks", needs, &error))
