@@ -22,7 +22,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
 use tracing::warn;
 
-use super::{clearing::Left, hosts::Hosts, private, store::Store};
+use super::{clearing::Left, hosts::Hosts, private, repairs::Plugging, store::Store};
 
 /// A change to be made.
 #[derive(Debug)]
@@ -121,8 +121,11 @@ impl Change {
             false => self.write_rules(host)?,
         }
         forget_misled(host, &self.before, &self.after)?;
+        let mut plugging = Plugging::default();
         for endpoint in &self.after.endpoints {
-            if self.is_to_be_made(endpoint) {
+            if self.is_to_be_made(endpoint)
+                && !self.waits_for_a_check(host, endpoint, &mut plugging)
+            {
                 self.make_endpoint(host, endpoint)?;
             }
         }
