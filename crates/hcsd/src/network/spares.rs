@@ -40,8 +40,9 @@ const WORDS: [&str; 6] = [
     "Policies",
 ];
 
-/// So many containers have to ask for endpoints of one network, each within a minute of the one before.
-const OFTEN: u32 = 6;
+/// So many containers have to ask for endpoints of one network, each within a minute of the one before: of networks that
+/// are asked for in turn nothing is kept ready, as each would take the place of another.
+const OFTEN: u32 = 2;
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The network that containers have asked for last, how often, and when.

@@ -18,7 +18,7 @@ use crate::common::{
 };
 
 /// More containers than it takes in a network until endpoints of it are kept ready.
-const OFTEN: u64 = 7;
+const OFTEN: u64 = 3;
 
 /// The ports of bridges, each with its number.
 fn ports(host: &Space) -> Vec<(String, String)> {
