@@ -255,8 +255,15 @@ pub fn set_card_rules(
     cards: &[&EndpointIntent],
 ) -> Result<(), Failure> {
     let known = intent.endpoints.iter().map(|endpoint| &*endpoint.link);
-    nft::set_card_rules(&mut host.filter, &host.owner, cards, &known.collect())
-        .map_err(|error| failed("writing the rules of network cards", NEEDS_OF_CARDS, &error))
+    let is_clear = &mut host.has_no_card_rules;
+    nft::set_card_rules(
+        &mut host.filter,
+        &host.owner,
+        cards,
+        &known.collect(),
+        is_clear,
+    )
+    .map_err(|error| failed("writing the rules of network cards", NEEDS_OF_CARDS, &error))
 }
 
 /// Whether all rules of these cards are there.

@@ -92,13 +92,19 @@ const FAMILIES: [Family; 2] = [
 const NEIGHBOURS: [u8; 6] = [130, 131, 132, 135, 136, 143];
 
 /// Writes the rules of cards that are not there as they are wanted, and removes those of cards that want none, and of
-/// links that are not `known`.
+/// links that are not `known`. `is_clear` tells that no card has any, so that without cards nothing is looked at.
 pub(crate) fn set(
     socket: &mut Socket,
     owner: &str,
     cards: &[&EndpointIntent],
     known: &BTreeSet<&str>,
+    is_clear: &mut bool,
 ) -> Result<(), NetlinkError> {
+    let wants_none = !cards.iter().any(|card| has_rules(card));
+    if std::mem::replace(is_clear, false) && wants_none {
+        *is_clear = true;
+        return Ok(());
+    }
     let beginning = format!("{owner}_");
     let there = contents::tables(socket, BRIDGE, &beginning)?;
     let there: BTreeSet<&str> = there
@@ -128,6 +134,7 @@ pub(crate) fn set(
         last = Some(name);
     }
     if batch.length() == empty {
+        *is_clear = wants_none && there.is_empty();
         return Ok(());
     }
     if let Some(last) = last {
