@@ -1,14 +1,22 @@
 //! Parts put together: a network, an endpoint in its namespace, the rules.
 
-use std::os::fd::BorrowedFd;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    os::fd::BorrowedFd,
+};
 
-use hcn::intent::{EndpointIntent, Intent, NetworkIntent};
+use hcn::{
+    Guid,
+    intent::{EndpointIntent, Intent, NetworkIntent, alias},
+};
 use hcs_schema::{Failure, HResult};
 
 use crate::{
     failure::failed,
     host::Host,
+    link::Link,
     namespace::sockets_in,
+    netlink::Batch,
     nft::{self, Rules},
     parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
     room,
@@ -89,6 +97,34 @@ pub fn attach(
     made
 }
 
+/// [`attach`] for a namespace that was just made, in which no link is but loopback and no rule: what is not there is not
+/// looked for.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_new(
+    host: &mut Host,
+    endpoint: &EndpointIntent,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    if endpoint.adapter.is_some() || port::found(host, endpoint)?.is_some() {
+        return attach(host, endpoint, namespace);
+    }
+    let pair = Port {
+        endpoint,
+        namespace,
+    };
+    let bridge = port::bridge_of(host, endpoint)?.index;
+    let made = pair
+        .make(host, None, bridge)
+        .and_then(|()| Inside::of_new(endpoint, namespace).make(host, bridge));
+    made.or_else(|_| {
+        // That tells what is in the way.
+        pair.undo(host)?;
+        attach(host, endpoint, namespace)
+    })
+}
+
 /// Makes the link of a virtual machine's card a port of its network, as [`attach`] does for a container. The link is
 /// there: it was made along with the descriptor that the machine has ([`Card`]).
 ///
@@ -137,6 +173,33 @@ pub fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Stra
     }))
 }
 
+/// Prepares for the end of namespaces with endpoints: takes away what the host was told of their cards, and tells those
+/// that have sent nothing. The kernel remembers no connection that one of these has begun or answered.
+///
+/// # Errors
+/// The kernel does not tell its links, or keeps what the host was told.
+pub fn take_leave(
+    host: &mut Host,
+    endpoints: &[&EndpointIntent],
+) -> Result<BTreeSet<Guid>, Failure> {
+    let links = host.links()?;
+    let links: BTreeMap<&str, &Link> = links.iter().map(|link| (&*link.name, link)).collect();
+    let (mut batch, mut silent) = (Batch::default(), BTreeSet::new());
+    for endpoint in endpoints {
+        let own = alias(&host.owner, endpoint.id);
+        let found = links.get(&*endpoint.link);
+        let Some(found) = found.filter(|link| link.alias.as_ref() == Some(&own)) else {
+            continue;
+        };
+        if found.is_silent {
+            silent.insert(endpoint.id);
+        }
+        port::forget(&mut batch, endpoint, found);
+    }
+    port::have_forgotten(host, batch, "forgetting the cards of endpoints on the host")?;
+    Ok(silent)
+}
+
 /// Removes what is left in a container's network namespace of endpoints that are in it no more: their rules for what
 /// may be sent and received, which do not go with the link. `endpoints` are those that are in it.
 ///
@@ -169,11 +232,9 @@ pub fn write_rules(host: &mut Host, intent: &Intent, rules: &Rules) -> Result<()
         false => nft::write(&mut host.filter, &owner, rules, &mut host.in_force),
     };
     let needs = match rules.balancers.is_empty() {
-        true => {
-            "nf_tables with nat, masquerade, fib, limit, connlimit, dynset and the family bridge"
-        }
+        true => "nf_tables with nat, masquerade, fib, limit, dynset and the family bridge",
         false => {
-            "nf_tables with nat, masquerade, fib, limit, connlimit, dynset, numgen, hash and the family bridge"
+            "nf_tables with nat, masquerade, fib, limit, dynset, numgen, hash and the family bridge"
         }
     };
     done.map_err(|error| failed("writing the rules of the networks", needs, &error))
@@ -194,8 +255,15 @@ pub fn set_card_rules(
     cards: &[&EndpointIntent],
 ) -> Result<(), Failure> {
     let known = intent.endpoints.iter().map(|endpoint| &*endpoint.link);
-    nft::set_card_rules(&mut host.filter, &host.owner, cards, &known.collect())
-        .map_err(|error| failed("writing the rules of network cards", NEEDS_OF_CARDS, &error))
+    let is_clear = &mut host.has_no_card_rules;
+    nft::set_card_rules(
+        &mut host.filter,
+        &host.owner,
+        cards,
+        &known.collect(),
+        is_clear,
+    )
+    .map_err(|error| failed("writing the rules of network cards", NEEDS_OF_CARDS, &error))
 }
 
 /// Whether all rules of these cards are there.

@@ -25,6 +25,8 @@ pub struct Host {
     pub(crate) ipv6: bool,
     /// The rules that this value has written last.
     pub(crate) in_force: Option<InForce>,
+    /// Whether it is known that no card has rules of its own.
+    pub(crate) has_no_card_rules: bool,
 }
 
 impl Host {
@@ -41,6 +43,7 @@ impl Host {
                 owner: owner.to_owned(),
                 ipv6: Path::new("/proc/sys/net/ipv6").exists(),
                 in_force: None,
+                has_no_card_rules: false,
             })
         };
         opened().map_err(|error| {

@@ -18,6 +18,7 @@
 //!   which go into a record; [`Forwarding::apply`]; [`write_rules`].
 //! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows
 //!   is held to nothing; [`set_card_rules`] for the card of a virtual machine; [`attach`].
+//! - **An endpoint that goes with its namespace**: [`take_leave`]; the namespace ends; what comes is as for another one.
 //! - **An endpoint that goes**: [`detach`], or [`detach_from_adapter`] where it is on one of the host, and
 //!   [`clear_access`], unless its namespace ends anyway; the model deletes it; [`write_rules`]; [`forget`] with its
 //!   addresses; its record is removed.
@@ -54,8 +55,8 @@ mod survey;
 pub mod fuzzing;
 
 pub use assembly::{
-    attach, attach_card, card_rules_are_there, clear_access, detach, make_network, release,
-    remove_network, set_card_rules, set_port, write_rules,
+    attach, attach_card, attach_new, card_rules_are_there, clear_access, detach, make_network,
+    release, remove_network, set_card_rules, set_port, take_leave, write_rules,
 };
 pub use conntrack::{forget, forget_misled};
 pub use counters::{counters, counters_on_adapter};

@@ -46,6 +46,7 @@ mod attribute {
     pub(super) const INFO_DATA: u16 = 2;
     pub(super) const INFO_SLAVE_DATA: u16 = 5;
     pub(super) const ALIAS: u16 = 20;
+    pub(super) const COUNTERS: u16 = 23;
     pub(super) const AF_SPEC: u16 = 26;
     pub(super) const NAMESPACE: u16 = 28;
     pub(super) const ADDR_GEN_MODE: u16 = 8;
@@ -82,6 +83,8 @@ pub struct Link {
     pub hairpin: bool,
     /// Whether it answers questions of ARP.
     pub arp: bool,
+    /// Whether nothing has come in by it since it was made; what is not told may have.
+    pub is_silent: bool,
 }
 
 fn link_header(family: u8, index: u32, flags: u32, change: u32) -> [u8; 16] {
@@ -570,6 +573,17 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
         isolated: is_on(attribute::ISOLATED),
         hairpin: is_on(attribute::HAIRPIN),
         arp: flags & NO_ARP == 0,
+        is_silent: attributes.find(attribute::COUNTERS).is_some_and(is_silence),
+    })
+}
+
+/// Whether counters of a link say that no packet came in by it, nor was dropped on that way.
+fn is_silence(counters: &[u8]) -> bool {
+    const RECEIVED: usize = 0;
+    const DROPPED: usize = 6;
+    [RECEIVED, DROPPED].into_iter().all(|place| {
+        let count = counters.get(place * 8..place * 8 + 8);
+        count.is_some_and(|count| count.iter().all(|byte| *byte == 0))
     })
 }
 

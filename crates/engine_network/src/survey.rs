@@ -146,15 +146,16 @@ fn object(host: &Host, link: &Link) -> Option<Guid> {
 /// The first that could not be removed; the others were tried.
 pub fn sweep(host: &mut Host, strays: &[Stray]) -> Result<(), Failure> {
     let mut result = Ok(());
-    for stray in strays {
-        // Numbers are not used again soon, but names tell for sure.
-        let still = host
-            .links()?
-            .into_iter()
-            .any(|link| link.index == stray.link.index && link.name == stray.link.name);
-        if !still {
-            continue;
-        }
+    if strays.is_empty() {
+        return result;
+    }
+    // Numbers are not used again soon, but names tell for sure.
+    let there = host.links()?;
+    let is_there = |stray: &&Stray| {
+        let mut there = there.iter();
+        there.any(|link| link.index == stray.link.index && link.name == stray.link.name)
+    };
+    for stray in strays.iter().filter(is_there) {
         let mut batch = Batch::default();
         link::remove(&mut batch, &stray.link.name, stray.link.index);
         let doing = format!(

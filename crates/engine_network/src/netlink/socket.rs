@@ -148,7 +148,10 @@ impl Socket {
                 }
                 match code(&message).ok_or_else(|| answer(&what, "is malformed"))? {
                     None => {}
-                    Some(Errno::NODEV | Errno::NOENT) => return Ok(None),
+                    Some(Errno::NODEV | Errno::NOENT) => {
+                        self.buffer = buffer;
+                        return Ok(None);
+                    }
                     Some(errno) => return Err(NetlinkError::Refused { what, errno }),
                 }
             }
@@ -158,9 +161,12 @@ impl Socket {
     }
 
     fn buffer(&mut self) -> Vec<u8> {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(LONGEST, 0);
-        buffer
+        let kept = std::mem::take(&mut self.buffer);
+        match kept.is_empty() {
+            // Memory that the kernel gives as it is, of which short answers touch a page.
+            true => vec![0; LONGEST],
+            false => kept,
+        }
     }
 
     /// Sends one request for a list, and gives each message of the answer to `read`.

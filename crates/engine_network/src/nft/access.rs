@@ -82,12 +82,7 @@ fn fill(table: &mut Table<'_>, endpoint: &EndpointIntent, outgoing: bool) {
     } else {
         ("receiving", 1)
     };
-    let hook = Hook {
-        kind: "filter",
-        number,
-        priority: 0,
-    };
-    table.chain(chain, &hook);
+    table.chain(chain, &Hook::filter(number, 0));
     table.rule(chain, |rule| rule.is_established().accept());
     // A packet of IPv4 can have the number of ICMPv6 as well.
     for kind in NEIGHBOURS {

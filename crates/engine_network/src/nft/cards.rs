@@ -92,13 +92,19 @@ const FAMILIES: [Family; 2] = [
 const NEIGHBOURS: [u8; 6] = [130, 131, 132, 135, 136, 143];
 
 /// Writes the rules of cards that are not there as they are wanted, and removes those of cards that want none, and of
-/// links that are not `known`.
+/// links that are not `known`. `is_clear` tells that no card has any, so that without cards nothing is looked at.
 pub(crate) fn set(
     socket: &mut Socket,
     owner: &str,
     cards: &[&EndpointIntent],
     known: &BTreeSet<&str>,
+    is_clear: &mut bool,
 ) -> Result<(), NetlinkError> {
+    let wants_none = !cards.iter().any(|card| has_rules(card));
+    if std::mem::replace(is_clear, false) && wants_none {
+        *is_clear = true;
+        return Ok(());
+    }
     let beginning = format!("{owner}_");
     let there = contents::tables(socket, BRIDGE, &beginning)?;
     let there: BTreeSet<&str> = there
@@ -128,6 +134,7 @@ pub(crate) fn set(
         last = Some(name);
     }
     if batch.length() == empty {
+        *is_clear = wants_none && there.is_empty();
         return Ok(());
     }
     if let Some(last) = last {
@@ -183,11 +190,7 @@ fn is_there(socket: &mut Socket, name: &str, card: &EndpointIntent) -> Result<bo
 
 fn fill(table: &mut Table<'_>, card: &EndpointIntent) {
     if let Some(rate) = card.bandwidth {
-        let hook = Hook {
-            kind: "filter",
-            number: 0,
-            priority: -310,
-        };
+        let hook = Hook::filter(0, -310);
         table.chain(RATES, &hook);
         table.rule(RATES, |rule| {
             rule.came_in_by(&card.link).is_faster(rate).drop()
@@ -236,17 +239,10 @@ fn note(table: &mut Table<'_>, outgoing: bool) {
 fn decide(table: &mut Table<'_>, card: &EndpointIntent, outgoing: bool) {
     let link = interface(&card.link);
     let (chain, hook) = match outgoing {
-        true => (SENDING, (0, -290)),
-        false => (RECEIVING, (4, -290)),
+        true => (SENDING, Hook::filter(0, -290)),
+        false => (RECEIVING, Hook::filter(4, -290)),
     };
-    table.chain(
-        chain,
-        &Hook {
-            kind: "filter",
-            number: hook.0,
-            priority: hook.1,
-        },
-    );
+    table.chain(chain, &hook);
     table.rule(chain, |rule| rule.is_elsewhere(&link, outgoing).accept());
     table.rule(chain, |rule| rule.frame_is(ETHERTYPE_ARP).accept());
     // A packet of IPv4 can have the number of ICMPv6 as well.

@@ -133,7 +133,7 @@ impl InForce {
     /// Whether the tables hold what was written, all of it and nothing else.
     fn is_there(&self, socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
         let has_changed = self.forwards != settings::forwards_as_a_whole();
-        if has_changed || self.rest.lent != lending::range() {
+        if has_changed || self.rest.lent.ports != lending::range() {
             return Ok(false);
         }
         let rules = self.members.rules(&self.rest);
@@ -157,19 +157,33 @@ pub(crate) fn write(
     in_force: &mut Option<InForce>,
 ) -> Result<(), NetlinkError> {
     let mut next = InForce::of(rules, settings::forwards_as_a_whole());
-    next.rest.lent = lending::range();
-    if let Some(was) = in_force.take()
-        && let Some(steps) = was.steps(table, &next)
-        && socket.run(steps).is_ok()
-    {
-        // That is told by the tables themselves.
-        next.forwards = was.forwards;
-        *in_force = Some(next);
-        return Ok(());
+    next.rest.lent.ports = lending::range();
+    if let Some(was) = in_force.take() {
+        next.rest.lent.is_uncounted = was.rest.lent.is_uncounted;
+        if let Some(steps) = was.steps(table, &next)
+            && socket.run(steps).is_ok()
+        {
+            // That is told by the tables themselves.
+            next.forwards = was.forwards;
+            *in_force = Some(next);
+            return Ok(());
+        }
     }
-    tables::write(socket, table, &next.members.rules(&next.rest))?;
+    write_all(socket, table, &mut next)?;
     *in_force = Some(next);
     Ok(())
+}
+
+/// Writes the tables anew. Of what they need, a kernel may lack what counts connections: then they do without.
+fn write_all(socket: &mut Socket, table: &str, next: &mut InForce) -> Result<(), NetlinkError> {
+    let written = tables::write(socket, table, &next.members.rules(&next.rest));
+    match written {
+        Err(error) if lending::is_lacking(&error) && !next.rest.lent.is_uncounted => {
+            next.rest.lent.is_uncounted = true;
+            tables::write(socket, table, &next.members.rules(&next.rest)).map_err(|_| error)
+        }
+        written => written,
+    }
 }
 
 /// Whether all that was written is still there, as far as this or the tables themselves tell.

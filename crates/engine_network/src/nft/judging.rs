@@ -39,11 +39,7 @@ pub(super) fn chain(table: &mut Table<'_>, rules: &Rules) {
         return;
     }
     // Before what passes between networks is decided: what passes here is decided there.
-    let hook = Hook {
-        kind: "filter",
-        number: 2,
-        priority: -1,
-    };
+    let hook = Hook::filter(2, -1);
     table.chain(CHAIN, &hook);
     table.rule(CHAIN, |rule| rule.is_established().accept());
     balancers::peers(table, CHAIN, &rules.balancers);

@@ -15,14 +15,18 @@
 //!
 //! The sets are filled by the kernel as connections begin: an endpoint that comes and goes costs nothing here. They stay
 //! where the rules are written anew (`keeping`).
+//!
+//! A kernel that counts no connections in rules (module `nft_connlimit`) has the pace alone.
 
 use std::net::Ipv4Addr;
+
+use rustix::io::Errno;
 
 use super::{
     expression::{Ended, Expressions, PerKey, REGISTER},
     tables::{ADDRESS, Table},
 };
-use crate::settings;
+use crate::{netlink::NetlinkError, settings};
 
 /// The chain where connections get the host's address and a port.
 pub(super) const CHAIN: &str = "lending";
@@ -57,6 +61,14 @@ pub(super) const SETS: [&str; 3] = [PACE.set, COUNTS, BUSY];
 /// Ports, the last one included.
 pub(super) type Ports = (u16, u16);
 
+/// What endpoints get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lent {
+    pub(super) ports: Ports,
+    /// Whether the kernel counts no connections.
+    pub(super) is_uncounted: bool,
+}
+
 /// Those that endpoints get: the larger range beside that of the host's programs.
 pub(super) fn range() -> Ports {
     beside(settings::ports_of_programs().unwrap_or(OF_KERNEL))
@@ -86,24 +98,36 @@ const fn halves((first, last): Ports) -> [Ports; 2] {
 }
 
 /// Writes the sets, and the chain for connections that get the address of the interface they leave by.
-pub(super) fn sets_and_chain(table: &mut Table<'_>, ports: Ports) {
+pub(super) fn sets_and_chain(table: &mut Table<'_>, lent: Lent) {
     let key = [ADDRESS, ADDRESS];
     for set in [PACE.set, BUSY] {
         table.filled(set, &key, 8, MOST);
     }
-    table.counted(COUNTS, &key, 8, MOST);
+    if !lent.is_uncounted {
+        table.counted(COUNTS, &key, 8, MOST);
+    }
     table.inner_chain(CHAIN);
-    lend(table, CHAIN, ports, |rule, ports| rule.masquerade_at(ports));
+    lend(table, CHAIN, lent, |rule, ports| rule.masquerade_at(ports));
+}
+
+/// Whether the kernel has refused a rule of these because it lacks what that needs.
+pub(super) fn is_lacking(error: &NetlinkError) -> bool {
+    match error {
+        NetlinkError::Refused { what, errno } => {
+            what.contains(CHAIN) && matches!(*errno, Errno::NOENT | Errno::OPNOTSUPP)
+        }
+        _ => false,
+    }
 }
 
 /// Lends ports to the connections that come to a chain; `seen_as` says with which address they are.
 pub(super) fn lend(
     table: &mut Table<'_>,
     chain: &str,
-    ports: Ports,
+    lent: Lent,
     seen_as: impl Fn(&mut Expressions<'_>, Ports) -> Ended,
 ) {
-    let [few, many] = halves(ports);
+    let [few, many] = halves(lent.ports);
     table.rule(chain, |rule| {
         seen_as(rule.source_and_part().is_noted(BUSY), many)
     });
@@ -111,6 +135,10 @@ pub(super) fn lend(
         rule.source_and_part().is_faster_for_key(&PACE);
         seen_as(rule.update(BUSY, STAYS), many)
     });
+    if lent.is_uncounted {
+        table.rule(chain, |rule| seen_as(rule, few));
+        return;
+    }
     table.rule(chain, |rule| {
         seen_as(rule.source_and_part().counts_at_most(COUNTS, HELD), few)
     });
@@ -169,7 +197,54 @@ impl Expressions<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{process::Command, thread};
+
+    use super::{
+        super::{Rules, tables},
+        *,
+    };
+    use crate::netlink::Socket;
+
+    /// Rules as the kernel shows them, of which only this is told; `None` where the test cannot write some.
+    fn written(lent: Lent) -> Option<String> {
+        if !rustix::process::geteuid().is_root() {
+            return None;
+        }
+        let written = thread::spawn(move || {
+            #[expect(
+                deprecated,
+                reason = "the other function is not safe to call, and no descriptors are unshared here"
+            )]
+            rustix::thread::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
+            let rules = Rules {
+                lent,
+                ..Rules::default()
+            };
+            tables::write(&mut Socket::netfilter().unwrap(), "hcs", &rules).unwrap();
+            Command::new("nft").args(["list", "ruleset"]).output()
+        });
+        let shown = written.join().unwrap().unwrap();
+        Some(String::from_utf8(shown.stdout).unwrap())
+    }
+
+    #[test]
+    fn a_kernel_that_counts_no_connections_lends_ports_by_the_pace() {
+        let ports = (1024, 32767);
+        let of = |is_uncounted| {
+            written(Lent {
+                ports,
+                is_uncounted,
+            })
+        };
+        let (Some(counted), Some(uncounted)) = (of(false), of(true)) else {
+            return;
+        };
+        assert!(counted.contains("ct count"), "{counted}");
+        assert!(!uncounted.contains("ct count"), "{uncounted}");
+        for half in ["1024-16895", "16896-32767"] {
+            assert!(uncounted.contains(half), "{uncounted}");
+        }
+    }
 
     #[test]
     fn ports_of_endpoints_are_none_of_the_hosts_programs() {

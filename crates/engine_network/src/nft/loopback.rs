@@ -15,11 +15,7 @@ pub(crate) fn keep_inside(socket: &mut Socket) -> Result<(), NetlinkError> {
     control(&mut batch, BEGIN);
     let mut sets = 0;
     let mut table = Table::of(INET, NAME, &mut sets);
-    let hook = Hook {
-        kind: "filter",
-        number: 3,
-        priority: 0,
-    };
+    let hook = Hook::filter(3, 0);
     table.chain(CHAIN, &hook);
     table.rule(CHAIN, |rule| rule.is_at(&interface("lo"), true).accept());
     table.rule(CHAIN, |rule| {

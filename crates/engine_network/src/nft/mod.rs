@@ -90,7 +90,7 @@ pub struct Rules {
     /// Interfaces that forward only because of us: what comes in there and is not for our networks goes nowhere.
     pub(crate) guarded: BTreeSet<String>,
     /// Ports that endpoints get with the host's address. What writes rules fills them in: they are the kernel's to say.
-    pub(crate) lent: lending::Ports,
+    pub(crate) lent: lending::Lent,
 }
 
 /// What an endpoint may send from. Without an address of IPv6 it has none on its link either.

@@ -18,11 +18,7 @@ pub(super) fn lead(table: &mut Table<'_>, endpoint: &EndpointIntent) {
     if endpoint.proxies.is_empty() {
         return;
     }
-    let hook = Hook {
-        kind: "nat",
-        number: 3,
-        priority: -100,
-    };
+    let hook = Hook::nat(3, -100);
     table.chain(CHAIN, &hook);
     let link = interface(&endpoint.inner);
     for (at, proxy) in endpoint.proxies.iter().enumerate() {

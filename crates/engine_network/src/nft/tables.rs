@@ -178,9 +178,29 @@ pub(super) struct Table<'b> {
 
 /// A hook of the kernel, and when a chain comes to it.
 pub(super) struct Hook {
-    pub(super) kind: &'static str,
-    pub(super) number: u32,
-    pub(super) priority: i32,
+    kind: &'static str,
+    number: u32,
+    priority: i32,
+}
+
+impl Hook {
+    /// Of a chain that lets packets pass or not.
+    pub(super) const fn filter(number: u32, priority: i32) -> Self {
+        Self {
+            kind: "filter",
+            number,
+            priority,
+        }
+    }
+
+    /// Of a chain that translates connections.
+    pub(super) const fn nat(number: u32, priority: i32) -> Self {
+        Self {
+            kind: "nat",
+            number,
+            priority,
+        }
+    }
 }
 
 impl<'b> Table<'b> {
@@ -473,17 +493,7 @@ pub(super) fn interface(name: &str) -> [u8; 16] {
 /// The table where connections are translated and forwarded.
 fn connections(table: &mut Table<'_>, rules: &Rules) {
     connection_sets(table, rules);
-    let nat = |number, priority| Hook {
-        kind: "nat",
-        number,
-        priority,
-    };
-    let filter = |number, priority| Hook {
-        kind: "filter",
-        number,
-        priority,
-    };
-    table.chain("martians", &filter(0, -300));
+    table.chain("martians", &Hook::filter(0, -300));
     // What a bridge takes comes in by the bridge. Frames to the addresses that 802.1D reserves for bridges are taken by
     // the port itself, before any rule of bridges sees them: nothing but forgery comes so.
     table.rule("martians", |rule| rule.came_in("held", true).drop());
@@ -495,26 +505,26 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
             .drop()
     });
     for (chain, number) in [("published", 0), ("published_here", 3)] {
-        table.chain(chain, &nat(number, -100));
+        table.chain(chain, &Hook::nat(number, -100));
         destinations(table, chain, rules);
     }
     masquerading::chains(table, rules);
-    table.chain("leaving", &nat(4, 100));
+    table.chain("leaving", &Hook::nat(4, 100));
     for at_address in [true, false] {
         balancers::sources(table, "leaving", &rules.balancers, at_address);
     }
     table.rule("leaving", |rule| rule.go_to(masquerading::CHAIN));
-    table.chain("reaching_the_host", &filter(1, 0));
+    table.chain("reaching_the_host", &Hook::filter(1, 0));
     table.rule("reaching_the_host", |rule| {
         rule.came_in("hostless", true).drop()
     });
     overlays::keep_strangers_away(table, "reaching_the_host", rules);
     if !rules.tunnels.is_empty() {
-        table.chain("telling", &filter(3, 0));
+        table.chain("telling", &Hook::filter(3, 0));
         overlays::tell_no_routers(table, "telling");
     }
     judging::chain(table, rules);
-    forwarding(table, &filter(2, 0));
+    forwarding(table, &Hook::filter(2, 0));
 }
 
 /// Leads connections to where they are published or balanced: what is said of one address comes before what is said of
@@ -666,11 +676,7 @@ pub(super) fn ports(table: &mut Table<'_>, rules: &Rules, way: Way<'_>) {
         Way::In => (0, None),
         Way::Out(device) => (1, Some(device)),
     };
-    let hook = Hook {
-        kind: "filter",
-        number,
-        priority: -300,
-    };
+    let hook = Hook::filter(number, -300);
     table.chain_at(chain, &hook, device);
     match way {
         Way::In => {

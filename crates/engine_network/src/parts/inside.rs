@@ -43,6 +43,8 @@ pub(super) const MOST_STEPS: u32 = 250;
 pub struct Inside<'a> {
     endpoint: &'a EndpointIntent,
     namespace: BorrowedFd<'a>,
+    /// Whether the namespace was just made, so that no former endpoint has rules there.
+    is_new: bool,
     /// Sockets of the namespace, once there are some.
     sockets: RefCell<Option<[Socket; 2]>>,
 }
@@ -54,6 +56,17 @@ impl<'a> Inside<'a> {
         Self {
             endpoint,
             namespace,
+            is_new: false,
+            sockets: RefCell::new(None),
+        }
+    }
+
+    /// [`Inside::new`] for a namespace that was just made.
+    pub(crate) const fn of_new(endpoint: &'a EndpointIntent, namespace: BorrowedFd<'a>) -> Self {
+        Self {
+            endpoint,
+            namespace,
+            is_new: true,
             sockets: RefCell::new(None),
         }
     }
@@ -117,7 +130,10 @@ impl Inside<'_> {
         let doing = self.doing("setting up");
         let mtu = port::wanted_mtu(endpoint);
         let [socket, filter] = &mut *self.sockets()?;
-        set_up(host, endpoint, mtu, socket, filter)?;
+        if !self.is_new || endpoint.has_rules() {
+            guard(host, endpoint, filter)?;
+        }
+        furnish(host, endpoint, mtu, socket)?;
         // Now that both ends are up.
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);
@@ -144,19 +160,6 @@ impl Part for Inside<'_> {
     fn undo(&self, _host: &mut Host) -> Result<(), Failure> {
         Ok(())
     }
-}
-
-/// Sets up the link of an endpoint in its namespace, which the sockets are of: what it may send and receive, the
-/// largest packet, addresses, routes.
-pub(super) fn set_up(
-    host: &Host,
-    endpoint: &EndpointIntent,
-    mtu: u32,
-    socket: &mut Socket,
-    filter: &mut Socket,
-) -> Result<(), Failure> {
-    guard(host, endpoint, filter)?;
-    furnish(host, endpoint, mtu, socket)
 }
 
 fn doing(endpoint: &EndpointIntent) -> String {

@@ -68,7 +68,7 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
         "removing the link {} of the endpoint {}",
         endpoint.link, endpoint.id
     );
-    forget(host, endpoint, &found)?;
+    forget_card(host, endpoint, &found)?;
     remove_link(&mut host.route, &found, (&doing, NEEDS))
 }
 
@@ -78,7 +78,7 @@ pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Opti
     let Some(found) = removable(found(host, endpoint))? else {
         return Ok(None);
     };
-    forget(host, endpoint, &found)?;
+    forget_card(host, endpoint, &found)?;
     let mut batch = Batch::default();
     link::set_master(&mut batch, &found.name, found.index, NO_BRIDGE);
     let doing = format!(
@@ -94,23 +94,30 @@ pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Opti
 }
 
 /// Takes away what the host was told of the endpoint's addresses when it came to the bridge that its link is a port of.
-fn forget(host: &mut Host, endpoint: &EndpointIntent, link: &Link) -> Result<(), Failure> {
-    let Some(bridge) = link.master else {
-        return Ok(());
-    };
-    let mut batch = Batch::default();
+pub(crate) fn forget(batch: &mut Batch, endpoint: &EndpointIntent, link: &Link) {
+    let Some(bridge) = link.master else { return };
     for (address, _) in &endpoint.addresses {
-        neighbours::forget(&mut batch, bridge, *address);
+        neighbours::forget(batch, bridge, *address);
     }
+}
+
+/// Does what is in a `batch` of [`forget`].
+pub(crate) fn have_forgotten(host: &mut Host, batch: Batch, doing: &str) -> Result<(), Failure> {
+    match host.route.run(batch) {
+        // Another program took it away, or the bridge.
+        Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NODEV)) => Ok(()),
+        done => done.map_err(|error| failed(doing, "rtnetlink", &error)),
+    }
+}
+
+fn forget_card(host: &mut Host, endpoint: &EndpointIntent, link: &Link) -> Result<(), Failure> {
+    let mut batch = Batch::default();
+    forget(&mut batch, endpoint, link);
     let doing = format!(
         "forgetting the card of the endpoint {} on the host",
         endpoint.id
     );
-    match host.route.run(batch) {
-        // Another program took it away, or the bridge.
-        Err(error) if matches!(error.errno(), Some(Errno::NOENT | Errno::NODEV)) => Ok(()),
-        done => done.map_err(|error| failed(&doing, "rtnetlink", &error)),
-    }
+    have_forgotten(host, batch, &doing)
 }
 
 /// Whether the link is a port of the bridge with this number, set up as the endpoint says.

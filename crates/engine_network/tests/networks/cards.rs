@@ -370,3 +370,35 @@ fn bridge_bytes(world: &World, bridge: &str) -> u64 {
     let shown: Value = serde_json::from_str(&shown).unwrap();
     shown[0]["stats64"]["rx"]["bytes"].as_u64().unwrap()
 }
+
+#[test]
+fn a_host_that_knows_of_no_rules_of_cards_writes_those_of_the_first() {
+    if !can_work() {
+        return;
+    }
+    let mut world = World::new();
+    let network = world.network(1, json!({}));
+    let limit = json!({"Type": "QOS", "Settings": {"MaximumOutgoingBandwidthInBytes": 1_000_000}});
+    let card = world.endpoint(network, 2, json!({"Policies": [limit]}));
+    let (mut without, with) = (world.state.intent(), world.state.intent());
+    without.endpoints.clear();
+    let card = world.state.endpoint_intent(card).unwrap();
+    let there: Vec<bool> = world.host.run(|| {
+        let mut host = Host::open("hcs").unwrap();
+        let mut there = |intent, cards: &[_]| {
+            set_card_rules(&mut host, intent, cards).unwrap();
+            card_rules_are_there(&mut host, &[&card]).unwrap()
+        };
+        let none = &without;
+        [
+            there(none, &[]),
+            there(none, &[]),
+            there(&with, &[&card]),
+            there(none, &[]),
+            there(none, &[]),
+            there(&with, &[&card]),
+        ]
+        .to_vec()
+    });
+    assert_eq!(there, [false, false, true, false, false, true]);
+}

@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use super::{
-    GuestNames, Held, Networks, Occupant, Turn, calls, join, machines, ports, private, spares,
+    GuestNames, Held, Networks, Occupant, Turn, calls, clearing, join, machines, ports, private,
+    spares,
 };
 use crate::{
     engines::resolver,
@@ -499,11 +500,12 @@ pub(super) fn below(mut failure: Failure, pointer: &str) -> Failure {
 
 /// Takes out what a container has of networks, and what was made for it.
 pub(super) fn end(held: &mut Held, runtime_id: &str, changes: &mut Changes) {
-    held.spares.retain(|spare| !spare.is_of(runtime_id));
+    clearing::linger_spares(held, runtime_id);
     let left = held.occupants.iter();
     let left = left.filter(|(_, occupant)| occupant.runtime_id == runtime_id);
     let left: Vec<(Guid, Occupant)> = left.map(|(id, one)| (*id, one.clone())).collect();
     for (namespace, occupant) in left {
+        clearing::linger(held, namespace, &occupant);
         held.occupants.remove(&namespace);
         let request = about_container("Remove", &occupant.id);
         // It is as well if a client has taken it out before.

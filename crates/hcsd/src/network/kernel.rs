@@ -3,13 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     sync::Arc,
-    time::Duration,
 };
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card,
+    Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card, attach_new,
     card_rules_are_there, clear_access, counters_on_adapter, detach, detach_from_adapter, forget,
     forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, strays,
     survey, sweep, write_rules,
@@ -23,7 +22,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
 use tracing::warn;
 
-use super::{hosts::Hosts, private, store::Store};
+use super::{clearing::Left, hosts::Hosts, private, repairs::Plugging, store::Store};
 
 /// A change to be made.
 #[derive(Debug)]
@@ -40,6 +39,12 @@ pub(super) struct Change {
     pub(super) wanted: BTreeSet<Guid>,
     /// Endpoints of containers that are kept ready, before the change.
     pub(super) spares: BTreeSet<Guid>,
+    /// Endpoints of containers that have ended, after the change: nothing is done to them.
+    pub(super) lingering: BTreeSet<Guid>,
+    /// Those, before the change, of which there is no connection that the kernel has to forget.
+    pub(super) silent: BTreeSet<Guid>,
+    /// Namespaces with network namespaces that nothing was ever put into.
+    pub(super) new_spaces: BTreeSet<Guid>,
     /// The network namespaces of containers that are kept ready, and their namespaces.
     pub(super) spaces: Vec<(Guid, Arc<OwnedFd>)>,
     /// Machines, by the namespace whose network they have.
@@ -57,77 +62,6 @@ pub(super) struct Made {
     /// What is left of machines that have ended: see [`Left`].
     pub(super) left: Left,
 }
-
-/// What is left of machines that have ended, and is cleared away while no other change waits.
-#[derive(Debug, Default)]
-pub(super) struct Left {
-    /// Links, which are in no network any more.
-    links: Vec<Stray>,
-    /// Addresses that were given back. The next endpoint gets another one, unless it asks for one of these.
-    addresses: Vec<IpAddr>,
-    /// Network namespaces that are kept until it is quiet: see [`Left::keep`].
-    spaces: Vec<OwnedFd>,
-}
-
-impl Left {
-    pub(super) fn is_empty(&self) -> bool {
-        self.links.is_empty() && self.addresses.is_empty()
-    }
-
-    /// Keeps the network namespace of a container that has ended, and the links in it. While the kernel takes one
-    /// apart, all who change links wait for it, for ten milliseconds and more; several at once take little longer than
-    /// one.
-    pub(super) fn keep(&mut self, space: OwnedFd) {
-        self.spaces.push(space);
-    }
-
-    /// Lets network namespaces go.
-    pub(super) fn let_go(&mut self) {
-        self.spaces.clear();
-    }
-
-    /// How many network namespaces are kept.
-    pub(super) const fn kept(&self) -> usize {
-        self.spaces.len()
-    }
-
-    /// This without addresses that are `used` again.
-    pub(super) fn without(mut self, used: &BTreeSet<IpAddr>) -> Self {
-        self.addresses.retain(|address| !used.contains(address));
-        self
-    }
-
-    /// Has the kernel forget connections: for that it goes through its whole table of them, which takes milliseconds.
-    ///
-    /// # Errors
-    /// It could not be done. It may be tried again.
-    pub(super) fn forget(&self, hosts: &Hosts) -> Result<(), Failure> {
-        match &*self.addresses {
-            [] => Ok(()),
-            addresses => hosts.look(|host| forget(host, addresses)),
-        }
-    }
-
-    /// Removes links. Most are gone by themselves after [`GONE`].
-    ///
-    /// # Errors
-    /// The first that could not be removed. It may be tried again; the next service finds a link that stays.
-    pub(super) fn sweep(&self, hosts: &Hosts) -> Result<(), Failure> {
-        match &*self.links {
-            [] => Ok(()),
-            links => hosts.look(|host| sweep(host, links)),
-        }
-    }
-
-    /// Whether there are links among it.
-    pub(super) fn has_links(&self) -> bool {
-        !self.links.is_empty()
-    }
-}
-
-/// After how long the links of a machine that has ended are gone, unless something keeps them: a removal by request
-/// would have others wait for the kernel.
-pub(super) const GONE: Duration = Duration::from_millis(200);
 
 impl Change {
     /// Makes it so.
@@ -187,41 +121,50 @@ impl Change {
             false => self.write_rules(host)?,
         }
         forget_misled(host, &self.before, &self.after)?;
+        let mut plugging = Plugging::default();
         for endpoint in &self.after.endpoints {
-            // What is attached as it was stays as it is; of what has changed the settings are made anew.
-            let is_made = self.attached.contains(&endpoint.id)
-                && self.before.endpoints.contains(endpoint)
-                && !self.is_taken_spare(endpoint);
-            if !self.wanted.contains(&endpoint.id) || is_made {
-                continue;
-            }
-            let is_as_before = is_as_before(&self.before.endpoints, endpoint);
-            let is_set_inside =
-                endpoint.adapter.is_none() && is_set_inside(&self.before.endpoints, endpoint);
-            let attached = match is_set_inside && self.attached.contains(&endpoint.id) {
-                true => self.set_port(host, endpoint),
-                false => self.attach(host, endpoint),
-            };
-            // What failed before this change, as a container can bring about in its own namespace, fails no other one.
-            let may_fail = self.was_wanted.contains(&endpoint.id)
-                && is_as_before
-                && !self.is_taken_spare(endpoint);
-            match attached {
-                Err(failure) if may_fail => {
-                    warn!("an endpoint is not attached: {}", failure.log_line());
-                }
-                attached => attached?,
+            if self.is_to_be_made(endpoint)
+                && !self.waits_for_a_check(host, endpoint, &mut plugging)
+            {
+                self.make_endpoint(host, endpoint)?;
             }
         }
         let addresses = self.forget(host)?;
         Ok(Made {
             former: self.former,
-            left: Left {
-                links,
-                addresses,
-                spaces: Vec::new(),
-            },
+            left: Left { links, addresses },
         })
+    }
+
+    /// Whether something is to be done to an endpoint. What is attached as it was stays as it is; of what has changed the
+    /// settings are made anew.
+    fn is_to_be_made(&self, endpoint: &EndpointIntent) -> bool {
+        let is_made = self.attached.contains(&endpoint.id)
+            && self.before.endpoints.contains(endpoint)
+            && !self.is_taken_spare(endpoint);
+        let lingers = self.lingering.contains(&endpoint.id);
+        self.wanted.contains(&endpoint.id) && !is_made && !lingers
+    }
+
+    fn make_endpoint(&self, host: &mut Host, endpoint: &EndpointIntent) -> Result<(), Failure> {
+        let is_as_before = is_as_before(&self.before.endpoints, endpoint);
+        let is_set_inside =
+            endpoint.adapter.is_none() && is_set_inside(&self.before.endpoints, endpoint);
+        let attached = match is_set_inside && self.attached.contains(&endpoint.id) {
+            true => self.set_port(host, endpoint),
+            false => self.attach(host, endpoint),
+        };
+        // What failed before this change, as a container can bring about in its own namespace, fails no other one.
+        let may_fail = self.was_wanted.contains(&endpoint.id)
+            && is_as_before
+            && !self.is_taken_spare(endpoint);
+        match attached {
+            Err(failure) if may_fail => {
+                warn!("an endpoint is not attached: {}", failure.log_line());
+                Ok(())
+            }
+            attached => attached,
+        }
     }
 
     /// Takes endpoints out that are gone, or elsewhere; tells links that are left of machines that have ended.
@@ -338,7 +281,9 @@ impl Change {
         let Some(machine) = self.machine_of(endpoint) else {
             let mut spaces = self.spaces.iter();
             let space = spaces.find(|(namespace, _)| *namespace == endpoint.namespace);
-            return space.map_or(Ok(()), |(_, space)| attach(host, endpoint, space.as_fd()));
+            return space.map_or(Ok(()), |(_, space)| {
+                self.attach_in(host, endpoint, space.as_fd())
+            });
         };
         if machine.has_cards() {
             let resolver = self.resolvers.get(&endpoint.namespace);
@@ -346,7 +291,19 @@ impl Change {
             return plug(&**machine, host, endpoint, resolver);
         }
         let network = machine.network()?;
-        attach(host, endpoint, network.as_fd())
+        self.attach_in(host, endpoint, network.as_fd())
+    }
+
+    fn attach_in(
+        &self,
+        host: &mut Host,
+        endpoint: &EndpointIntent,
+        space: BorrowedFd<'_>,
+    ) -> Result<(), Failure> {
+        match self.new_spaces.contains(&endpoint.namespace) {
+            true => attach_new(host, endpoint, space),
+            false => attach(host, endpoint, space),
+        }
     }
 
     /// Settings and rules of the host. Former settings are written down before they are changed.
@@ -391,15 +348,22 @@ impl Change {
     }
 
     /// What the kernel remembers of addresses that are given back is forgotten. Those of machines that have ended are
-    /// told, for later.
+    /// told, for later, unless they are given to others now.
     fn forget(&self, host: &mut Host) -> Result<Vec<IpAddr>, Failure> {
-        let left = |id: Guid| !self.after.endpoints.iter().any(|one| one.id == id);
+        let left = |one: &&EndpointIntent| {
+            let mut after = self.after.endpoints.iter();
+            !after.any(|other| other.id == one.id) && !self.silent.contains(&one.id)
+        };
+        let used = self.after.endpoints.iter().flat_map(|one| &one.addresses);
+        let used: BTreeSet<IpAddr> = used.map(|(address, _)| *address).collect();
         let (mut now, mut later) = (Vec::new(), Vec::new());
-        for endpoint in self.before.endpoints.iter().filter(|one| left(one.id)) {
-            let addresses = endpoint.addresses.iter().map(|(address, _)| *address);
-            match self.machine_of(endpoint) {
-                Some(_) => now.extend(addresses),
-                None => later.extend(addresses),
+        for endpoint in self.before.endpoints.iter().filter(left) {
+            let has_ended = self.machine_of(endpoint).is_none();
+            for (address, _) in &endpoint.addresses {
+                match has_ended && !used.contains(address) {
+                    true => later.push(*address),
+                    false => now.push(*address),
+                }
             }
         }
         if !now.is_empty() {
@@ -708,33 +672,10 @@ pub(super) fn sweep_unknown(hosts: &Hosts) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use std::{rc::Rc, time::Duration};
-
     use hcn::{State, Surroundings};
     use serde_json::json;
 
-    use super::{super::Networks, *};
-
-    #[test]
-    fn a_service_leaves_when_what_ended_containers_had_is_cleared_away() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let root = tempfile::tempdir().unwrap();
-            let networks = Networks::open(root.path(), "test".to_owned(), false);
-            let networks = Rc::new(networks);
-            networks.clear_later(Left {
-                links: Vec::new(),
-                addresses: vec![[192, 0, 2, 1].into()],
-                spaces: Vec::new(),
-            });
-            assert_eq!(networks.clearing.get(), 1);
-            networks.finish(Duration::from_secs(60)).await;
-            assert_eq!(networks.clearing.get(), 0);
-        });
-    }
+    use super::*;
 
     #[test]
     fn a_load_balancer_changes_the_port_of_an_endpoint_alone() {

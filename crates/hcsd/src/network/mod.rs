@@ -7,7 +7,8 @@
 //!    them. 3. `store`: a record per object. 4. `kernel`: from what is there to what is wanted. `repairs`: what another
 //!    program has taken away. `ports`: which ports of the host programs have. `preset`: the network of containers for
 //!    which none is named. `private`: that of an ordinary user. `chronicle`: what happened, for clients with a
-//!    callback. `shares`: what one user may have. `spares`: endpoints of containers that are kept ready.
+//!    callback. `shares`: what one user may have. `spares`: endpoints of containers that are kept ready. `clearing`:
+//!    what ended containers leave in the kernel.
 //!
 //! Each change is one step after the other, and only one at a time: the model says what changes; records are written;
 //! the kernel follows; records of what is gone are removed. So a service that is killed at any moment leaves no link,
@@ -19,6 +20,7 @@
 
 mod calls;
 mod chronicle;
+mod clearing;
 mod containers;
 mod endpoints;
 mod figures;
@@ -46,10 +48,7 @@ use std::{
 };
 
 use engine_network::Former;
-use hcn::{
-    Changes, Guid, Object, State,
-    intent::{EndpointIntent, Intent},
-};
+use hcn::{Changes, Guid, Object, State, intent::Intent};
 use hcs_engine::engine::Machine;
 use hcs_schema::{Failure, HResult};
 use hcs_wire::environment::is_root;
@@ -68,9 +67,10 @@ use crate::{
     },
 };
 use chronicle::Chronicle;
+use clearing::{Left, Lingering};
 use gone::Gone;
 use hosts::Hosts;
-use kernel::{Change, GONE, Left, Restored};
+use kernel::{Change, Restored};
 use names::Names;
 use preset::Preset;
 use spares::{Asked, Spare};
@@ -87,12 +87,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// How often bridges, links, settings and rules of the kernel are looked at.
 const CHECK: Duration = Duration::from_secs(15);
-
-/// How long no change has to come until network namespaces of ended containers are let go, how often that is waited
-/// for, and how many are kept at most.
-const QUIET: Duration = Duration::from_millis(50);
-const MOST_WAITS: usize = 20;
-const MOST_KEPT: usize = 64;
 
 /// See the module. Belongs to the service's thread.
 #[derive(Debug)]
@@ -115,8 +109,10 @@ pub(crate) struct Networks {
     preset: Preset,
     /// The network namespaces of containers, by runtime id, until they have ended.
     spaces: RefCell<BTreeMap<String, OwnedFd>>,
-    /// How many of ended ones are kept, until no change has come for a while.
-    kept: Cell<usize>,
+    /// Those of ended ones, until no change has come for a while.
+    resting: RefCell<Vec<OwnedFd>>,
+    /// What lingers is about to go.
+    letting_go: Cell<bool>,
     /// How many changes there were.
     changes: Cell<u64>,
     /// The service leaves.
@@ -156,10 +152,12 @@ struct Held {
     former: Vec<Former>,
     /// Endpoints of containers that are kept ready.
     spares: Vec<Spare>,
+    /// Endpoints of containers that have ended, whose links may still be there.
+    lingering: Vec<Lingering>,
 }
 
 impl Held {
-    /// Endpoints that are in the namespace of a container, or of one that is kept ready.
+    /// Endpoints that are in the namespace of a container, of one that is kept ready, or of one that has just ended.
     fn wanted(&self) -> BTreeSet<Guid> {
         let of = |namespace: &Guid| self.state.namespace_intent(*namespace);
         let endpoints = self.occupants.keys().flat_map(of);
@@ -167,6 +165,7 @@ impl Held {
         endpoints
             .map(|endpoint| endpoint.id)
             .chain(spares)
+            .chain(self.lingering.iter().map(Lingering::id))
             .collect()
     }
 
@@ -174,9 +173,24 @@ impl Held {
     fn intent(&self) -> Intent {
         let mut intent = self.state.intent();
         let spares = self.spares.iter().map(|spare| spare.intent().clone());
-        intent.endpoints.extend(spares);
+        let lingering = self.lingering.iter().map(|one| one.intent().clone());
+        intent.endpoints.extend(spares.chain(lingering));
         intent.endpoints.sort_by_key(|endpoint| endpoint.id);
         intent
+    }
+
+    /// Namespaces whose containers, or those that are kept ready, `before` does not have: nothing was ever put into
+    /// their network namespaces.
+    fn new_spaces(&self, before: &Self) -> BTreeSet<Guid> {
+        let is_new = |(namespace, occupant): &(&Guid, &Occupant)| {
+            let was = before.occupants.get(namespace);
+            was.is_none_or(|was| was.runtime_id != occupant.runtime_id)
+        };
+        let of_containers = self.occupants.iter().filter(is_new).map(|(id, _)| *id);
+        let of_spares = self.spares.iter().map(Spare::namespace);
+        let known: BTreeSet<Guid> = before.spares.iter().map(Spare::namespace).collect();
+        let all: BTreeSet<Guid> = of_containers.chain(of_spares).collect();
+        &all - &known
     }
 
     /// Whether the call `name` has changed something.
@@ -215,6 +229,8 @@ impl Held {
         }
         let state = &self.state;
         self.spares.retain(|spare| spare.is_free(state));
+        let spares = &self.spares;
+        self.lingering.retain(|one| one.is_free(state, spares));
         self.made_for.retain(|object, _| there.contains(object));
         self.owners.retain(|object, _| there.contains(object));
         self.occupants
@@ -280,7 +296,8 @@ impl Networks {
             names: RefCell::default(),
             preset: Preset::new(has_preset),
             spaces: RefCell::default(),
-            kept: Cell::default(),
+            resting: RefCell::default(),
+            letting_go: Cell::default(),
             changes: Cell::default(),
             finishing: Cell::default(),
             leaving: Cell::default(),
@@ -392,37 +409,6 @@ impl Networks {
                 networks.check().await;
             }
         });
-    }
-
-    /// Tries again to clear away what could not be.
-    fn clear_again(self: &Rc<Self>) {
-        let uncleared = self.uncleared.take();
-        if uncleared.is_empty() {
-            return;
-        }
-        for left in uncleared {
-            self.clear_later(left);
-        }
-    }
-
-    /// The service leaves: what ended containers had is given back and cleared away, as far as `limit` lets it. The
-    /// next service finds links that stay, but does not know which addresses the kernel is to forget.
-    pub(crate) async fn finish(self: &Rc<Self>, limit: Duration) {
-        self.finishing.set(true);
-        self.settled().await;
-        self.clear_again();
-        let cleared = async {
-            loop {
-                let cleared = self.has_cleared.notified();
-                if self.clearing.get() == 0 {
-                    return;
-                }
-                cleared.await;
-            }
-        };
-        if tokio::time::timeout(limit, cleared).await.is_err() {
-            warn!("something of ended containers stays in the kernel: it took too long");
-        }
     }
 
     async fn check(&self) {
@@ -568,6 +554,7 @@ impl Networks {
                 self.held.replace(after);
                 self.chronicle.tell(&after_it);
                 self.tell_names();
+                self.let_go_later();
                 Ok(decided)
             }
             Err(failure) => {
@@ -582,100 +569,15 @@ impl Networks {
         let is_same = before.intent() == after.intent() && before.wanted() == after.wanted();
         // What is taken of them is looked at.
         if is_same && before.spares.len() == after.spares.len() {
+            self.keep_spaces(before, after);
             return Ok(after.former.clone());
         }
         // Without a limit: a change that goes on beside the next one would undo it.
         let change = self.change(before, after);
-        let mut made = blocking(|| change.follow()).await?;
-        self.keep_spaces(before, after, &mut made.left);
+        let made = blocking(|| change.follow()).await?;
+        self.keep_spaces(before, after);
         self.clear_later(made.left);
         Ok(made.former)
-    }
-
-    /// The network namespaces of containers that have ended go with what else is left of these.
-    fn keep_spaces(&self, before: &Held, after: &Held, left: &mut Left) {
-        let mut spaces = self.spaces.borrow_mut();
-        for (namespace, occupant) in &before.occupants {
-            if after.occupants.contains_key(namespace) {
-                continue;
-            }
-            let space = spaces.remove(&occupant.runtime_id);
-            // An endpoint that comes back as it was would find its link in the way.
-            let ends = |one: EndpointIntent| {
-                let made_for = before.made_for.contains_key(&Object::Endpoint(one.id));
-                made_for && one.adapter.is_none()
-            };
-            let endpoints = before.state.namespace_intent(*namespace);
-            if let (Some(space), true) = (space, endpoints.into_iter().all(ends)) {
-                left.keep(space);
-            }
-        }
-    }
-
-    /// Clears away what is left of ended machines, while others go on. An address that another endpoint has by now is
-    /// that one's.
-    fn clear_later(self: &Rc<Self>, left: Left) {
-        if left.is_empty() {
-            return;
-        }
-        self.clearing.set(self.clearing.get() + 1);
-        let networks = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            networks.clear(left).await;
-            networks.clearing.set(networks.clearing.get() - 1);
-            networks.has_cleared.notify_waiters();
-        });
-    }
-
-    async fn clear(&self, left: Left) {
-        // By now the change that left it is what is held.
-        let endpoints = self.held.borrow().intent().endpoints;
-        let addresses = endpoints.iter().flat_map(|one| &one.addresses);
-        let left = left.without(&addresses.map(|(address, _)| *address).collect());
-        let hosts = Arc::clone(&self.hosts);
-        let cleared = async {
-            let again = Arc::clone(&hosts);
-            let forgotten = blocking(move || Ok((left.forget(&again), left)));
-            let (forgotten, mut left) = forgotten.await?;
-            self.await_quiet(left.kept()).await;
-            left.let_go();
-            if left.has_links() {
-                tokio::time::sleep(GONE).await;
-            }
-            blocking(move || Ok((left.sweep(&hosts).and(forgotten), left))).await
-        };
-        let failure = match cleared.await {
-            Ok((Ok(()), _)) => return,
-            Ok((Err(failure), left)) => {
-                self.uncleared.borrow_mut().push(left);
-                failure
-            }
-            Err(failure) => failure,
-        };
-        warn!(
-            "something of an ended container stays: {}",
-            failure.log_line()
-        );
-    }
-
-    /// Returns when no change has come for a while, so that `kept` network namespaces are let go; at once where that
-    /// would be too many, or the service leaves.
-    async fn await_quiet(&self, kept: usize) {
-        if kept == 0 {
-            return;
-        }
-        self.kept.set(self.kept.get() + kept);
-        for _ in 0..MOST_WAITS {
-            let before = self.changes.get();
-            if self.finishing.get() || self.kept.get() > MOST_KEPT {
-                break;
-            }
-            tokio::time::sleep(QUIET).await;
-            if self.changes.get() == before {
-                break;
-            }
-        }
-        self.kept.set(self.kept.get() - kept);
     }
 
     /// Takes a change back that the host has refused.
@@ -730,6 +632,12 @@ impl Networks {
             was_wanted: before.wanted(),
             wanted: after.wanted(),
             spares: before.spares.iter().map(Spare::id).collect(),
+            lingering: after.lingering.iter().map(Lingering::id).collect(),
+            silent: (before.lingering.iter())
+                .filter(|one| one.has_no_connection())
+                .map(Lingering::id)
+                .collect(),
+            new_spaces: after.new_spaces(before),
             spaces: after.spares.iter().map(Spare::space).collect(),
             // What a change that is taken back has plugged in is plugged out.
             machines: (after.occupants.iter())

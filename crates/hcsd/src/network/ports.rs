@@ -183,9 +183,18 @@ pub(super) fn check(before: &Intent, after: &Intent) -> Result<(), Failure> {
     })
 }
 
-/// Whether there is something to check.
+/// Whether there is something to check on a thread that may wait: few ports that are free are told at once.
 pub(super) fn asks(before: &Intent, after: &Intent) -> bool {
-    !new(before, after).is_empty()
+    const FEW: usize = 4;
+    let new = new(before, after);
+    let is_used = |(protocol, port, address): &Place| {
+        bound(*protocol, socket_address(*port, *address)) == Err(Errno::ADDRINUSE)
+    };
+    new.len() > FEW || new.iter().any(is_used)
+}
+
+fn socket_address(port: u16, address: Option<IpAddr>) -> SocketAddr {
+    SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
 }
 
 fn new(before: &Intent, after: &Intent) -> Vec<Place> {
@@ -217,7 +226,7 @@ fn try_bind((protocol, port, address): Place) -> Result<(), Failure> {
         // A socket that has a peer is not among those that listen.
         Protocol::Udp => ("UDP", "ss -anp"),
     };
-    let at = SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port);
+    let at = socket_address(port, address);
     // What else may be wrong, such as a right that is missing or an address that the host has not yet, says nothing of
     // other programs.
     if bound(protocol, at) != Err(Errno::ADDRINUSE)

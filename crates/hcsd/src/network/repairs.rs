@@ -4,6 +4,7 @@
 use engine_network::{Card, Host, set_port};
 use hcn::{Guid, intent::EndpointIntent};
 use hcs_schema::Failure;
+use tracing::warn;
 
 use super::kernel::Change;
 
@@ -48,6 +49,28 @@ impl Change {
         self.spares.contains(&endpoint.id) && !self.is_spare(endpoint)
     }
 
+    /// Whether an endpoint was attached before and its card is missing, where another one is plugged in by this change
+    /// already: checks plug in one each. A machine may let a card wait for seconds, and all who change networks wait
+    /// meanwhile.
+    pub(super) fn waits_for_a_check(
+        &self,
+        host: &mut Host,
+        endpoint: &EndpointIntent,
+        plugging: &mut Plugging,
+    ) -> bool {
+        let machine = self.machine_of(endpoint);
+        let was_there = self.attached.contains(&endpoint.id)
+            && machine.is_some_and(|machine| machine.has_cards());
+        if !was_there || Card(endpoint).is_there(host).unwrap_or(true) || plugging.is_first() {
+            return false;
+        }
+        warn!(
+            "the network adapter of the endpoint {} is missing; it is plugged in later",
+            endpoint.id
+        );
+        true
+    }
+
     /// Sets how the port of an endpoint treats others, where nothing but that differs. One that another program has
     /// removed, or taken out of its network, is attached anew.
     pub(super) fn set_port(
@@ -62,6 +85,19 @@ impl Change {
     }
 }
 
+/// Which of the cards that are missing is plugged in by a change.
+#[derive(Debug, Default)]
+pub(super) struct Plugging {
+    is_done: bool,
+}
+
+impl Plugging {
+    /// Whether no other one was.
+    fn is_first(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_done, true)
+    }
+}
+
 /// The one of `all` whose turn it is in this round.
 fn in_turn<T>(all: &[T], round: usize) -> Option<&T> {
     all.get(round.checked_rem(all.len())?)
@@ -70,6 +106,12 @@ fn in_turn<T>(all: &[T], round: usize) -> Option<&T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_card_that_is_missing_is_plugged_in_by_a_change() {
+        let mut plugging = Plugging::default();
+        assert_eq!([(); 3].map(|()| plugging.is_first()), [true, false, false]);
+    }
 
     #[test]
     fn each_card_that_is_missing_has_its_turn() {

@@ -40,8 +40,9 @@ const WORDS: [&str; 6] = [
     "Policies",
 ];
 
-/// So many containers have to ask for endpoints of one network, each within a minute of the one before.
-const OFTEN: u32 = 6;
+/// So many containers have to ask for endpoints of one network, each within a minute of the one before: of networks that
+/// are asked for in turn nothing is kept ready, as each would take the place of another.
+const OFTEN: u32 = 2;
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// The network that containers have asked for last, how often, and when.
@@ -93,9 +94,14 @@ impl Spare {
         &self.intent
     }
 
+    /// The network as it was when the spare was made.
+    pub(super) const fn network(&self) -> &NetworkIntent {
+        &self.network
+    }
+
     /// The namespace, with the network namespace that stands for it.
     pub(super) fn space(&self) -> (Guid, Arc<OwnedFd>) {
-        (self.intent.namespace, Arc::clone(&self.space))
+        (self.namespace(), Arc::clone(&self.space))
     }
 
     /// Whether it is that of the container with this runtime id.
@@ -103,19 +109,14 @@ impl Spare {
         self.runtime_id == runtime_id
     }
 
-    /// Whether it stands in no client's way: the network is as it was, and nothing of the spare is an endpoint's.
+    /// Whether it stands in no client's way.
     pub(super) fn is_free(&self, state: &State) -> bool {
-        if state.network_intent(self.network.id).as_ref() != Some(&self.network) {
-            return false;
-        }
-        let mut addresses = self.intent.addresses.iter().map(|(address, _)| *address);
-        let used = |address| {
-            let mut endpoints = state.endpoints_of(self.network.id);
-            endpoints.any(|(_, one)| one.leases().iter().any(|lease| lease.address == address))
-        };
-        let mut endpoints = state.endpoints_of(self.network.id);
-        let is_met = endpoints.any(|(id, one)| id == self.id() || one.mac() == self.intent.mac);
-        !is_met && !addresses.any(used)
+        is_free(state, &self.network, &self.intent)
+    }
+
+    /// The namespace.
+    pub(super) const fn namespace(&self) -> Guid {
+        self.intent.namespace
     }
 
     /// Whether it is in the network namespace `space`.
@@ -138,6 +139,22 @@ impl Spare {
         settings["MacAddress"] = self.intent.mac.to_string().into();
         settings
     }
+}
+
+/// Whether something that is in the kernel and no object stands in no client's way: its network is as it was, and nothing
+/// of it is an endpoint's.
+pub(super) fn is_free(state: &State, network: &NetworkIntent, intent: &EndpointIntent) -> bool {
+    if state.network_intent(network.id).as_ref() != Some(network) {
+        return false;
+    }
+    let mut addresses = intent.addresses.iter().map(|(address, _)| *address);
+    let used = |address| {
+        let mut endpoints = state.endpoints_of(network.id);
+        endpoints.any(|(_, one)| one.leases().iter().any(|lease| lease.address == address))
+    };
+    let mut endpoints = state.endpoints_of(network.id);
+    let is_met = endpoints.any(|(id, one)| id == intent.id || one.mac() == intent.mac);
+    !is_met && !addresses.any(used)
 }
 
 /// The network of which a spare will do for the endpoint that `settings` describe.

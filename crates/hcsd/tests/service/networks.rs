@@ -1,5 +1,6 @@
 //! Networks, through a real service in a network namespace of the test's own, with real traffic.
 
+mod clearing;
 mod elsewhere;
 mod fabrics;
 mod figures;
@@ -138,7 +139,8 @@ fn gone(host: &Space, prefix: &str) {
 #[test]
 fn containers_of_a_network_reach_each_other_and_the_outside_a_published_port() {
     let (host, outside) = world();
-    let service = host.run(Service::new);
+    // None is kept ready, whose link would stay.
+    let service = host.run(|| Service::with_config("warm_slots = 0\n"));
     let mut client = service.client();
     let network = made(
         &mut client,

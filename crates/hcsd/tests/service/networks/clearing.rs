@@ -1,0 +1,100 @@
+//! What containers that have ended leave in the kernel.
+
+use std::{net::UdpSocket, time::Duration};
+
+use hcs_wire::network::ObjectKind;
+use serde_json::{Value, json};
+
+use super::{
+    address, create, delete, gone, listed, made,
+    space::{OUTSIDE, Space, world},
+    started,
+};
+use crate::common::{Service, await_that};
+
+/// Where an endpoint sends from, and what it sends to.
+const OWN: u16 = 5000;
+
+/// A socket for datagrams there. Longer than this takes nothing that works.
+fn bind(space: &Space, port: u16) -> UdpSocket {
+    space.run(|| {
+        let socket = UdpSocket::bind(("0.0.0.0", port)).unwrap();
+        let limit = Duration::from_secs(30);
+        socket.set_read_timeout(Some(limit)).unwrap();
+        socket
+    })
+}
+
+/// An endpoint of `network` with this address, and nothing else.
+fn at(network: &str, address: &str) -> Value {
+    json!({ "Endpoints": [{
+        "SchemaVersion": { "Major": 2, "Minor": 0 },
+        "HostComputeNetwork": network,
+        "IpConfigurations": [{ "IpAddress": address }],
+    }] })
+}
+
+#[test]
+fn an_address_that_is_given_again_at_once_has_no_connection_of_the_endpoint_before() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let subnets = json!([{ "Subnets": [{ "IpAddressPrefix": "10.9.0.0/24" }] }]);
+    let nat = json!({ "Name": "nat", "Ipams": subnets });
+    let network = made(&mut client, &create(ObjectKind::Network, "", nat));
+    let networking = at(&network, "10.9.0.9");
+    let (peer, other) = (bind(&outside, 6000), bind(&outside, 6001));
+    let mut bytes = [0; 4];
+    let mut heard_from = Vec::new();
+    for handle in 1..=4 {
+        let space = started(&service, &mut client, handle, &networking);
+        assert_eq!(address(&space), "10.9.0.9");
+        let own = bind(&space, OWN);
+        // What goes on from before would be here first.
+        for place in &heard_from {
+            peer.send_to(b"late", place).unwrap();
+        }
+        own.send_to(b"ping", (OUTSIDE, 6001)).unwrap();
+        let (_, place) = other.recv_from(&mut bytes).unwrap();
+        other.send_to(b"pong", place).unwrap();
+        own.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"pong");
+        own.send_to(b"ping", (OUTSIDE, 6000)).unwrap();
+        heard_from.push(peer.recv_from(&mut bytes).unwrap().1);
+        client.terminate(handle);
+    }
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    host.is_cleared();
+}
+
+#[test]
+fn links_of_ended_containers_go_and_a_socket_keeps_none() {
+    let (host, _outside) = world();
+    // None is kept ready, whose link would stay.
+    let service = host.run(|| Service::with_config("warm_slots = 0\n"));
+    let mut client = service.client();
+    let nat = json!({ "Name": "nat" });
+    let network = made(&mut client, &create(ObjectKind::Network, "", nat));
+    let own = json!({ "Endpoints": [{
+        "SchemaVersion": { "Major": 2, "Minor": 0 }, "HostComputeNetwork": network,
+    }] });
+    // Of the last one the namespace stays.
+    let mut kept = None;
+    for handle in 1..=5 {
+        kept = Some(started(&service, &mut client, handle, &own));
+        client.terminate(handle);
+        assert_eq!(
+            listed(&mut client, ObjectKind::Endpoint),
+            Vec::<String>::new()
+        );
+    }
+    gone(&host, "hce");
+    await_that("no rule is about them", || {
+        !host.program("nft list ruleset").contains("hce")
+    });
+    let known = host.program("ip neigh show");
+    assert!(!known.contains("extern_learn"), "{known}");
+    drop(kept);
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    host.is_cleared();
+}
