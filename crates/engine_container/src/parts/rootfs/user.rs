@@ -3,7 +3,8 @@
 //! Where the service hands nothing over, the host's own files are put together by [`assembly`].
 //!
 //! All of it is put together in a file system in memory that covers a directory of the host, since none of them may be
-//! writable, or even reached. It goes away with the host's root.
+//! writable, or even reached. It goes away with the host's root. Where the service hands everything over, the host's
+//! root may be gone by then: that file system is the root itself.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -22,11 +23,12 @@ use super::{
 use crate::{
     failure::{Attempt, StepError},
     parts::{handed::Handed, mount, place, scratch_image},
-    spec::{RootSpec, UserSpec, ViewSpec},
+    spec::{LaunchSpec, UserSpec, ViewSpec},
 };
 
 /// Where it is put together.
-struct Staging {
+#[derive(Debug)]
+pub(crate) struct Staging {
     directory: OwnedFd,
     count: u32,
 }
@@ -35,7 +37,8 @@ struct Staging {
 const COVERED: [&str; 3] = ["/mnt", "/tmp", "/run"];
 
 impl Staging {
-    fn new() -> Result<Self, StepError> {
+    /// Covers a directory of the host.
+    pub(crate) fn new() -> Result<Self, StepError> {
         let step = "making a place to put the root together, at /mnt, /tmp or /run";
         let directory = mount::create("tmpfs", &[("mode", "0755")], MountAttrFlags::empty());
         let directory = directory.step(step)?;
@@ -49,6 +52,12 @@ impl Staging {
             directory,
             count: 0,
         })
+    }
+
+    /// Its own directory.
+    pub(crate) fn root(&self) -> Result<OwnedFd, StepError> {
+        let step = "opening the place to put the root together";
+        self.directory.try_clone().step(step)
     }
 
     /// A new empty directory; its name.
@@ -84,10 +93,12 @@ impl Staging {
 
 /// Mounts the root file system.
 pub(super) fn apply(
-    spec: &RootSpec,
+    launch: &LaunchSpec,
     user: &UserSpec,
     handed: &mut Handed,
+    staging: Option<Staging>,
 ) -> Result<Root, StepError> {
+    let spec = &launch.root;
     // Paths first: they may lead through what is covered then.
     let sources = spec.layers.iter().chain([&spec.scratch]);
     let mut opened: Vec<OwnedFd> = sources
@@ -101,7 +112,7 @@ pub(super) fn apply(
         (Some(tree), false) => Some(tree.source.open()?),
         _ => None,
     };
-    let mut staging = Staging::new()?;
+    let mut staging = staging.map_or_else(Staging::new, Ok)?;
     if user.handed {
         for mount in &mut opened {
             *mount = staging.attach(mount)?;
