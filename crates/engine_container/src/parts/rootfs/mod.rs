@@ -5,12 +5,14 @@
 //! 3. [`user`]: how it is put together in a user namespace.
 //! 4. [`assembly`]: the host's own files as an ordinary user may have them, overlay by overlay.
 //! 5. [`left_out`]: what the view of a container without layers leaves out; [`cover`]: how.
+//! 6. [`bare`]: a layer below all others, with what mounts need.
 //!
 //! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
 //! `upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`) have
 //! what it wrote to other file systems of the host.
 
 mod assembly;
+mod bare;
 pub(crate) mod cover;
 mod host_view;
 pub(crate) mod left_out;
@@ -87,7 +89,7 @@ pub(crate) fn apply_as_host(launch: &LaunchSpec, handed: &mut Handed) -> Result<
         trusts_nodes: launch.trusts_nodes,
         sync: spec.keep,
         user: false,
-        covered: spec.view.is_some(),
+        mixed: spec.view.is_some(),
         scratch: open_directory(&spec.scratch)?,
     };
     if spec.limit.is_some() {
@@ -113,6 +115,11 @@ pub(crate) fn apply_as_host(launch: &LaunchSpec, handed: &mut Handed) -> Result<
     };
     let above = cover_layers(covers.as_ref(), &mut layers)?;
     let host = host.map(|host| host + above);
+    if let Some(names) = bare::of(launch) {
+        let memory = memory(&overlays.scratch)?;
+        layers.push(bare::make(memory.as_fd(), names)?);
+        overlays.mixed = true;
+    }
     mount_layers(&mut overlays, &layers, spec, None)?;
     let root = Root {
         directory: open_mounted(&place)?,

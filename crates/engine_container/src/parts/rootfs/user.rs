@@ -17,7 +17,7 @@ use rustix::{
 use super::{
     Covers, Root,
     assembly::{self, View},
-    cover_layers, host_view, is_host, mount_layers,
+    bare, cover_layers, host_view, is_host, mount_layers,
     overlay::{Overlays, make_directory},
 };
 use crate::{
@@ -133,6 +133,8 @@ pub(super) fn apply(
         .map(|view| staging.covers(view, handed))
         .transpose()?;
     let (name, spare) = (staging.directory()?, staging.directory()?);
+    let bare = bare::of(launch).map(|names| Ok((names, staging.directory()?)));
+    let bare = bare.transpose()?;
     let open = |step| place::open(staging.directory.as_fd(), &name).step(step);
     let scratch = match spec.limit {
         Some(limit) if !user.handed => scratch_image::in_memory(&scratch, limit)
@@ -143,7 +145,7 @@ pub(super) fn apply(
         trusts_nodes: false,
         sync: spec.keep,
         user: true,
-        covered: spec.view.is_some(),
+        mixed: spec.view.is_some(),
         scratch,
     };
     let target = open("opening a mount point")?;
@@ -159,6 +161,12 @@ pub(super) fn apply(
     let host = host.map(|host| host + above);
     if let Some(host) = host.filter(|_| spec.layers.len() > 1) {
         layers[host] = host_view::as_file_system_of_its_own(&layers[host], &overlays.scratch)?;
+    }
+    if let Some((names, place)) = bare {
+        let place = place::open(staging.directory.as_fd(), &place);
+        let place = place.step("opening a place for a layer")?;
+        layers.push(bare::make(place.as_fd(), names)?);
+        overlays.mixed = true;
     }
     mount_layers(&mut overlays, &layers, spec, Some(&target))?;
     let root = Root {
