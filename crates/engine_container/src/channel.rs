@@ -64,6 +64,9 @@ pub(crate) fn open() -> Result<(OwnedFd, OwnedFd), StepError> {
         .step("making a channel to a child")
 }
 
+/// What a child is told, and the descriptors that come with it.
+type Message<T> = (T, VecDeque<OwnedFd>);
+
 /// What a child has read of its instructions.
 #[derive(Debug, Default)]
 pub(crate) struct Begun {
@@ -75,7 +78,7 @@ pub(crate) struct Begun {
 /// instructions is the second.
 pub(crate) fn receive_early<T: DeserializeOwned>(
     channel: BorrowedFd<'_>,
-) -> Result<(Option<(T, VecDeque<OwnedFd>)>, Begun), StepError> {
+) -> Result<(Option<Message<T>>, Begun), StepError> {
     let step = "reading what to do beforehand";
     let mut descriptors = VecDeque::new();
     let mut first = [0];
@@ -113,7 +116,7 @@ fn receive_exactly(
 /// The child's side: waits for what it is to do.
 pub(crate) fn receive<T: DeserializeOwned>(
     channel: BorrowedFd<'_>,
-) -> Result<(T, VecDeque<OwnedFd>), StepError> {
+) -> Result<Message<T>, StepError> {
     receive_rest(channel, Begun::default())
 }
 
@@ -121,7 +124,7 @@ pub(crate) fn receive<T: DeserializeOwned>(
 pub(crate) fn receive_rest<T: DeserializeOwned>(
     channel: BorrowedFd<'_>,
     begun: Begun,
-) -> Result<(T, VecDeque<OwnedFd>), StepError> {
+) -> Result<Message<T>, StepError> {
     let step = "reading what to do";
     let Begun {
         mut text,
