@@ -338,7 +338,9 @@ impl ContainerOptions {
             memory: self.memory.map(|megabytes| ContainerMemory {
                 size_in_mb: Some(megabytes),
             }),
-            processor: self.cpus.map(|cpus| cpus.document(surroundings.processors)),
+            processor: self
+                .cpus
+                .map(|cpus| cpus.document((surroundings.processors)())),
             process_limit: self.pids_limit,
             networking: self.net_namespace.as_ref().map(|name| Networking {
                 namespace: Some(name.clone()),
@@ -451,7 +453,7 @@ mod tests {
         let line = Line::try_parse_from([&["x"], line].concat()).unwrap();
         let surroundings = Surroundings {
             directory: Some("/home/me".into()),
-            processors: 4,
+            processors: || 4,
         };
         let document = line
             .container
@@ -607,7 +609,7 @@ mod tests {
     fn only_a_directory_of_the_view_is_asked_for() {
         let here = |directory: Option<&str>| Surroundings {
             directory: directory.map(PathBuf::from),
-            processors: 1,
+            processors: || 1,
         };
         let none = ContainerOptions::default();
         assert_eq!(

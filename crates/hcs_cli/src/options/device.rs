@@ -75,7 +75,7 @@ mod tests {
     fn a_device_has_a_place_and_a_use_or_the_usual_ones() {
         let here = Surroundings {
             directory: Some("/dev".into()),
-            processors: 1,
+            processors: || 1,
         };
         let read = |text: &str| {
             let document = parse(text).unwrap().document(&here).unwrap();

@@ -363,7 +363,7 @@ mod tests {
         };
         let here = Surroundings {
             directory: Some("/home/me".into()),
-            processors: 4,
+            processors: || 4,
         };
         let document = machine.document(&container, boot, &here, true)?;
         document.check().unwrap();

@@ -78,18 +78,20 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
 pub(crate) struct Surroundings {
     /// Relative paths start here; none where that was removed or may not be entered.
     pub directory: Option<PathBuf>,
-    /// Processors of this machine.
-    pub processors: u32,
+    /// Counts the processors of this machine: a dozen system calls, where a limit needs them.
+    pub processors: fn() -> u32,
 }
 
 impl Surroundings {
     /// Those of this process.
     pub(crate) fn here() -> Self {
-        let processors =
-            std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self {
             directory: env::current_dir().ok(),
-            processors: u32::try_from(processors).unwrap_or(u32::MAX),
+            processors: || {
+                let processors = std::thread::available_parallelism();
+                let processors = processors.map_or(1, std::num::NonZeroUsize::get);
+                u32::try_from(processors).unwrap_or(u32::MAX)
+            },
         }
     }
 

@@ -186,7 +186,7 @@ mod tests {
     fn here() -> Surroundings {
         Surroundings {
             directory: Some("/home/me".into()),
-            processors: 1,
+            processors: || 1,
         }
     }
 
