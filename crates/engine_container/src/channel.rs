@@ -2,7 +2,7 @@
 //!
 //! A stream socket. The service sends JSON with the descriptors that belong to it on the first byte and shuts its
 //! direction; the child answers with one JSON document and closes. An early end of either direction means that the
-//! other side has died.
+//! other side has died. What a child can do before it knows what it is to be may come before that, framed ([`EARLY`]).
 
 use std::{
     collections::VecDeque,
@@ -26,6 +26,11 @@ use crate::{
 
 /// More than any report is long.
 const REPORT_LIMIT: usize = 64 << 10;
+
+/// Begins what comes before the instructions, followed by the length of its JSON. No JSON begins so.
+const EARLY: u8 = 1;
+/// More than it is long.
+const EARLY_LIMIT: usize = 64 << 10;
 
 /// How a child's work ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,13 +64,73 @@ pub(crate) fn open() -> Result<(OwnedFd, OwnedFd), StepError> {
         .step("making a channel to a child")
 }
 
+/// What a child is told, and the descriptors that come with it.
+type Message<T> = (T, VecDeque<OwnedFd>);
+
+/// What a child has read of its instructions.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    text: Vec<u8>,
+    descriptors: VecDeque<OwnedFd>,
+}
+
+/// The child's side: waits for what it can do beforehand. Where nothing of that kind comes, what has been read of its
+/// instructions is the second.
+pub(crate) fn receive_early<T: DeserializeOwned>(
+    channel: BorrowedFd<'_>,
+) -> Result<(Option<Message<T>>, Begun), StepError> {
+    let step = "reading what to do beforehand";
+    let mut descriptors = VecDeque::new();
+    let mut first = [0];
+    let read = hcs_wire::socket::receive(channel, &mut first, &mut descriptors).step(step)?;
+    if read == 0 || first != [EARLY] {
+        let text = first[..read].to_vec();
+        return Ok((None, Begun { text, descriptors }));
+    }
+    let mut length = [0; 4];
+    receive_exactly(channel, &mut length, &mut descriptors).step(step)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > EARLY_LIMIT {
+        return Err(StepError::new(step, Errno::MSGSIZE));
+    }
+    let mut text = vec![0; length];
+    receive_exactly(channel, &mut text, &mut descriptors).step(step)?;
+    let what = serde_json::from_slice(&text).map_err(|_| StepError::new(step, Errno::BADMSG))?;
+    Ok((Some((what, descriptors)), Begun::default()))
+}
+
+fn receive_exactly(
+    channel: BorrowedFd<'_>,
+    mut buffer: &mut [u8],
+    descriptors: &mut VecDeque<OwnedFd>,
+) -> Result<(), Errno> {
+    while !buffer.is_empty() {
+        match hcs_wire::socket::receive(channel, buffer, descriptors)? {
+            0 => return Err(Errno::BADMSG),
+            read => buffer = buffer.get_mut(read..).unwrap_or_default(),
+        }
+    }
+    Ok(())
+}
+
 /// The child's side: waits for what it is to do.
 pub(crate) fn receive<T: DeserializeOwned>(
     channel: BorrowedFd<'_>,
-) -> Result<(T, VecDeque<OwnedFd>), StepError> {
+) -> Result<Message<T>, StepError> {
+    receive_rest(channel, Begun::default())
+}
+
+/// The same, of which it has read the beginning.
+pub(crate) fn receive_rest<T: DeserializeOwned>(
+    channel: BorrowedFd<'_>,
+    begun: Begun,
+) -> Result<Message<T>, StepError> {
     let step = "reading what to do";
-    let mut text = Vec::with_capacity(4096);
-    let mut descriptors = VecDeque::new();
+    let Begun {
+        mut text,
+        mut descriptors,
+    } = begun;
+    text.reserve(4096);
     loop {
         let mut buffer = [0; 4096];
         match hcs_wire::socket::receive(channel, &mut buffer, &mut descriptors).step(step)? {
@@ -96,9 +161,28 @@ pub(crate) fn instruct<T: Serialize>(
     let text = serde_json::to_vec(what).map_err(|_| StepError::new(step, Errno::INVAL))?;
     let sent = send(channel, &text, descriptors)
         .and_then(|()| rustix::net::shutdown(channel, Shutdown::Write));
+    unless_gone(sent).step(step)
+}
+
+/// The service's side: says what can be done before [`instruct`].
+pub(crate) fn instruct_early<T: Serialize>(
+    channel: BorrowedFd<'_>,
+    what: &T,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), StepError> {
+    let step = "telling a child what to do beforehand";
+    let text = serde_json::to_vec(what).map_err(|_| StepError::new(step, Errno::INVAL))?;
+    let length = u32::try_from(text.len()).map_err(|_| StepError::new(step, Errno::TOOBIG))?;
+    let mut message = vec![EARLY];
+    message.extend(length.to_le_bytes());
+    message.extend(text);
+    unless_gone(send(channel, &message, descriptors)).step(step)
+}
+
+fn unless_gone(sent: Result<(), Errno>) -> Result<(), Errno> {
     match sent {
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Ok(()),
-        answer => answer.step(step),
+        answer => answer,
     }
 }
 
@@ -173,6 +257,31 @@ mod tests {
             read_report(&service, Duration::from_secs(60)).unwrap(),
             Some(failed)
         );
+    }
+
+    #[test]
+    fn what_comes_beforehand_is_told_from_the_instructions() {
+        let (service, child) = open().unwrap();
+        let early = || receive_early::<String>(child.as_fd()).unwrap();
+        let own = service.as_fd();
+        instruct_early(own, &"soon", &[own]).unwrap();
+        instruct(own, &"now", &[own, own]).unwrap();
+        let (first, begun) = early();
+        let (what, descriptors) = first.unwrap();
+        assert_eq!((&*what, descriptors.len()), ("soon", 1));
+        let (what, descriptors) = receive_rest::<String>(child.as_fd(), begun).unwrap();
+        assert_eq!((&*what, descriptors.len()), ("now", 2));
+    }
+
+    #[test]
+    fn instructions_without_anything_beforehand_are_whole() {
+        let (service, child) = open().unwrap();
+        let own = service.as_fd();
+        instruct(own, &"now", &[own; 3]).unwrap();
+        let (first, begun) = receive_early::<String>(child.as_fd()).unwrap();
+        assert!(first.is_none());
+        let (what, descriptors) = receive_rest::<String>(child.as_fd(), begun).unwrap();
+        assert_eq!((&*what, descriptors.len()), ("now", 3));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use crate::{
     launcher::protocol,
     machine::modify,
     record::{Record, parse_start_time},
-    spec::{LaunchSpec, Owners},
+    spec::{EarlySpec, LaunchSpec, Owners},
 };
 
 /// More than any reader waits for: the other end is closed.
@@ -67,7 +67,9 @@ pub fn instructions(bytes: &[u8]) {
         if job {
             let _job = channel::receive::<ChildJob>(child.as_fd());
         } else {
-            let _spec = channel::receive::<LaunchSpec>(child.as_fd());
+            if let Ok((_early, begun)) = channel::receive_early::<EarlySpec>(child.as_fd()) {
+                let _spec = channel::receive_rest::<LaunchSpec>(child.as_fd(), begun);
+            }
         }
     }
 }

@@ -21,8 +21,8 @@ use std::{
 use hcs_wire::{trust::Trusted, written};
 use rustix::{
     fs::{
-        CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2, readlink,
-        readlinkat,
+        CWD, FileType, Mode, OFlags, ResolveFlags, Stat, Statx, fstat, fstatfs, makedev, openat,
+        openat2, readlink, readlinkat,
     },
     io::Errno,
     path::Arg,
@@ -55,6 +55,14 @@ impl Identity {
         Self {
             device: found.st_dev,
             inode: found.st_ino,
+        }
+    }
+
+    /// The same from another call.
+    pub(crate) fn of_statx(found: &Statx) -> Self {
+        Self {
+            device: makedev(found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
         }
     }
 }

@@ -7,6 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Source;
 
+/// What a child is told before it knows what it is to be: that it is in its control groups and has its ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct EarlySpec {
+    /// Its control groups of version 1 that it is to see.
+    pub(crate) groups: Vec<GroupSpec>,
+    /// Whether it has a user namespace, whose mounts of the host come with its specification.
+    pub(crate) user: bool,
+    /// Whether a file comes with this that the container keeps open: that of its ids.
+    pub(crate) claimed: bool,
+}
+
 /// A container, as far as the child makes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct LaunchSpec {
@@ -52,8 +63,6 @@ pub(crate) struct LaunchSpec {
 pub(crate) struct UserSpec {
     /// Whether it has more ids than root's, and groups may be set.
     pub(crate) many: bool,
-    /// Whether a file comes with this, before the mounts, that the container keeps open: that of its ids.
-    pub(crate) claimed: bool,
     /// Whether mounts of the host come with this, made by a service that may: layers, scratch, the parts below, the
     /// tree of the view, what covers it, what is mapped, in this order. Otherwise the child opens the paths itself.
     pub(crate) handed: bool,

@@ -1,12 +1,13 @@
 //! The cloned child: from a copy of the launcher to pid 1 of a container.
 //!
-//! It is born in new namespaces with nothing but its channel. What it does before it reads its specification is the
-//! same for every container, so that a child can be parked there: it holds nothing of the host that the host might want
-//! to unmount, and ends when the service closes the channel. Then it makes its mounts and its root, gives up what it
-//! must not keep, says that it is ready and becomes the guest agent, without an exec.
+//! It is born in new namespaces with nothing but its channel. What it does before it reads its specification
+//! ([`early`]) is the same for every container, so that a child can be parked there: it holds nothing of the host that
+//! the host might want to unmount, and ends when the service closes the channel. Then it makes its mounts and its root,
+//! gives up what it must not keep, says that it is ready and becomes the guest agent, without an exec.
 //!
 //! A failed step ends it: everything it made lives in its own namespaces and goes with it, so nothing is undone here.
 
+mod early;
 pub(crate) mod job;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,7 +30,7 @@ use crate::{
     parts::{
         capabilities, devices,
         handed::Handed,
-        hostname, identity,
+        hostname,
         mapped::{self, Taken},
         masks,
         mounts::{self, FileSystems},
@@ -37,10 +38,11 @@ use crate::{
         rootfs::{self, Root},
         seccomp, sharing, temporary, volumes,
     },
-    spec::{LaunchSpec, UserSpec},
+    spec::{EarlySpec, LaunchSpec, UserSpec},
     steps::done,
     sys::{descriptors, process},
 };
+use early::{Early, Entered};
 
 /// The guest agent's entry: it runs as pid 1 of the container, with the null device as standard descriptors and these
 /// files; it is told what processes of the container get, and its answer is pid 1's exit code.
@@ -102,11 +104,10 @@ struct Built {
 pub(crate) fn run(
     channel: OwnedFd,
     tasks: Vec<OwnedFd>,
-    own_network_now: bool,
     filter: &[libc::sock_filter],
     agent: AgentEntry,
 ) -> i32 {
-    let (built, steps) = watch(|| build(&channel, tasks, own_network_now));
+    let (built, steps) = watch(|| build(&channel, tasks));
     match built {
         Ok(built) => hand_over(channel, built, steps, filter, agent),
         Err(error) => fail(&channel, error, &steps),
@@ -114,28 +115,31 @@ pub(crate) fn run(
 }
 
 /// Everything up to the finished root.
-fn build(
-    channel: &OwnedFd,
-    tasks: Vec<OwnedFd>,
-    own_network_now: bool,
-) -> Result<Built, StepError> {
+fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<Built, StepError> {
     prepare(tasks)?;
-    // What belongs to a network namespace can be made as soon as the process is in it, and has its ids.
-    let early = own_network_now.then(own_network).transpose()?;
-    let (spec, mut descriptors) = channel::receive::<LaunchSpec>(channel.as_fd())?;
+    let (early, begun) = channel::receive_early::<EarlySpec>(channel.as_fd())?;
+    let early = early.map(|(spec, descriptors)| Early::make(&spec, Handed(descriptors)));
+    let early = early.transpose()?;
+    let (spec, mut descriptors) = channel::receive_rest::<LaunchSpec>(channel.as_fd(), begun)?;
     done("was told what to be");
     let listener = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
-    let own = match &spec.user {
-        Some(user) => enter_as_root_of_its_own(&spec, user, Handed(descriptors))?,
-        None => {
+    let own = match (&spec.user, early) {
+        (Some(user), early) => {
+            let entered = match early {
+                Some(early) => early.into_entered()?,
+                None => early::enter_namespace(user)?,
+            };
+            enter_as_root_of_its_own(&spec, user, entered, Handed(descriptors))?
+        }
+        (None, early) => {
             let limited = spec.root.limit.and_then(|_| descriptors.pop_front());
             let covered = spec.root.view.as_ref().is_some_and(|view| view.covered);
             let cover = covered.then(|| descriptors.pop_front()).flatten();
             let handed = Handed(limited.into_iter().chain(cover).collect());
             let file_systems = match (early, descriptors.pop_front()) {
-                (Some(early), None) => early,
+                (Some(early), None) => early.into_file_systems()?,
                 (_, Some(named)) => {
                     network::join(&named)?;
                     done("joined the named network namespace");
@@ -153,15 +157,6 @@ fn build(
         spec,
         own,
     })
-}
-
-/// Sets up the network namespace that the process was born with.
-fn own_network() -> Result<FileSystems, StepError> {
-    network::set_up()?;
-    done("set up its network");
-    let file_systems = FileSystems::make(None)?.open_network();
-    done("made its own file systems");
-    Ok(file_systems)
 }
 
 /// Lets go of what every child inherits from the launcher. Standard input was the launcher's socket: the service must
@@ -205,45 +200,36 @@ fn enter(
     mounts::leave_host_propagation()?;
     done("has its mounts to itself");
     let sources = mapped::open(&spec.mapped)?;
-    let root = rootfs::apply(spec, &mut handed)?;
+    let root = rootfs::apply_as_host(spec, &mut handed)?;
     done("mounted the root file system");
     finish(spec, &root, file_systems, &sources)
 }
 
-/// The same for a process in a user namespace of its own.
+/// The same for a process in a user namespace of its own, which has its mounts to itself.
 fn enter_as_root_of_its_own(
     spec: &LaunchSpec,
     user: &UserSpec,
+    entered: Entered,
     mut handed: Handed,
 ) -> Result<Own, StepError> {
-    forget_oom_score();
-    if user.claimed {
-        let claim = handed.take()?;
-        process::keep_open(claim.as_fd()).step("keeping its ids")?;
-    }
-    identity::become_root(user.many)?;
-    // The kernel takes it away with another user, and with it the process's own files in /proc. It is alone there.
-    set_dumpable_behavior(DumpableBehavior::Dumpable).step("keeping its files in /proc")?;
-    done("became root of its user namespace");
-    network::set_up()?;
-    done("set up its network");
     hostname::apply(&spec.hostname)?;
-    process::new_mount_namespace().step("making a mount namespace")?;
-    mounts::leave_host_propagation()?;
     // Before anything covers the host's root.
     let opened = if user.handed {
         Vec::new()
     } else {
         mapped::open(&spec.mapped)?
     };
-    let root = rootfs::apply(spec, &mut handed)?;
+    let root = rootfs::apply_in_namespace(spec, user, &mut handed, entered.staging)?;
     done("mounted the root file system");
     let sources = if user.handed {
         mapped::taken_by_service(&spec.mapped, &mut handed)?
     } else {
         opened
     };
-    let file_systems = FileSystems::make(Some(user))?.open_network();
+    let file_systems = match entered.file_systems {
+        Some(made) => made,
+        None => FileSystems::make(Some(user))?.open_network(),
+    };
     finish(spec, &root, file_systems, &sources)
 }
 
@@ -257,12 +243,12 @@ fn finish(
     let views = volumes::take(root, &spec.volumes)?;
     temporary::close(root, spec, sources)?;
     volumes::apply(root, &spec.volumes, &views)?;
-    let mounts = file_systems.apply(root, spec)?;
+    let mut mounts = file_systems.apply(root, spec)?;
     let null = devices::null(mounts.dev.as_fd())?;
     // Before the files of pid 1 become read-only.
     let profile = spec.profile.as_ref();
     let confinement = profile.map(|_| apparmor::open(&mounts.proc)).transpose()?;
-    masks::apply(root, &mounts, &spec.root.hidden)?;
+    masks::complete(root, &mut mounts, &spec.root.hidden)?;
     done("mounted proc, sys and dev, and hid what is not to be seen");
     temporary::apply(root, &spec.temporary, sources)?;
     if !sources.is_empty() || !spec.temporary.is_empty() {
@@ -387,13 +373,6 @@ fn harden(
 /// host's: the container's own is read-only for pid 1.
 fn protect_from_oom() {
     let _refused = std::fs::write("/proc/self/oom_score_adj", "-500");
-}
-
-/// The agent shall not have the service's score where it could not reset it for others: once it is root of its own
-/// namespace only, no process may change its score any more. Best effort, as it is the host's to allow. The path is the
-/// host's: nothing of the container is mounted yet.
-fn forget_oom_score() {
-    let _refused = std::fs::write("/proc/self/oom_score_adj", "0");
 }
 
 /// The service's session keyring is no business of the container's.

@@ -37,7 +37,7 @@ use crate::{
     plan::Plan,
     privilege::Privilege,
     record::{self, Record, UserRecord},
-    spec::{LaunchSpec, LeftOut, RootSpec, UserSpec},
+    spec::{EarlySpec, LaunchSpec, LeftOut, RootSpec, UserSpec},
     steps::done,
     user_namespace::{self, IdRangeSlot, Mapping},
     waiting::is_readable,
@@ -251,6 +251,9 @@ impl Prepared {
         };
         let (channel, child) = workshop.launcher.launch(&asked, order.user)?;
         done("the launcher cloned the container's first process");
+        if order.new_network && order.owner.is_none() {
+            begin(&channel, &left.groups, None)?;
+        }
         Ok((directory, listener, channel, child))
     }
 
@@ -419,6 +422,9 @@ impl Prepared {
         }
         let many = found.map(&ids.mapping)?;
         done("gave the user namespace its ids");
+        if let Some(slot) = ids.slot {
+            begin(&self.channel, &self.left.groups, Some(slot))?;
+        }
         Ok(many)
     }
 
@@ -461,12 +467,16 @@ impl Prepared {
         all_shifted: bool,
         cover: Option<OwnedFd>,
     ) -> Result<Vec<OwnedFd>, StepError> {
+        // Opened before the child goes on with its ids. Should it fail then, its report says why.
+        let namespace = ids
+            .slot
+            .map(|_| self.find_child()?.namespace())
+            .transpose()?;
         // Ids that were given before are those of a range: many.
         let many = ids.given || self.give_ids(ids)?;
-        let found = self.find_child()?;
-        let (mounts, user) = match (ids.slot, ids.mapping.root()) {
-            (Some(_), Some(root)) => {
-                handing::make(spec, found.namespace()?.as_fd(), root, all_shifted, cover)?
+        let (mounts, user) = match (&namespace, ids.mapping.root()) {
+            (Some(namespace), Some(root)) => {
+                handing::make(spec, namespace.as_fd(), root, all_shifted, cover)?
             }
             _ => {
                 let user = UserSpec {
@@ -476,17 +486,11 @@ impl Prepared {
                 (Vec::new(), user)
             }
         };
-        let claim = ids.slot.and_then(IdRangeSlot::held_open);
-        let user = UserSpec {
-            claimed: claim.is_some(),
-            ..user
-        };
         let spec = LaunchSpec {
             user: Some(user),
             ..spec.clone()
         };
         let mut descriptors = vec![self.listener.as_fd()];
-        descriptors.extend(claim);
         descriptors.extend(mounts.iter().map(AsFd::as_fd));
         channel::instruct(self.channel.as_fd(), &spec, &descriptors)?;
         Ok(mounts)
@@ -501,6 +505,21 @@ impl Prepared {
         let _gone_already = unlinkat(&self.directory, agent_socket::NAME, AtFlags::empty());
         self.left.remove()
     }
+}
+
+/// Has a child make what needs no document. In its user namespace it has the ids of `slot` by now.
+fn begin(
+    channel: &OwnedFd,
+    groups: &ControlGroups,
+    slot: Option<&IdRangeSlot>,
+) -> Result<(), StepError> {
+    let claim = slot.and_then(IdRangeSlot::held_open);
+    let early = EarlySpec {
+        groups: groups.shown(),
+        user: slot.is_some(),
+        claimed: claim.is_some(),
+    };
+    channel::instruct_early(channel.as_fd(), &early, claim.as_slice())
 }
 
 /// Takes the scratch of `root` at `path`, which is kept, for one container.

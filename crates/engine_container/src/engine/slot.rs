@@ -164,7 +164,12 @@ impl ContainerSlot {
             let message = "the container that was kept ready has ended";
             return Err(Failure::new(HResult::E_UNEXPECTED, message).into());
         }
-        self.prepared.limit(&plan.limits)?;
+        let mut limits = plan.limits;
+        if !limits.pids_asked {
+            // That of the configuration, which it has.
+            limits.pids = None;
+        }
+        self.prepared.limit(&limits)?;
         if !plan.devices.is_empty() {
             self.prepared.allow(&host.devices, &plan.devices)?;
         }

@@ -101,8 +101,8 @@ fn clone_child(child: &Child<OwnedFd>) -> Result<Cloned, Errno> {
             ..
         } => {
             let network = if *new_network { libc::CLONE_NEWNET } else { 0 };
-            // Its mount namespace it makes itself, when it knows what it is to be: until then a parked child would see
-            // the mounts of yesterday, and keep them from being unmounted.
+            // Its mount namespace it makes itself: a parked child shall neither see the mounts of yesterday nor keep
+            // them from being unmounted.
             let others = libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
             let cgroup = cgroup.as_ref().map(AsFd::as_fd);
             let Some(owner) = owner else {
@@ -142,16 +142,10 @@ fn as_user(owner: u32, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<
 fn run_child(request: LauncherRequest, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
         Child::Job { .. } => child::job::run(&request.channel),
-        Child::Container {
-            tasks,
-            new_network,
-            owner,
-            cgroup,
-        } => {
+        Child::Container { tasks, cgroup, .. } => {
             // It was for the clone, and leads to a directory of the host.
             drop(cgroup);
-            let own_network_now = new_network && owner.is_none();
-            child::run(request.channel, tasks, own_network_now, filter, agent)
+            child::run(request.channel, tasks, filter, agent)
         }
     });
     let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);

@@ -53,21 +53,28 @@ fn version_1(target: &OwnedFd, groups: &[GroupSpec]) -> Result<(), StepError> {
     let step = "showing the control group";
     let options = [("mode", "0755"), ("size", "4k")];
     let own = mount::create("tmpfs", &options, mount::PLAIN).step_at("mounting", PATH)?;
-    mount::attach(own.as_fd(), target.as_fd()).step_at("mounting", PATH)?;
+    let mut views = Vec::with_capacity(groups.len());
     for group in groups {
         let name = group.controllers.join(",");
-        show(&own, &name, &group.path).step_at(step, &*group.path)?;
+        let view = view(&group.path).step_at(step, &*group.path)?;
+        mkdirat(&own, &*name, Mode::from_raw_mode(0o755)).step_at(step, &*group.path)?;
         if group.controllers.len() > 1 {
             for controller in &group.controllers {
                 symlinkat(&*name, &own, &**controller).step_at(step, &*group.path)?;
             }
         }
+        views.push((view, name));
     }
-    change(own.as_fd(), read_only()).step_at("making read-only", PATH)
+    // While it is mounted nowhere: of what is mounted in something of that kind the kernel changes nothing.
+    change(own.as_fd(), read_only()).step_at("making read-only", PATH)?;
+    mount::attach(own.as_fd(), target.as_fd()).step_at("mounting", PATH)?;
+    views.iter().try_for_each(|(view, name)| {
+        mount::attach_below(view.as_fd(), own.as_fd(), name).step_at(step, &**name)
+    })
 }
 
-/// Mounts a view of the group at `path` of the host on a directory that is made for it.
-fn show(own: &OwnedFd, name: &str, path: &str) -> Result<(), Errno> {
+/// A view of the group at `path` of the host, mounted nowhere.
+fn view(path: &str) -> Result<OwnedFd, Errno> {
     let group = place::open_own(
         place::open(CWD, "/")?.as_fd(),
         path.trim_start_matches('/'),
@@ -76,10 +83,9 @@ fn show(own: &OwnedFd, name: &str, path: &str) -> Result<(), Errno> {
     if fstatfs(&group)?.f_type != CGROUP_MAGIC {
         return Err(Errno::NODEV);
     }
-    mkdirat(own, name, Mode::from_raw_mode(0o755))?;
     let view = mount::clone_tree(group.as_fd(), "", false)?;
     change(view.as_fd(), read_only())?;
-    mount::attach_below(view.as_fd(), own.as_fd(), name)
+    Ok(view)
 }
 
 fn read_only() -> MountChange {

@@ -36,6 +36,9 @@ struct Below {
     attributes: MountAttrFlags,
 }
 
+/// Where message queues are.
+const QUEUES: &str = "mqueue";
+
 const NOSUID_NOEXEC: MountAttrFlags =
     MountAttrFlags::MOUNT_ATTR_NOSUID.union(MountAttrFlags::MOUNT_ATTR_NOEXEC);
 
@@ -62,7 +65,7 @@ const BELOW: [Below; 3] = [
         attributes: mount::PLAIN,
     },
     Below {
-        name: "mqueue",
+        name: QUEUES,
         kind: "mqueue",
         options: &[],
         attributes: mount::PLAIN,
@@ -166,8 +169,8 @@ pub(crate) fn make_below(user: Option<&UserSpec>) -> Result<Vec<OwnedFd>, StepEr
     made.collect()
 }
 
-/// Mounts what [`make_below`] made, and nodes that could not be made. `dev` has to be mounted itself, and no other
-/// process's to change.
+/// Mounts what [`make_below`] made, but for message queues, and nodes that could not be made. No other process may be
+/// able to change `dev`.
 pub(crate) fn mount_below(
     dev: BorrowedFd<'_>,
     made: &[OwnedFd],
@@ -182,9 +185,23 @@ pub(crate) fn mount_below(
         rustix::process::umask(mask);
         borrowed?;
     }
-    for (below, file_system) in BELOW.iter().zip(made) {
-        mount::attach_below(file_system.as_fd(), dev, below.name)
-            .step_at("mounting /dev/", below.name)?;
-    }
-    Ok(())
+    mount_those(dev, made, |name| name != QUEUES)
+}
+
+/// Mounts message queues, of what [`make_below`] made.
+pub(crate) fn mount_queues(dev: BorrowedFd<'_>, made: &[OwnedFd]) -> Result<(), StepError> {
+    mount_those(dev, made, |name| name == QUEUES)
+}
+
+fn mount_those(
+    dev: BorrowedFd<'_>,
+    made: &[OwnedFd],
+    are_meant: fn(&str) -> bool,
+) -> Result<(), StepError> {
+    let mut all = BELOW.iter().zip(made);
+    all.try_for_each(|(below, file_system)| match are_meant(below.name) {
+        true => mount::attach_below(file_system.as_fd(), dev, below.name)
+            .step_at("mounting /dev/", below.name),
+        false => Ok(()),
+    })
 }

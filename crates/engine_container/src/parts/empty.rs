@@ -11,6 +11,7 @@ use rustix::{
 use super::mount;
 
 /// An empty read-only directory that is mounted in several places.
+#[derive(Debug)]
 pub(super) struct EmptyDirectory {
     mount: OwnedFd,
     /// Whether it is mounted somewhere: only then can there be further views of it (before Linux 6.15).
@@ -27,11 +28,8 @@ impl EmptyDirectory {
         })
     }
 
-    /// Mounts it on a directory below `directory`; an empty path means that itself.
+    /// Mounts it on a directory below `directory` that [is there](is_there); an empty path means `directory` itself.
     pub(super) fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-        if !is_there(directory, path)? {
-            return Ok(());
-        }
         if self.attached {
             let view = mount::clone_tree(self.mount.as_fd(), "", false)?;
             return mount::attach_below(view.as_fd(), directory, path);

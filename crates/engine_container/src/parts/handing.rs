@@ -71,7 +71,6 @@ pub(crate) fn make(
         many: true,
         handed: true,
         parts: parts.into_iter().map(|(path, _)| path).collect(),
-        ..UserSpec::default()
     };
     Ok((mounts, user))
 }

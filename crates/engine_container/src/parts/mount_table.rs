@@ -5,14 +5,19 @@
 //! (`proc_pid_mountinfo(5)`).
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read as _},
     os::fd::{AsFd, AsRawFd},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{AtFlags, CWD, StatxFlags, readlinkat, statx},
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
+
+use crate::source::Identity;
 
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +34,59 @@ struct Mount {
 /// All mounts that the process sees.
 #[derive(Debug)]
 pub(crate) struct MountTable(Vec<Mount>);
+
+/// The table as it is at each look, read again only where a mount has come, gone or moved since. A host may have
+/// thousands.
+#[derive(Debug, Default)]
+pub(crate) struct Watched(Mutex<Option<Known>>);
+
+#[derive(Debug)]
+struct Known {
+    /// It tells of changes since it was opened, which was before the table was read.
+    file: File,
+    table: Arc<MountTable>,
+}
+
+impl Watched {
+    /// The table now.
+    ///
+    /// # Errors
+    /// The errno of reading it.
+    pub(crate) fn now(&self) -> Result<Arc<MountTable>, Errno> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Known { file, table }) = &*known
+            && !has_changed(file)?
+        {
+            return Ok(Arc::clone(table));
+        }
+        let mut file = File::open(OWN).map_err(|error| errno(&error))?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|error| errno(&error))?;
+        let table = Arc::new(MountTable::parse(&text));
+        *known = Some(Known {
+            file,
+            table: Arc::clone(&table),
+        });
+        Ok(table)
+    }
+}
+
+/// Whether the kernel tells of a change (`proc_pid_mountinfo(5)`).
+fn has_changed(file: &File) -> Result<bool, Errno> {
+    let mut events = [PollFd::new(file, PollFlags::PRI)];
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    retry_on_intr(|| poll(&mut events, Some(&now))).map(|changed| changed > 0)
+}
+
+/// The table of the calling process.
+const OWN: &str = "/proc/self/mountinfo";
+
+fn errno(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
 
 /// Where something is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,8 +120,7 @@ impl MountTable {
     /// # Errors
     /// The errno of reading it.
     pub(crate) fn read() -> Result<Self, Errno> {
-        let text = fs::read("/proc/self/mountinfo")
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        let text = fs::read(OWN).map_err(|error| errno(&error))?;
         Ok(Self::parse(&text))
     }
 
@@ -97,17 +154,27 @@ impl MountTable {
     /// # Errors
     /// The errno of looking; `ENOENT` for something below no mount that the process sees.
     pub(crate) fn locate(&self, opened: impl AsFd) -> Result<Location, Errno> {
+        self.examine(opened).map(|(location, _)| location)
+    }
+
+    /// The same, and which file it is.
+    ///
+    /// # Errors
+    /// As for [`MountTable::locate`].
+    pub(crate) fn examine(&self, opened: impl AsFd) -> Result<(Location, Identity), Errno> {
         let name = format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd());
         let path = readlinkat(CWD, name, Vec::new())?.into_bytes();
-        let found = statx(&opened, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+        let asked = StatxFlags::MNT_ID | StatxFlags::INO;
+        let found = statx(&opened, "", AtFlags::EMPTY_PATH, asked)?;
         let mount = self.0.iter().find(|mount| mount.id == found.stx_mnt_id);
         let mount = mount.ok_or(Errno::NOENT)?;
         let rest = below(&path, &mount.point).ok_or(Errno::NOENT)?;
-        Ok(Location {
+        let location = Location {
             device: mount.device.clone(),
             inner: joined(&mount.root, rest),
             path,
-        })
+        };
+        Ok((location, Identity::of_statx(&found)))
     }
 
     /// How `one` is seen in a view of `tree` that has all mounts below it.
@@ -265,6 +332,19 @@ mod tests {
             sight(&at("0:25", "/hcs", "/mnt/with space"), &own()),
             Sight::Within
         );
+    }
+
+    #[test]
+    fn a_table_is_kept_until_the_kernel_tells_of_a_change() {
+        let watched = Watched::default();
+        let first = watched.now().unwrap();
+        assert!(first.0.iter().any(|mount| mount.point == b"/"));
+        // Other tests, or the host, may mount something meanwhile: not each time.
+        let is_kept = (0..100).any(|_| {
+            let (one, other) = (watched.now().unwrap(), watched.now().unwrap());
+            Arc::ptr_eq(&one, &other)
+        });
+        assert!(is_kept);
     }
 
     #[test]

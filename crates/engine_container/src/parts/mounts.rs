@@ -1,4 +1,9 @@
 //! The file systems every container has: `/proc`, `/sys`, `/dev` with what belongs below it, `/sys/fs/cgroup`.
+//!
+//! They are made, furnished with what is mounted in them, and put into the root with all of that. All but the last can
+//! be done before it is known what the container is to be: where they are mounted for then, in a mount namespace that
+//! has nothing else ([`FileSystems::place`]), or, from Linux 6.15 on, while they are mounted nowhere
+//! ([`FileSystems::furnish_unmounted`]).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -11,6 +16,7 @@ use rustix::{
 use super::{
     control_groups, devices,
     empty::EmptyDirectory,
+    masks::Masks,
     mount,
     mount_table::MountTable,
     names, network, place,
@@ -18,7 +24,7 @@ use super::{
 };
 use crate::{
     failure::{Attempt, StepError},
-    spec::{LaunchSpec, UserSpec},
+    spec::{GroupSpec, LaunchSpec, UserSpec},
     sys::mount::{MountChange, change},
 };
 
@@ -44,6 +50,8 @@ pub(crate) struct Mounts {
     pub(crate) terminals: OwnedFd,
     /// Its `/etc/hosts`, if names of networks go there.
     pub(crate) hosts: Option<OwnedFd>,
+    /// What is hidden so far.
+    pub(crate) masks: Masks,
 }
 
 /// The file systems, made but mounted nowhere yet. They belong to the pid, network and IPC namespaces of the process
@@ -55,6 +63,8 @@ pub(crate) struct FileSystems {
     sys: Option<OwnedFd>,
     dev: OwnedFd,
     below_dev: Vec<OwnedFd>,
+    /// What hides places in them, once they are furnished.
+    masks: Option<Masks>,
 }
 
 impl FileSystems {
@@ -75,6 +85,7 @@ impl FileSystems {
             sys,
             dev,
             below_dev: devices::make_below(user)?,
+            masks: None,
         })
     }
 
@@ -84,34 +95,76 @@ impl FileSystems {
         self
     }
 
-    /// Mounts them into `root`.
-    pub(crate) fn apply(self, root: &Root, spec: &LaunchSpec) -> Result<Mounts, StepError> {
-        let user = spec.user.as_ref();
+    /// Furnishes them while they are mounted nowhere. A kernel that cannot do that refuses the first mount, and leaves
+    /// all to [`FileSystems::apply`].
+    pub(crate) fn furnish_unmounted(&mut self, groups: &[GroupSpec]) -> Result<(), StepError> {
+        match devices::mount_below(self.dev.as_fd(), &self.below_dev, None) {
+            Err(error) if error.errno == Errno::INVAL => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => self.hide(None, groups),
+        }
+    }
+
+    /// Mounts them into `place`, which is to be no root, and furnishes them there.
+    pub(crate) fn place(
+        &mut self,
+        place: &Root,
+        user: &UserSpec,
+        groups: &[GroupSpec],
+    ) -> Result<(), StepError> {
+        self.mount(place)?;
+        self.furnish(Some(user), groups)
+    }
+
+    /// Mounts them into `root`, wherever they were mounted before, with all that is mounted in them.
+    fn mount(&mut self, root: &Root) -> Result<(), StepError> {
         add(root, "proc", &self.proc)?;
-        let sys = match self.sys {
-            Some(sys) => {
-                add(root, "sys", &sys)?;
-                sys
-            }
-            None => borrow_sys(root)?,
-        };
-        add(root, "dev", &self.dev)?;
+        match &self.sys {
+            Some(sys) => add(root, "sys", sys)?,
+            None => self.sys = Some(borrow_sys(root)?),
+        }
+        add(root, "dev", &self.dev)
+    }
+
+    /// Mounts in them what belongs there, but for message queues, and what hides and protects places.
+    fn furnish(&mut self, user: Option<&UserSpec>, groups: &[GroupSpec]) -> Result<(), StepError> {
+        devices::mount_below(self.dev.as_fd(), &self.below_dev, user)?;
+        self.hide(user, groups)
+    }
+
+    fn hide(&mut self, user: Option<&UserSpec>, groups: &[GroupSpec]) -> Result<(), StepError> {
+        let sys = self.sys.as_ref().ok_or_else(no_sys)?.as_fd();
+        control_groups::apply(sys, user, groups)?;
+        self.masks = Some(Masks::make(self.proc.as_fd(), sys, self.dev.as_fd())?);
+        Ok(())
+    }
+
+    /// Mounts them into `root`.
+    pub(crate) fn apply(mut self, root: &Root, spec: &LaunchSpec) -> Result<Mounts, StepError> {
+        self.mount(root)?;
         let names = spec.names.as_ref();
         let hosts = names.and_then(|names| names::apply(root, self.dev.as_fd(), names));
         if let Some(megabytes) = spec.shared_memory {
             devices::resize_shared_memory(&self.below_dev, megabytes)?;
         }
-        devices::mount_below(self.dev.as_fd(), &self.below_dev, user)?;
-        let mounts = Mounts {
+        if self.masks.is_none() {
+            self.furnish(spec.user.as_ref(), &spec.groups)?;
+        }
+        // It covers where the files of names are kept.
+        devices::mount_queues(self.dev.as_fd(), &self.below_dev)?;
+        Ok(Mounts {
             proc: self.proc,
-            sys,
+            sys: self.sys.ok_or_else(no_sys)?,
             dev: self.dev,
             terminals: devices::terminals(self.below_dev)?,
             hosts,
-        };
-        control_groups::apply(mounts.sys.as_fd(), user, &spec.groups)?;
-        Ok(mounts)
+            masks: self.masks.ok_or_else(no_sys)?,
+        })
     }
+}
+
+fn no_sys() -> StepError {
+    StepError::new("finding the file system of /sys", Errno::NODEV)
 }
 
 /// Mounts a file system on the directory `name` of the root, which is made where there is none.

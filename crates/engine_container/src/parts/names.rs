@@ -2,8 +2,9 @@
 //!
 //! A container has its own, whatever its layers have: its root may be bare, and a link in it to where the host keeps
 //! such a file leads nowhere. They are files of ours in memory, mounted over the places of those names; so the layers
-//! and a scratch that is kept stay as they are, but for an empty file in the scratch where the layers have none. Lines
-//! of the layers' `/etc/hosts` come first, and what is missing after them.
+//! and a scratch that is kept stay as they are, but for an empty file in the scratch where the layers have none. A
+//! scratch that goes with the container has no such file: a layer in memory has it (`rootfs/bare.rs`). Lines of the
+//! layers' `/etc/hosts` come first, and what is missing after them.
 //!
 //! The image is not trusted. `/etc` has to be a directory of the root itself, and a link in it is covered and not
 //! followed. What stands in the way is left as it is, and the time line of the operation says so.
@@ -31,6 +32,9 @@ use rustix::{
 
 use super::{mount, place, rootfs::Root};
 use crate::{spec::NamesSpec, steps};
+
+/// Where all of them are.
+pub(crate) const DIRECTORY: &str = "etc";
 
 /// The largest file that is taken over: what is larger stays as it is.
 const MOST_BYTES: u64 = 16 << 10;
@@ -185,6 +189,12 @@ pub(crate) fn apply(root: &Root, dev: BorrowedFd<'_>, names: &NamesSpec) -> Opti
     })
 }
 
+/// The names of those that are made for a root that has none of them.
+pub(crate) fn made(names: &NamesSpec) -> impl Iterator<Item = &'static str> {
+    let resolver = names.resolver.as_ref().map(|_| "resolv.conf");
+    ["hosts", "hostname"].into_iter().chain(resolver)
+}
+
 /// Says that something is not as one might expect it.
 fn left_out(what: &str, errno: Errno) {
     steps::warn(format!("left /etc as it is: {what}: {errno}"));
@@ -200,7 +210,7 @@ impl Places {
     fn open(root: &Root, dev: BorrowedFd<'_>) -> Result<Self, Errno> {
         Ok(Self {
             store: place::open_own(dev, STORE, OFlags::PATH | OFlags::DIRECTORY)?,
-            etc: place::plain_directory(root.directory.as_fd(), "etc")?,
+            etc: place::plain_directory(root.directory.as_fd(), DIRECTORY)?,
         })
     }
 

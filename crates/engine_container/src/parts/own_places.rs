@@ -15,6 +15,7 @@ use std::{
     collections::BTreeSet,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use hcs_schema::{Failure, HResult};
@@ -30,7 +31,7 @@ use rustix::{
 use super::{
     empty::EmptyDirectory,
     mount,
-    mount_table::{Location, MountTable, Sight},
+    mount_table::{Location, MountTable, Sight, Watched},
 };
 use crate::{
     config::EngineConfig,
@@ -50,11 +51,13 @@ pub(crate) struct OwnPlaces {
     registry: PathBuf,
     /// What was told last.
     told: places::Remembered,
+    /// The mounts of the host.
+    mounts: Watched,
 }
 
 /// They and the mounts of the host, looked at once for all that one document names.
 struct Look {
-    mounts: MountTable,
+    mounts: Arc<MountTable>,
     own: Vec<Own>,
 }
 
@@ -73,6 +76,7 @@ impl OwnPlaces {
             socket: config.socket_directory.clone(),
             registry: config.places.clone(),
             told: places::Remembered::default(),
+            mounts: Watched::default(),
         }
     }
 
@@ -136,7 +140,8 @@ impl OwnPlaces {
     }
 
     fn look_anew(&self, others: &[PathBuf]) -> Result<Look, StepError> {
-        let mounts = MountTable::read().step("reading the mounts of the host")?;
+        let step = "reading the mounts of the host";
+        let mounts = self.mounts.now().step(step)?;
         let mut own = Vec::new();
         let whole = self.whole.iter().map(|path| (path, true, true));
         let socket = self.socket.iter().map(|path| (path, false, false));
@@ -160,9 +165,10 @@ impl OwnPlaces {
 
 impl Own {
     fn examine(opened: &OwnedFd, mounts: &MountTable, whole: bool) -> Result<Self, Errno> {
+        let (location, identity) = mounts.examine(opened)?;
         Ok(Self {
-            location: mounts.locate(opened)?,
-            identity: Identity::of(&fstat(opened)?),
+            location,
+            identity,
             whole,
         })
     }

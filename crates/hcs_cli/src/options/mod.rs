@@ -73,19 +73,12 @@ pub(crate) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Processors that this program may use.
-fn processors() -> u32 {
-    let usable = std::thread::available_parallelism();
-    usable.map_or(1, |count| u32::try_from(count.get()).unwrap_or(u32::MAX))
-}
-
 /// What the documents depend on besides the arguments.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
     /// Relative paths start here; none where that was removed or may not be entered.
     pub directory: Option<PathBuf>,
-    /// Processors of this machine that the program may use. Few documents depend on them, and to
-    /// tell their number takes three files, two of them of control groups.
+    /// Counts the processors of this machine: a dozen system calls, where a limit needs them.
     pub processors: fn() -> u32,
 }
 
@@ -94,7 +87,11 @@ impl Surroundings {
     pub(crate) fn here() -> Self {
         Self {
             directory: env::current_dir().ok(),
-            processors,
+            processors: || {
+                let processors = std::thread::available_parallelism();
+                let processors = processors.map_or(1, std::num::NonZeroUsize::get);
+                u32::try_from(processors).unwrap_or(u32::MAX)
+            },
         }
     }
 

@@ -157,7 +157,7 @@ impl Cover {
 }
 
 /// Does something in which modes are meant as they are written; the agent's mask is set later.
-fn with_exact_modes<T>(make: impl FnOnce() -> T) -> T {
+pub(super) fn with_exact_modes<T>(make: impl FnOnce() -> T) -> T {
     let mask = rustix::process::umask(Mode::empty());
     let made = make();
     rustix::process::umask(mask);

@@ -5,12 +5,14 @@
 //! 3. [`user`]: how it is put together in a user namespace.
 //! 4. [`assembly`]: the host's own files as an ordinary user may have them, overlay by overlay.
 //! 5. [`left_out`]: what the view of a container without layers leaves out; [`cover`]: how.
+//! 6. [`bare`]: a layer below all others, with what mounts need.
 //!
 //! It is mounted over its own scratch directory, where only the container's mount namespace sees it. In the scratch,
 //! `upper` has what the container wrote; where the host's root is a layer, further directories (`-usr`, `-var`) have
 //! what it wrote to other file systems of the host.
 
 mod assembly;
+mod bare;
 pub(crate) mod cover;
 mod host_view;
 pub(crate) mod left_out;
@@ -34,13 +36,14 @@ use crate::{
     failure::{Attempt, MOUNTING_LAYERS, StepError},
     parts::scratch::POINTER as SCRATCH,
     source::Source,
-    spec::{LaunchSpec, RootSpec, ViewSpec},
+    spec::{LaunchSpec, RootSpec, UserSpec, ViewSpec},
     steps::done,
 };
 use cover::Cover;
 use overlay::{Overlays, path_of};
 
 pub(crate) use host_view::parts_of_host;
+pub(crate) use user::Staging;
 
 /// The most layers: an overlay has at most 500, some of which may be what hides files of the host.
 pub(crate) const MAX_LAYERS: usize = 480;
@@ -60,20 +63,20 @@ pub(crate) fn is_host(path: &str) -> bool {
     path.starts_with('/') && path.trim_end_matches('/').is_empty()
 }
 
-/// Mounts the root file system; the calling process must have a private view of the host's mounts.
-pub(crate) fn apply(spec: &LaunchSpec, handed: &mut Handed) -> Result<Root, StepError> {
-    match &spec.user {
-        Some(user) => user::apply(&spec.root, user, handed),
-        None => apply_as_host(&spec.root, spec.trusts_nodes, handed),
-    }
+/// Mounts the root file system of a container with the user namespace `user`; the calling process is its root, and has
+/// its mounts to itself. `staging` is there where these are none of the host's.
+pub(crate) fn apply_in_namespace(
+    launch: &LaunchSpec,
+    user: &UserSpec,
+    handed: &mut Handed,
+    staging: Option<Staging>,
+) -> Result<Root, StepError> {
+    user::apply(launch, user, handed, staging)
 }
 
-/// The same for a process that is the host's root. Device nodes in it work where `trusts_nodes`.
-fn apply_as_host(
-    spec: &RootSpec,
-    trusts_nodes: bool,
-    handed: &mut Handed,
-) -> Result<Root, StepError> {
+/// The same for a process that is the host's root, with a private view of the host's mounts.
+pub(crate) fn apply_as_host(launch: &LaunchSpec, handed: &mut Handed) -> Result<Root, StepError> {
+    let spec = &launch.root;
     let mut layers = spec
         .layers
         .iter()
@@ -83,10 +86,10 @@ fn apply_as_host(
     let tree = spec.view.as_ref().and_then(|view| view.tree.as_ref());
     let tree = tree.map(|tree| tree.source.open()).transpose()?;
     let mut overlays = Overlays {
-        trusts_nodes,
+        trusts_nodes: launch.trusts_nodes,
         sync: spec.keep,
         user: false,
-        covered: spec.view.is_some(),
+        mixed: spec.view.is_some(),
         scratch: open_directory(&spec.scratch)?,
     };
     if spec.limit.is_some() {
@@ -112,6 +115,11 @@ fn apply_as_host(
     };
     let above = cover_layers(covers.as_ref(), &mut layers)?;
     let host = host.map(|host| host + above);
+    if let Some(names) = bare::of(launch) {
+        let memory = memory(&overlays.scratch)?;
+        layers.push(bare::make(memory.as_fd(), names)?);
+        overlays.mixed = true;
+    }
     mount_layers(&mut overlays, &layers, spec, None)?;
     let root = Root {
         directory: open_mounted(&place)?,

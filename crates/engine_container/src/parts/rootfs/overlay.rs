@@ -61,8 +61,8 @@ pub(super) struct Overlays {
     pub(super) sync: bool,
     /// Whether it is mounted in a user namespace, where an overlay keeps its notes in attributes that users may set.
     pub(super) user: bool,
-    /// Whether layers in memory cover those of the host.
-    pub(super) covered: bool,
+    /// Whether there are layers in memory besides those of disks.
+    pub(super) mixed: bool,
     /// Where upper directories are made.
     pub(super) scratch: OwnedFd,
 }
@@ -108,7 +108,7 @@ impl Overlays {
         let sync = if self.sync { "" } else { ",volatile" };
         let user = if self.user { ",userxattr" } else { "" };
         // Files of several file systems shall look as if they were on one.
-        let numbers = if self.covered { ",xino=on" } else { "" };
+        let numbers = if self.mixed { ",xino=on" } else { "" };
         let writable = format!("upperdir={upper},workdir={work}{sync}{user}{numbers}");
         let flags = if self.trusts_nodes {
             MountFlags::empty()

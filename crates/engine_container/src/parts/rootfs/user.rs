@@ -3,7 +3,8 @@
 //! Where the service hands nothing over, the host's own files are put together by [`assembly`].
 //!
 //! All of it is put together in a file system in memory that covers a directory of the host, since none of them may be
-//! writable, or even reached. It goes away with the host's root.
+//! writable, or even reached. It goes away with the host's root. Where the service hands everything over, the host's
+//! root may be gone by then: that file system is the root itself.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -16,17 +17,18 @@ use rustix::{
 use super::{
     Covers, Root,
     assembly::{self, View},
-    cover_layers, host_view, is_host, mount_layers,
+    bare, cover_layers, host_view, is_host, mount_layers,
     overlay::{Overlays, make_directory},
 };
 use crate::{
     failure::{Attempt, StepError},
     parts::{handed::Handed, mount, place, scratch_image},
-    spec::{RootSpec, UserSpec, ViewSpec},
+    spec::{LaunchSpec, UserSpec, ViewSpec},
 };
 
 /// Where it is put together.
-struct Staging {
+#[derive(Debug)]
+pub(crate) struct Staging {
     directory: OwnedFd,
     count: u32,
 }
@@ -35,7 +37,8 @@ struct Staging {
 const COVERED: [&str; 3] = ["/mnt", "/tmp", "/run"];
 
 impl Staging {
-    fn new() -> Result<Self, StepError> {
+    /// Covers a directory of the host.
+    pub(crate) fn new() -> Result<Self, StepError> {
         let step = "making a place to put the root together, at /mnt, /tmp or /run";
         let directory = mount::create("tmpfs", &[("mode", "0755")], MountAttrFlags::empty());
         let directory = directory.step(step)?;
@@ -49,6 +52,12 @@ impl Staging {
             directory,
             count: 0,
         })
+    }
+
+    /// Its own directory.
+    pub(crate) fn root(&self) -> Result<OwnedFd, StepError> {
+        let step = "opening the place to put the root together";
+        self.directory.try_clone().step(step)
     }
 
     /// A new empty directory; its name.
@@ -84,10 +93,12 @@ impl Staging {
 
 /// Mounts the root file system.
 pub(super) fn apply(
-    spec: &RootSpec,
+    launch: &LaunchSpec,
     user: &UserSpec,
     handed: &mut Handed,
+    staging: Option<Staging>,
 ) -> Result<Root, StepError> {
+    let spec = &launch.root;
     // Paths first: they may lead through what is covered then.
     let sources = spec.layers.iter().chain([&spec.scratch]);
     let mut opened: Vec<OwnedFd> = sources
@@ -101,7 +112,7 @@ pub(super) fn apply(
         (Some(tree), false) => Some(tree.source.open()?),
         _ => None,
     };
-    let mut staging = Staging::new()?;
+    let mut staging = staging.map_or_else(Staging::new, Ok)?;
     if user.handed {
         for mount in &mut opened {
             *mount = staging.attach(mount)?;
@@ -122,6 +133,8 @@ pub(super) fn apply(
         .map(|view| staging.covers(view, handed))
         .transpose()?;
     let (name, spare) = (staging.directory()?, staging.directory()?);
+    let bare = bare::of(launch).map(|names| Ok((names, staging.directory()?)));
+    let bare = bare.transpose()?;
     let open = |step| place::open(staging.directory.as_fd(), &name).step(step);
     let scratch = match spec.limit {
         Some(limit) if !user.handed => scratch_image::in_memory(&scratch, limit)
@@ -132,7 +145,7 @@ pub(super) fn apply(
         trusts_nodes: false,
         sync: spec.keep,
         user: true,
-        covered: spec.view.is_some(),
+        mixed: spec.view.is_some(),
         scratch,
     };
     let target = open("opening a mount point")?;
@@ -148,6 +161,12 @@ pub(super) fn apply(
     let host = host.map(|host| host + above);
     if let Some(host) = host.filter(|_| spec.layers.len() > 1) {
         layers[host] = host_view::as_file_system_of_its_own(&layers[host], &overlays.scratch)?;
+    }
+    if let Some((names, place)) = bare {
+        let place = place::open(staging.directory.as_fd(), &place);
+        let place = place.step("opening a place for a layer")?;
+        layers.push(bare::make(place.as_fd(), names)?);
+        overlays.mixed = true;
     }
     mount_layers(&mut overlays, &layers, spec, Some(&target))?;
     let root = Root {

@@ -478,4 +478,24 @@ fn the_services_own_directories_are_not_seen() {
         layered.shell("ls /free; ls -A /state /sock"),
         "file\n/sock:\n\n/state:"
     );
+    // What comes, goes and moves after a container was made counts for the next one.
+    let run = |script: &str| {
+        let status = std::process::Command::new("sh")
+            .args(["-ec", script])
+            .status();
+        assert!(status.unwrap().success(), "{script}");
+    };
+    let seen = |script: &str| {
+        run(script);
+        let all = json!({ "MappedDirectories": [mapping(Path::new("/mnt"), "/seen", false)] });
+        host.start(all).shell(secrets)
+    };
+    let later = seen("mkdir /mnt/later && mount --bind /mnt/a /mnt/later");
+    assert!(later.contains("/seen/later/free/file"), "{later}");
+    assert!(!later.contains("secret"), "{later}");
+    let moved = seen("mkdir /mnt/moved && mount --move /mnt/later /mnt/moved");
+    assert!(moved.contains("/seen/moved/free/file"), "{moved}");
+    assert!(!moved.contains("secret"), "{moved}");
+    let gone = seen("umount /mnt/moved && rmdir /mnt/moved /mnt/later");
+    assert_eq!(gone, files);
 }

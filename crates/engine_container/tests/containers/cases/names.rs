@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::host::{Container, Host};
+use crate::host::{Container, Host, entries};
 
 super::cases![
     a_container_knows_its_name_and_localhost,
@@ -18,6 +18,7 @@ super::cases![
     what_stands_in_the_way_is_left_as_it_is,
     what_is_mapped_comes_first,
     a_scratch_that_is_kept_has_none_of_them,
+    nothing_is_made_in_a_scratch_that_goes,
 ];
 
 /// A layer with these files in `/etc`, above the host's programs.
@@ -192,4 +193,37 @@ fn a_scratch_that_is_kept_has_none_of_them() {
     container.shell("echo 1.2.3.4 other >> /etc/hosts");
     drop(container);
     assert!(!scratch.join("upper/etc/hosts").exists());
+}
+
+/// On a disk that takes longer than all mounts of a container together.
+fn nothing_is_made_in_a_scratch_that_goes() {
+    let host = Host::new();
+    let layer = host.files.path().join("bare");
+    fs::create_dir_all(layer.join("bin")).unwrap();
+    fs::copy("/bin/busybox", layer.join("bin/busybox")).unwrap();
+    let upper = |container: &Container| {
+        let scratch = host.config.scratch_root.join(&container.request.runtime_id);
+        scratch.join("upper")
+    };
+    for etc in [false, true] {
+        if etc {
+            fs::create_dir(layer.join("etc")).unwrap();
+            fs::write(layer.join("etc/passwd"), "theirs").unwrap();
+        }
+        let container = named(&host, &json!({ "Layers": [{ "Path": layer }] }));
+        let run = |script: &str| container.run(&["/bin/busybox", "sh", "-c", script]);
+        let outcome = run(
+            "/bin/busybox cat /etc/hostname; /bin/busybox ls / /etc | /bin/busybox grep -v resolv",
+        );
+        let passwd = if etc { "\npasswd" } else { "" };
+        let all = format!("box\n/:\nbin\ndev\netc\nproc\nsys\n\n/etc:\nhostname\nhosts{passwd}");
+        assert_eq!(outcome.stdout, all);
+        assert_eq!(entries(&upper(&container)), Vec::<PathBuf>::new());
+        // All is one file system, as a root is.
+        let stat =
+            "/bin/busybox stat -c %d /bin/busybox / /etc | /bin/busybox uniq | /bin/busybox wc -l";
+        assert_eq!(run(stat).stdout, "1");
+        assert_eq!(run("echo own > /etc/new").code, 0);
+        assert!(upper(&container).join("etc/new").exists());
+    }
 }
