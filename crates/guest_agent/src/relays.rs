@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
@@ -13,56 +14,78 @@ use hcs_schema::Stdio;
 use rustix::{
     fs::{OFlags, fcntl_setfl},
     io::{Errno, ioctl_fionbio},
-    pipe::{PipeFlags, pipe_with},
+    pipe::{PipeFlags, fcntl_setpipe_size, pipe_with},
 };
 
 use crate::relay::{self, Flow, Pending, is_gone};
 
 /// Relays are numbered from here.
 pub(crate) const FIRST: u64 = 1 << 48;
-/// The most bytes that one relay moves in a row before others get their turn.
+/// The most bytes that a relay moves in a row before others get their turn, and what a pipe holds at first.
 const TURN_BYTES: usize = 64 << 10;
+/// The same for a relay that has used up a turn. The fewer turns its process and the agent take, the better: each is a
+/// change of the address space, which is dear for a machine that is translated. The host takes as much of a stream
+/// before it has to say that there is room again.
+const WIDE_BYTES: usize = 256 << 10;
 
 /// One direction of one stream; both ends are non-blocking.
 #[derive(Debug)]
 struct Relay {
     from: OwnedFd,
     to: OwnedFd,
+    /// Whether `from` is the pipe, and not `to`.
+    is_output: bool,
     /// Read, not yet taken. Empty while the receiver keeps up.
     pending: Pending,
+    /// A buffer of its own, of [`WIDE_BYTES`], once it has moved much; empty until then.
+    own: Vec<u8>,
+    /// What of that is not yet taken.
+    kept: Range<usize>,
     /// Nothing more comes.
     ended: bool,
 }
 
 impl Relay {
-    fn new(from: OwnedFd, to: OwnedFd) -> Self {
+    fn new(from: OwnedFd, to: OwnedFd, is_output: bool) -> Self {
         Self {
             from,
             to,
+            is_output,
             pending: Pending::new(),
+            own: Vec::new(),
+            kept: 0..0,
             ended: false,
         }
     }
 
-    /// Moves up to about [`TURN_BYTES`] bytes. [`Flow::Ended`] means that all is delivered, or that no process reads
-    /// it.
+    /// Moves up to about [`TURN_BYTES`] or [`WIDE_BYTES`] bytes. [`Flow::Ended`] means that all is delivered, or that
+    /// no process reads it.
     fn pump(&mut self, scratch: &mut [u8]) -> Flow {
         let mut moved = 0;
         loop {
-            if let Some(flow) = self.pending.write_to(&self.to) {
+            if let Some(flow) = self.deliver_kept() {
                 return flow;
             }
             if self.ended {
                 return Flow::Ended;
             }
-            if moved >= TURN_BYTES {
+            if moved >= TURN_BYTES.max(self.own.len()) {
+                self.widen();
                 return Flow::Spent;
             }
-            match rustix::io::read(&self.from, &mut *scratch) {
+            let has_own = !self.own.is_empty();
+            let buffer = if has_own {
+                &mut self.own
+            } else {
+                &mut *scratch
+            };
+            match rustix::io::read(&self.from, buffer) {
                 Ok(0) => self.ended = true,
                 Ok(count) => {
                     moved += count;
-                    if let Some(flow) = self.deliver(&scratch[..count]) {
+                    if has_own {
+                        self.kept = 0..count;
+                    } else if let Some(flow) = self.deliver(&scratch[..count]) {
                         return flow;
                     }
                 }
@@ -72,6 +95,21 @@ impl Relay {
                 Err(_) => self.ended = true,
             }
         }
+    }
+
+    /// Makes the pipe wide, and the buffer. A system whose pipes may not hold as much keeps that one as it is.
+    fn widen(&mut self) {
+        if self.own.is_empty() {
+            let pipe = if self.is_output { &self.from } else { &self.to };
+            let _as_it_was = fcntl_setpipe_size(pipe, WIDE_BYTES);
+            self.own = vec![0; WIDE_BYTES];
+        }
+    }
+
+    /// Delivers what was read before; none when there is nothing left of that.
+    fn deliver_kept(&mut self) -> Option<Flow> {
+        let flow = self.pending.write_to(&self.to);
+        flow.or_else(|| relay::write(&self.to, &self.own[..self.kept.end], &mut self.kept.start))
     }
 
     /// Delivers fresh bytes, keeping what the receiver does not take.
@@ -125,7 +163,7 @@ impl Relays {
             ioctl_fionbio(&stream, true)?;
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
             fcntl_setfl(&write, OFlags::NONBLOCK)?;
-            add(Relay::new(stream, write))?;
+            add(Relay::new(stream, write, false))?;
             ends.stdin = Some(read);
         }
         let outputs = [
@@ -139,7 +177,7 @@ impl Relays {
             ioctl_fionbio(&stream, true)?;
             let (read, write) = pipe_with(PipeFlags::CLOEXEC)?;
             fcntl_setfl(&read, OFlags::NONBLOCK)?;
-            add(Relay::new(read, stream))?;
+            add(Relay::new(read, stream, true))?;
             *end = Some(write);
         }
         Ok(ends)
@@ -179,7 +217,12 @@ impl Relays {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, os::unix::net::UnixStream};
+    use std::{
+        io::{Read as _, Write as _},
+        os::unix::net::UnixStream,
+    };
+
+    use rustix::pipe::fcntl_getpipe_size;
 
     use super::*;
 
@@ -248,6 +291,31 @@ mod tests {
             }
         }
         assert_eq!(received, sent);
+    }
+
+    #[test]
+    fn what_moves_much_gets_a_wide_pipe_and_loses_nothing() {
+        let (mut relays, [host_in, mut host_out], ends) = connected();
+        drop((host_in, ends.stdin));
+        let stdout = ends.stdout.unwrap();
+        assert_eq!(fcntl_getpipe_size(&stdout), Ok(TURN_BYTES));
+        fcntl_setfl(&stdout, OFlags::NONBLOCK).unwrap();
+        host_out.set_nonblocking(true).unwrap();
+        let much: Vec<u8> = (0..=250).cycle().take(5 << 20).collect();
+        let (mut sent, mut received, mut buffer) = (0, Vec::new(), [0; 50_000]);
+        while received.len() < much.len() {
+            if let Ok(count) = rustix::io::write(&stdout, &much[sent..]) {
+                sent += count;
+            }
+            relays.wake_all();
+            relays.pump(&mut [0; 10_000]);
+            // The host takes less at a time than the agent moves.
+            if let Ok(count) = host_out.read(&mut buffer) {
+                received.extend_from_slice(&buffer[..count]);
+            }
+        }
+        assert_eq!(fcntl_getpipe_size(&stdout), Ok(WIDE_BYTES));
+        assert!(received == much);
     }
 
     #[test]

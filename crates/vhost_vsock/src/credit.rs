@@ -87,10 +87,16 @@ impl Credit {
         (self.buffer, self.forwarded)
     }
 
-    /// The guest has to be told what was passed on, or it may believe that there is no room: half of the buffer has
-    /// become free since.
+    /// The guest has to be told what was passed on, or it may believe that there is no room: half of what it may have
+    /// under way has become free since. Newer kernels have no more under way than their own buffer holds, whatever they
+    /// are told of the other one.
     pub(crate) const fn is_stale(&self) -> bool {
-        self.forwarded.wrapping_sub(self.announced) >= self.buffer / 2
+        let most = match self.guest_buffer < self.buffer {
+            true => self.guest_buffer,
+            false => self.buffer,
+        };
+        let free = self.forwarded.wrapping_sub(self.announced);
+        free > 0 && free >= most / 2
     }
 }
 
@@ -200,8 +206,24 @@ mod tests {
     }
 
     #[test]
+    fn half_of_a_smaller_buffer_of_the_guest_makes_it_hear() {
+        for own in [0, 1, 2, 64] {
+            let mut credit = Credit::new(BUFFER);
+            credit.hear(own, 0);
+            assert!(!credit.is_stale(), "nothing was passed on");
+            // A guest that sends no more than its own buffer holds.
+            credit.receive(own.max(1)).unwrap();
+            credit.forward(own.max(1));
+            assert!(credit.is_stale(), "{own}");
+            credit.announce();
+            assert!(!credit.is_stale());
+        }
+    }
+
+    #[test]
     fn half_of_the_buffer_makes_the_guest_hear() {
         let mut credit = Credit::new(BUFFER);
+        credit.hear(GUEST_BUFFER, 0);
         credit.receive(BUFFER).unwrap();
         credit.forward(BUFFER / 2 - 1);
         assert!(!credit.is_stale());

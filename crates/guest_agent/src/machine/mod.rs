@@ -5,7 +5,7 @@
 //! powers the machine off. Started by another init it serves alone, and leaves the end of the machine to that init.
 //!
 //! 1. [`run`]: the whole program.
-//! 2. `setup`, `modules`: the first process's work.
+//! 2. `setup`, `modules`: the first process's work. `later`: modules that it leaves for later.
 //! 3. `shares`: directories of the host. `network`: network cards, and the names of others.
 //! 4. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its
 //!    host.
@@ -13,6 +13,7 @@
 //! What is written to standard error is for the serial console: a line for each step, and what went wrong.
 
 mod kept;
+mod later;
 mod modules;
 mod network;
 mod renewal;
@@ -33,6 +34,7 @@ use rustix::{
 };
 
 use crate::{Own, Role, agent::log, archive::main_if_archive, facts::bounding, serve};
+use later::Later;
 use vsock::VsockLink;
 
 const HELP: &str = "\
@@ -65,10 +67,16 @@ pub fn run(arguments: impl Iterator<Item = String>) -> u8 {
         // What the kernel does not know of its command line comes as arguments.
         return init();
     }
-    match arguments.collect::<Vec<_>>().as_slice() {
-        [] => code(serve_host(Role::Service)),
-        [word] if word == "--version" => print(&format!("hcs-guest {}", env!("CARGO_PKG_VERSION"))),
-        [word] if word == "--help" || word == "-h" => print(HELP),
+    let words: Vec<String> = arguments.collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Some(name) = later::wish(&words) {
+        return later::lacking(name);
+    }
+    match words.as_slice() {
+        [] => code(serve_host(Role::Service, None)),
+        [word, before] if *word == later::WORD => later::load(before),
+        ["--version"] => print(&format!("hcs-guest {}", env!("CARGO_PKG_VERSION"))),
+        ["--help" | "-h"] => print(HELP),
         words => {
             log(&format!("no arguments were expected, not {words:?}"));
             2
@@ -79,8 +87,8 @@ pub fn run(arguments: impl Iterator<Item = String>) -> u8 {
 /// The first process. Its end without a shutdown is a crash of the machine, which the host sees.
 fn init() -> u8 {
     log(&format!("version {}", env!("CARGO_PKG_VERSION")));
-    setup::machine();
-    let code = code(serve_host(Role::Init));
+    let later = setup::machine();
+    let code = code(serve_host(Role::Init, later));
     if code == 0 {
         log("power off");
         if let Err(errno) = power_off() {
@@ -90,8 +98,8 @@ fn init() -> u8 {
     code
 }
 
-fn serve_host(role: Role) -> i32 {
-    match VsockLink::new() {
+fn serve_host(role: Role, later: Option<Later>) -> i32 {
+    match VsockLink::new(later) {
         Ok(mut link) => {
             if role == Role::Init {
                 link.mount_shares();

@@ -13,7 +13,7 @@ use rustix::{
     system::{RebootCommand, reboot, sethostname, uname},
 };
 
-use super::modules;
+use super::{later::Later, modules};
 use hcs_wire::errno;
 
 use crate::agent::log;
@@ -65,8 +65,8 @@ const AGENT_FILES: u64 = 1 << 20;
 /// The longest name of a machine.
 const MAX_NAME: usize = 64;
 
-/// Makes the machine usable.
-pub(super) fn machine() {
+/// Makes the machine usable. Some modules may be left, see [`Later`].
+pub(super) fn machine() -> Option<Later> {
     for (kind, target, flags, options) in MOUNTS {
         told(
             &format!("{target} cannot be mounted"),
@@ -82,11 +82,14 @@ pub(super) fn machine() {
         let _has_none = fs::write(setting, value);
     }
     let began = Instant::now();
-    let loaded = modules::load();
+    let loaded = modules::load_needed();
     log(&format!(
-        "{loaded} modules loaded in {} ms",
-        began.elapsed().as_millis()
+        "{} modules loaded in {} ms, {} left for later",
+        loaded.count,
+        began.elapsed().as_millis(),
+        loaded.left
     ));
+    let later = (loaded.left > 0).then(Later::new).flatten();
     if let Err(failure) = set_loopback_up() {
         log(&failure.log_line());
     }
@@ -105,6 +108,7 @@ pub(super) fn machine() {
         "ctrl-alt-del cannot be disabled",
         reboot(RebootCommand::CadOff),
     );
+    later
 }
 
 fn told(what: &str, done: Result<(), Errno>) {

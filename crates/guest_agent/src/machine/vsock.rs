@@ -30,7 +30,7 @@ use rustix::{
     },
 };
 
-use super::{kept, network::Network, renewal, shares};
+use super::{kept, later::Later, modules, network::Network, renewal, shares};
 use crate::{agent::log, link::Link, sys::vsock};
 
 /// The longest that the host may take to accept the streams of a process.
@@ -61,6 +61,8 @@ pub(super) struct VsockLink {
     missing: Option<Failure>,
     /// Its network cards, once the host has told of some.
     network: Option<Network>,
+    /// Modules that are loaded once the host has answered.
+    later: Option<Later>,
 }
 
 /// The ports that are dialled from, one after the other, so that one is used again as late as possible.
@@ -144,11 +146,11 @@ fn pause(failed: u32) -> Duration {
 }
 
 impl VsockLink {
-    /// A link that is about to dial.
+    /// A link that is about to dial. Once the host has answered it begins with what is left for `later`.
     ///
     /// # Errors
     /// The errno of `timerfd_create(2)` or `epoll_create(2)`.
-    pub(super) fn new() -> Result<Self, Errno> {
+    pub(super) fn new(later: Option<Later>) -> Result<Self, Errno> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
         let events = epoll::create(CreateFlags::CLOEXEC)?;
@@ -162,6 +164,7 @@ impl VsockLink {
             said: None,
             missing: None,
             network: None,
+            later,
         };
         link.wait(Duration::from_nanos(1))?;
         Ok(link)
@@ -221,6 +224,9 @@ impl Link for VsockLink {
             Ok(Some(stream)) => {
                 log("the host has answered");
                 (self.failed, self.said) = (0, None);
+                if let Some(later) = self.later.take() {
+                    later.begin();
+                }
                 Ok(Some(stream))
             }
             Err(errno) => {
@@ -277,6 +283,8 @@ impl Link for VsockLink {
     }
 
     fn set_network(&mut self, wanted: &GuestNetwork) -> Result<(), Failure> {
+        // A card that has just come has no driver before.
+        modules::load_network();
         let network = match &mut self.network {
             Some(network) => network,
             None => {
@@ -383,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_link_is_ready_to_dial_at_once_and_waits_when_it_has_failed() {
-        let mut link = VsockLink::new().unwrap();
+        let mut link = VsockLink::new(None).unwrap();
         let mut polled = [PollFd::new(&link.events, PollFlags::IN)];
         assert_eq!(poll(&mut polled, None), Ok(1));
         // This host is no guest, or no service listens on its host.

@@ -253,6 +253,7 @@ fn the_agent_boots_a_machine_and_serves_its_host() {
         "{console}"
     );
     assert!(!console.contains("cannot"), "{console}");
+    file_systems_are_there_when_they_are_asked_for(&mut machine, &mut bridge);
     clock_is_set(&mut machine, &mut bridge);
     streams_are_pipes(&mut machine, &mut bridge);
     consoles_have_a_size(&mut machine, &mut bridge);
@@ -270,6 +271,33 @@ fn the_agent_boots_a_machine_and_serves_its_host() {
     assert!(bridge.is_closed(), "the agent has left");
     let ended = machine.qemu.wait().unwrap();
     assert!(ended.success(), "{ended}: {}", machine.console());
+}
+
+/// Modules for what the machine has not are loaded once it serves: by a process for that, and before when the kernel
+/// lacks them.
+fn file_systems_are_there_when_they_are_asked_for(machine: &mut Machine, bridge: &mut Bridge) {
+    let console = machine.console();
+    let left = console
+        .split(", ")
+        .find_map(|words| words.split_once(" left for later"));
+    let left = left.and_then(|(count, _)| count.parse::<usize>().ok());
+    assert!(left.is_some_and(|left| left > 10), "{console}");
+    let mounted = "busybox mkdir /tmp/m && busybox mount -t overlay -o lowerdir=/bin:/etc none /tmp/m \
+                   && busybox ls /tmp/m/cat /tmp/m/passwd";
+    assert_eq!(
+        machine.shell(bridge, mounted),
+        "/tmp/m/cat\n/tmp/m/passwd\n"
+    );
+    // What the kernel runs.
+    let asked = "/init -q -- fs-iso9660 && busybox grep iso9660 /proc/filesystems && busybox test -e /dev/fuse";
+    assert_eq!(machine.shell(bridge, asked), "\tiso9660\n");
+    let done = "until busybox grep -q sbin /proc/sys/kernel/modprobe; do sleep 0.1; done; busybox ls /modules";
+    let kept = machine.shell(bridge, done);
+    // Those for persistent memory, which the machine has not.
+    assert!(
+        kept.contains("nfit.ko") && !kept.contains("virtio") && !kept.contains("fuse"),
+        "{kept}"
+    );
 }
 
 fn clock_is_set(machine: &mut Machine, bridge: &mut Bridge) {

@@ -6,7 +6,7 @@
 //   dial PORT          connects to the host and closes at once: "dialled 0", or the errno
 //   echo PORT          connects and echoes until the end, in the background: "dialled 0", or the errno
 //   send PORT COUNT    connects, sends COUNT bytes of the pattern, ends its direction, and reads to the end:
-//                      "sent COUNT, got COUNT SUM"
+//                      "sent COUNT, got COUNT SUM"; with SIZE behind it, from a socket with a buffer of that size
 //   go                 lets port 5003 read: "gone"
 //
 //   5000  echoes until the end, then closes
@@ -174,9 +174,12 @@ static void *listen_at(void *argument) {
     return NULL;
 }
 
-static int dial(unsigned port) {
+// With a buffer of another size than the usual one, where it is not 0.
+static int dial_with(unsigned port, uint64_t size) {
     struct sockaddr_vm to = {.svm_family = AF_VSOCK, .svm_port = port, .svm_cid = HOST};
     int stream = socket(AF_VSOCK, SOCK_STREAM, 0);
+    if (size && setsockopt(stream, AF_VSOCK, SO_VM_SOCKETS_BUFFER_SIZE, &size, sizeof size))
+        say("cannot set", "the size of a buffer");
     if (stream >= 0 && connect(stream, (struct sockaddr *)&to, sizeof to) == 0)
         return stream;
     int reason = errno;
@@ -185,11 +188,13 @@ static int dial(unsigned port) {
     return -1;
 }
 
+static int dial(unsigned port) { return dial_with(port, 0); }
+
 static void obey(int control, char *line) {
     unsigned port;
-    unsigned long long count;
-    if (sscanf(line, "send %u %llu", &port, &count) == 2) {
-        int stream = dial(port);
+    unsigned long long count, size = 0;
+    if (sscanf(line, "send %u %llu %llu", &port, &count, &size) >= 2) {
+        int stream = dial_with(port, size);
         int failed = send_pattern(stream, count);
         uint64_t got, sum;
         shutdown(stream, SHUT_WR);
