@@ -36,11 +36,9 @@ pub(crate) struct Record {
     pub(crate) start_time: u64,
     /// Which boot of the host that was.
     pub(crate) boot_id: String,
-    /// When it was made, in milliseconds since 1970.
-    pub(crate) created: u64,
-    /// The same since the host has booted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) created_up: Option<u64>,
+    /// When it was made.
+    #[serde(flatten)]
+    pub(crate) made: Made,
     /// Its control groups.
     pub(crate) groups: ControlGroups,
     /// Its scratch directory, to be removed with it.
@@ -129,23 +127,17 @@ impl Record {
             false => Owners::AsOnTheHost,
         }
     }
-
-    /// When it was made.
-    pub(crate) const fn made(&self) -> Made {
-        Made {
-            at: self.created,
-            up: self.created_up,
-        }
-    }
 }
 
 /// When a machine was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Made {
     /// Milliseconds since 1970, by the clock as it was set then.
-    pub at: u64,
+    #[serde(rename = "Created")]
+    at: u64,
     /// Milliseconds since the host has booted. Earlier versions have not written that down.
-    pub up: Option<u64>,
+    #[serde(rename = "CreatedUp", default, skip_serializing_if = "Option::is_none")]
+    up: Option<u64>,
 }
 
 impl Made {
@@ -340,8 +332,9 @@ mod tests {
             assert_eq!(made.time(), time(at));
         }
         // What an earlier version has written down.
-        let (at, up) = (now() + YEARS, None);
-        assert_eq!(Made { at, up }.age(), Duration::ZERO);
+        let earlier: Made =
+            serde_json::from_str(&format!(r#"{{"Created":{}}}"#, now() + YEARS)).unwrap();
+        assert_eq!((earlier.up, earlier.age()), (None, Duration::ZERO));
     }
 
     #[test]

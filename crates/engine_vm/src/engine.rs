@@ -429,11 +429,9 @@ impl Launched {
         pipes: Vec<PathBuf>,
         grantee: Grantee,
     ) -> Result<VmMachine, Failure> {
-        let made = Made::now();
         let record = Record {
             worker: ProcessName::of(self.pid.as_raw_nonzero().get())?,
-            created: made.at,
-            created_up: made.up,
+            made: Made::now(),
             groups: groups.clone(),
             pipes,
             user: grantee.user(),

@@ -13,11 +13,9 @@ use crate::{hot_memory::HotMemory, worker};
 pub(crate) struct Record {
     /// Its worker.
     pub(crate) worker: ProcessName,
-    /// When it was made, in milliseconds since 1970.
-    pub(crate) created: u64,
-    /// The same since the host has booted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) created_up: Option<u64>,
+    /// When it was made.
+    #[serde(flatten)]
+    pub(crate) made: Made,
     /// Its control groups.
     pub(crate) groups: MachineGroups,
     /// The sockets of its serial ports.
@@ -49,13 +47,5 @@ impl Record {
         // One that has just ended has no line.
         let is_worker = line.is_empty() || name == Some(worker::NAME.as_bytes());
         (!is_worker).then_some("its process is no worker of a virtual machine")
-    }
-
-    /// When it was made.
-    pub(crate) const fn made(&self) -> Made {
-        Made {
-            at: self.created,
-            up: self.created_up,
-        }
     }
 }

@@ -24,7 +24,8 @@ pub(crate) fn lacks_groups() -> bool {
 }
 
 /// In a helper process of an engine, does its work and does not return: in the one that makes containers, in those that
-/// pack and unpack files inside, in those that keep a user's container connected, and in the worker of a virtual machine.
+/// pack and unpack files inside, in those that keep a user's container connected, and in the worker of a virtual
+/// machine.
 pub(crate) fn main_if_helper() {
     if let Some(code) = guest_agent::main_if_archive() {
         std::process::exit(code);

@@ -384,14 +384,12 @@ impl Prepared {
             image.into_iter().chain(cover).collect()
         };
         done("told the container what to be");
-        let made = record::Made::now();
         let record = Record {
             pid: self.child.pid,
             // Gone already, if there is none: its report says why.
             start_time: record::start_time(self.child.pid).unwrap_or_default(),
             boot_id: record::boot_id()?,
-            created: made.at,
-            created_up: made.up,
+            made: record::Made::now(),
             groups: self.left.groups.clone(),
             scratch: self.left.scratch.clone(),
             kept_scratch,

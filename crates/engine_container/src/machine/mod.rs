@@ -351,7 +351,7 @@ impl Machine for ContainerMachine {
     }
 
     fn property(&self, kind: SystemPropertyType) -> Result<Option<Properties>, Failure> {
-        Ok(property(&self.record.groups, self.record.made(), kind))
+        Ok(property(&self.record.groups, self.record.made, kind))
     }
 
     fn memory_kills(&self) -> MemoryKills {

@@ -4,7 +4,7 @@
 //! 1. [`MachineGroups`]: the control groups of one machine. [`has_control_groups`]: whether there can be any.
 //! 2. [`open_file`], [`open_file_to_write`], [`find_device`]: a file or device that a document names.
 //! 3. [`resolver`]: how names are resolved in a system with a network of its own. 4. [`ProcessName`]: a process, told
-//!    from a later one with the same pid. [`now`] and [`time`]: times in records. 5. [`limit_system_calls`]: of a
+//!    from a later one with the same pid. [`Made`]: when a machine was made. 5. [`limit_system_calls`]: of a
 //!    program that a guest may take over.
 
 mod files;

@@ -100,8 +100,8 @@ impl Control {
     }
 }
 
-/// Whether the process `worker` listens at the socket in the directory of a machine: the kernel has noted who does. Does
-/// not wait.
+/// Whether the process `worker` listens at the socket in the directory of a machine: the kernel has noted who does.
+/// Does not wait.
 ///
 /// # Errors
 /// It cannot be told for now: too many calls wait there, say.

@@ -478,7 +478,7 @@ impl Machine for VmMachine {
         match kind {
             SystemPropertyType::ConsoleImage => picture::of(self).map(Some),
             SystemPropertyType::Memory => resize::property(self),
-            _ => Ok(self.record.groups.property(self.record.made(), kind)),
+            _ => Ok(self.record.groups.property(self.record.made, kind)),
         }
     }
 

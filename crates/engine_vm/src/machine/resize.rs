@@ -116,7 +116,7 @@ const PAGES_OF_MB: u64 = 256;
 
 /// What the guest has, and the use that the host has of it.
 pub(super) fn property(machine: &VmMachine) -> Result<Option<Properties>, Failure> {
-    let made = machine.record.made();
+    let made = machine.record.made;
     let kind = SystemPropertyType::Memory;
     let mut property = machine.record.groups.property(made, kind);
     let memory = property.as_mut().and_then(|all| all.memory.as_mut());

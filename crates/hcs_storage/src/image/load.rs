@@ -536,8 +536,8 @@ impl Store {
         Ok(Taken { names, ..taken })
     }
 
-    /// Keeps the documents of an image whose layers are in the store, and unpacks them. `known` is of contents that came
-    /// from elsewhere.
+    /// Keeps the documents of an image whose layers are in the store, and unpacks them. `known` is of contents that
+    /// came from elsewhere.
     pub(super) fn assemble(
         &self,
         config_text: &[u8],

@@ -29,9 +29,9 @@ impl Store {
         self.unpack(&image.manifest, &image.config, None, &mut budget)
     }
 
-    /// Unpacks the layers of an image that are not there yet, with what is left of `budget` for all of them. With `known`
-    /// its contents have come from elsewhere: one whose layer is there by now, which another process has unpacked, is
-    /// checked like that of a layer that was there before.
+    /// Unpacks the layers of an image that are not there yet, with what is left of `budget` for all of them. With
+    /// `known` its contents have come from elsewhere: one whose layer is there by now, which another process has
+    /// unpacked, is checked like that of a layer that was there before.
     pub(super) fn unpack(
         &self,
         manifest: &Manifest,

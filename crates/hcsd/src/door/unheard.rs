@@ -1,9 +1,9 @@
 //! Connections that are turned away without a word, and left descriptors in their sockets.
 //!
 //! Closing such a socket closes what is in it, which may wait for as long as its sender wants (`SO_LINGER`). A thread
-//! that closes would wait with it, and any user can connect and send as many as the user's limits allow. The kernel lets
-//! no process linger that exits. So these sockets are handed to a process that does nothing but exit: many at a time,
-//! one process after the other, and a few beside each other where the end of one takes long.
+//! that closes would wait with it, and any user can connect and send as many as the user's limits allow. The kernel
+//! lets no process linger that exits. So these sockets are handed to a process that does nothing but exit: many at a
+//! time, one process after the other, and a few beside each other where the end of one takes long.
 
 use std::{
     io,
@@ -47,8 +47,8 @@ pub(crate) fn main_if_closer() {
     {
         return;
     }
-    // Nothing is received: what is in a socket is closed by the exit, and what a process has taken out is, too, but only
-    // after the server of its file system was asked.
+    // Nothing is received: what is in a socket is closed by the exit, and what a process has taken out is, too, but
+    // only after the server of its file system was asked.
     let mut events = [PollFd::new(&stdin, PollFlags::empty())];
     let _hung_up = rustix::io::retry_on_intr(|| poll(&mut events, None));
     exit(0);
