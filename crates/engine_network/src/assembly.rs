@@ -97,8 +97,8 @@ pub fn attach(
     made
 }
 
-/// [`attach`] for a namespace that was just made, in which no link is but loopback and no rule: what is not there is not
-/// looked for.
+/// [`attach`] for a namespace that was just made, in which no link is but loopback and no rule: what is not there is
+/// not looked for.
 ///
 /// # Errors
 /// As [`attach`].

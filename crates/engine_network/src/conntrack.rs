@@ -73,8 +73,8 @@ pub fn forget(host: &mut Host, addresses: &[IpAddr]) -> Result<(), Failure> {
     forgotten.map_err(|error| failed(DOING, NEEDS, &error))
 }
 
-/// Has the kernel look for connections that one of `addresses` has begun or answers. Answers whether it can do so: Linux
-/// can from 6.12 on, and before says that a connection is not named as a whole.
+/// Has the kernel look for connections that one of `addresses` has begun or answers. Answers whether it can do so:
+/// Linux can from 6.12 on, and before says that a connection is not named as a whole.
 fn forget_each(socket: &mut Socket, addresses: &[IpAddr]) -> Result<bool, NetlinkError> {
     for address in addresses {
         let mut batch = Batch::default();

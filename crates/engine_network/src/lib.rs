@@ -18,7 +18,8 @@
 //!   which go into a record; [`Forwarding::apply`]; [`write_rules`].
 //! - **An endpoint in a namespace**: the model attaches it; its record; [`write_rules`], as a port that no rule knows
 //!   is held to nothing; [`set_card_rules`] for the card of a virtual machine; [`attach`].
-//! - **An endpoint that goes with its namespace**: [`take_leave`]; the namespace ends; what comes is as for another one.
+//! - **An endpoint that goes with its namespace**: [`take_leave`]; the namespace ends; what comes is as for another
+//!   one.
 //! - **An endpoint that goes**: [`detach`], or [`detach_from_adapter`] where it is on one of the host, and
 //!   [`clear_access`], unless its namespace ends anyway; the model deletes it; [`write_rules`]; [`forget`] with its
 //!   addresses; its record is removed.

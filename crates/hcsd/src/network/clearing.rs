@@ -105,8 +105,8 @@ impl Lingering {
         &self.intent
     }
 
-    /// Whether there is no connection of it that the kernel has to forget. What others have begun to send to its address
-    /// without a port of the host is for that address, whose it may be next.
+    /// Whether there is no connection of it that the kernel has to forget. What others have begun to send to its
+    /// address without a port of the host is for that address, whose it may be next.
     pub(super) const fn has_no_connection(&self) -> bool {
         self.is_silent && !self.was_published
     }

@@ -136,8 +136,8 @@ impl Change {
         })
     }
 
-    /// Whether something is to be done to an endpoint. What is attached as it was stays as it is; of what has changed the
-    /// settings are made anew.
+    /// Whether something is to be done to an endpoint. What is attached as it was stays as it is; of what has changed
+    /// the settings are made anew.
     fn is_to_be_made(&self, endpoint: &EndpointIntent) -> bool {
         let is_made = self.attached.contains(&endpoint.id)
             && self.before.endpoints.contains(endpoint)

@@ -40,8 +40,8 @@ const WORDS: [&str; 6] = [
     "Policies",
 ];
 
-/// So many containers have to ask for endpoints of one network, each within a minute of the one before: of networks that
-/// are asked for in turn nothing is kept ready, as each would take the place of another.
+/// So many containers have to ask for endpoints of one network, each within a minute of the one before: of networks
+/// that are asked for in turn nothing is kept ready, as each would take the place of another.
 const OFTEN: u32 = 2;
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -141,8 +141,8 @@ impl Spare {
     }
 }
 
-/// Whether something that is in the kernel and no object stands in no client's way: its network is as it was, and nothing
-/// of it is an endpoint's.
+/// Whether something that is in the kernel and no object stands in no client's way: its network is as it was, and
+/// nothing of it is an endpoint's.
 pub(super) fn is_free(state: &State, network: &NetworkIntent, intent: &EndpointIntent) -> bool {
     if state.network_intent(network.id).as_ref() != Some(network) {
         return false;
