@@ -85,6 +85,17 @@ pub(crate) struct NamesSpec {
     pub(crate) follows: bool,
 }
 
+impl NamesSpec {
+    /// Where all of the files are, below the root.
+    pub(crate) const DIRECTORY: &str = "etc";
+
+    /// The names of the files that a root gets which has none of them.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &'static str> {
+        let resolver = self.resolver.as_ref().map(|_| "resolv.conf");
+        ["hosts", "hostname"].into_iter().chain(resolver)
+    }
+}
+
 /// One control group of version 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct GroupSpec {

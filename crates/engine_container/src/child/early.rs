@@ -1,10 +1,11 @@
 //! What a child does before it knows what it is to be, as soon as it has its control groups and its ids.
 //!
-//! A container that is kept ready has all of that behind it when a client asks for one. What it makes belongs to its own
-//! namespaces and to no root: the file systems of `/proc`, `/sys` and `/dev`, with what hides and protects places in
-//! them.
+//! A container that is kept ready has all of that behind it when a client asks for one. What it makes belongs to its
+//! own namespaces and to no root: the file systems of `/proc`, `/sys` and `/dev`, with what hides and protects places
+//! in them.
 //!
-//! 1. Without a user namespace the process is still in the mounts of the host, and its file systems are mounted nowhere.
+//! 1. Without a user namespace the process is still in the mounts of the host, and its file systems are mounted
+//!    nowhere.
 //! 2. With one, only a process that has its mounts to itself may make file systems. So it takes a copy of the host's
 //!    mounts, makes its own, and lets go of the copy: nothing of the host is left in what it is parked in, and the
 //!    service hands over later what it is to see.

@@ -162,8 +162,8 @@ fn is_unmasked(directory: BorrowedFd<'_>, path: &str) -> Result<bool, Errno> {
     }
 }
 
-/// Hides and protects what is left: places that have come since, the agent's files, and what of the host is to be hidden
-/// in the root itself. What does not exist is left out.
+/// Hides and protects what is left: places that have come since, the agent's files, and what of the host is to be
+/// hidden in the root itself. What does not exist is left out.
 pub(crate) fn complete(
     root: &Root,
     mounts: &mut Mounts,

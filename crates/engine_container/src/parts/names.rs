@@ -33,9 +33,6 @@ use rustix::{
 use super::{mount, place, rootfs::Root};
 use crate::{spec::NamesSpec, steps};
 
-/// Where all of them are.
-pub(crate) const DIRECTORY: &str = "etc";
-
 /// The largest file that is taken over: what is larger stays as it is.
 const MOST_BYTES: u64 = 16 << 10;
 
@@ -189,12 +186,6 @@ pub(crate) fn apply(root: &Root, dev: BorrowedFd<'_>, names: &NamesSpec) -> Opti
     })
 }
 
-/// The names of those that are made for a root that has none of them.
-pub(crate) fn made(names: &NamesSpec) -> impl Iterator<Item = &'static str> {
-    let resolver = names.resolver.as_ref().map(|_| "resolv.conf");
-    ["hosts", "hostname"].into_iter().chain(resolver)
-}
-
 /// Says that something is not as one might expect it.
 fn left_out(what: &str, errno: Errno) {
     steps::warn(format!("left /etc as it is: {what}: {errno}"));
@@ -210,7 +201,7 @@ impl Places {
     fn open(root: &Root, dev: BorrowedFd<'_>) -> Result<Self, Errno> {
         Ok(Self {
             store: place::open_own(dev, STORE, OFlags::PATH | OFlags::DIRECTORY)?,
-            etc: place::plain_directory(root.directory.as_fd(), DIRECTORY)?,
+            etc: place::plain_directory(root.directory.as_fd(), NamesSpec::DIRECTORY)?,
         })
     }
 

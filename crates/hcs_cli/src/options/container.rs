@@ -338,9 +338,7 @@ impl ContainerOptions {
             memory: self.memory.map(|megabytes| ContainerMemory {
                 size_in_mb: Some(megabytes),
             }),
-            processor: self
-                .cpus
-                .map(|cpus| cpus.document((surroundings.processors)())),
+            processor: self.cpus.map(|cpu| cpu.document(surroundings.processors())),
             process_limit: self.pids_limit,
             networking: self.net_namespace.as_ref().map(|name| Networking {
                 namespace: Some(name.clone()),

@@ -95,6 +95,11 @@ impl Surroundings {
         }
     }
 
+    /// Processors of this machine.
+    pub(crate) fn processors(&self) -> u32 {
+        (self.processors)()
+    }
+
     /// `path` from the root, as a document can hold it.
     ///
     /// # Errors

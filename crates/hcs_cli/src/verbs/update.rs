@@ -81,7 +81,7 @@ impl Update {
             update(path, json!(megabytes))
         });
         let cpus = self.cpus.map(|cpus| {
-            let settings = cpus.document((Surroundings::here().processors)());
+            let settings = cpus.document(Surroundings::here().processors());
             update("Container/Processor", json!(settings))
         });
         Ok([memory, cpus].into_iter().flatten().collect())

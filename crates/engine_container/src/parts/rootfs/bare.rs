@@ -13,7 +13,7 @@ use rustix::fs::{FileType, Mode, mkdirat, mknodat};
 use super::cover::with_exact_modes;
 use crate::{
     failure::{Attempt, StepError},
-    parts::{names, place},
+    parts::place,
     spec::{LaunchSpec, NamesSpec},
 };
 
@@ -29,11 +29,11 @@ pub(super) fn of(launch: &LaunchSpec) -> Option<&NamesSpec> {
 pub(super) fn make(place: BorrowedFd<'_>, names: &NamesSpec) -> Result<OwnedFd, StepError> {
     let step = "making a layer for what mounts need";
     let made = with_exact_modes(|| {
-        for name in ["proc", "sys", "dev", names::DIRECTORY] {
+        for name in ["proc", "sys", "dev", NamesSpec::DIRECTORY] {
             mkdirat(place, name, Mode::from_raw_mode(0o755))?;
         }
-        let directory = place::open(place, names::DIRECTORY)?;
-        names::made(names).try_for_each(|name| {
+        let directory = place::open(place, NamesSpec::DIRECTORY)?;
+        names.files().try_for_each(|name| {
             let mode = Mode::from_raw_mode(0o644);
             mknodat(directory.as_fd(), name, FileType::RegularFile, mode, 0)
         })
