@@ -413,6 +413,8 @@ pub(crate) struct UserShare {
     _giving: Giving,
     /// For calls that may block: a path of a file system that never answers keeps a thread.
     threads: Lane,
+    /// The threads that its own are among.
+    threads_of_all: Option<Lane>,
     /// What its connections have not read.
     pub(crate) unread: Rc<Unread>,
     /// For long messages while they are received and parsed.
@@ -433,12 +435,32 @@ impl UserShare {
     /// For the user `uid`, who may have `threads` and leave `unread` bytes unread. `stuck` is how long a system waits
     /// for the creation of others, of which none is done meanwhile.
     pub(crate) fn new(uid: u32, threads: usize, unread: usize, stuck: Duration) -> Rc<Self> {
+        Self::with((uid, threads), None, unread, stuck)
+    }
+
+    /// [`UserShare::new`] for a user whose threads are among those of `all`.
+    pub(crate) fn among(
+        all: &Lane,
+        (uid, threads): (u32, usize),
+        unread: usize,
+        stuck: Duration,
+    ) -> Rc<Self> {
+        Self::with((uid, threads), Some(Arc::clone(all)), unread, stuck)
+    }
+
+    fn with(
+        (uid, threads): (u32, usize),
+        threads_of_all: Option<Lane>,
+        unread: usize,
+        stuck: Duration,
+    ) -> Rc<Self> {
         let (turns, giving) = CommonTurns::begin(Instant::now);
         Rc::new(Self {
             uid,
             turns,
             _giving: giving,
             threads: Arc::new(Semaphore::new(threads)),
+            threads_of_all,
             unread: Unread::new(unread),
             long: Arc::new(Semaphore::new(LONG)),
             parsing: Arc::new(Semaphore::new(PARSED)),
@@ -491,7 +513,12 @@ impl Share {
     /// A place on a thread that may wait, to be given back when that is done.
     pub(crate) async fn thread(&self) -> impl Send + 'static + use<> {
         let own = place(&self.threads).await;
-        (own, place(&self.user.threads).await)
+        let of_user = place(&self.user.threads).await;
+        let of_all = match &self.user.threads_of_all {
+            Some(all) => place(all).await,
+            None => None,
+        };
+        (own, of_user, of_all)
     }
 
     /// A place for a long document while it is read, to be given back when that is done. At most one of each connection
@@ -541,6 +568,11 @@ impl Share {
 /// Whole microseconds.
 fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// A lane of `places`.
+pub(crate) fn lane(places: usize) -> Lane {
+    Arc::new(Semaphore::new(places))
 }
 
 /// A place in `lane`; it is given back when it is dropped.
@@ -603,6 +635,32 @@ mod tests {
             assert!(done.get() < 5000, "{}", done.get());
             while all.join_next().await.is_some() {}
             assert_eq!(done.get(), 10_000, "all are done in the end");
+        });
+    }
+
+    #[test]
+    fn users_whose_calls_hang_leave_threads_to_root() {
+        in_runtime(async {
+            let all = lane(6);
+            let user = |uid| {
+                let user = UserShare::among(&all, (uid, 4), usize::MAX, STUCK);
+                Share::new(user, u64::from(uid))
+            };
+            let (first, second) = (user(1), user(2));
+            let root = Share::new(UserShare::new(0, 4, usize::MAX, STUCK), 3);
+            let mut hung = Vec::new();
+            for _ in 0..4 {
+                hung.push(first.thread().await);
+            }
+            hung.push(second.thread().await);
+            hung.push(second.thread().await);
+            let waiting = tokio::task::spawn_local(async move { second.thread().await });
+            // Nothing that waits keeps root from a thread.
+            tokio::task::yield_now().await;
+            let _of_root = root.thread().await;
+            assert!(!waiting.is_finished());
+            hung.pop();
+            waiting.await.unwrap();
         });
     }
 
