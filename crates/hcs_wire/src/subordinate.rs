@@ -66,9 +66,9 @@ pub fn granted_to(user: u32, path: &str) -> Option<Granted> {
 /// The file of accounts.
 const ACCOUNTS: &str = "/etc/passwd";
 
-/// The user whose share of this host the user `id` takes part of: a number that [`USERS`] grants is one of many that the
-/// same user has in user namespaces of its own. It is never a user who has all rights: without another one who has the
-/// range, it is the first number of that.
+/// The user whose share of this host the user `id` takes part of: a number that [`USERS`] grants is one of many that
+/// the same user has in user namespaces of its own. It is never a user who has all rights: without another one who has
+/// the range, it is the first number of that.
 #[must_use]
 pub fn holder(id: u32) -> u32 {
     /// What was read, and of which files.
@@ -111,7 +111,7 @@ fn stamp(path: &str) -> Option<(u64, u64, u64, i64, i64)> {
     fs::metadata(path).ok().map(of)
 }
 
-/// Who has which ids.
+/// Users and their ids.
 #[derive(Debug)]
 struct Holders {
     accounts: HashMap<String, u32>,
