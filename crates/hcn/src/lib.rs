@@ -47,8 +47,9 @@ pub use counters::Counters;
 pub use guid::{Guid, NotAGuid};
 pub use model::{
     BalancedPort, Changes, DEFAULT_SWITCH, Endpoint, Fabric, Lease, LoadBalancer,
-    MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS, MOST_OBJECTS, Mapping, Namespace, Network,
-    Notification, NotificationType, Object, Outbound, Protocol, Proxy, Record, RemoteSubnet,
-    Spread, State, Surroundings, Terms, Tunnel,
+    MOST_ACCESS_RULES_OF_ALL, MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS,
+    MOST_MAPPINGS_OF_ALL, MOST_MEMBERS_OF_ALL, MOST_OBJECTS, MOST_PEERS_OF_ALL, Mapping, Namespace,
+    Network, Notification, NotificationType, Object, Outbound, Protocol, Proxy, Record,
+    RemoteSubnet, Spread, State, Surroundings, Terms, Tunnel,
 };
 pub use sets::Range;

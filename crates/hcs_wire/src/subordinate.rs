@@ -1,6 +1,11 @@
 //! Ids of users and groups that the host's administrator has granted to a user (`subuid(5)`).
 
-use std::fs;
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::fs::MetadataExt as _,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use rustix::process::geteuid;
 
@@ -22,26 +27,30 @@ pub struct Granted {
 /// users are not taken.
 #[must_use]
 pub fn granted(text: &str, names: &[&str]) -> Option<Granted> {
-    const LEAST: u32 = 1000;
-    let entries = || {
-        text.lines().filter_map(|line| {
-            let mut fields = line.trim().split(':');
-            let name = fields.next()?;
-            let range = Granted {
-                first: fields.next()?.parse().ok()?,
-                count: fields.next()?.parse().ok()?,
-            };
-            let is_sound = range.first >= LEAST
-                && range.count > 0
-                && range.first.checked_add(range.count).is_some();
-            is_sound.then_some((name, range))
-        })
-    };
     names.iter().find_map(|name| {
-        let mut entries = entries();
+        let mut entries = entries(text);
         entries
             .find(|(found, _)| found == name)
             .map(|(_, range)| range)
+    })
+}
+
+/// The first id of ordinary users.
+const LEAST: u32 = 1000;
+
+/// The names, and what each is granted.
+fn entries(text: &str) -> impl Iterator<Item = (&str, Granted)> {
+    text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        let name = fields.next()?;
+        let range = Granted {
+            first: fields.next()?.parse().ok()?,
+            count: fields.next()?.parse().ok()?,
+        };
+        let is_sound = range.first >= LEAST
+            && range.count > 0
+            && range.first.checked_add(range.count).is_some();
+        is_sound.then_some((name, range))
     })
 }
 
@@ -54,9 +63,99 @@ pub fn granted_to(user: u32, path: &str) -> Option<Granted> {
     granted(&fs::read_to_string(path).ok()?, &names)
 }
 
+/// The file of accounts.
+const ACCOUNTS: &str = "/etc/passwd";
+
+/// The user whose share of this host the user `id` takes part of: a number that [`USERS`] grants is one of many that
+/// the same user has in user namespaces of its own. It is never a user who has all rights: without another one who has
+/// the range, it is the first number of that.
+#[must_use]
+pub fn holder(id: u32) -> u32 {
+    /// What was read, and of which files.
+    type Known = Option<(Stamps, Arc<Holders>)>;
+    static KNOWN: Mutex<Known> = Mutex::new(None);
+    if id < LEAST {
+        return id;
+    }
+    let stamps = [USERS, ACCOUNTS].map(stamp);
+    // What is there is whole, after a panic, too.
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let holders = match &*known {
+        Some((of, holders)) if *of == stamps => Arc::clone(holders),
+        _ => {
+            let [granted, accounts] = [USERS, ACCOUNTS].map(fs::read_to_string);
+            let holders =
+                Holders::read(&granted.unwrap_or_default(), &accounts.unwrap_or_default());
+            let holders = Arc::new(holders);
+            *known = Some((stamps, Arc::clone(&holders)));
+            holders
+        }
+    };
+    drop(known);
+    holders.of(id, geteuid().as_raw())
+}
+
+/// Tells a file from what it was before: device, inode, size, and when it was changed.
+type Stamps = [Option<(u64, u64, u64, i64, i64)>; 2];
+
+fn stamp(path: &str) -> Option<(u64, u64, u64, i64, i64)> {
+    let of = |found: fs::Metadata| {
+        (
+            found.dev(),
+            found.ino(),
+            found.size(),
+            found.ctime(),
+            found.ctime_nsec(),
+        )
+    };
+    fs::metadata(path).ok().map(of)
+}
+
+/// Users and their ids.
+#[derive(Debug)]
+struct Holders {
+    accounts: HashMap<String, u32>,
+    /// The number is that of the user, where the host says it; else the first of the user's ids.
+    ranges: Vec<(Granted, u32)>,
+}
+
+impl Holders {
+    fn read(granted: &str, accounts: &str) -> Self {
+        let account = |line: &str| {
+            let fields: Vec<&str> = line.split(':').collect();
+            match fields[..] {
+                [name, _, number, ..] => Some((name.to_owned(), number.parse().ok()?)),
+                _ => None,
+            }
+        };
+        let accounts: HashMap<String, u32> = accounts.lines().filter_map(account).collect();
+        let mut firsts = HashMap::new();
+        let ranges = entries(granted).map(|(name, range)| {
+            let first = *firsts.entry(name).or_insert(range.first);
+            let number = accounts.get(name).copied();
+            (range, number.or_else(|| name.parse().ok()).unwrap_or(first))
+        });
+        Self {
+            ranges: ranges.collect(),
+            accounts,
+        }
+    }
+
+    fn of(&self, id: u32, own: u32) -> u32 {
+        let has = |range: &Granted| id >= range.first && id - range.first < range.count;
+        let found = self.ranges.iter().find(|(range, _)| has(range));
+        match found {
+            Some(_) if self.accounts.values().any(|account| *account == id) => id,
+            Some((range, holder)) if *holder == 0 || *holder == own => range.first,
+            Some((_, holder)) => *holder,
+            None => id,
+        }
+    }
+}
+
 /// The name of a user, from `/etc/passwd`.
 fn user_name(user: u32) -> Option<String> {
-    let text = fs::read_to_string("/etc/passwd").ok()?;
+    let text = fs::read_to_string(ACCOUNTS).ok()?;
     let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
     lines.find_map(|fields| match fields[..] {
         [name, _, number, ..] if number.parse() == Ok(user) => Some(name.to_owned()),
@@ -106,6 +205,28 @@ mod tests {
         ] {
             assert_eq!(granted(odd, &["root"]), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn subordinate_ids_are_of_the_user_who_has_them() {
+        let granted = "root:100000:65536\nme:165536:65536\nme:900000:10\n1002:300000:10\nelsewhere:400000:10\nelsewhere:500000:10\n";
+        let accounts =
+            "root:x:0:0::/:/bin/sh\nme:x:1001:1001::/:/bin/sh\nodd:x:165540:1::/:/bin/sh\n";
+        let holders = Holders::read(granted, accounts);
+        let of = |id| holders.of(id, 1003);
+        assert_eq!([165_536, 231_071, 900_009].map(of), [1001; 3]);
+        assert_eq!(
+            [300_009, 0, 1001, 231_072].map(of),
+            [1002, 0, 1001, 231_072]
+        );
+        // An account is a user of its own.
+        assert_eq!(of(165_540), 165_540);
+        // Accounts of other sources than files.
+        assert_eq!([400_007, 500_007].map(of), [400_000; 2]);
+        // No range has more rights than others.
+        assert_eq!([100_000, 165_535].map(of), [100_000; 2]);
+        assert_eq!(holders.of(165_537, 1001), 165_536);
+        assert_eq!([0, 999].map(holder), [0, 999]);
     }
 
     #[test]

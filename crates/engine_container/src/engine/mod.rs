@@ -44,7 +44,7 @@ use crate::{
     privilege::Privilege,
     record::Record,
     steps::{done, warn},
-    user_namespace::{self, Claims, IdPool},
+    user_namespace::{self, Above, Claims, IdPool},
 };
 pub use claim::Claim;
 use host::HostGroups;
@@ -204,13 +204,8 @@ impl Workshop {
 
     /// Counts ids as those of a container of `user`. All but root and the service's own user have a share.
     fn charge(&self, ids: &mut OwnIds, user: u32) -> Result<(), Failure> {
-        let share = self.config.user_namespaces.share();
-        let is_trusted = user == 0 || user == rustix::process::geteuid().as_raw();
-        let most = if is_trusted { u32::MAX } else { share };
-        match ids.charge(user, most) {
-            true => Ok(()),
-            false => Err(above_share(share)),
-        }
+        let charged = ids.charge(user, self.config.user_namespaces);
+        charged.map_err(above_share)
     }
 
     /// Ids of the host that no container has. Where all are taken, a container that only prefers a user namespace is
@@ -224,11 +219,18 @@ impl Workshop {
     }
 }
 
-fn above_share(share: u32) -> Failure {
+fn above_share(above: Above) -> Failure {
+    let whose = match above {
+        Above::OfUser(share) => {
+            format!("{share} containers of the user have a user namespace, the share of one user")
+        }
+        Above::OfAll(all) => format!(
+            "{all} containers of users other than root have a user namespace, the share of all those"
+        ),
+    };
     let hresult = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
     let message = format!(
-        "{share} containers of the user have a user namespace, the share of one user of what this service has ids for: end \
-         one, or have the administrator configure more (user_namespace_ids in hcsd.toml)"
+        "{whose} of what this service has ids for: end one, or have the administrator configure more (user_namespace_ids in hcsd.toml)"
     );
     Failure::new(hresult, message)
 }

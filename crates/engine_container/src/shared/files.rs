@@ -2,8 +2,11 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use hcs_schema::{Failure, HResult};
-use rustix::fs::{FileType, Mode, OFlags, open};
+use hcs_schema::{Failure, HResult, win32};
+use rustix::{
+    fs::{FileType, Mode, OFlags, fcntl_getfl, fcntl_setfl, open},
+    io::Errno,
+};
 
 use crate::{
     failure::{Attempt, StepError},
@@ -31,10 +34,29 @@ fn open_regular(path: &str, pointer: &str, access: OFlags) -> Result<OwnedFd, Fa
     let found = find(path, pointer, FileType::RegularFile, "regular file")?;
     // By the descriptor, so that it is the file that was looked at.
     let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let flags = access | OFlags::CLOEXEC | OFlags::NOCTTY;
-    open(again, flags, Mode::empty())
+    // A lease of the file (`F_SETLEASE`) would keep this thread for as long as its owner likes to.
+    let flags = access | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let opened = match open(again, flags, Mode::empty()) {
+        Err(Errno::WOULDBLOCK) => return Err(leased(path, pointer)),
+        opened => opened,
+    };
+    // What reads the file later is to wait for its bytes, as always.
+    let waits = opened.and_then(|file| {
+        let flags = fcntl_getfl(&file)?;
+        fcntl_setfl(&file, flags - OFlags::NONBLOCK)?;
+        Ok(file)
+    });
+    waits
         .step_at("opening", path)
         .map_err(|error| unopened(error, path, pointer))
+}
+
+fn leased(path: &str, pointer: &str) -> Failure {
+    let message = format!(
+        "{path} cannot be opened: a program has a lease of it (fcntl F_SETLEASE; /proc/locks shows which one): end that \
+         program, or have it give the lease up, and try again"
+    );
+    Failure::new(HResult::from_win32(win32::ERROR_BUSY), message.clone()).cause_at(pointer, message)
 }
 
 /// Opens the block device at `path` as a mere path (`O_PATH`), with the same care as [`open_file`]: the device itself
@@ -80,9 +102,49 @@ fn not_absolute(path: &str, pointer: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Read as _, os::unix::fs::lchown};
+    use std::{
+        fs,
+        io::Read as _,
+        os::unix::fs::lchown,
+        process::{Command, Stdio},
+    };
 
     use super::*;
+
+    #[test]
+    fn a_lease_of_a_file_keeps_no_thread() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        fs::write(&path, "text").unwrap();
+        // Of a program that does not give it up when it is asked to.
+        const HOLDER: &str = "
+import fcntl, signal, sys
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+held = open(sys.argv[1], 'r+')
+fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print('held', flush=True)
+sys.stdin.read()
+";
+        let mut holder = Command::new("python3")
+            .args(["-c", HOLDER, path.to_str().unwrap()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = [0; 5];
+        holder.stdout.take().unwrap().read_exact(&mut said).unwrap();
+        let path = path.to_str().unwrap();
+        for open in [open_file, open_file_to_write] {
+            let refused = open(path, "/A").unwrap_err();
+            assert!(refused.message.contains("has a lease"), "{refused}");
+            assert_eq!(refused.causes[0].pointer.as_deref(), Some("/A"));
+        }
+        drop(holder.stdin.take());
+        holder.wait().unwrap();
+        let opened = open_file_to_write(path, "/A").unwrap();
+        let flags = fcntl_getfl(&opened).unwrap();
+        assert!(!flags.contains(OFlags::NONBLOCK), "readers wait for it");
+    }
 
     #[test]
     fn a_file_is_opened_and_what_is_none_is_refused_by_pointer() {

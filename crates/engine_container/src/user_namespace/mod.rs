@@ -16,5 +16,5 @@ mod ranges;
 
 pub(crate) use claims::Claims;
 pub(crate) use mapping::{Child, Mapping, sets_groups};
-pub(crate) use ranges::{IdPool, IdRangeSlot};
+pub(crate) use ranges::{Above, IdPool, IdRangeSlot};
 pub use ranges::{IdRange, UserNamespaces};

@@ -7,7 +7,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hcs_wire::subordinate::{self, Granted, granted};
+use hcs_wire::subordinate::{self, Granted, granted, holder};
+use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::claims::{Claims, Hold};
@@ -129,6 +130,14 @@ impl UserNamespaces {
         (slots / SHARE).max(slots.div_ceil(2).min(FEW))
     }
 
+    /// How many are for root and the service's own user alone: an eighth, and one where there are a few.
+    fn kept(self) -> u32 {
+        match self.slots() {
+            1 => 0,
+            slots => slots.div_ceil(8),
+        }
+    }
+
     /// Whether there are ids for containers that are only kept ready: what they hold no other container can have.
     pub(crate) fn are_plenty(self) -> bool {
         self.slots() >= PLENTY
@@ -162,6 +171,20 @@ pub(crate) struct IdRangeSlot {
     hold: Option<Hold>,
     /// The user whose container it is, once it is of one.
     user: Option<u32>,
+}
+
+/// Too many containers have user namespaces for one more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Above {
+    /// The user has so many, which are the share of one.
+    OfUser(u32),
+    /// All users have so many, but root and the service's own.
+    OfAll(u32),
+}
+
+/// Whether the user is root or the service's own.
+fn is_trusted(user: u32) -> bool {
+    user == 0 || user == geteuid().as_raw()
 }
 
 impl IdPool {
@@ -204,7 +227,7 @@ impl IdPool {
         };
         let mut slot = self.slot(number, (range(root.0), range(root.1)), None);
         slot.hold(pid)?;
-        slot.charge(user, u32::MAX);
+        slot.count(&mut self.users(), holder(user));
         Ok(slot)
     }
 
@@ -240,16 +263,32 @@ impl IdRangeSlot {
         self.ids.0.owner()
     }
 
-    /// Counts it as one of `user`, who may have `most`. Whether the user may.
-    pub(crate) fn charge(&mut self, user: u32, most: u32) -> bool {
-        let mut users = self.pool.users();
-        let count = users.entry(user).or_default();
-        let is_allowed = *count < most;
-        if is_allowed && self.user.is_none() {
-            *count += 1;
+    /// Counts it as one of `user`, where `from` has one for that user. Subordinate ids of a user are that user.
+    ///
+    /// # Errors
+    /// How many are too many, and whose.
+    pub(crate) fn charge(&mut self, user: u32, from: UserNamespaces) -> Result<(), Above> {
+        let share = from.share();
+        let of_all = from.slots() - from.kept();
+        let user = holder(user);
+        let pool = Arc::clone(&self.pool);
+        let mut users = pool.users();
+        let own = users.get(&user).copied().unwrap_or(0);
+        let others = users.iter().filter(|(user, _)| !is_trusted(**user));
+        let all: u32 = others.map(|(_, count)| count).sum();
+        match is_trusted(user) {
+            false if own >= share => return Err(Above::OfUser(share)),
+            false if all >= of_all => return Err(Above::OfAll(of_all)),
+            _ => self.count(&mut users, user),
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, users: &mut HashMap<u32, u32>, user: u32) {
+        if self.user.is_none() {
+            *users.entry(user).or_default() += 1;
             self.user = Some(user);
         }
-        is_allowed
     }
 
     /// What the container is to have open for as long as it lives.
@@ -328,16 +367,23 @@ mod tests {
         };
         let place = tempfile::tempdir().unwrap();
         let pool = Arc::new(IdPool::new(Claims::at(place.path().join("ids"))));
+        let own = geteuid().as_raw();
         let take = |user| {
             let mut slot = pool.take(from).unwrap().unwrap();
-            slot.charge(user, from.share()).then_some(slot)
+            let user = if user == 0 { 0 } else { own + user };
+            slot.charge(user, from).is_ok().then_some(slot)
         };
         let first = take(1).unwrap();
         let _others = [(); 3].map(|()| take(1).unwrap());
         assert!(take(1).is_none());
         let _other = take(2).unwrap();
         drop(first);
-        assert!(take(1).is_some());
+        let _first = take(1).unwrap();
+        // However many users there are, one stays for root.
+        let _others = [3, 4].map(|user| take(user).unwrap());
+        let refused = pool.take(from).unwrap().unwrap().charge(own + 5, from);
+        assert_eq!(refused, Err(Above::OfAll(7)));
+        let _of_root = take(0).unwrap();
     }
 
     #[test]

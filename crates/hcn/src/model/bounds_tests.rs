@@ -1,6 +1,6 @@
 //! What is bounded, and what two objects cannot share.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -209,14 +209,32 @@ fn addresses_and_mapped_ports_are_bounded() {
     assert_eq!(refusal(refused), (none_left, place));
 
     // As many as all endpoints together have, without making them.
-    let mut many = state.endpoints[&Guid(3)].clone();
+    let mut many = Endpoint::clone(&state.endpoints[&Guid(3)]);
     many.terms.mappings = vec![many.terms.mappings[0]; MOST_MAPPINGS_OF_ALL];
-    state.endpoints.insert(Guid(3), many);
+    state.endpoints.insert(Guid(3), Arc::new(many));
     let refused = endpoint(&mut state, 4, ports(2000, 1));
     assert_eq!(
         refusal(refused),
         (none_left, "/Policies/0/Settings".to_owned())
     );
+}
+
+#[test]
+fn a_copy_of_all_objects_shares_the_endpoints_that_no_change_is_about() {
+    let mut state = with_network();
+    for id in 2..5 {
+        endpoint(&mut state, id, json!({})).unwrap();
+    }
+    let mut after = state.clone();
+    let of = |bytes| json!({"Type": "QOS", "Settings": {"MaximumOutgoingBandwidthInBytes": bytes}});
+    let request = json!({"ResourceType": "Policy", "Settings": {"Policies": [of(1_000_000)]}});
+    after
+        .modify_endpoint(Guid(3), &request.to_string())
+        .unwrap();
+    endpoint(&mut after, 5, json!({})).unwrap();
+    let is_shared = |id| Arc::ptr_eq(&state.endpoints[&Guid(id)], &after.endpoints[&Guid(id)]);
+    assert_eq!([2, 3, 4].map(is_shared), [true, false, true]);
+    assert_eq!(state.endpoint(Guid(3)).unwrap().terms().bandwidth, None);
 }
 
 #[test]
@@ -270,9 +288,9 @@ fn rules_of_an_endpoint_are_in_their_order_and_bounded() {
     let place = "/Policies/4/Settings".to_owned();
     assert_eq!(refusal(refused), (HResult::HCN_E_INVALID_POLICY, place));
     // As many as all endpoints together have, without making them.
-    let mut full = state.endpoints[&Guid(3)].clone();
+    let mut full = Endpoint::clone(&state.endpoints[&Guid(3)]);
     full.terms.access = vec![full.terms.access[0].clone(); MOST_ACCESS_RULES_OF_ALL / 256];
-    state.endpoints.insert(Guid(3), full);
+    state.endpoints.insert(Guid(3), Arc::new(full));
     let refused = endpoint(&mut state, 4, json!({ "Policies": [rule(1, 1)] }));
     let none_left = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
     assert_eq!(refusal(refused), (none_left, "/Policies".to_owned()));

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
 };
 
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
@@ -10,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::proxy::Proxy;
 use super::{
-    Changes, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_MAPPINGS, MOST_MAPPINGS_OF_ALL,
-    MOST_PEERS_OF_ALL, Network, Notification, NotificationType, Object, State, chosen,
-    has_own_name,
+    Changes, MOST_ADDRESSES, MOST_ENDPOINTS, MOST_PEERS_OF_ALL, Network, Notification,
+    NotificationType, Object, State, chosen, has_own_name,
     network::{all_like, is_default},
     outbound::Outbound,
     remote, room_for,
+    taken::Taken,
     terms::{bandwidth, mapping, mtu},
 };
 use crate::{
@@ -248,7 +249,7 @@ impl State {
             mac,
             terms,
         };
-        self.endpoints.insert(id, endpoint);
+        self.endpoints.insert(id, Arc::new(endpoint));
         self.networks.insert(network_id, after);
         let mut changes = Changes::one(id, Object::Endpoint(id));
         changes.written.push(Object::Network(network_id));
@@ -373,13 +374,16 @@ impl State {
             routes: routes(network, document.routes.as_deref().unwrap_or_default())?,
             ..Terms::default()
         };
+        let mut taken = None;
         for (at, policy) in document.policies.iter().flatten().enumerate() {
             let pointer = format!("/Policies/{at}/Settings");
             match policy.kind {
                 Some(EndpointPolicyType::PortMapping) => {
                     let mapping = mapping(network, policy, &pointer)?;
-                    self.is_free(id, &terms, &mapping, &pointer)?;
-                    self.has_room_for_mapping(id, terms.mappings.len(), &pointer)?;
+                    let taken = taken.get_or_insert_with(|| Taken::of(self, id));
+                    taken.is_free(&mapping, &pointer)?;
+                    taken.has_room(terms.mappings.len(), &pointer)?;
+                    taken.add(id, mapping);
                     terms.mappings.push(mapping);
                 }
                 Some(
@@ -414,44 +418,6 @@ impl State {
         Ok(terms)
     }
 
-    fn is_free(
-        &self,
-        id: Guid,
-        terms: &Terms,
-        mapping: &Mapping,
-        pointer: &str,
-    ) -> Result<(), Failure> {
-        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
-        let others = others.flat_map(|(other, endpoint)| {
-            endpoint.terms.mappings.iter().map(move |one| (*other, one))
-        });
-        let mut balanced = self.load_balancers.iter();
-        let balanced = balanced.find(|(_, one)| {
-            let mut ports = one.ports.iter();
-            ports.any(|port| port.collides_with(mapping))
-        });
-        if let Some((other, _)) = balanced {
-            let what = format!(
-                "the load balancer {other} has the port {} already",
-                mapping.external
-            );
-            let pointer = format!("{pointer}/ExternalPort");
-            return Err(refused(HResult::HCN_E_PORT_ALREADY_EXISTS, pointer, what));
-        }
-        let mut all = others.chain(terms.mappings.iter().map(|one| (id, one)));
-        match all.find(|(_, other)| other.collides(mapping)) {
-            None => Ok(()),
-            Some((other, _)) => {
-                let what = format!(
-                    "the port {} of the host leads to the endpoint {other} already",
-                    mapping.external
-                );
-                let pointer = format!("{pointer}/ExternalPort");
-                Err(refused(HResult::HCN_E_PORT_ALREADY_EXISTS, pointer, what))
-            }
-        }
-    }
-
     /// The ports of the host that lead somewhere, at all of its addresses or at one.
     #[must_use]
     pub fn mapped_ports(&self) -> BTreeSet<(Protocol, u16)> {
@@ -464,31 +430,17 @@ impl State {
 
     /// Refuses peers of an endpoint, where all endpoints would name more than the kernel is to hold.
     fn has_room_for_peers(&self, id: Guid, count: usize, pointer: &str) -> Result<(), Failure> {
+        if count == 0 {
+            return Ok(());
+        }
         let others = self.endpoints.iter().filter(|(other, _)| **other != id);
-        let all = count
-            + others
-                .map(|(_, one)| one.terms.outbound.peers())
-                .sum::<usize>();
-        if count == 0 || all <= MOST_PEERS_OF_ALL {
+        let others = others.map(|(_, one)| one.terms.outbound.peers());
+        let all = count + others.sum::<usize>();
+        if all <= MOST_PEERS_OF_ALL {
             return Ok(());
         }
         let what =
             format!("all endpoints together name up to {MOST_PEERS_OF_ALL} peers, not {all}");
-        let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
-        Err(refused(code, pointer, what))
-    }
-
-    /// Refuses one more mapping of an endpoint that has `count`.
-    fn has_room_for_mapping(&self, id: Guid, count: usize, pointer: &str) -> Result<(), Failure> {
-        let others = self.endpoints.iter().filter(|(other, _)| **other != id);
-        let others: usize = others.map(|(_, one)| one.terms.mappings.len()).sum();
-        if count < MOST_MAPPINGS && others + count < MOST_MAPPINGS_OF_ALL {
-            return Ok(());
-        }
-        let what = format!(
-            "{count} ports of the host lead to this endpoint and {others} to others, and no more are mapped: up to \
-             {MOST_MAPPINGS} for one and {MOST_MAPPINGS_OF_ALL} for all"
-        );
         let code = HResult::from_win32(win32::ERROR_NO_SYSTEM_RESOURCES);
         Err(refused(code, pointer, what))
     }
@@ -552,7 +504,7 @@ impl State {
 
     /// Takes an endpoint out of its namespace.
     pub(super) fn take_out(&mut self, id: Guid, changes: &mut Changes) {
-        let Some(endpoint) = self.endpoints.get_mut(&id) else {
+        let Some(endpoint) = self.endpoints.get_mut(&id).map(Arc::make_mut) else {
             return;
         };
         let Some(namespace_id) = endpoint.namespace.take() else {

@@ -24,9 +24,10 @@ mod query;
 mod record;
 mod remote;
 mod rules;
+mod taken;
 mod terms;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hcs_schema::{Failure, HResult, win32};
 
@@ -53,25 +54,27 @@ const MOST_POOLS: usize = 64;
 /// The most rules of an endpoint for what it may send and receive, each combination of its lists counted.
 const MOST_ACCESS_RULES: usize = 1024;
 /// The same for all endpoints together: each is a rule of the kernel's, in memory that no container is charged for.
-const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
+pub const MOST_ACCESS_RULES_OF_ALL: usize = 131_072;
 
 /// The most members of the sets that rules name, counted for each endpoint whose rules do.
-const MOST_MEMBERS_OF_ALL: usize = 131_072;
+pub const MOST_MEMBERS_OF_ALL: usize = 131_072;
 
 /// The most addresses of an endpoint, mapped ports of one, and mapped ports of all. Rules are written as one
 /// transaction, whose length an engine has to provide for.
 const MOST_ADDRESSES: usize = 32;
 const MOST_MAPPINGS: usize = 256;
-const MOST_MAPPINGS_OF_ALL: usize = 65_536;
+/// Two for each endpoint that there may be. All of them are looked through, and copied, with each change of networks.
+pub const MOST_MAPPINGS_OF_ALL: usize = 2 * MOST_OBJECTS;
 
 /// The most peers that policies of all endpoints name for the translation of what they send.
-const MOST_PEERS_OF_ALL: usize = 8192;
+pub const MOST_PEERS_OF_ALL: usize = 8192;
 
 /// All networks, endpoints, namespaces and load balancers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub(crate) networks: BTreeMap<Guid, Network>,
-    pub(crate) endpoints: BTreeMap<Guid, Endpoint>,
+    /// Shared by the copies that changes are tried on: most are the same in all of them.
+    pub(crate) endpoints: BTreeMap<Guid, Arc<Endpoint>>,
     pub(crate) namespaces: BTreeMap<Guid, Namespace>,
     pub(crate) load_balancers: BTreeMap<Guid, LoadBalancer>,
 }
@@ -189,8 +192,9 @@ impl State {
     /// # Errors
     /// `HCN_E_ENDPOINT_NOT_FOUND`.
     pub fn endpoint(&self, id: Guid) -> Result<&Endpoint, Failure> {
-        self.endpoints
-            .get(&id)
+        let found = self.endpoints.get(&id);
+        found
+            .map(|endpoint| &**endpoint)
             .ok_or_else(|| missing(HResult::HCN_E_ENDPOINT_NOT_FOUND, "endpoint", id))
     }
 
@@ -221,7 +225,7 @@ impl State {
 
     /// The endpoints of a network.
     pub fn endpoints_of(&self, network: Guid) -> impl Iterator<Item = (Guid, &Endpoint)> {
-        let all = self.endpoints.iter().map(|(id, endpoint)| (*id, endpoint));
+        let all = self.endpoints.iter().map(|(id, one)| (*id, &**one));
         all.filter(move |(_, endpoint)| endpoint.network == network)
     }
 

@@ -1,6 +1,8 @@
 //! Requests that modify objects. A resource that is added is added to what is there; one that is removed has to be
 //! there.
 
+use std::sync::Arc;
+
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
@@ -104,7 +106,7 @@ impl State {
         terms.have_somewhere_to_lead(&endpoint.leases)?;
         terms.have_proxies_elsewhere(&endpoint.leases)?;
         remote::is_no_router(network, endpoint.mac, &terms)?;
-        if let Some(endpoint) = self.endpoints.get_mut(&id) {
+        if let Some(endpoint) = self.endpoints.get_mut(&id).map(Arc::make_mut) {
             endpoint.document = document;
             endpoint.terms = terms;
         }

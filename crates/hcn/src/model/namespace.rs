@@ -1,5 +1,7 @@
 //! Namespaces: which endpoints belong together, and to which containers.
 
+use std::sync::Arc;
+
 use hcs_schema::{Failure, HResult, documents::Version, win32};
 
 use super::{Changes, Notification, NotificationType, Object, State, chosen, room_for};
@@ -203,7 +205,7 @@ impl State {
                 what,
             ));
         }
-        if let Some(endpoint) = self.endpoints.get_mut(&endpoint_id) {
+        if let Some(endpoint) = self.endpoints.get_mut(&endpoint_id).map(Arc::make_mut) {
             endpoint.namespace = Some(id);
             endpoint.document.host_compute_namespace = Some(id.to_string());
         }

@@ -95,6 +95,12 @@ impl Network {
         &self.fabric
     }
 
+    /// Whether what endpoints get of its rules is what they get of those of `other`.
+    #[must_use]
+    pub fn has_rules_of(&self, other: &Self) -> bool {
+        (&self.access, &self.sets, &self.proxies) == (&other.access, &other.sets, &other.proxies)
+    }
+
     /// Its sets of addresses.
     pub(crate) const fn sets(&self) -> &Sets {
         &self.sets

@@ -31,7 +31,8 @@ pub struct Outbound {
 
 impl Outbound {
     /// How many peers it names.
-    pub(super) fn peers(&self) -> usize {
+    #[must_use]
+    pub fn peers(&self) -> usize {
         self.exceptions.len() + self.destinations.len()
     }
 

@@ -3,6 +3,8 @@
 //! An endpoint's record is its lease: an address is free when no record has it. What was given last stands in the
 //! network's, so that the next service goes on upwards from there.
 
+use std::sync::Arc;
+
 use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
@@ -262,7 +264,7 @@ impl State {
             mac,
             terms,
         };
-        self.endpoints.insert(id, endpoint);
+        self.endpoints.insert(id, Arc::new(endpoint));
         Ok(())
     }
 
@@ -291,6 +293,7 @@ impl State {
                 .namespace
                 .is_some_and(|id| !namespaces.contains_key(&id))
             {
+                let endpoint = Arc::make_mut(endpoint);
                 endpoint.namespace = None;
                 endpoint.document.host_compute_namespace = None;
             }

@@ -107,8 +107,12 @@ impl State {
         network: &Network,
         own: &Terms,
     ) -> Result<(), Failure> {
+        let own = own.weight(network);
+        if own == [0; 2] {
+            return Ok(());
+        }
         let others = self.weights(|other, _| *other != id);
-        are_bounded(own.weight(network), others, "/Policies")
+        are_bounded(own, others, "/Policies")
     }
 
     /// Refuses a network as it would be with its endpoints: where a rule names a set that it has not, or where the
@@ -129,6 +133,14 @@ impl State {
         }
         let others = self.weights(|_, endpoint| endpoint.network != id);
         are_bounded(own, others, POINTER)
+    }
+
+    /// What the kernel is to hold of an endpoint: combinations of rules, and members of the sets that they name.
+    #[must_use]
+    pub fn weight_of(&self, id: Guid) -> [usize; 2] {
+        let weight = |one: &Endpoint| Some(one.terms.weight(self.networks.get(&one.network)?));
+        let endpoint = self.endpoints.get(&id);
+        endpoint.and_then(|one| weight(one)).unwrap_or_default()
     }
 
     /// What the kernel is to hold of endpoints.

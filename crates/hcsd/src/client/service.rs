@@ -8,6 +8,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
+use hcs_wire::subordinate::holder;
 use tokio::sync::Notify;
 use tracing::{info, warn};
 
@@ -17,7 +18,7 @@ use crate::{
     system::context::Context,
     thread::{
         limits::{Quota, is_trusted},
-        share::{UserShare, WAITING_THREADS},
+        share::{Lane, UserShare, WAITING_THREADS, lane},
     },
     upkeep::{
         config::Config,
@@ -45,6 +46,8 @@ pub(crate) struct Service {
     /// Open handles.
     pub(crate) handles_quota: Rc<Quota>,
     users: RefCell<HashMap<u32, Weak<UserShare>>>,
+    /// Threads that may wait, of all users but root and the service's own: some stay for those.
+    threads: Lane,
     /// Calls that came with pipes and have not used them yet.
     pub(crate) pipes_quota: Rc<Quota>,
     numbered: Cell<u64>,
@@ -60,6 +63,8 @@ pub(crate) struct Service {
 const PIPES: usize = 3;
 /// Threads that may wait, of all there are, that root and the service's own user may have at one time, each.
 const THREADS_OF_TRUSTED: usize = WAITING_THREADS / 2;
+/// Threads that no others may have, however many users there are.
+const THREADS_KEPT: usize = WAITING_THREADS / 4;
 /// Threads that any other user may have.
 const THREADS_OF_USER: usize = WAITING_THREADS / 8;
 
@@ -88,6 +93,7 @@ impl Service {
             ),
             handles_quota: Quota::new("open handles of one user", limits.handles_per_client),
             users: RefCell::default(),
+            threads: lane(WAITING_THREADS - THREADS_KEPT),
             pipes_quota: Quota::with_descriptors(
                 "processes of one user that are still to be made",
                 limits.processes_per_client,
@@ -117,20 +123,20 @@ impl Service {
 
     /// What the connections of that user share.
     pub(crate) fn user_share(&self, uid: u32) -> Rc<UserShare> {
+        let uid = holder(uid);
         let mut users = self.users.borrow_mut();
         if let Some(share) = users.get(&uid).and_then(Weak::upgrade) {
             return share;
         }
         users.retain(|_, share| share.strong_count() > 0);
-        let threads = match is_trusted(uid) {
-            true => THREADS_OF_TRUSTED,
-            false => THREADS_OF_USER,
-        };
         let config = self.context.config();
         let unread = config.limits.unread_bytes_per_client;
         // A creation that goes well may take as long as a start, of a machine say.
         let stuck = config.times.start() * 2;
-        let share = UserShare::new(uid, threads, unread, stuck);
+        let share = match is_trusted(uid) {
+            true => UserShare::new(uid, THREADS_OF_TRUSTED, unread, stuck),
+            false => UserShare::among(&self.threads, (uid, THREADS_OF_USER), unread, stuck),
+        };
         users.insert(uid, Rc::downgrade(&share));
         share
     }

@@ -8,7 +8,7 @@
 //! A mapping that names no port of the host gets one here ([`choose`]): the model knows no programs of the host.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap, HashSet},
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     ops::RangeInclusive,
@@ -26,7 +26,7 @@ use rustix::{
 use serde_json::Value;
 
 /// Ports that are chosen: above those that the kernel gives to connections of its own accord.
-const CHOSEN: RangeInclusive<u16> = 61_000..=u16::MAX;
+pub(super) const CHOSEN: RangeInclusive<u16> = 61_000..=u16::MAX;
 
 /// Gives each port mapping in the document `text` of an endpoint that names no port of the host (`ExternalPort` of 0,
 /// or none) a port that is free. A document that cannot be read stays as it is.
@@ -197,10 +197,21 @@ fn socket_address(port: u16, address: Option<IpAddr>) -> SocketAddr {
     SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), port)
 }
 
+/// Ports that `after` publishes and `before` does not. There are thousands, which few changes are about: only those of
+/// what has changed are looked up.
 fn new(before: &Intent, after: &Intent) -> Vec<Place> {
-    let all = |intent| published(intent).map(place).chain(balanced(intent));
-    let had: Vec<_> = all(before).collect();
-    all(after).filter(|place| !had.contains(place)).collect()
+    let earlier = (before.endpoints.iter()).map(|one| (one.id, &one.mappings));
+    let earlier: HashMap<_, _> = earlier.collect();
+    let changed = after.endpoints.iter();
+    let changed = changed.filter(|one| earlier.get(&one.id) != Some(&&one.mappings));
+    let changed = changed.flat_map(|one| &one.mappings).map(place);
+    let mut places: Vec<Place> = changed.chain(balanced(after)).collect();
+    if !places.is_empty() {
+        let had = published(before).map(place).chain(balanced(before));
+        let had: HashSet<Place> = had.collect();
+        places.retain(|place| !had.contains(place));
+    }
+    places
 }
 
 type Place = (Protocol, u16, Option<IpAddr>);
@@ -327,6 +338,38 @@ mod tests {
             let other = Some("127.0.0.2".parse().unwrap());
             assert_eq!(try_bind((protocol, port, other)), Ok(()));
         }
+    }
+
+    #[test]
+    fn ports_are_looked_at_that_lead_nowhere_yet() {
+        let mut state = State::default();
+        let network = json!({"SchemaVersion": {"Major": 2}}).to_string();
+        state
+            .create_network(Guid(1), &network, &hcn::Surroundings::default())
+            .unwrap();
+        let mut made = |id: u128, ports: &[u16]| {
+            let of = |port| json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": port});
+            let of = |port: &u16| json!({"Type": "PortMapping", "Settings": of(*port)});
+            let policies: Vec<Value> = ports.iter().map(of).collect();
+            let settings = json!({"SchemaVersion": {"Major": 2}, "Policies": policies});
+            let id = Guid(id << 72);
+            state
+                .create_endpoint(Guid(1), id, &settings.to_string())
+                .unwrap();
+            let resources = json!([{"Type": "Endpoint", "Data": {"Id": id}}]);
+            let settings = json!({ "Resources": resources }).to_string();
+            state.create_namespace(Guid(id.0 << 8), &settings).unwrap();
+            let intent = state.intent();
+            state.delete_endpoint(id).unwrap();
+            intent
+        };
+        let before = made(1, &[7001, 7002]);
+        let after = made(2, &[7002, 7003]);
+        assert_eq!(new(&before, &before), []);
+        // Another endpoint has one of them now.
+        assert_eq!(new(&before, &after), [(Protocol::Tcp, 7003, None)]);
+        assert_eq!(new(&Intent::default(), &before).len(), 2);
+        assert_eq!(new(&before, &Intent::default()), []);
     }
 
     #[test]

@@ -8,14 +8,15 @@
 use std::collections::BTreeSet;
 
 use hcn::{
-    Changes, Endpoint, Guid, MOST_BALANCED_PORTS, MOST_BALANCERS, MOST_ENDPOINTS, MOST_OBJECTS,
-    Network, Object, State,
+    Changes, Endpoint, Guid, LoadBalancer, MOST_ACCESS_RULES_OF_ALL, MOST_BALANCED_PORTS,
+    MOST_BALANCERS, MOST_ENDPOINTS, MOST_MAPPINGS_OF_ALL, MOST_MEMBERS_OF_ALL, MOST_OBJECTS,
+    MOST_PEERS_OF_ALL, Network, Object, Protocol, State,
     plan::{MOST_SUBNETS, chosen_subnets},
 };
 use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::network::NAT;
 
-use super::Held;
+use super::{Held, ports::CHOSEN};
 use crate::thread::{limits::is_trusted, rounds::Who};
 
 /// Something of which one object may have much.
@@ -28,7 +29,7 @@ struct Measure {
     of: fn(&State, Object) -> u128,
 }
 
-const MEASURES: [Measure; 2] = [
+const MEASURES: [Measure; 8] = [
     Measure {
         what: "subnets of networks",
         most: MOST_SUBNETS,
@@ -39,7 +40,70 @@ const MEASURES: [Measure; 2] = [
         most: MOST_BALANCED_PORTS as u128,
         of: balanced_ports,
     },
+    Measure {
+        what: "ports of the host that lead to endpoints",
+        most: MOST_MAPPINGS_OF_ALL as u128,
+        of: |state, object| of_endpoint(state, object, |one| one.terms().mappings.len()),
+    },
+    Measure {
+        what: "TCP ports of the host from 61000 on, which are chosen where none is named",
+        most: CHOSEN_COUNT,
+        of: |state, object| chosen(state, object, Protocol::Tcp),
+    },
+    Measure {
+        what: "UDP ports of the host from 61000 on, which are chosen where none is named",
+        most: CHOSEN_COUNT,
+        of: |state, object| chosen(state, object, Protocol::Udp),
+    },
+    Measure {
+        what: "rules of endpoints",
+        most: MOST_ACCESS_RULES_OF_ALL as u128,
+        of: |state, object| weight(state, object)[0] as u128,
+    },
+    Measure {
+        what: "members of the sets that rules of endpoints name",
+        most: MOST_MEMBERS_OF_ALL as u128,
+        of: |state, object| weight(state, object)[1] as u128,
+    },
+    Measure {
+        what: "peers of endpoints",
+        most: MOST_PEERS_OF_ALL as u128,
+        of: |state, object| of_endpoint(state, object, |one| one.terms().outbound.peers()),
+    },
 ];
+
+const CHOSEN_COUNT: u128 = (*CHOSEN.end() - *CHOSEN.start()) as u128 + 1;
+
+fn of_endpoint(state: &State, object: Object, count: impl Fn(&Endpoint) -> usize) -> u128 {
+    let Object::Endpoint(id) = object else {
+        return 0;
+    };
+    state.endpoint(id).map_or(0, |one| count(one) as u128)
+}
+
+/// Ports that could be chosen for others, of endpoints and of load balancers.
+fn chosen(state: &State, object: Object, protocol: Protocol) -> u128 {
+    let is_one = |of: Protocol, port: u16| of == protocol && CHOSEN.contains(&port);
+    if let Object::LoadBalancer(id) = object {
+        let ports = state.load_balancer(id).map_or(&[][..], LoadBalancer::ports);
+        let ports = ports
+            .iter()
+            .filter(|one| is_one(one.protocol, one.external));
+        return ports.count() as u128;
+    }
+    of_endpoint(state, object, |one| {
+        let mappings = one.terms().mappings.iter();
+        let mappings = mappings.filter(|one| is_one(one.protocol, one.external));
+        mappings.count()
+    })
+}
+
+fn weight(state: &State, object: Object) -> [usize; 2] {
+    match object {
+        Object::Endpoint(id) => state.weight_of(id),
+        _ => [0; 2],
+    }
+}
 
 /// The subnets that a network takes from those which networks get that bring none. One of other subnets is one as well.
 fn subnets(state: &State, object: Object) -> u128 {
@@ -90,12 +154,28 @@ pub(super) fn take(
             has_addresses(after, id, who.uid)?;
         }
     }
-    for object in changes.written.iter().filter(|one| there.contains(one)) {
+    let written = changes.written.iter().copied();
+    let written = written.filter(|one| there.contains(one));
+    let written = written.flat_map(|object| with_endpoints(before, after, object));
+    for object in written.collect::<BTreeSet<_>>() {
         for measure in &MEASURES {
-            has_measure(before, after, &there, (measure, *object), who.uid)?;
+            has_measure(before, after, &there, (measure, object), who.uid)?;
         }
     }
     Ok(())
+}
+
+/// A network with other rules gives them to its endpoints.
+fn with_endpoints(before: &Held, after: &Held, object: Object) -> Vec<Object> {
+    let mut all = vec![object];
+    if let Object::Network(id) = object
+        && let (Ok(was), Ok(is)) = (before.state.network(id), after.state.network(id))
+        && !is.has_rules_of(was)
+    {
+        let endpoints = after.state.endpoints_of(id);
+        all.extend(endpoints.map(|(id, _)| Object::Endpoint(id)));
+    }
+    all
 }
 
 /// Refuses an object that has more of something than before, where its user would have too much of that. What is added
@@ -233,7 +313,7 @@ fn too_many(uid: u32, own: u128, what: &str, left: u128) -> Failure {
 #[cfg(test)]
 mod tests {
     use hcn::Surroundings;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -399,6 +479,118 @@ mod tests {
             .is_ok()
         });
         assert_eq!(grown.count(), 7);
+    }
+
+    /// Makes endpoints with `policies` in a network of the user's own until one is refused; how many were made.
+    fn with_policies(held: &mut Held, uid: u32, policies: impl Fn(u16) -> Value) -> u16 {
+        let own = (u128::from(uid) + 1) << 64;
+        let ipams = json!([{"Subnets": [{"IpAddressPrefix": format!("10.{uid}.0.0/16")}]}]);
+        let settings = json!({"SchemaVersion": {"Major": 2}, "Ipams": ipams}).to_string();
+        altered(held, uid, |state| {
+            state.create_network(Guid(own), &settings, &Surroundings::default())
+        })
+        .unwrap();
+        let made = (0..).take_while(|count| {
+            let settings = json!({"SchemaVersion": {"Major": 2}, "Policies": policies(*count)});
+            // The last 60 bits are those of names.
+            let id = Guid(own | (u128::from(*count) + 1) << 72);
+            altered(held, uid, |state| {
+                state.create_endpoint(Guid(own), id, &settings.to_string())
+            })
+            .is_ok()
+        });
+        u16::try_from(made.count()).unwrap()
+    }
+
+    fn mappings(protocol: u8, first: u16, count: u16) -> Value {
+        let ports = (first..=u16::MAX).take(count.into());
+        let of = |port| json!({"Protocol": protocol, "InternalPort": 80, "ExternalPort": port});
+        let of = |port| json!({"Type": "PortMapping", "Settings": of(port)});
+        ports.map(of).collect()
+    }
+
+    #[test]
+    fn no_user_takes_all_ports_of_the_host() {
+        let mut held = Held::default();
+        // Of 32 times 256.
+        let users = [(7, 1024), (8, 20_000)];
+        let users = users.map(|(uid, from)| {
+            with_policies(&mut held, uid, |at| mappings(6, from + at * 256, 256))
+        });
+        assert_eq!(users, [14, 7]);
+        // Nor those that are chosen: of 4536, of each protocol.
+        let mut held = Held::default();
+        let users = [(7, 6), (8, 17)];
+        let users = users.map(|(uid, protocol)| {
+            with_policies(&mut held, uid, |at| {
+                mappings(protocol, 61_000 + at * 64, 64)
+            })
+        });
+        assert_eq!(users, [31, 31]);
+        let left = with_policies(&mut held, 9, |at| mappings(6, 63_000 + at * 64, 64));
+        assert_eq!(left, 15);
+        // Root takes the rest.
+        let root = with_policies(&mut held, 0, |at| mappings(6, 64_000 + at.min(23) * 64, 64));
+        assert_eq!(root, 24);
+    }
+
+    #[test]
+    fn no_user_takes_all_peers_or_rules_of_endpoints() {
+        let mut held = Held::default();
+        let peers = (0..128).map(|at| format!("203.0.113.{at}"));
+        let settings = json!({"Exceptions": peers.collect::<Vec<_>>()});
+        let policies = json!([{"Type": "OutBoundNAT", "Settings": settings}]);
+        // Of 64 times 128.
+        let users = [7, 8].map(|uid| with_policies(&mut held, uid, |_| policies.clone()));
+        assert_eq!(users, [28, 14]);
+        let ports: Vec<String> = (1..=256).map(|port| port.to_string()).collect();
+        let rule = json!({
+            "Action": "Allow", "Direction": "In", "Protocols": "6", "LocalPorts": ports.join(","), "Priority": 1,
+        });
+        let policies = Value::from(vec![json!({"Type": "ACL", "Settings": rule}); 4]);
+        let mut held = Held::default();
+        // Of 128 times 1024.
+        let users = [7, 8].map(|uid| with_policies(&mut held, uid, |_| policies.clone()));
+        assert_eq!(users, [56, 28]);
+    }
+
+    #[test]
+    fn no_user_takes_all_members_of_sets() {
+        let mut held = Held::default();
+        network(&mut held, 7, 1, &["10.7.0.0/16"]).unwrap();
+        let set = |members: u16| {
+            let members = (0..members).map(|at| format!("10.9.{}.{}", at / 256, at % 256));
+            let members = members.collect::<Vec<_>>().join(",");
+            let set = json!({"Id": "a", "Name": "a", "PolicyType": "IPSET", "Values": members});
+            let policies = json!([{"Type": "SetPolicy", "Settings": set}]);
+            json!({
+                "ResourceType": "Policy", "RequestType": "Update", "Settings": {"Policies": policies},
+            })
+            .to_string()
+        };
+        altered(&mut held, 7, |state| state.modify_network(Guid(1), &set(1))).unwrap();
+        let rule = json!({
+            "Action": "Allow", "Direction": "In", "RemoteAddresses": "a", "RuleType": "Switch", "Priority": 1,
+        });
+        let settings = json!({
+            "SchemaVersion": {"Major": 2}, "Policies": [{"Type": "ACL", "Settings": rule}],
+        });
+        for id in 1..=64 {
+            altered(&mut held, 7, |state| {
+                state.create_endpoint(Guid(1), Guid(id << 72), &settings.to_string())
+            })
+            .unwrap();
+        }
+        // Of 64 times 2048.
+        altered(&mut held, 7, |state| {
+            state.modify_network(Guid(1), &set(800))
+        })
+        .unwrap();
+        let refused = altered(&mut held, 7, |state| {
+            state.modify_network(Guid(1), &set(1000))
+        });
+        let refused = refused.unwrap_err().message;
+        assert!(refused.contains("members of the sets"), "{refused}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use hcs_schema::{
     },
 };
 use hcs_wire::guest::{ENTROPY_BYTES, Renewal};
+use hcs_wire::subordinate::holder;
 use rustix::rand::{GetRandomFlags, getrandom};
 use tracing::{debug, error, info, warn};
 
@@ -201,7 +202,7 @@ async fn connect(
     })
     .await?;
     operations::step("connected to the guest agent");
-    let turns = system.context()?.agent_turns.of(system.uid);
+    let turns = system.context()?.agent_turns.of(holder(system.uid));
     let link = GuestLink::start(stream, turns)?;
     let renewal = if renews {
         renewal()?

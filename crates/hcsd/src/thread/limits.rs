@@ -7,6 +7,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult, win32};
+use hcs_wire::subordinate::holder;
 use rustix::process::geteuid;
 
 /// The failure of a call that would pass a limit.
@@ -29,7 +30,10 @@ pub(crate) fn is_trusted(uid: u32) -> bool {
 /// Of the descriptors that the service may have: what those other than root and its own user have each.
 const SHARE_OF_DESCRIPTORS: u64 = 16;
 
-/// Counts one kind of thing per user.
+/// Which part of them is for root and the service's own user alone: many users have as much as there is.
+const KEPT_OF_DESCRIPTORS: u64 = 8;
+
+/// Counts one kind of thing per user. A user's subordinate ids are that user.
 #[derive(Debug)]
 pub(crate) struct Quota {
     what: &'static str,
@@ -39,6 +43,8 @@ pub(crate) struct Quota {
     set_by: &'static str,
     /// Root and the service's own user have no limit.
     spares_trusted: bool,
+    /// How many all users have who are not spared, and may have: the rest is for root.
+    common: Option<(Cell<usize>, usize)>,
     /// What each thing is counted as in another quota, too.
     also: Option<(Rc<Quota>, usize)>,
 }
@@ -65,6 +71,7 @@ impl Quota {
             used: RefCell::default(),
             set_by: "it is set under [limits] in hcsd.toml",
             spares_trusted: false,
+            common: None,
             also: None,
         }
     }
@@ -85,12 +92,17 @@ impl Quota {
     /// The descriptors that the service keeps for users, of `all` that it may have: so a user who may connect leaves
     /// enough for root and for others, whatever else is configured.
     pub(crate) fn descriptors(all: Option<u64>) -> Rc<Self> {
-        let limit = all.map_or(usize::MAX, |all| {
-            usize::try_from(all / SHARE_OF_DESCRIPTORS).unwrap_or(usize::MAX)
-        });
+        let part = |of: u64| {
+            all.map_or(usize::MAX, |all| {
+                usize::try_from(of.min(all)).unwrap_or(usize::MAX)
+            })
+        };
+        let all = all.unwrap_or(u64::MAX);
+        let limit = part(all / SHARE_OF_DESCRIPTORS);
         Rc::new(Self {
             set_by: "each user has a sixteenth of the descriptors of the service, LimitNOFILE= of its unit",
             spares_trusted: true,
+            common: Some((Cell::new(0), part(all - all / KEPT_OF_DESCRIPTORS))),
             ..Self::of("descriptors of one user in the service", limit)
         })
     }
@@ -128,6 +140,13 @@ impl Quota {
         if self.spares_trusted && is_trusted(uid) {
             return Ok(());
         }
+        if let Some((used, limit)) = &self.common
+            && count > limit.saturating_sub(used.get())
+        {
+            let what = format!("{}, for all but root together,", self.what);
+            return Err(refused(&what, *limit, "the rest is kept for root"));
+        }
+        let uid = holder(uid);
         let used = self.used.borrow().get(&uid).copied().unwrap_or(0);
         let limit = self.limit.get();
         match count > limit.saturating_sub(used) {
@@ -142,6 +161,10 @@ impl Quota {
     }
 
     fn count_many(self: &Rc<Self>, uid: u32, count: usize) -> QuotaShare {
+        if let (Some((used, _)), false) = (&self.common, is_trusted(uid)) {
+            used.set(used.get() + count);
+        }
+        let uid = holder(uid);
         *self.used.borrow_mut().entry(uid).or_default() += count;
         let also = self.also.as_ref();
         QuotaShare {
@@ -156,6 +179,9 @@ impl Quota {
 
 impl Drop for QuotaShare {
     fn drop(&mut self) {
+        if let (Some((used, _)), false) = (&self.quota.common, is_trusted(self.uid)) {
+            used.set(used.get() - self.count);
+        }
         let mut used = self.quota.used.borrow_mut();
         if let Some(count) = used.get_mut(&self.uid) {
             *count -= self.count;
@@ -209,6 +235,16 @@ mod tests {
         assert!(processes.take(other + 1).is_ok());
         drop(held);
         assert!(systems.take(other).is_ok());
+        // However many users there are, some stay for root.
+        let users = other + 1..other + 100;
+        let taken: Vec<_> = users
+            .map_while(|uid| descriptors.take_many(uid, 10).ok())
+            .collect();
+        assert!((11..14).contains(&taken.len()), "{}", taken.len());
+        let refused = descriptors.take_many(other + 200, 10).unwrap_err();
+        assert!(refused.message.contains("kept for root"), "{refused:?}");
+        assert!(descriptors.take_many(0, 100).is_ok());
+        drop(taken);
         // What is there already counts, whatever the limit.
         let _adopted: Vec<_> = (0..5).map(|_| systems.count(other)).collect();
         assert!(processes.take(other).is_err());

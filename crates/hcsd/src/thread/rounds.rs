@@ -1,5 +1,5 @@
 //! The order of calls: a user after the other, of each user a connection after the other, of each connection the
-//! oldest first. Pure.
+//! oldest first.
 //!
 //! So what one user waits for is one thing of each other user, by however many connections those ask. What a connection
 //! waits for beyond that is one thing of each other connection of its user.
@@ -8,6 +8,8 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     hash::Hash,
 };
+
+use hcs_wire::subordinate::holder;
 
 /// The owner of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,8 +27,11 @@ impl Who {
     };
 
     /// The user `uid`, for what no connection asks for: none has this number.
-    pub(crate) const fn of_user(uid: u32) -> Self {
-        Self { uid, connection: 0 }
+    pub(crate) fn of_user(uid: u32) -> Self {
+        Self {
+            uid: holder(uid),
+            connection: 0,
+        }
     }
 }
 

@@ -415,6 +415,8 @@ pub(crate) struct UserShare {
     _giving: Giving,
     /// For calls that may block: a path of a file system that never answers keeps a thread.
     threads: Lane,
+    /// The threads that its own are among.
+    threads_of_all: Option<Lane>,
     /// What its connections have not read.
     pub(crate) unread: Rc<Unread>,
     /// For long messages while they are received and parsed.
@@ -435,12 +437,32 @@ impl UserShare {
     /// For the user `uid`, who may have `threads` and leave `unread` bytes unread. `stuck` is how long a system waits
     /// for the creation of others, of which none is done meanwhile.
     pub(crate) fn new(uid: u32, threads: usize, unread: usize, stuck: Duration) -> Rc<Self> {
+        Self::with((uid, threads), None, unread, stuck)
+    }
+
+    /// [`UserShare::new`] for a user whose threads are among those of `all`.
+    pub(crate) fn among(
+        all: &Lane,
+        (uid, threads): (u32, usize),
+        unread: usize,
+        stuck: Duration,
+    ) -> Rc<Self> {
+        Self::with((uid, threads), Some(Arc::clone(all)), unread, stuck)
+    }
+
+    fn with(
+        (uid, threads): (u32, usize),
+        threads_of_all: Option<Lane>,
+        unread: usize,
+        stuck: Duration,
+    ) -> Rc<Self> {
         let (turns, giving) = CommonTurns::begin(Instant::now);
         Rc::new(Self {
             uid,
             turns,
             _giving: giving,
             threads: Arc::new(Semaphore::new(threads)),
+            threads_of_all,
             unread: Unread::new(unread),
             long: Arc::new(Semaphore::new(LONG)),
             parsing: Arc::new(Semaphore::new(PARSED)),
@@ -493,7 +515,12 @@ impl Share {
     /// A place on a thread that may wait, to be given back when that is done.
     pub(crate) async fn thread(&self) -> impl Send + 'static + use<> {
         let own = place(&self.threads).await;
-        (own, place(&self.user.threads).await)
+        let of_user = place(&self.user.threads).await;
+        let of_all = match &self.user.threads_of_all {
+            Some(all) => place(all).await,
+            None => None,
+        };
+        (own, of_user, of_all)
     }
 
     /// A place for a long document while it is read, to be given back when that is done. At most one of each connection
@@ -545,6 +572,11 @@ fn micros(time: Duration) -> i64 {
     i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }
 
+/// A lane of `places`.
+pub(crate) fn lane(places: usize) -> Lane {
+    Arc::new(Semaphore::new(places))
+}
+
 /// A place in `lane`; it is given back when it is dropped.
 pub(crate) async fn place(lane: &Lane) -> Option<OwnedSemaphorePermit> {
     let place: Result<_, AcquireError> = Arc::clone(lane).acquire_owned().await;
@@ -553,18 +585,20 @@ pub(crate) async fn place(lane: &Lane) -> Option<OwnedSemaphorePermit> {
 }
 
 #[cfg(test)]
+mod lane_tests;
+#[cfg(test)]
 mod tests {
     use tokio::task::{JoinSet, LocalSet};
 
     use super::*;
 
-    const STUCK: Duration = Duration::from_secs(60);
+    pub(super) const STUCK: Duration = Duration::from_secs(60);
 
-    fn share() -> Rc<Share> {
+    pub(super) fn share() -> Rc<Share> {
         Share::new(UserShare::new(1, WAITING_THREADS, usize::MAX, STUCK), 1)
     }
 
-    fn in_runtime(work: impl Future<Output = ()>) {
+    pub(super) fn in_runtime(work: impl Future<Output = ()>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -711,54 +745,6 @@ mod tests {
             for _ in 0..10 * TURNS {
                 share.turns.take().await;
             }
-        });
-    }
-
-    #[test]
-    fn readers_of_events_take_no_place_of_those_of_networks() {
-        in_runtime(async {
-            let share = share();
-            for (followed, other) in [
-                (Followed::Events, Followed::Networks),
-                (Followed::Networks, Followed::Events),
-            ] {
-                let all: Vec<_> = (0..FOLLOWERS)
-                    .map(|_| share.follow(followed).unwrap())
-                    .collect();
-                share.follow(followed).unwrap_err();
-                drop(share.follow(other).unwrap());
-                drop(all);
-                drop(share.follow(followed).unwrap());
-            }
-        });
-    }
-
-    /// Long documents that come by many connections of one user, and one of another user.
-    #[test]
-    fn a_user_of_many_connections_has_few_long_documents_read_at_one_time() {
-        in_runtime(async {
-            let user = UserShare::new(1, WAITING_THREADS, usize::MAX, STUCK);
-            let (now, most) = (Rc::new(Cell::new(0_usize)), Rc::new(Cell::new(0_usize)));
-            let mut all = JoinSet::new();
-            for connection in 0..50 {
-                let share = Share::new(Rc::clone(&user), connection);
-                for _ in 0..2 {
-                    let (share, now, most) = (Rc::clone(&share), Rc::clone(&now), Rc::clone(&most));
-                    all.spawn_local(async move {
-                        let _place = share.parsing().await;
-                        now.set(now.get() + 1);
-                        most.set(most.get().max(now.get()));
-                        tokio::task::yield_now().await;
-                        now.set(now.get() - 1);
-                    });
-                }
-            }
-            tokio::task::yield_now().await;
-            let other = Share::new(UserShare::new(2, WAITING_THREADS, usize::MAX, STUCK), 1);
-            let _of_another = other.parsing().await;
-            assert!(!all.is_empty(), "the other user has not waited for them");
-            while all.join_next().await.is_some() {}
-            assert_eq!(most.get(), PARSED);
         });
     }
 

@@ -25,6 +25,7 @@ use hcs_schema::{
     },
     win32,
 };
+use hcs_wire::subordinate::holder;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tracing::{error, info, warn};
@@ -38,13 +39,18 @@ use crate::{
         ledger::CallOutcome,
         timeline::{self, CallKeeper},
     },
-    thread::fair::{FairLane, FairPlace},
+    thread::{
+        fair::{FairLane, FairPlace},
+        limits::is_trusted,
+    },
     upkeep::host,
 };
 use calls::{Change, GroupCalls};
 
 /// Groups that there may be, in all and of one user: each is a control group of the host in each hierarchy.
 const MOST: (usize, usize) = (256, 64);
+/// Groups of all users but root and the service's own: some are kept for those.
+const MOST_OF_USERS: usize = MOST.0 - MOST.0 / 8;
 
 /// Groups by id.
 type Groups = BTreeMap<String, Group>;
@@ -229,9 +235,16 @@ impl CpuGroups {
     /// There are as many as may be.
     fn has_room(&self, uid: u32) -> Result<(), Failure> {
         let groups = self.groups.borrow();
-        let own = groups.values().filter(|group| group.user == Some(uid));
-        let (count, whose) = match (groups.len(), own.count()) {
+        let user = holder(uid);
+        let own = groups.values().filter_map(|group| group.user);
+        let own = own.filter(|one| holder(*one) == user).count();
+        let of_users = groups.values().filter_map(|group| group.user);
+        let of_users = of_users.filter(|one| !is_trusted(*one)).count();
+        let (count, whose) = match (groups.len(), own) {
             (all, _) if all >= MOST.0 => (MOST.0, "this host has"),
+            _ if of_users >= MOST_OF_USERS && !is_trusted(uid) => {
+                (MOST_OF_USERS, "users other than root have made")
+            }
             (_, own) if own >= MOST.1 => (MOST.1, "this user has made"),
             _ => return Ok(()),
         };
@@ -627,6 +640,18 @@ mod tests {
         kept.has_room(1000).unwrap();
         let message = kept.has_room(1).unwrap_err().message;
         assert!(message.contains("this user has made 64"), "{message}");
+        // However many users there are, some stay for root.
+        let own = rustix::process::geteuid().as_raw();
+        for (number, user) in (1..).zip(kept.groups.borrow_mut().values_mut()) {
+            user.user = Some(own + number);
+        }
+        kept.groups
+            .borrow_mut()
+            .retain(|id, _| id.parse::<usize>().unwrap() <= MOST_OF_USERS);
+        assert!(kept.has_room(own + 1000).is_err());
+        kept.has_room(0).unwrap();
+        kept.groups.borrow_mut().remove("1");
+        kept.has_room(own + 1000).unwrap();
     }
 
     #[test]
