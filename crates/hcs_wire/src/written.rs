@@ -14,6 +14,9 @@
 //! has made up. A directory that it had before the tree was mapped is covered in each container since. So it has a mark
 //! of its own ([`keep`]), which no container can make.
 //!
+//! A file that is mapped by itself has [`TRUSTED`] as well, where root's containers may write to it: the kernel mounts no
+//! disk in it ([`is_marked_file`]).
+//!
 //! `setfattr -x` takes a mark away. `/` itself is never marked: a container that writes to all files of the host is
 //! root there anyway. File systems without such attributes keep no mark.
 
@@ -73,6 +76,26 @@ pub fn mark(directory: BorrowedFd<'_>, is_root: bool) -> Result<bool, Errno> {
         let _seen_by_root_alone = set(directory, other);
     }
     set(directory, attribute)
+}
+
+/// Marks an open regular file as one that containers of root may write to. Returns whether it is marked then, as of
+/// [`mark`].
+///
+/// # Errors
+/// Of `setxattr(2)`.
+pub fn mark_file(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    match has(file, TRUSTED)? {
+        true => Ok(true),
+        false => set(file, TRUSTED),
+    }
+}
+
+/// Whether an open file is marked itself.
+///
+/// # Errors
+/// Of the kernel.
+pub fn is_marked_file(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    has(file, TRUSTED)
 }
 
 fn set(directory: BorrowedFd<'_>, attribute: &str) -> Result<bool, Errno> {
