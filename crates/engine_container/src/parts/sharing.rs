@@ -116,20 +116,34 @@ pub(crate) fn check_late(spec: &MappedSpec, guarded: bool) -> Result<(), Failure
 }
 
 /// Marks the directories and files among `mapped` that a container may write to, before it can: no later path that a
-/// document names is followed through a link in them, and no disk in them is mounted ([`written`]).
+/// document names is followed through a link in them, and no disk in them is mounted ([`written`]). In those that it
+/// may only read no service of root starts.
 ///
 /// # Errors
 /// A directory is another one by now, or cannot be marked.
 pub(crate) fn mark<'a>(mapped: impl IntoIterator<Item = &'a MappedSpec>) -> Result<(), StepError> {
-    for spec in mapped
-        .into_iter()
-        .filter(|spec| !spec.read_only && !spec.device)
-    {
+    for spec in mapped.into_iter().filter(|spec| !spec.device) {
         let opened = spec.source.open()?;
+        if spec.read_only {
+            note_seen(&opened, &spec.source.path)?;
+            continue;
+        }
         let marked = mark_written(&opened, &spec.source.path);
         // From now on none in it is mounted.
         let closed = marked.and_then(|()| check_disks(&opened, &spec.source.path));
         closed.map_err(|error| error.asked_by(&spec.source.pointer))?;
+    }
+    Ok(())
+}
+
+/// Marks a directory that a container may read: no service of root is to start in it later, where that container would
+/// read its records.
+fn note_seen(opened: impl AsFd, path: &str) -> Result<(), StepError> {
+    let step = "noting that a container may read";
+    let found = fstat(&opened).step_at(step, path)?;
+    if FileType::from_raw_mode(found.st_mode).is_dir() && Privilege::own() == Privilege::Root {
+        // Where that cannot be noted, as on a file system of a program, it is mapped all the same.
+        let _noted = written::see(opened.as_fd());
     }
     Ok(())
 }
