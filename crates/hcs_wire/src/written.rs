@@ -22,19 +22,19 @@
 //! root there anyway. File systems without such attributes keep no mark.
 
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
     os::{
         fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
-        unix::ffi::OsStringExt as _,
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
     path::{Path, PathBuf},
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, Mode, OFlags, StatxFlags, XattrFlags, getxattr, openat, readlink, setxattr,
-        statx,
+        AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags, XattrFlags, fstat,
+        fstatfs, getxattr, openat, readlink, readlinkat, setxattr, statx,
     },
     io::Errno,
 };
@@ -52,6 +52,9 @@ pub const SEEN: &str = "trusted.hcs.seen";
 
 /// More directories than any path leads through: a container may move them about meanwhile.
 const DEEPEST: usize = 1 << 16;
+
+/// Links that are followed on one path, as in the kernel.
+const MOST_LINKS: u32 = 40;
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
@@ -154,6 +157,43 @@ fn upwards<T>(
         at = above;
     }
     Err(Errno::LOOP)
+}
+
+/// Opens what `path` leads to as a mere path, by all links but those in marked directories, which containers make.
+///
+/// # Errors
+/// Of the kernel. `ELOOP`: there is such a link on the way, or there are too many.
+pub fn reach(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let parts = |path: &Path| -> Vec<OsString> {
+        let parts = path.components().rev().map(|part| part.as_os_str());
+        parts.map(OsStr::to_owned).collect()
+    };
+    let mut left = parts(path);
+    if left.is_empty() {
+        return Err(Errno::NOENT);
+    }
+    let mut at = openat(CWD, ".", DIRECTORY, Mode::empty())?;
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        let found = openat(&at, &*part, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        if !FileType::from_raw_mode(fstat(&found)?.st_mode).is_symlink() {
+            at = found;
+            continue;
+        }
+        links += 1;
+        if links > MOST_LINKS || is_within(at.as_fd())? {
+            return Err(Errno::LOOP);
+        }
+        if fstatfs(&found)?.f_type == PROC_SUPER_MAGIC {
+            // The text of a magic one is no path.
+            at = openat(&at, &*part, flags, Mode::empty())?;
+            continue;
+        }
+        let target = readlinkat(&found, "", Vec::new())?;
+        left.extend(parts(Path::new(OsStr::from_bytes(target.as_bytes()))));
+    }
+    Ok(at)
 }
 
 /// For how long a directory of a service is known to be its own.
