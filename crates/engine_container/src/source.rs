@@ -26,6 +26,7 @@ use rustix::{
     },
     io::Errno,
     path::Arg,
+    process::geteuid,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +45,7 @@ pub(crate) struct Source {
 
 /// Which file on the host something is, to tell it from any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Identity {
+pub struct Identity {
     device: u64,
     inode: u64,
 }
@@ -163,18 +164,48 @@ const WRITTEN_LINK: &str = "following a symbolic link in a directory that a cont
 /// Why a path leads nowhere: the errno, and the step where that is one of the walk.
 type Blocked = (Errno, Option<&'static str>);
 
+/// Looks, with the rights of this service, at a path that a process of `user` is to open: that process follows links of
+/// that user, too, and may have no right to see the marks of containers. `None`: only that user gets there, as on a file
+/// system of its own.
+///
+/// # Errors
+/// It leads nowhere, or through a link that is not followed.
+pub(crate) fn look_for(
+    user: u32,
+    path: &str,
+    pointer: &str,
+) -> Result<Option<Identity>, StepError> {
+    let step = "looking for";
+    let trusted = match user == geteuid().as_raw() {
+        true => Trusted::of_process(),
+        false => Trusted::root_and(user),
+    };
+    let found = match open(path, trusted) {
+        Err((Errno::ACCESS, None)) => return Ok(None),
+        found => found.map_err(|blocked| said(blocked, step, path)),
+    };
+    let found = found.and_then(|opened| fstat(opened).step_at(step, path));
+    found
+        .map(|found| Some(Identity::of(&found)))
+        .map_err(|error| error.asked_by(pointer))
+}
+
 /// Opens a path of the host as a mere path, which is `step`.
 ///
 /// # Errors
 /// It cannot be opened, or a link on the way is not followed.
 pub(crate) fn reach(path: &str, step: &'static str) -> Result<OwnedFd, StepError> {
-    open(path).map_err(|(errno, of_walk)| StepError::new(of_walk.unwrap_or(step), errno).at(path))
+    open(path, Trusted::of_process()).map_err(|blocked| said(blocked, step, path))
 }
 
-/// The same, with the errno alone.
-fn open(path: &str) -> Result<OwnedFd, Blocked> {
+fn said((errno, of_walk): Blocked, step: &'static str, path: &str) -> StepError {
+    StepError::new(of_walk.unwrap_or(step), errno).at(path)
+}
+
+/// The same, with the errno alone. Links of `trusted` users are followed.
+fn open(path: &str, trusted: Trusted) -> Result<OwnedFd, Blocked> {
     match open_plain(CWD, path, ResolveFlags::NO_SYMLINKS) {
-        Err(Errno::LOOP) => Walk::to(path),
+        Err(Errno::LOOP) => Walk::to(path, trusted),
         answer => answer.map_err(|errno| (errno, None)),
     }
 }
@@ -202,17 +233,20 @@ struct Walk {
     /// Where it has come to.
     at: OwnedFd,
     links: u32,
+    /// Whose links are followed.
+    trusted: Trusted,
 }
 
 impl Walk {
     /// Links that are followed on one path, as in the kernel.
     const MOST_LINKS: u32 = 40;
 
-    fn to(path: &str) -> Result<OwnedFd, Blocked> {
+    fn to(path: &str, trusted: Trusted) -> Result<OwnedFd, Blocked> {
         let mut walk = Self {
             left: VecDeque::new(),
             at: Self::root().map_err(|errno| (errno, None))?,
             links: 0,
+            trusted,
         };
         walk.add(path.as_bytes());
         while let Some(part) = walk.left.pop_front() {
@@ -250,12 +284,12 @@ impl Walk {
         Ok(None)
     }
 
-    /// Whether root or the service's user has made the link, in the directory that the walk has come to.
+    /// Whether root or the user has made the link, in the directory that the walk has come to.
     fn may_follow(&self, link: &OwnedFd) -> Result<(), Blocked> {
         let plain = |errno| (errno, None);
         let owner = fstat(link).map_err(plain)?.st_uid;
         let directory = fstat(&self.at).map_err(plain)?.st_mode;
-        if !Trusted::of_process().owns_in(owner, directory) {
+        if !self.trusted.owns_in(owner, directory) {
             return Err((Errno::PERM, Some(FOREIGN_LINK)));
         }
         match written::is_within(self.at.as_fd()).map_err(plain)? {
@@ -352,7 +386,7 @@ mod tests {
         let look = |name: &str| Source::look(&path(name), "/A");
         look("tree/link/below").unwrap();
         let tree = reach(&path("tree"), "opening").unwrap();
-        let is_root = rustix::process::geteuid().is_root();
+        let is_root = geteuid().is_root();
         if !written::mark(tree.as_fd(), is_root).unwrap() {
             // No mark is kept there, or this user has no right to set one.
             return;
@@ -369,6 +403,37 @@ mod tests {
         for name in ["tree/real/below", "outside/real", "outside"] {
             look(name).unwrap();
         }
+    }
+
+    /// Row K13. As root, which may follow the links of others for them.
+    #[test]
+    fn what_another_process_is_to_open_is_looked_at_for_its_user() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let path = |name: &str| place.path().join(name).to_str().unwrap().to_owned();
+        fs::create_dir_all(path("tree/real")).unwrap();
+        for name in ["link", "tree/link"] {
+            symlink(path("tree/real"), path(name)).unwrap();
+            lchown(path(name), Some(4242), Some(4242)).unwrap();
+        }
+        let look = |user, name: &str| look_for(user, &path(name), "/A");
+        let real = look(0, "tree/real").unwrap();
+        assert!(real.is_some());
+        assert_eq!(look(4242, "link").unwrap(), real);
+        for user in [0, 4243] {
+            assert_eq!(look(user, "link").unwrap_err().step, FOREIGN_LINK);
+        }
+        let tree = reach(&path("tree"), "opening").unwrap();
+        if !written::mark(tree.as_fd(), true).unwrap() {
+            return;
+        }
+        let own = format!("/proc/self/fd/{}", tree.as_raw_fd());
+        // What a container with AllowSetId may take away.
+        let _gone = rustix::fs::removexattr(own, written::OWN);
+        assert_eq!(look(4242, "link").unwrap(), real);
+        assert_eq!(look(4242, "tree/link").unwrap_err().step, WRITTEN_LINK);
     }
 
     #[test]

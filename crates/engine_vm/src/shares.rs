@@ -2,6 +2,7 @@
 //!
 //! A guest dials the port of a share (`vsock(7)`) and names it by its `AccessName`. Several may have one port.
 
+use engine_container::shared::Identity;
 use hcs_schema::documents::{Plan9Share, VirtualMachine};
 use hcs_wire::guest::BRIDGE_PORT;
 use serde::{Deserialize, Serialize};
@@ -51,6 +52,9 @@ pub(crate) struct Share {
     /// The only entries of the directory that the guest sees, by their names; none where it sees all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) only: Option<Vec<String>>,
+    /// What the service found at the path. The process that serves it cannot see the marks of containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seen: Option<Identity>,
 }
 
 /// A user of the host, whose rights a guest has to what is shared.
@@ -91,6 +95,7 @@ impl Share {
             port,
             read_only: flags & READ_ONLY != 0,
             only: allowed(share, flags)?,
+            seen: None,
         })
     }
 }
@@ -245,6 +250,7 @@ mod tests {
             port,
             read_only,
             only: None,
+            seen: None,
         };
         let expected = vec![
             (share("0", "a", "/srv", 564, true), format!("{SHARES}/0")),

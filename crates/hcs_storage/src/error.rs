@@ -313,6 +313,12 @@ pub enum Refusal {
          could be changed below the kernel; copy it (cp) to a directory that no container gets writable"
     )]
     ContainersDisk,
+    /// The same of a disk that is mapped by itself.
+    #[error(
+        "a container has it mapped writable, or had, and could change the file system below the kernel; when no container \
+         has it any more and you know what is in it, take its mark away (setfattr -x trusted.hcs.written FILE)"
+    )]
+    MappedDisk,
     /// A program that is not there.
     #[error("{program} is not on this host; install the package {package}")]
     NoProgram {

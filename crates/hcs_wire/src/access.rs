@@ -18,10 +18,12 @@ use std::{
 };
 
 use rustix::{
-    fs::{FileType, Mode, OFlags, Stat, XattrFlags, fstat, getxattr, open, setxattr},
+    fs::{FileType, Stat, XattrFlags, fstat, getxattr, setxattr},
     io::Errno,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::written;
 
 pub use list::{Holder, List, READ, WRITE};
 
@@ -80,7 +82,7 @@ pub(crate) fn has_mode_alone(file: impl AsFd) -> bool {
 /// Gives `holder` these rights to the regular file or block device at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors
-/// `EINVAL` where there is neither; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
+/// `EINVAL` where there is neither; `ELOOP` for a link that a container may have made, or too many; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
 /// file system without lists.
 pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
     change(grantable(path)?, |list| list.grant(holder, rights))
@@ -160,9 +162,9 @@ fn change(file: impl AsFd, change: impl FnOnce(&mut List)) -> Result<(), Errno> 
 }
 
 /// The regular file or block device at `path`, as a mere path: a FIFO is not waited for, no device notices, and no
-/// right to read is needed.
+/// right to read is needed. No link that a container may have made is followed.
 fn grantable(path: &Path) -> Result<OwnedFd, Errno> {
-    let file = open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let file = written::reach(path)?;
     match FileType::from_raw_mode(fstat(&file)?.st_mode) {
         FileType::RegularFile | FileType::BlockDevice => Ok(file),
         _ => Err(Errno::INVAL),
@@ -178,12 +180,46 @@ fn path_of(file: impl AsFd) -> String {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt as _};
 
+    use rustix::fs::{Mode, OFlags, open};
+
     use super::*;
 
     const MACHINE: Identity = Identity {
         user: 0x7400_0001,
         group: 0x7400_0000,
     };
+
+    /// Row K7.
+    #[test]
+    fn no_link_that_a_container_may_have_made_is_granted_by() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir(at("tree")).unwrap();
+        fs::write(at("private"), "").unwrap();
+        fs::set_permissions(at("private"), fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink("../private", at("tree/disk")).unwrap();
+        std::os::unix::fs::symlink(at("tree/disk"), at("link")).unwrap();
+        let mode = || fs::metadata(at("private")).unwrap().permissions().mode() & 0o777;
+        let holder = Holder::User(MACHINE.user);
+        let opened = fs::File::open(at("private")).unwrap();
+        for path in [at("tree/disk"), at("link"), path_of(&opened).into()] {
+            grant(&path, holder, READ).unwrap();
+            assert_eq!(mode(), 0o640);
+            revoke(&path, holder).unwrap();
+        }
+        let tree = fs::File::open(at("tree")).unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if !written::mark(tree.as_fd(), is_root).unwrap() {
+            return;
+        }
+        for path in [at("tree/disk"), at("link"), at("tree/../tree/disk")] {
+            assert_eq!(grant(&path, holder, READ), Err(Errno::LOOP));
+            assert_eq!(revoke(&path, holder), Err(Errno::LOOP));
+            let lent = TemporaryGrant::begin(&path, MACHINE, READ);
+            assert_eq!(lent.unwrap_err(), Errno::LOOP);
+        }
+        assert_eq!(mode(), 0o600);
+    }
 
     #[test]
     fn a_grant_is_an_entry_of_the_file_and_goes_with_it() {

@@ -12,19 +12,30 @@
 //!
 //! A service of root takes no directory in such a tree for its own ([`suspect`]): its records would be what a container
 //! has made up. A directory that it had before the tree was mapped is covered in each container since. So it has a mark
-//! of its own ([`keep`]), which no container can make.
+//! of its own ([`keep`]), which no container can make. The same goes for a tree that a container has to read ([`see`]),
+//! until the host starts again and its containers are gone: they would read its records.
+//!
+//! A file that is mapped by itself has [`TRUSTED`] as well, where root's containers may write to it: the kernel mounts no
+//! disk in it ([`is_marked_file`]).
 //!
 //! `setfattr -x` takes a mark away. `/` itself is never marked: a container that writes to all files of the host is
 //! root there anyway. File systems without such attributes keep no mark.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt as _, OsStringExt as _},
+    },
     path::{Path, PathBuf},
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, StatxFlags, XattrFlags, getxattr, openat, setxattr, statx},
+    fs::{
+        AtFlags, CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, StatxFlags, XattrFlags, fstat,
+        fstatfs, getxattr, openat, readlink, readlinkat, setxattr, statx,
+    },
     io::Errno,
 };
 
@@ -36,15 +47,21 @@ pub const OWN: &str = "user.hcs.written";
 /// That of directories that a service of root has taken for its own. It says in which boot.
 const KEPT: &str = "trusted.hcs.own";
 
+/// That of directories that containers of root may read. It says in which boot.
+pub const SEEN: &str = "trusted.hcs.seen";
+
 /// More directories than any path leads through: a container may move them about meanwhile.
 const DEEPEST: usize = 1 << 16;
+
+/// Links that are followed on one path, as in the kernel.
+const MOST_LINKS: u32 = 40;
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Whether an attribute is a mark, which is of this host and no part of a copy.
 #[must_use]
 pub fn is_mark(attribute: &[u8]) -> bool {
-    [TRUSTED, OWN, KEPT]
+    [TRUSTED, OWN, KEPT, SEEN]
         .iter()
         .any(|mark| mark.as_bytes() == attribute)
 }
@@ -63,9 +80,7 @@ pub fn mark(directory: BorrowedFd<'_>, is_root: bool) -> Result<bool, Errno> {
     if has(directory, attribute)? && (other.is_none() || has(directory, OWN)?) {
         return Ok(true);
     }
-    let root = openat(CWD, "/", DIRECTORY, Mode::empty())?;
-    let (own, root) = (Place::of(directory)?, Place::of(root.as_fd())?);
-    if (own.device, own.inode) == (root.device, root.inode) {
+    if is_root_of_host(directory)? {
         return Ok(false);
     }
     if let Some(other) = other {
@@ -73,6 +88,32 @@ pub fn mark(directory: BorrowedFd<'_>, is_root: bool) -> Result<bool, Errno> {
         let _seen_by_root_alone = set(directory, other);
     }
     set(directory, attribute)
+}
+
+fn is_root_of_host(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let root = openat(CWD, "/", DIRECTORY, Mode::empty())?;
+    let (own, root) = (Place::of(directory)?, Place::of(root.as_fd())?);
+    Ok((own.device, own.inode) == (root.device, root.inode))
+}
+
+/// Marks an open regular file as one that containers of root may write to. Returns whether it is marked then, as of
+/// [`mark`].
+///
+/// # Errors
+/// Of `setxattr(2)`.
+pub fn mark_file(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    match has(file, TRUSTED)? {
+        true => Ok(true),
+        false => set(file, TRUSTED),
+    }
+}
+
+/// Whether an open file is marked itself.
+///
+/// # Errors
+/// Of the kernel.
+pub fn is_marked_file(file: BorrowedFd<'_>) -> Result<bool, Errno> {
+    has(file, TRUSTED)
 }
 
 fn set(directory: BorrowedFd<'_>, attribute: &str) -> Result<bool, Errno> {
@@ -91,21 +132,23 @@ fn set(directory: BorrowedFd<'_>, attribute: &str) -> Result<bool, Errno> {
 /// # Errors
 /// Of the kernel. `ELOOP`: there is no end to the directories above.
 pub fn is_within(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
-    marked(directory, |_| Ok(false)).map(|marked| marked.is_some())
+    let end = |at: BorrowedFd<'_>| Ok(is_marked(at)?.then_some(()));
+    upwards(directory, end).map(|found| found.is_some())
 }
 
-/// The first marked one of an open directory and those that it lies in, up to one that `is_end` knows.
-fn marked(
+fn is_marked(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
+    Ok(has(directory, TRUSTED)? || has(directory, OWN)?)
+}
+
+/// What `look` finds first at an open directory and those that it lies in.
+fn upwards<T>(
     directory: BorrowedFd<'_>,
-    is_end: impl Fn(BorrowedFd<'_>) -> Result<bool, Errno>,
-) -> Result<Option<OwnedFd>, Errno> {
+    look: impl Fn(BorrowedFd<'_>) -> Result<Option<T>, Errno>,
+) -> Result<Option<T>, Errno> {
     let mut at = openat(directory, ".", DIRECTORY, Mode::empty())?;
     for _ in 0..DEEPEST {
-        if is_end(at.as_fd())? {
-            return Ok(None);
-        }
-        if has(at.as_fd(), TRUSTED)? || has(at.as_fd(), OWN)? {
-            return Ok(Some(at));
+        if let Some(found) = look(at.as_fd())? {
+            return Ok(Some(found));
         }
         let above: OwnedFd = openat(&at, "..", DIRECTORY, Mode::empty())?;
         if Place::of(at.as_fd())? == Place::of(above.as_fd())? {
@@ -114,6 +157,43 @@ fn marked(
         at = above;
     }
     Err(Errno::LOOP)
+}
+
+/// Opens what `path` leads to as a mere path, by all links but those in marked directories, which containers make.
+///
+/// # Errors
+/// Of the kernel. `ELOOP`: there is such a link on the way, or there are too many.
+pub fn reach(path: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let parts = |path: &Path| -> Vec<OsString> {
+        let parts = path.components().rev().map(|part| part.as_os_str());
+        parts.map(OsStr::to_owned).collect()
+    };
+    let mut left = parts(path);
+    if left.is_empty() {
+        return Err(Errno::NOENT);
+    }
+    let mut at = openat(CWD, ".", DIRECTORY, Mode::empty())?;
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        let found = openat(&at, &*part, flags | OFlags::NOFOLLOW, Mode::empty())?;
+        if !FileType::from_raw_mode(fstat(&found)?.st_mode).is_symlink() {
+            at = found;
+            continue;
+        }
+        links += 1;
+        if links > MOST_LINKS || is_within(at.as_fd())? {
+            return Err(Errno::LOOP);
+        }
+        if fstatfs(&found)?.f_type == PROC_SUPER_MAGIC {
+            // The text of a magic one is no path.
+            at = openat(&at, &*part, flags, Mode::empty())?;
+            continue;
+        }
+        let target = readlinkat(&found, "", Vec::new())?;
+        left.extend(parts(Path::new(OsStr::from_bytes(target.as_bytes()))));
+    }
+    Ok(at)
 }
 
 /// For how long a directory of a service is known to be its own.
@@ -126,23 +206,41 @@ pub enum Kept {
     InThisBoot,
 }
 
-/// The directory with the mark of containers that `path`, a directory of a service of root, is in or would be made in.
-/// `None` where there is no such one, or where the directory was the service's own before containers could write there.
+/// A directory with a mark of containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suspect {
+    /// They may write to it, or could.
+    Written(PathBuf),
+    /// They may read it, or could since the host started.
+    Seen(PathBuf),
+}
+
+/// The directory with a mark of containers that `path`, a directory of a service of root, is in or would be made in.
+/// `None` where there is no such one, or where the directory was the service's own before containers came there.
 ///
 /// # Errors
 /// What was refused.
-pub fn suspect(path: &Path, kept: Kept) -> io::Result<Option<PathBuf>> {
+pub fn suspect(path: &Path, kept: Kept) -> io::Result<Option<Suspect>> {
     let boot = boot()?;
-    let is_kept = |directory: BorrowedFd<'_>| is_kept(directory, kept, &boot);
+    let end = |directory: BorrowedFd<'_>| {
+        if is_kept(directory, kept, &boot)? {
+            return Ok(Some(None));
+        }
+        let suspect: fn(PathBuf) -> Suspect = match is_marked(directory)? {
+            true => Suspect::Written,
+            false if is_of(directory, SEEN, &boot)? => Suspect::Seen,
+            false => return Ok(None),
+        };
+        let there = readlink(self::path(directory), Vec::new())?;
+        let there = PathBuf::from(OsString::from_vec(there.into_bytes()));
+        Ok(Some(Some(suspect(there))))
+    };
     for path in path.ancestors() {
         match openat(CWD, path, DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) => {}
             Err(errno) => return Err(errno.into()),
             Ok(directory) => {
-                let Some(found) = marked(directory.as_fd(), is_kept)? else {
-                    return Ok(None);
-                };
-                return fs::read_link(self::path(found.as_fd())).map(Some);
+                return Ok(upwards(directory.as_fd(), end)?.flatten());
             }
         }
     }
@@ -168,12 +266,39 @@ pub fn keep(path: &Path, kept: Kept) -> io::Result<()> {
     }
 }
 
+/// Marks an open directory as one that containers of root may read, in this boot, where it can be marked and is not `/`.
+///
+/// # Errors
+/// What was refused.
+pub fn see(directory: BorrowedFd<'_>) -> io::Result<()> {
+    let boot = boot()?;
+    if is_of(directory, SEEN, &boot)? || is_root_of_host(directory)? {
+        return Ok(());
+    }
+    match setxattr(path(directory), SEEN, boot.as_bytes(), XattrFlags::empty()) {
+        // Reading takes no room.
+        Ok(()) | Err(Errno::NOSPC | Errno::DQUOT) => Ok(()),
+        Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ACCESS | Errno::ROFS) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 fn is_kept(directory: BorrowedFd<'_>, kept: Kept, boot: &str) -> Result<bool, Errno> {
+    match kept {
+        Kept::Always => has(directory, KEPT),
+        Kept::InThisBoot => is_of(directory, KEPT, boot),
+    }
+}
+
+/// Whether the attribute is there, of this boot.
+fn is_of(directory: BorrowedFd<'_>, attribute: &str, boot: &str) -> Result<bool, Errno> {
     let mut found = [0; 64];
-    match getxattr(path(directory), KEPT, &mut found) {
-        Ok(length) => Ok(kept == Kept::Always || found.get(..length) == Some(boot.as_bytes())),
+    match getxattr(path(directory), attribute, &mut found) {
+        Ok(length) => Ok(found.get(..length) == Some(boot.as_bytes())),
         // A longer one is no boot.
-        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::PERM | Errno::RANGE) => Ok(false),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::ACCESS | Errno::PERM | Errno::RANGE) => {
+            Ok(false)
+        }
         Err(errno) => Err(errno),
     }
 }
@@ -277,7 +402,7 @@ mod tests {
         assert_eq!(suspect("tree/before"), None);
         keep(&at("tree/before"), Kept::InThisBoot).unwrap();
         mark(tree.as_fd(), true).unwrap();
-        let marked = fs::canonicalize(at("tree")).unwrap();
+        let marked = Suspect::Written(fs::canonicalize(at("tree")).unwrap());
         for name in ["tree", "tree/none/below", "tree/later"] {
             assert_eq!(suspect(name), Some(marked.clone()), "{name}");
         }
@@ -292,9 +417,37 @@ mod tests {
         assert_eq!(always.unwrap(), None);
     }
 
+    /// Row K11. As root.
+    #[test]
+    fn a_directory_in_a_tree_that_containers_read_is_suspect_in_this_boot() {
+        let place = tempfile::tempdir_in("/var/tmp").unwrap();
+        let at = |name: &str| place.path().join(name);
+        fs::create_dir_all(at("tree/before")).unwrap();
+        let tree = open(&at("tree"));
+        see(tree.as_fd()).unwrap();
+        let boot = boot().unwrap();
+        if !is_of(tree.as_fd(), SEEN, &boot).unwrap() {
+            return;
+        }
+        let suspect = |name: &str| suspect(&at(name), Kept::InThisBoot).unwrap();
+        let seen = Suspect::Seen(fs::canonicalize(at("tree")).unwrap());
+        for name in ["tree", "tree/before", "tree/none/below"] {
+            assert_eq!(suspect(name), Some(seen.clone()), "{name}");
+        }
+        // No link in it is a container's.
+        assert_eq!(is_within(tree.as_fd()), Ok(false));
+        keep(&at("tree/before"), Kept::InThisBoot).unwrap();
+        assert_eq!(suspect("tree/before"), None);
+        // Containers of another boot are gone.
+        setxattr(path(tree.as_fd()), SEEN, b"x", XattrFlags::empty()).unwrap();
+        assert_eq!(suspect("tree/none/below"), None);
+    }
+
     #[test]
     fn the_root_of_the_host_is_never_marked() {
         let root = open("/".as_ref());
+        see(root.as_fd()).unwrap();
+        assert_eq!(has(root.as_fd(), SEEN), Ok(false));
         assert_eq!(mark(root.as_fd(), true), Ok(false));
         assert_eq!(is_within(root.as_fd()), Ok(false));
     }

@@ -115,21 +115,35 @@ pub(crate) fn check_late(spec: &MappedSpec, guarded: bool) -> Result<(), Failure
     Err(refuse(HResult::NOT_SUPPORTED, spec, message))
 }
 
-/// Marks the directories among `mapped` that a container may write to, before it can: no later path that a document
-/// names is followed through a link in them ([`written`]).
+/// Marks the directories and files among `mapped` that a container may write to, before it can: no later path that a
+/// document names is followed through a link in them, and no disk in them is mounted ([`written`]). In those that it
+/// may only read no service of root starts.
 ///
 /// # Errors
 /// A directory is another one by now, or cannot be marked.
 pub(crate) fn mark<'a>(mapped: impl IntoIterator<Item = &'a MappedSpec>) -> Result<(), StepError> {
-    for spec in mapped
-        .into_iter()
-        .filter(|spec| !spec.read_only && !spec.device)
-    {
+    for spec in mapped.into_iter().filter(|spec| !spec.device) {
         let opened = spec.source.open()?;
-        let marked = mark_directory(&opened, &spec.source.path);
+        if spec.read_only {
+            note_seen(&opened, &spec.source.path)?;
+            continue;
+        }
+        let marked = mark_written(&opened, &spec.source.path);
         // From now on none in it is mounted.
         let closed = marked.and_then(|()| check_disks(&opened, &spec.source.path));
         closed.map_err(|error| error.asked_by(&spec.source.pointer))?;
+    }
+    Ok(())
+}
+
+/// Marks a directory that a container may read: no service of root is to start in it later, where that container would
+/// read its records.
+fn note_seen(opened: impl AsFd, path: &str) -> Result<(), StepError> {
+    let step = "noting that a container may read";
+    let found = fstat(&opened).step_at(step, path)?;
+    if FileType::from_raw_mode(found.st_mode).is_dir() && Privilege::own() == Privilege::Root {
+        // Where that cannot be noted, as on a file system of a program, it is mapped all the same.
+        let _noted = written::see(opened.as_fd());
     }
     Ok(())
 }
@@ -153,20 +167,29 @@ fn check_disks(opened: impl AsFd, path: &str) -> Result<(), StepError> {
     }
 }
 
-/// The same for one open directory at `path`; other files have no links in them.
+/// The same for one open file or directory at `path`; sockets and FIFOs have nothing in them.
 ///
 /// # Errors
 /// It cannot be marked.
-pub(crate) fn mark_directory(opened: impl AsFd, path: &str) -> Result<(), StepError> {
+pub(crate) fn mark_written(opened: impl AsFd, path: &str) -> Result<(), StepError> {
     let step = "noting that a container may write to";
     let found = fstat(&opened).step_at(step, path)?;
-    if !FileType::from_raw_mode(found.st_mode).is_dir() {
-        return Ok(());
-    }
     let is_root = Privilege::own() == Privilege::Root;
-    if !written::mark(opened.as_fd(), is_root).step_at(step, path)? {
+    let (marked, otherwise) = match FileType::from_raw_mode(found.st_mode) {
+        FileType::Directory => (
+            written::mark(opened.as_fd(), is_root),
+            "links in it may be followed",
+        ),
+        // Root alone mounts disks, and its own alone.
+        FileType::RegularFile if is_root => (
+            written::mark_file(opened.as_fd()),
+            "a disk in it may be mounted",
+        ),
+        _ => return Ok(()),
+    };
+    if !marked.step_at(step, path)? {
         warn(format!(
-            "{path} keeps no note that a container may write to it, so links in it may be followed"
+            "{path} keeps no note that a container may write to it, so {otherwise}"
         ));
     }
     Ok(())

@@ -10,7 +10,7 @@ use rustix::{
 
 use crate::{
     failure::{Attempt, StepError},
-    source::Source,
+    source::{Identity, Source, look_for},
 };
 
 /// Opens the regular file at `path` for reading. Symbolic links on the way are followed only where they belong to root
@@ -68,12 +68,38 @@ pub fn find_device(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
     find(path, pointer, FileType::BlockDevice, "block device")
 }
 
+/// Looks at what `path` leads to, as root, for a process of `user` that is to open it and may not see which directories
+/// containers write to. `None`: only that user gets there.
+///
+/// # Errors
+/// As for [`open_file`]; links of `user` are followed, too.
+pub fn look_at(path: &str, pointer: &str, user: u32) -> Result<Option<Identity>, Failure> {
+    look_for(user, path, pointer).map_err(|error| unopened(error, path, pointer))
+}
+
 /// Opens the directory at `path` as a mere path (`O_PATH`), with the same care as [`open_file`].
 ///
 /// # Errors
 /// As for [`open_file`], or it is no directory.
 pub fn open_directory(path: &str, pointer: &str) -> Result<OwnedFd, Failure> {
     find(path, pointer, FileType::Directory, "directory")
+}
+
+/// The same of the directory that the service has `seen` there by [`look_at`].
+///
+/// # Errors
+/// As for [`open_directory`], or it is another one by now.
+pub fn open_seen(path: &str, seen: Option<Identity>) -> Result<OwnedFd, Failure> {
+    let opened = open_directory(path, "")?;
+    let source = Source {
+        path: path.to_owned(),
+        pointer: String::new(),
+        identity: seen,
+    };
+    source
+        .is(&opened)
+        .map_err(|error| unopened(error, path, ""))?;
+    Ok(opened)
 }
 
 /// Opens what is at `path` as a mere path, which has to be of the kind `wanted`.

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use engine_container::shared::look_at;
 use hcs_engine::{
     engine::{Card, CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer},
     modification::HostChange,
@@ -68,6 +69,8 @@ pub(crate) struct VmMachine {
     grantee: Grantee,
     /// Whether its document has a screen.
     has_screen: bool,
+    /// Who asked for it.
+    owner: u32,
     /// The names of its SCSI controllers.
     controllers: Controllers,
     /// Whether its document has limits on input and output.
@@ -103,6 +106,7 @@ impl VmMachine {
             child: Mutex::new(child),
             grantee,
             has_screen: has_screen(&request.document),
+            owner: request.user,
             controllers: controllers(&request.document),
             has_limits: has_limits(&request.document),
             saving: saving::refusal(&request.document),
@@ -200,7 +204,8 @@ impl VmMachine {
         Ok(())
     }
 
-    fn add_share(&self, share: Share, pointer: &str) -> Result<WorkerAnswer, Failure> {
+    fn add_share(&self, mut share: Share, pointer: &str) -> Result<WorkerAnswer, Failure> {
+        share.seen = look_at(&share.path, pointer, self.owner)?;
         let request = match share.only {
             Some(_) => WorkerRequest::AddFiles(share),
             None => WorkerRequest::AddShare(share),

@@ -29,7 +29,7 @@ use std::{
     time::Duration,
 };
 
-use engine_container::shared::open_directory;
+use engine_container::shared::open_seen;
 use hcs_schema::Failure;
 use hcs_wire::places;
 use rustix::{
@@ -160,7 +160,7 @@ fn refused(message: String) -> Failure {
 
 /// Opens the directory of a share.
 fn open_share(share: &Share, covered: &Arc<ServicePlaces>) -> Result<plan9::Share, Failure> {
-    let root = open_directory(&share.path, "")?;
+    let root = open_seen(&share.path, share.seen)?;
     // A mere path is had without any right to what it leads to.
     let rights = Access::READ_OK | Access::EXEC_OK;
     accessat(&root, ".", rights, AtFlags::empty()).map_err(|errno| {

@@ -3,12 +3,17 @@
 
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt as _, symlink},
+    os::{
+        fd::{AsFd as _, AsRawFd as _},
+        unix::fs::{DirBuilderExt as _, symlink},
+    },
     path::Path,
 };
 
 use hcs_engine::engine::{Engine as _, Exit, Machine};
 use hcs_schema::{Failure, HResult};
+use hcs_wire::written;
+use rustix::fs::removexattr;
 use serde_json::{Value, json};
 
 use crate::{
@@ -24,6 +29,10 @@ pub(crate) const CASES: &[Case] = &[
     (
         "what_cannot_be_shared_is_refused",
         what_cannot_be_shared_is_refused,
+    ),
+    (
+        "no_link_that_a_container_may_have_made_is_followed",
+        no_link_that_a_container_may_have_made_is_followed,
     ),
 ];
 
@@ -122,6 +131,27 @@ fn what_cannot_be_shared_is_refused() {
     let running = host.start();
     let refused = add(&*running.machine, place).unwrap_err();
     assert_eq!(refused.hresult, HResult::HCS_E_INVALID_STATE, "{refused:?}");
+    running.machine.kill().unwrap();
+    assert_eq!(running.end(), Exit::Killed);
+}
+
+/// Row K13. The process that serves shares sees one mark only, which a container with `AllowSetId` may take away.
+fn no_link_that_a_container_may_have_made_is_followed() {
+    let host = Host::new();
+    let at = |name: &str| host.place.path().join(name);
+    for name in ["private", "tree/real"] {
+        fs::create_dir_all(at(name)).unwrap();
+    }
+    symlink(at("private"), at("tree/link")).unwrap();
+    let running = start(&host, 0);
+    let tree = fs::File::open(at("tree")).unwrap();
+    if written::mark(tree.as_fd(), true).unwrap() {
+        let _gone = removexattr(format!("/proc/self/fd/{}", tree.as_raw_fd()), written::OWN);
+        let refused = add(&*running.machine, &at("tree/link")).unwrap_err();
+        assert_eq!(refused.hresult, HResult::E_ACCESSDENIED, "{refused:?}");
+        assert_eq!(refused.causes[0].pointer.as_deref(), Some("/Settings/Path"));
+    }
+    add(&*running.machine, &at("tree/real")).unwrap();
     running.machine.kill().unwrap();
     assert_eq!(running.end(), Exit::Killed);
 }

@@ -155,6 +155,12 @@ fn unchanged(path: &Path, errno: Errno) -> Failure {
             HResult::from_win32(win32::ERROR_NOT_SUPPORTED),
             "its file system has no access control lists".to_owned(),
         ),
+        Errno::LOOP => (
+            HResult::E_ACCESSDENIED,
+            "it leads through a symbolic link in a directory that a container may write to, or could, or through too \
+             many (name what it leads to)"
+                .to_owned(),
+        ),
         errno => (hresult(errno), words(errno)),
     };
     let message = format!("the access of virtual machines to {path} cannot be changed: {why}");

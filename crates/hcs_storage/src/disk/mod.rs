@@ -97,8 +97,8 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Checks that it lies in no tree that a container may have writable, or had, and has no second name, which may lie
-    /// in one: root of a container writes to the file below the kernel then, whatever owner and mode are.
+    /// Checks that no container may have it writable, or had, nor a tree that it lies in, and that it has no second name,
+    /// which may lie in one: root of a container writes to the file below the kernel then, whatever owner and mode are.
     fn check_tree(&self) -> Result<(), Failed> {
         let (Some(folder), Some(name)) = (self.name.parent(), self.name.file_name()) else {
             return Err(Errno::STALE.into());
@@ -108,6 +108,9 @@ impl<'a> Found<'a> {
         let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         if (found.st_dev, found.st_ino) != (self.stat.st_dev, self.stat.st_ino) {
             return Err(Errno::STALE.into());
+        }
+        if written::is_marked_file(self.handle)? {
+            return Err(Refusal::MappedDisk.into());
         }
         match self.stat.st_nlink > 1 || written::is_within(folder.as_fd())? {
             true => Err(Refusal::ContainersDisk.into()),
@@ -254,6 +257,10 @@ pub fn mount_path(handle: BorrowedFd<'_>) -> Result<PathBuf, StorageError> {
         found.check_tree()?;
         if !places.has(&found.stat)? {
             places.add(&found.stat, &found.mount()?)?;
+            // What maps it first marks it, and then looks whether it is mounted.
+            found.check_tree().inspect_err(|_| {
+                let _mounted = places.remove(&found.stat);
+            })?;
         }
         Ok(volume::Places::path(&found.stat))
     };

@@ -15,7 +15,7 @@ use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     environment::is_root,
     trust::{Reason, Trusted, Untrusted},
-    written::{self, Kept},
+    written::{self, Kept, Suspect},
 };
 use rustix::{
     fs::{FileType, OFlags, fstat, makedev},
@@ -126,8 +126,8 @@ pub(crate) fn make_scratch_root(scratches: &Path, root: &Path) -> Result<(), Str
     Ok(())
 }
 
-/// Refuses a directory of a service of root in a tree that was mapped writable into a container before the service had
-/// it: what is in it may be made up.
+/// Refuses a directory of a service of root in a tree that was mapped into a container before the service had it: what
+/// is in it may be made up, or is read.
 fn refuse_written(path: &Path, kept: Kept, instead: &str) -> Result<(), String> {
     if !is_root() {
         return Ok(());
@@ -135,7 +135,18 @@ fn refuse_written(path: &Path, kept: Kept, instead: &str) -> Result<(), String> 
     let shown = path.display();
     let suspect = written::suspect(path, kept)
         .map_err(|e| format!("whether containers may write to {shown} cannot be told: {e}"))?;
-    let Some(tree) = suspect else { return Ok(()) };
+    let tree = match suspect {
+        None => return Ok(()),
+        Some(Suspect::Written(tree)) => tree,
+        Some(Suspect::Seen(tree)) => {
+            let tree = tree.display();
+            return Err(format!(
+                "{shown} is in {tree}, which was mapped into a container: it would read what a service has there; {instead}, \
+                 or, when no container has {tree} any more, remove its mark (setfattr -x {} {tree})",
+                written::SEEN
+            ));
+        }
+    };
     let tree = tree.display();
     Err(format!(
         "{shown} is in {tree}, which was mapped writable into a container: what a service finds there, a container may \

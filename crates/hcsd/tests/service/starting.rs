@@ -565,6 +565,41 @@ fn a_service_of_root_takes_no_directory_that_a_container_could_write_before() {
     client.terminate(1);
 }
 
+/// Row K11: such a container would read the records of a service that starts there.
+#[test]
+fn a_service_of_root_takes_no_directory_that_a_container_may_read() {
+    let (place, around) = (Place::new("seen"), Service::new());
+    start(&place);
+    place.wait_until_left();
+    let mut client = around.client();
+    let document = json!({ "Container": { "MappedDirectories": [
+        { "HostPath": place.path(), "ContainerPath": "/mapped", "ReadOnly": true }
+    ] } });
+    client
+        .call(&create_system(1, "reader", &document.to_string()))
+        .ok();
+    // This one was there before: the container does not see its directories.
+    start(&place);
+    place.wait_until_left();
+    let tree = fs::canonicalize(place.path()).unwrap();
+    let below = tree.join("none/at/all/hcs.sock");
+    for arguments in [&[][..], &["--start"]] {
+        let mut hcsd = Command::new(env!("CARGO_BIN_EXE_hcsd"));
+        let output = hcsd.arg("--endpoint").arg(&below).args(arguments).output();
+        let said = sentence(&output.unwrap());
+        let mapped = format!(
+            "is in {}, which was mapped into a container",
+            tree.display()
+        );
+        assert!(
+            said.contains(&mapped) && said.contains("setfattr -x"),
+            "{said}"
+        );
+    }
+    assert!(!below.with_file_name("hcs.d").exists());
+    client.terminate(1);
+}
+
 #[test]
 fn a_socket_that_systemd_made_is_served() {
     let place = Place::new("activated");

@@ -24,6 +24,7 @@ super::cases![
     links_in_the_container_do_not_lead_out,
     impossible_mappings_are_refused_where_they_stand,
     the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable,
+    a_disk_that_is_mapped_itself_is_not_mounted,
     directories_come_and_go_while_it_runs,
     only_what_was_mapped_is_taken_away,
     pipes_come_and_go_while_it_runs,
@@ -194,6 +195,34 @@ fn the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable() {
     let other = host.start(json!({ "MappedDirectories": [mapping(&tree, "/there", false)] }));
     other.shell("ls /there/below/work.vhdx");
     // It is theirs from now on.
+    disk::mount_path(file.as_fd()).unwrap_err();
+}
+
+/// Row K6: neither its directory nor a second name says that a container has it.
+fn a_disk_that_is_mapped_itself_is_not_mounted() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let host = Host::new();
+    let image = host.files.path().join("work.vhdx");
+    disk::create_formatted(&image, 64 << 20).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(&image)
+        .unwrap();
+    let map = |read_only| {
+        host.start(json!({ "MappedDirectories": [mapping(&image, "/work.vhdx", read_only)] }))
+    };
+    let reader = map(true);
+    disk::mount_path(file.as_fd()).unwrap();
+    disk::unmount(file.as_fd()).unwrap();
+    drop(reader);
+    let writer = map(false);
+    let refused = disk::mount_path(file.as_fd()).unwrap_err().to_string();
+    assert!(refused.contains("mapped writable"), "{refused}");
+    writer.shell("dd if=/dev/zero of=/work.vhdx bs=4096 count=1 conv=notrunc");
+    drop(writer);
     disk::mount_path(file.as_fd()).unwrap_err();
 }
 
