@@ -5,16 +5,14 @@
 //! (`proc_pid_mountinfo(5)`).
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read as _},
     os::fd::{AsFd, AsRawFd},
-    sync::{Arc, Mutex, PoisonError},
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
     fs::{AtFlags, CWD, StatxFlags, readlinkat, statx},
-    io::{Errno, retry_on_intr},
+    io::Errno,
 };
 
 use crate::source::Identity;
@@ -35,54 +33,10 @@ struct Mount {
 #[derive(Debug)]
 pub(crate) struct MountTable(Vec<Mount>);
 
-/// The table as it is at each look, read again only where a mount has come, gone or moved since. A host may have
-/// thousands.
-#[derive(Debug, Default)]
-pub(crate) struct Watched(Mutex<Option<Known>>);
-
-#[derive(Debug)]
-struct Known {
-    /// It tells of changes since it was opened, which was before the table was read.
-    file: File,
-    table: Arc<MountTable>,
-}
-
-impl Watched {
-    /// The table now.
-    ///
-    /// # Errors
-    /// The errno of reading it.
-    pub(crate) fn now(&self) -> Result<Arc<MountTable>, Errno> {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(Known { file, table }) = &*known
-            && !has_changed(file)?
-        {
-            return Ok(Arc::clone(table));
-        }
-        let mut file = File::open(OWN).map_err(|error| errno(&error))?;
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|error| errno(&error))?;
-        let table = Arc::new(MountTable::parse(&text));
-        *known = Some(Known {
-            file,
-            table: Arc::clone(&table),
-        });
-        Ok(table)
-    }
-}
-
-/// Whether the kernel tells of a change (`proc_pid_mountinfo(5)`).
-fn has_changed(file: &File) -> Result<bool, Errno> {
-    let mut events = [PollFd::new(file, PollFlags::PRI)];
-    let now = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    retry_on_intr(|| poll(&mut events, Some(&now))).map(|changed| changed > 0)
-}
-
 /// The table of the calling process.
 const OWN: &str = "/proc/self/mountinfo";
+/// Bytes of the table of a usual host.
+const USUAL: usize = 16 << 10;
 
 fn errno(error: &io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
@@ -115,12 +69,17 @@ pub(crate) enum Sight {
 }
 
 impl MountTable {
-    /// Reads the table of the calling process.
+    /// Reads the table of the calling process. It is not kept from one look to the next: the kernel tells of mounts that
+    /// come, go and move, but not of a directory above one that gets another name.
     ///
     /// # Errors
     /// The errno of reading it.
     pub(crate) fn read() -> Result<Self, Errno> {
-        let text = fs::read(OWN).map_err(|error| errno(&error))?;
+        let file = File::open(OWN).map_err(|error| errno(&error))?;
+        // Pieces as large as the kernel hands out: a piece costs more than what is in it.
+        let mut text = Vec::with_capacity(USUAL);
+        let read = file.take(u64::MAX).read_to_end(&mut text);
+        read.map_err(|error| errno(&error))?;
         Ok(Self::parse(&text))
     }
 
@@ -251,6 +210,8 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use std::fs::File;
 
     use super::*;
@@ -332,19 +293,6 @@ mod tests {
             sight(&at("0:25", "/hcs", "/mnt/with space"), &own()),
             Sight::Within
         );
-    }
-
-    #[test]
-    fn a_table_is_kept_until_the_kernel_tells_of_a_change() {
-        let watched = Watched::default();
-        let first = watched.now().unwrap();
-        assert!(first.0.iter().any(|mount| mount.point == b"/"));
-        // Other tests, or the host, may mount something meanwhile: not each time.
-        let is_kept = (0..100).any(|_| {
-            let (one, other) = (watched.now().unwrap(), watched.now().unwrap());
-            Arc::ptr_eq(&one, &other)
-        });
-        assert!(is_kept);
     }
 
     #[test]

@@ -15,7 +15,6 @@ use std::{
     collections::BTreeSet,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use hcs_schema::{Failure, HResult};
@@ -31,7 +30,7 @@ use rustix::{
 use super::{
     empty::EmptyDirectory,
     mount,
-    mount_table::{Location, MountTable, Sight, Watched},
+    mount_table::{Location, MountTable, Sight},
 };
 use crate::{
     config::EngineConfig,
@@ -51,13 +50,11 @@ pub(crate) struct OwnPlaces {
     registry: PathBuf,
     /// What was told last.
     told: places::Remembered,
-    /// The mounts of the host.
-    mounts: Watched,
 }
 
 /// They and the mounts of the host, looked at once for all that one document names.
 struct Look {
-    mounts: Arc<MountTable>,
+    mounts: MountTable,
     own: Vec<Own>,
 }
 
@@ -76,7 +73,6 @@ impl OwnPlaces {
             socket: config.socket_directory.clone(),
             registry: config.places.clone(),
             told: places::Remembered::default(),
-            mounts: Watched::default(),
         }
     }
 
@@ -141,7 +137,7 @@ impl OwnPlaces {
 
     fn look_anew(&self, others: &[PathBuf]) -> Result<Look, StepError> {
         let step = "reading the mounts of the host";
-        let mounts = self.mounts.now().step(step)?;
+        let mounts = MountTable::read().step(step)?;
         let mut own = Vec::new();
         let whole = self.whole.iter().map(|path| (path, true, true));
         let socket = self.socket.iter().map(|path| (path, false, false));
