@@ -128,9 +128,11 @@ pub(crate) fn mark<'a>(mapped: impl IntoIterator<Item = &'a MappedSpec>) -> Resu
             note_seen(&opened, &spec.source.path)?;
             continue;
         }
-        let marked = mark_written(&opened, &spec.source.path);
-        // From now on none in it is mounted.
-        let closed = marked.and_then(|()| check_disks(&opened, &spec.source.path));
+        let path = &spec.source.path;
+        // What is refused gets no mark. After the mark none in it is mounted, so one that came meanwhile is seen.
+        let closed = check_disks(&opened, path)
+            .and_then(|()| mark_written(&opened, path))
+            .and_then(|()| check_disks(&opened, path));
         closed.map_err(|error| error.asked_by(&spec.source.pointer))?;
     }
     Ok(())
