@@ -31,8 +31,12 @@ impl EmptyDirectory {
     /// Mounts it on a directory below `directory` that [is there](is_there); an empty path means `directory` itself.
     pub(super) fn cover(&mut self, directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
         if self.attached {
-            let view = mount::clone_tree(self.mount.as_fd(), "", false)?;
-            return mount::attach_below(view.as_fd(), directory, path);
+            match mount::clone_tree(self.mount.as_fd(), "", false) {
+                Ok(view) => return mount::attach_below(view.as_fd(), directory, path),
+                // What it was on has gone, and it with that: a module of the kernel was removed, say.
+                Err(Errno::INVAL) => *self = Self::new()?,
+                Err(errno) => return Err(errno),
+            }
         }
         mount::attach_below(self.mount.as_fd(), directory, path)?;
         self.attached = true;

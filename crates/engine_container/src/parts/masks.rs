@@ -210,7 +210,12 @@ fn hide_file(dev: BorrowedFd<'_>, directory: BorrowedFd<'_>, file: &str) -> Resu
 
 /// Mounts a read-only view of what is at `path` on itself.
 fn protect(directory: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
-    let view = mount::clone_tree(directory, path, false)?;
+    let view = match mount::clone_tree(directory, path, false) {
+        Ok(view) => view,
+        // It has gone since it was looked for.
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(errno),
+    };
     let read_only = MountChange {
         set: libc::MOUNT_ATTR_RDONLY,
         ..MountChange::default()
