@@ -101,7 +101,7 @@ impl Control {
 }
 
 /// Whether the process `worker` listens at the socket in the directory of a machine: the kernel has noted who does.
-/// Does not wait.
+/// Waits up to [`LIMIT`] where many calls wait there.
 ///
 /// # Errors
 /// It cannot be told for now: too many calls wait there, say.
@@ -114,8 +114,9 @@ pub(super) fn is_listened_at(directory: &Path, worker: i32) -> Result<bool, Fail
         if FileType::from_raw_mode(fstat(&file)?.st_mode) != FileType::Socket {
             return Ok(false);
         }
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+        set_socket_timeout(&socket, Timeout::Send, Some(LIMIT))?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         connect(&socket, &SocketAddrUnix::new(path)?)?;
         Ok(Peer::of(&socket)?.process == Some(worker))
