@@ -90,7 +90,11 @@ impl Relay {
                     }
                 }
                 Err(Errno::AGAIN) if is_gone(&self.to) => return Flow::Ended,
-                Err(Errno::AGAIN) => return Flow::Blocked,
+                Err(Errno::AGAIN) => {
+                    // Nothing is kept, and a stream that rests needs no buffer.
+                    (self.own, self.kept) = (Vec::new(), 0..0);
+                    return Flow::Blocked;
+                }
                 Err(Errno::INTR) => {}
                 Err(_) => self.ended = true,
             }
