@@ -238,6 +238,21 @@ pub fn of_alias(owner: &str, alias: &str) -> Option<Guid> {
     alias.strip_prefix(owner)?.strip_prefix(':')?.parse().ok()
 }
 
+/// A second name of a bridge, which tells other services of the host a subnet of it: no route does where the host has
+/// no address in the network.
+#[must_use]
+pub fn subnet_name(bridge: &str, subnet: Prefix) -> String {
+    format!("{bridge}-{}-{}", subnet.first(), subnet.length())
+}
+
+/// The subnet that a second name of a bridge tells.
+#[must_use]
+pub fn subnet_of_name(name: &str) -> Option<Prefix> {
+    let (bridge, subnet) = name.strip_prefix(BRIDGES)?.split_once('-')?;
+    let (first, length) = subnet.split_once('-').filter(|_| !bridge.is_empty())?;
+    Prefix::around(first.parse().ok()?, length.parse().ok()?)
+}
+
 /// Whether a link of this name or alias is one that a service of the host has made, whichever. An alias is that of
 /// another service as well, whose name is not known here: a name and the id of an object.
 #[must_use]
