@@ -77,7 +77,7 @@ use spares::{Asked, Spare};
 use store::{GuestNames, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
-pub(crate) use containers::{Place, claim};
+pub(crate) use containers::{Place, Tenant, claim};
 pub(crate) use endpoints::{EndpointChange, LiveContainer};
 pub(crate) use machines::AdapterChange;
 pub(crate) use names::{AgentNetworks, NameReader};

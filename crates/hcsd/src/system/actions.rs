@@ -344,7 +344,7 @@ async fn change_adapter(
     change: AdapterChange,
 ) -> Result<(), Failure> {
     let networks = &system.context()?.networks;
-    let who = (&*system.id, &*system.runtime_id);
+    let who = system.tenant();
     networks.change_adapter(who, machine, change).await?;
     operations::step("the network adapter is changed");
     system.follow_names();
@@ -360,6 +360,7 @@ async fn change_endpoint(
     let live = LiveContainer {
         id: system.id.clone(),
         runtime_id: system.runtime_id.clone(),
+        user: system.uid,
         machine,
         document: hcs_schema::parse(system.document())?,
     };
