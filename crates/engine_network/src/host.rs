@@ -69,8 +69,9 @@ impl Host {
         link::links(&mut self.route).map_err(|error| failed("listing links", "rtnetlink", &error))
     }
 
-    /// Where the routes of the host lead, but those by the bridges of `networks` of this service, and the subnets of other
-    /// bridges to which no route leads: new subnets have to keep off them. A bridge that was left of a network which is not known any more is in the way, as others are.
+    /// Where the routes of the host lead, but those by the bridges of `networks` of this service, and the subnets of
+    /// other bridges to which no route leads: new subnets have to keep off them. A bridge that was left of a network
+    /// which is not known any more is in the way, as others are.
     ///
     /// # Errors
     /// The kernel does not tell them.
