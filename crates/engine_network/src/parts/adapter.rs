@@ -54,7 +54,7 @@ pub(crate) fn adapter(host: &mut Host, name: &str) -> Result<Link, Failure> {
             "is a port of a bridge or part of another link; name that",
         ));
     }
-    // Who is on the bridge of a network is in that network, past all rules that its service has for ports.
+    // A link on the bridge of a network is in that network, past all rules that its service has for ports.
     if is_of_a_service(&found.name, found.alias.as_deref()) {
         return Err(missing(
             "belongs to a network of this service, or of another one of the host",

@@ -41,7 +41,7 @@ pub(crate) struct Place {
     pub(super) machine: Option<(GuestNames, Networking)>,
 }
 
-/// Who comes into the networks of this service.
+/// A container or a machine that comes into the networks of this service.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tenant<'a> {
     pub(crate) id: &'a str,

@@ -440,7 +440,7 @@ impl System {
         before
     }
 
-    /// Who it is to the networks of this service.
+    /// What it is to the networks of this service.
     pub(crate) fn tenant(&self) -> Tenant<'_> {
         Tenant {
             id: &self.id,
