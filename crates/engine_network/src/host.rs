@@ -69,8 +69,9 @@ impl Host {
         link::links(&mut self.route).map_err(|error| failed("listing links", "rtnetlink", &error))
     }
 
-    /// Where the routes of the host lead, but those by the bridges of `networks` of this service: new subnets have to
-    /// keep off them. A bridge that was left of a network which is not known any more is in the way, as others are.
+    /// Where the routes of the host lead, but those by the bridges of `networks` of this service, and the subnets of
+    /// other bridges to which no route leads: new subnets have to keep off them. A bridge that was left of a network
+    /// which is not known any more is in the way, as others are.
     ///
     /// # Errors
     /// The kernel does not tell them.
@@ -79,7 +80,10 @@ impl Host {
         let own = self.own(&bridges, networks);
         let routes = self.routes()?.into_iter();
         let foreign = routes.filter(|route| route.link.is_none_or(|index| !own.contains(&index)));
-        Ok(foreign.map(|route| route.to).collect())
+        let others = bridges.iter().filter(|one| !own.contains(&one.index));
+        let told = others.flat_map(|one| &one.second_names);
+        let told = told.filter_map(|name| intent::subnet_of_name(name));
+        Ok(foreign.map(|route| route.to).chain(told).collect())
     }
 
     pub(crate) fn routes(&mut self) -> Result<Vec<Route>, Failure> {

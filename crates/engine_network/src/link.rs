@@ -24,6 +24,7 @@ const GETADDR: u16 = 22;
 const NEWROUTE: u16 = 24;
 const DELROUTE: u16 = 25;
 const GETROUTE: u16 = 26;
+const NEWLINKPROP: u16 = 108;
 
 const UP: u32 = 1;
 const NO_ARP: u32 = 1 << 7;
@@ -49,6 +50,8 @@ mod attribute {
     pub(super) const COUNTERS: u16 = 23;
     pub(super) const AF_SPEC: u16 = 26;
     pub(super) const NAMESPACE: u16 = 28;
+    pub(super) const PROPERTIES: u16 = 52;
+    pub(super) const SECOND_NAME: u16 = 53;
     pub(super) const ADDR_GEN_MODE: u16 = 8;
     pub(super) const HAIRPIN: u16 = 4;
     pub(super) const ISOLATED: u16 = 33;
@@ -61,6 +64,8 @@ pub struct Link {
     pub index: u32,
     /// Its name.
     pub name: String,
+    /// Names that it has besides.
+    pub second_names: Vec<String>,
     /// Its hardware address, where it has one of Ethernet.
     pub mac: Option<Mac>,
     /// Its alias, where it has one.
@@ -141,6 +146,23 @@ pub(crate) fn set_alias(batch: &mut Batch, name: &str, alias: &str, ipv6: bool) 
             if ipv6 {
                 without_own_address(batch);
             }
+        },
+    );
+}
+
+/// Gives a link a second name, as kernels can since Linux 5.5.
+pub(crate) fn add_second_name(batch: &mut Batch, name: &str, index: u32, second: &str) {
+    let what = format!("naming the link {name} {second} as well");
+    let flags = flag::ACK | flag::CREATE | flag::EXCL;
+    batch.message(
+        what,
+        NEWLINKPROP,
+        flags,
+        &link_header(0, index, 0, 0),
+        |batch| {
+            batch.nest(attribute::PROPERTIES, |batch| {
+                batch.text(attribute::SECOND_NAME, second);
+            });
         },
     );
 }
@@ -552,6 +574,11 @@ pub(crate) fn read_link(message: &Message<'_>) -> Option<Link> {
     Some(Link {
         index: number(message.body, 4)?,
         name: attributes.find(attribute::NAME).map(text)?,
+        second_names: Attributes::of(attributes.find(attribute::PROPERTIES).unwrap_or_default())
+            .map_while(Result::ok)
+            .filter(|(kind, _)| *kind == attribute::SECOND_NAME)
+            .map(|(_, name)| text(name))
+            .collect(),
         mac: attributes
             .find(attribute::ADDRESS)
             .and_then(|bytes| bytes.try_into().ok())

@@ -189,6 +189,10 @@ impl EndpointIntent {
 
 /// What the names of all bridges begin with, of whichever service of the host.
 pub const BRIDGES: &str = "hcb";
+/// What the names of all links to other hosts begin with.
+const TUNNELS: &str = "hcv";
+/// What the names of all links of endpoints begin with.
+const PORTS: &str = "hce";
 
 fn spelled(id: Guid) -> String {
     const LETTERS: [char; 1 << BITS] = [
@@ -213,13 +217,13 @@ pub fn bridge_name(id: Guid) -> String {
 /// The name of a network's link to other hosts.
 #[must_use]
 pub fn tunnel_name(id: Guid) -> String {
-    format!("hcv{}", spelled(id))
+    format!("{TUNNELS}{}", spelled(id))
 }
 
 /// The name of an endpoint's link on the bridge.
 #[must_use]
 pub fn port_name(id: Guid) -> String {
-    format!("hce{}", spelled(id))
+    format!("{PORTS}{}", spelled(id))
 }
 
 /// The alias of the links that are made for an object; `owner` tells the services of one host apart.
@@ -232,6 +236,35 @@ pub fn alias(owner: &str, id: Guid) -> String {
 #[must_use]
 pub fn of_alias(owner: &str, alias: &str) -> Option<Guid> {
     alias.strip_prefix(owner)?.strip_prefix(':')?.parse().ok()
+}
+
+/// A second name of a bridge, which tells other services of the host a subnet of it: no route does where the host has
+/// no address in the network.
+#[must_use]
+pub fn subnet_name(bridge: &str, subnet: Prefix) -> String {
+    format!("{bridge}-{}-{}", subnet.first(), subnet.length())
+}
+
+/// The subnet that a second name of a bridge tells.
+#[must_use]
+pub fn subnet_of_name(name: &str) -> Option<Prefix> {
+    let (bridge, subnet) = name.strip_prefix(BRIDGES)?.split_once('-')?;
+    let (first, length) = subnet.split_once('-').filter(|_| !bridge.is_empty())?;
+    Prefix::around(first.parse().ok()?, length.parse().ok()?)
+}
+
+/// Whether a link of this name or alias is one that a service of the host has made, whichever. An alias is that of
+/// another service as well, whose name is not known here: a name and the id of an object.
+#[must_use]
+pub fn is_of_a_service(name: &str, alias: Option<&str>) -> bool {
+    let is_named = [BRIDGES, TUNNELS, PORTS]
+        .iter()
+        .any(|one| name.starts_with(one));
+    let is_object = |alias: &str| {
+        let parts = alias.rsplit_once(':');
+        parts.is_some_and(|(owner, id)| !owner.is_empty() && id.parse::<Guid>().is_ok())
+    };
+    is_named || alias.is_some_and(is_object)
 }
 
 impl State {

@@ -9,7 +9,7 @@ use std::{os::fd::BorrowedFd, path::Path, thread};
 
 use hcn::{
     Mac,
-    intent::{EndpointIntent, alias},
+    intent::{EndpointIntent, alias, is_of_a_service},
 };
 use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
@@ -54,12 +54,15 @@ pub(crate) fn adapter(host: &mut Host, name: &str) -> Result<Link, Failure> {
             "is a port of a bridge or part of another link; name that",
         ));
     }
-    let own = found.alias.as_deref().unwrap_or_default();
-    if hcn::intent::of_alias(&host.owner, own).is_some() {
-        return Err(missing("belongs to another network of this service"));
+    // A link on the bridge of a network is in that network, past all rules that its service has for ports.
+    if is_of_a_service(&found.name, found.alias.as_deref()) {
+        return Err(missing(
+            "belongs to a network of this service, or of another one of the host",
+        ));
     }
+    // The name that was asked for may be a second one of the link.
     if Path::new("/sys/class/net")
-        .join(name)
+        .join(&found.name)
         .join("phy80211")
         .exists()
     {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use hcn::{
     Mac,
-    intent::{NetworkIntent, alias},
+    intent::{NetworkIntent, alias, subnet_name},
 };
 use hcs_schema::{Failure, fnv};
 
@@ -95,6 +95,20 @@ impl Bridge<'_> {
         heard.try_for_each(|setting| settings::write(Family::V6, &self.0.link, setting, "0"))
     }
 
+    /// Tells other services what subnets they had better not choose, where no route does. A kernel that has no second
+    /// names keeps networks as well apart.
+    fn tell_subnets(&self, host: &mut Host, link: &Link) {
+        let subnets = self.0.subnets.iter().filter(|one| one.is_ipv4());
+        for subnet in subnets.filter(|_| self.0.addresses.is_empty()) {
+            let name = subnet_name(&self.0.link, *subnet);
+            if !link.second_names.contains(&name) {
+                let mut batch = Batch::default();
+                link::add_second_name(&mut batch, &link.name, link.index, &name);
+                let _may_lack_it = host.route.run(batch);
+            }
+        }
+    }
+
     /// What of its addresses has to come and go: the host's own on this link, against those that are wanted.
     fn differences(&self, host: &mut Host, index: u32) -> Result<[Vec<(IpAddr, u8)>; 2], Failure> {
         let doing = self.doing("looking at");
@@ -149,7 +163,9 @@ impl Part for Bridge<'_> {
         if !found.up {
             link::set_up(&mut batch, name);
         }
-        host.run(&doing, NEEDS, batch)
+        host.run(&doing, NEEDS, batch)?;
+        self.tell_subnets(host, &found);
+        Ok(())
     }
 
     fn undo(&self, host: &mut Host) -> Result<(), Failure> {

@@ -338,6 +338,55 @@ fn an_adapter_that_cannot_be_used_is_refused_by_name() {
     assert_eq!(refused.hresult, HResult::HCN_E_ADDR_INVALID_OR_RESERVED);
 }
 
+/// No network is made on any of these, as they are of a service.
+fn refuses(world: &World, adapters: &[&str]) {
+    for adapter in adapters {
+        let mut state = State::default();
+        let mut document = on(adapter, "L2Bridge");
+        document["SchemaVersion"] = json!({"Major": 2});
+        let made = state
+            .create_network(Guid(1), &document.to_string(), &Surroundings::default())
+            .unwrap();
+        let intent = state.network_intent(made.id).unwrap();
+        let made = || make_network(&mut Host::open("hcs").unwrap(), &intent);
+        let refused = world.host.run(made).unwrap_err();
+        assert_eq!(refused.hresult, HResult::HCN_E_ADAPTER_NOT_FOUND);
+        assert!(
+            refused.message.contains("another one of the host"),
+            "{}",
+            refused.message
+        );
+    }
+}
+
+#[test]
+fn no_link_of_another_service_is_an_adapter() {
+    if !can_work() {
+        return;
+    }
+    let world = World::new();
+    let mut other = world.of_another_service();
+    let network = other.network(3, json!({"Type": "Private"}));
+    let one = other.container(network, 4, json!({}));
+    let bridge = other.state.network_intent(network).unwrap().link;
+    let port = other.state.endpoint_intent(one.endpoint).unwrap().link;
+    world
+        .host
+        .ip(&format!("link property add dev {bridge} altname plain"));
+    // A port that its bridge has lost is none of the bridge any more, and still the container's.
+    world.host.ip(&format!("link set {port} nomaster"));
+    refuses(&world, &[&bridge, "plain", &port]);
+    // Nor by its alias alone.
+    world.host.ip(&format!("link set {bridge} down"));
+    world.host.ip(&format!("link set {bridge} name renamed"));
+    refuses(&world, &["renamed"]);
+    // What only looks like it is an adapter as others.
+    world.host.ip("link add hcx0 type bridge");
+    world.host.ip("link set hcx0 alias office:2");
+    let mut world = world;
+    world.network(5, on("hcx0", "L2Bridge"));
+}
+
 #[test]
 fn an_endpoint_on_an_adapter_moves_out_of_a_namespace_that_ends() {
     if !can_work() {

@@ -158,6 +158,31 @@ fn a_bridge_that_was_left_without_a_record_is_in_the_way_of_a_subnet() {
 }
 
 #[test]
+fn a_subnet_of_another_service_is_not_chosen_though_no_route_leads_there() {
+    if !can_work() {
+        return;
+    }
+    let mut first = World::new();
+    let mut second = first.of_another_service();
+    let subnets = |world: &World, network| world.state.network_intent(network).unwrap().subnets;
+    let private = || json!({"Type": "Private"});
+    let one = first.network(1, private());
+    let two = second.network(2, private());
+    let three = first.network(3, private());
+    let all =
+        [(&first, one), (&second, two), (&first, three)].map(|(world, id)| subnets(world, id));
+    assert_eq!(
+        all.map(|one| one[0].to_string()),
+        ["10.231.0.0/24", "10.231.1.0/24", "10.231.2.0/24",]
+    );
+    // It is made again as it was.
+    let intent = first.state.network_intent(one).unwrap();
+    let again = || make_network(&mut Host::open("hcs").unwrap(), &intent);
+    first.host.run(again).unwrap();
+    assert_eq!(first.survey().networks, [] as [hcn::Guid; 0]);
+}
+
+#[test]
 fn an_endpoint_comes_to_another_container_while_the_namespace_of_the_ended_one_is_kept() {
     if !can_work() {
         return;

@@ -36,7 +36,11 @@ pub fn is_host_name(name: &str) -> bool {
             && label.bytes().all(known)
     };
     let own = name.to_ascii_lowercase();
-    let means_itself = own == "localhost" || own.ends_with(".localhost") || own.starts_with("ip6-");
+    // Systems spell it localhost.localdomain, localhost4 and localhost6, too.
+    let first = own.split('.').next().unwrap_or_default();
+    let means_itself = matches!(first, "localhost" | "localhost4" | "localhost6")
+        || own.ends_with(".localhost")
+        || own.starts_with("ip6-");
     // Libraries read other spellings of addresses, too, such as 127.1 and 0x7f.1.
     let last = own.rsplit('.').next().unwrap_or_default();
     let may_be_address = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
@@ -139,6 +143,7 @@ mod tests {
             "1password.com",
             "x1",
             "0xg.com",
+            "localhosts.example",
         ] {
             assert!(is_host_name(good), "{good}");
         }
@@ -164,6 +169,9 @@ mod tests {
             "localhost",
             "LOCALHOST",
             "x.localhost",
+            "localhost.localdomain",
+            "Localhost6.localdomain6",
+            "localhost4",
             "ip6-allnodes",
             "a/b",
             &long,

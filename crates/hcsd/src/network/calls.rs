@@ -9,7 +9,7 @@ use hcs_wire::{
     network::{Created, DEFAULT_NETWORK, NetworkCall, NetworkNews, ObjectKind},
 };
 
-use super::{Held, LIMIT, Networks, Turn, join, kernel, ports, preset, private};
+use super::{Held, LIMIT, Networks, Turn, join, kernel, outside, ports, preset, private};
 use crate::record::{
     blocking::{blocking, blocking_within},
     failures::unknown,
@@ -212,7 +212,7 @@ impl Networks {
         if kind == ObjectKind::Network {
             preset::check_new(&settings, timeline::who())?;
         }
-        let repeat = named.clone();
+        let (repeat, who) = (named.clone(), timeline::who());
         let asked = settings.clone();
         let id = self.alter(turn, named.name, move |held, changes| {
             if let Some(id) = repeat.made(held, kind) {
@@ -230,7 +230,11 @@ impl Networks {
                 _ => settings,
             };
             let made = match kind {
-                ObjectKind::Network => state.create_network(chosen, &settings, &surroundings),
+                ObjectKind::Network => {
+                    let made = state.create_network(chosen, &settings, &surroundings)?;
+                    outside::check_routes(held, made.id, &surroundings.routes, who)?;
+                    Ok(made)
+                }
                 ObjectKind::Endpoint => state.create_endpoint(network, chosen, &settings),
                 ObjectKind::Namespace => state.create_namespace(chosen, &settings),
                 ObjectKind::LoadBalancer => state.create_load_balancer(chosen, &settings),

@@ -363,6 +363,7 @@ mod tests {
         let occupant = Occupant {
             id: "one".to_owned(),
             runtime_id: "1".to_owned(),
+            user: None,
             names: Vec::new(),
             machine: None,
         };

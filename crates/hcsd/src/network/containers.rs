@@ -41,6 +41,15 @@ pub(crate) struct Place {
     pub(super) machine: Option<(GuestNames, Networking)>,
 }
 
+/// A container or a machine that comes into the networks of this service.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tenant<'a> {
+    pub(crate) id: &'a str,
+    pub(crate) runtime_id: &'a str,
+    /// The user who asked for it.
+    pub(crate) user: u32,
+}
+
 /// An endpoint that a client has made.
 #[derive(Clone, Debug)]
 pub(super) struct Adapter {
@@ -227,13 +236,18 @@ impl Networks {
     pub(crate) async fn move_in(
         self: &Rc<Self>,
         place: Place,
-        (id, runtime_id): (&str, &str),
+        Tenant {
+            id,
+            runtime_id,
+            user,
+        }: Tenant<'_>,
         machine: Arc<dyn Machine>,
     ) -> Result<(), Failure> {
         let machine_names = resolved(place.machine).await?;
         let occupant = Occupant {
             id: id.to_owned(),
             runtime_id: runtime_id.to_owned(),
+            user: Some(user),
             names: place.names,
             machine: machine_names,
         };

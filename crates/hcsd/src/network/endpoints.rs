@@ -58,6 +58,8 @@ impl EndpointChange {
 pub(crate) struct LiveContainer {
     pub(crate) id: String,
     pub(crate) runtime_id: String,
+    /// The user who asked for it.
+    pub(crate) user: u32,
     pub(crate) machine: Arc<dyn Machine>,
     /// The document that it was made from.
     pub(crate) document: ComputeSystem,
@@ -80,6 +82,7 @@ impl Networks {
         let LiveContainer {
             id,
             runtime_id,
+            user,
             machine,
             document,
         } = live;
@@ -90,6 +93,7 @@ impl Networks {
         let occupant = Occupant {
             id,
             runtime_id: runtime_id.clone(),
+            user: Some(user),
             names: names(document),
             machine: None,
         };

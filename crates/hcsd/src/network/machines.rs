@@ -21,7 +21,7 @@ use hcs_wire::{
 
 use super::{
     GuestNames, Held, Networks, Occupant, calls,
-    containers::{self, Adapter, Home, Place, about_endpoint_as, refused},
+    containers::{self, Adapter, Home, Place, Tenant, about_endpoint_as, refused},
     join,
 };
 use crate::{engines::resolver, record::blocking::blocking};
@@ -147,7 +147,11 @@ impl Networks {
     /// What the model refuses, or the host; nothing has changed then.
     pub(crate) async fn change_adapter(
         self: &Rc<Self>,
-        (id, runtime_id): (&str, &str),
+        Tenant {
+            id,
+            runtime_id,
+            user,
+        }: Tenant<'_>,
         machine: Arc<dyn Machine>,
         change: AdapterChange,
     ) -> Result<(), Failure> {
@@ -165,6 +169,7 @@ impl Networks {
         let occupant = Occupant {
             id: id.to_owned(),
             runtime_id: runtime_id.to_owned(),
+            user: Some(user),
             names: Vec::new(),
             machine: Some(GuestNames {
                 resolver: resolver.unwrap_or_default(),
@@ -347,6 +352,7 @@ mod tests {
         let occupant = Occupant {
             id: "machine".to_owned(),
             runtime_id: MACHINE.to_string(),
+            user: None,
             names: Vec::new(),
             machine: Some(GuestNames::default()),
         };

@@ -29,6 +29,7 @@ mod hosts;
 mod kernel;
 mod machines;
 mod names;
+mod outside;
 mod ports;
 mod preset;
 mod private;
@@ -77,7 +78,7 @@ use spares::{Asked, Spare};
 use store::{GuestNames, Occupant, Store, Stored};
 
 pub(crate) use calls::Named;
-pub(crate) use containers::{Place, claim};
+pub(crate) use containers::{Place, Tenant, claim};
 pub(crate) use endpoints::{EndpointChange, LiveContainer};
 pub(crate) use machines::AdapterChange;
 pub(crate) use names::{AgentNetworks, NameReader};
@@ -522,6 +523,7 @@ impl Networks {
         let (mut after, mut changes) = (before.clone(), Changes::default());
         let decided = decide(&mut after, &mut changes)?;
         shares::take(&before, &mut after, &changes, who)?;
+        outside::check(&before, &after, &changes, who)?;
         if let Some(name) = name {
             // Records are removed last: until then, the call is not done.
             let told_by = match changes.removed.is_empty() {

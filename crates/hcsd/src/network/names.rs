@@ -1,7 +1,9 @@
 //! The names by which containers of a network find each other: lines of `hosts(5)`, which agents write into the
 //! `/etc/hosts` of their own containers.
 //!
-//! A container has the names of all that are in its networks, its own as well. Its agent is told when it begins to
+//! A container has the names of all that are in its networks, its own as well. Of a name with a dot that is so only
+//! where the container which has it is of root or of the same user: such a name may be that of a server of the outside,
+//! whose clients in the containers of others would come to that container. Its agent is told when it begins to
 //! serve, before the first process, and whenever they change; the next service tells it again.
 
 use std::{
@@ -10,7 +12,7 @@ use std::{
     rc::{Rc, Weak},
 };
 
-use hcn::Guid;
+use hcn::{Guid, Object};
 use hcs_schema::rules::names::is_host_name;
 use hcs_wire::{
     environment::is_root,
@@ -40,22 +42,40 @@ pub(crate) struct AgentNetworks {
     pub(crate) network: Option<Rc<GuestNetwork>>,
 }
 
+/// The user whose names count in the containers of all.
+const ROOT: u32 = 0;
+
+/// A line, and who is told of it.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    text: String,
+    /// The user whose containers alone are told of it.
+    user: Option<u32>,
+}
+
 /// The lines of one network, by address. Each has one name, as there are programs that read no long lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Lines {
     /// Those of ids. They are told before all others.
-    ids: Vec<String>,
+    ids: Vec<Line>,
     /// Those of other names.
-    aliases: Vec<String>,
+    aliases: Vec<Line>,
     /// Whether a container has more than its share, so that some of its names have no line.
     is_cut: bool,
+}
+
+/// What a container is told of: of two in the same networks, and of the same user, it is the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct View {
+    networks: BTreeSet<Guid>,
+    user: u32,
 }
 
 /// A reader that is told of names.
 struct Following {
     reader: Weak<dyn NameReader>,
-    /// The networks whose names it was told.
-    networks: BTreeSet<Guid>,
+    /// What it was told of.
+    view: View,
     /// The cards that it was told of.
     network: Option<Rc<GuestNetwork>>,
 }
@@ -89,8 +109,19 @@ pub(super) fn of_container<'a>(id: &'a str, more: impl Iterator<Item = &'a str>)
     names
 }
 
-/// An occupant with its names.
-type Named<'a> = (&'a Occupant, &'a [String]);
+/// An occupant with its user and its names.
+type Named<'a> = (&'a Occupant, u32, &'a [String]);
+
+/// The user whom a container is of. Records of older services say it of its namespace only.
+fn user_of(held: &Held, namespace: Guid, occupant: &Occupant) -> u32 {
+    let of_namespace = || held.owners.get(&Object::Namespace(namespace)).copied();
+    occupant.user.or_else(of_namespace).unwrap_or(ROOT)
+}
+
+/// The user whose containers alone are told that a container of `user` has this name.
+fn told_alone(user: u32, name: &str) -> Option<u32> {
+    Some(user).filter(|user| *user != ROOT && name.contains('.'))
+}
 
 /// The lines of each network.
 fn lines(held: &Held) -> BTreeMap<Guid, Lines> {
@@ -100,9 +131,11 @@ fn lines(held: &Held) -> BTreeMap<Guid, Lines> {
         .collect();
     let mut found: BTreeMap<Guid, BTreeMap<IpAddr, Named<'_>>> = BTreeMap::new();
     for (namespace, occupant, names) in &named {
+        let user = user_of(held, **namespace, occupant);
         for endpoint in held.state.namespace_intent(**namespace) {
             let addresses = endpoint.addresses.iter();
-            let addresses = addresses.map(|(address, _)| (*address, (*occupant, names.as_slice())));
+            let addresses =
+                addresses.map(|(address, _)| (*address, (*occupant, user, names.as_slice())));
             found.entry(endpoint.network).or_default().extend(addresses);
         }
     }
@@ -118,14 +151,15 @@ fn lines_of(occupants: &BTreeMap<IpAddr, Named<'_>>) -> Lines {
     let mut is_cut = false;
     let mut named_as = |is_id: bool| {
         let mut lines = Vec::new();
-        for (address, (occupant, names)) in occupants {
+        for (address, (occupant, user, names)) in occupants {
             let used = used.entry(&occupant.runtime_id).or_default();
             for name in names.iter().filter(|name| (**name == occupant.id) == is_id) {
-                let line = format!("{address}\t{name}\n");
+                let text = format!("{address}\t{name}\n");
                 // A shorter one may fit.
-                if *used + line.len() <= MOST_OF_ONE {
-                    *used += line.len();
-                    lines.push(line);
+                if *used + text.len() <= MOST_OF_ONE {
+                    *used += text.len();
+                    let user = told_alone(*user, name);
+                    lines.push(Line { text, user });
                 } else {
                     is_cut = true;
                 }
@@ -146,27 +180,29 @@ fn of_occupant(occupant: &Occupant) -> Vec<String> {
     of_container(&occupant.id, occupant.names.iter().map(String::as_str))
 }
 
-/// The networks of each container that is in a namespace of this service, by runtime id.
-fn networks(held: &Held) -> HashMap<&str, BTreeSet<Guid>> {
-    let mut found: HashMap<&str, BTreeSet<Guid>> = HashMap::new();
+/// The networks and the user of each container that is in a namespace of this service, by runtime id.
+fn views(held: &Held) -> HashMap<&str, View> {
+    let mut found: HashMap<&str, View> = HashMap::new();
     for (namespace, occupant) in &held.occupants {
         let endpoints = held.state.namespace_intent(*namespace);
         let networks = endpoints.into_iter().map(|endpoint| endpoint.network);
-        found
-            .entry(&occupant.runtime_id)
-            .or_default()
-            .extend(networks);
+        let view = found.entry(&occupant.runtime_id).or_default();
+        view.networks.extend(networks);
+        view.user = user_of(held, *namespace, occupant);
     }
     found
 }
 
-/// The lines of these networks, as many as an agent takes: the ids of all come first.
-fn text(lines: &BTreeMap<Guid, Lines>, networks: &BTreeSet<Guid>) -> Rc<str> {
-    let known = networks.iter().filter_map(|network| lines.get(network));
+/// The lines of these networks that containers of this user are told of, as many as an agent takes: the ids of all come
+/// first.
+fn text(lines: &BTreeMap<Guid, Lines>, view: &View) -> Rc<str> {
+    let known = (view.networks.iter()).filter_map(|network| lines.get(network));
     let ids = known.clone().flat_map(|lines| &lines.ids);
     let aliases = known.clone().flat_map(|lines| &lines.aliases);
     let is_cut = known.into_iter().any(|lines| lines.is_cut);
-    fitting(ids.chain(aliases).map(String::as_str), is_cut)
+    let is_told = |line: &&Line| line.user.is_none_or(|user| user == view.user);
+    let told = ids.chain(aliases).filter(is_told);
+    fitting(told.map(|line| &*line.text), is_cut)
 }
 
 /// As many of `lines` as an agent takes. The last line tells of those that do not fit, or that were left out before
@@ -206,19 +242,19 @@ impl Names {
         runtime_id: &str,
         reader: &Weak<dyn NameReader>,
     ) -> Option<AgentNetworks> {
-        let networks = networks(held).remove(runtime_id)?;
+        let view = views(held).remove(runtime_id)?;
         if self.readers.is_empty() {
             // Without readers they are not kept up to date.
             self.lines = lines(held);
         }
         let network = machines::told(held, runtime_id).map(Rc::new);
         let told = AgentNetworks {
-            hosts: with_own(held, runtime_id, text(&self.lines, &networks)),
+            hosts: with_own(held, runtime_id, text(&self.lines, &view)),
             network: network.clone(),
         };
         let following = Following {
             reader: Weak::clone(reader),
-            networks,
+            view,
             network,
         };
         self.readers.insert(runtime_id.to_owned(), following);
@@ -234,15 +270,15 @@ impl Names {
         }
         let before = std::mem::replace(&mut self.lines, lines(held));
         let changed = |network: &Guid| before.get(network) != self.lines.get(network);
-        let mut networks = networks(held);
+        let mut views = views(held);
         // Most containers are in the same networks as others.
-        let mut texts: BTreeMap<BTreeSet<Guid>, Rc<str>> = BTreeMap::new();
+        let mut texts: BTreeMap<View, Rc<str>> = BTreeMap::new();
         let mut told = Vec::new();
         for (runtime_id, following) in readers {
-            let now = networks.remove(runtime_id.as_str()).unwrap_or_default();
+            let now = views.remove(runtime_id.as_str()).unwrap_or_default();
             let network = machines::told(held, runtime_id);
             let is_same = network.as_ref() == following.network.as_deref();
-            if now == following.networks && is_same && !now.iter().any(changed) {
+            if now == following.view && is_same && !now.networks.iter().any(changed) {
                 continue;
             }
             if !is_same {
@@ -250,12 +286,12 @@ impl Names {
             }
             if let Some(reader) = following.reader.upgrade() {
                 let names = texts.entry(now.clone());
-                let names = names.or_insert_with_key(|networks| text(&self.lines, networks));
+                let names = names.or_insert_with_key(|view| text(&self.lines, view));
                 let hosts = with_own(held, runtime_id, Rc::clone(names));
                 let network = following.network.clone();
                 told.push((reader, AgentNetworks { hosts, network }));
             }
-            following.networks = now;
+            following.view = now;
         }
         told
     }
@@ -330,6 +366,7 @@ mod tests {
             let occupant = Occupant {
                 id: names[0].to_owned(),
                 runtime_id: namespace.to_string(),
+                user: None,
                 names: names[1..].iter().map(|name| (*name).to_owned()).collect(),
                 machine: None,
             };
@@ -340,14 +377,20 @@ mod tests {
 
     /// What is told in a network of these.
     fn told_of(containers: &[&[&str]]) -> Rc<str> {
-        text(&lines(&held(containers)), &BTreeSet::from([NETWORK]))
+        text(&lines(&held(containers)), &of_user(ROOT))
+    }
+
+    /// What containers of a user in the network are told of.
+    fn of_user(user: u32) -> View {
+        let networks = BTreeSet::from([NETWORK]);
+        View { networks, user }
     }
 
     #[test]
     fn a_container_is_found_by_each_of_its_names() {
         let held = held(&[&["web", "www", "WEB", "a b"], &["not a name"], &["db"]]);
-        let networks = networks(&held);
-        let told = text(&lines(&held), &networks[Guid(1001).to_string().as_str()]);
+        let views = views(&held);
+        let told = text(&lines(&held), &views[Guid(1001).to_string().as_str()]);
         let names: Vec<&str> = told
             .lines()
             .filter_map(|line| line.split('\t').nth(1))
@@ -357,21 +400,52 @@ mod tests {
             told.lines()
                 .all(|line| line.split('\t').next().unwrap().parse::<IpAddr>().is_ok())
         );
-        assert_eq!(networks.get("none of it"), None);
+        assert_eq!(views.get("none of it"), None);
+    }
+
+    #[test]
+    fn names_of_the_outside_are_those_of_other_users_for_no_container() {
+        let mut held = held(&[
+            &["one", "one.example", "localhost.localdomain"],
+            &["two.example", "two"],
+            &["roots", "roots.example"],
+            &["older", "older.example"],
+        ]);
+        for (namespace, user) in [(1001, 1), (1002, 2), (1003, ROOT)] {
+            let occupant = held.occupants.get_mut(&Guid(namespace)).unwrap();
+            occupant.user = Some(user);
+        }
+        held.owners.insert(Object::Namespace(Guid(1004)), 2);
+        let all = lines(&held);
+        let views = views(&held);
+        for (namespace, dotted) in [
+            (1001, &["roots.example", "one.example"] as &[&str]),
+            (1002, &["two.example", "roots.example", "older.example"]),
+            (1003, &["roots.example"]),
+            (1004, &["two.example", "roots.example", "older.example"]),
+        ] {
+            let told = text(&all, &views[Guid(namespace).to_string().as_str()]);
+            let names = told.lines().filter_map(|line| line.split('\t').nth(1));
+            let (mut with, without): (Vec<&str>, Vec<&str>) =
+                names.partition(|name| name.contains('.'));
+            let mut dotted = dotted.to_vec();
+            with.sort_unstable();
+            dotted.sort_unstable();
+            assert_eq!(with, dotted, "{namespace}");
+            assert_eq!(without, ["one", "roots", "older", "two"], "{namespace}");
+        }
     }
 
     #[test]
     fn no_more_lines_are_told_than_an_agent_takes() {
-        let ids = vec![format!("192.0.2.1\t{}\n", "a".repeat(200)); 200];
+        let line = |text| Line { text, user: None };
+        let long = || line(format!("192.0.2.1\t{}\n", "a".repeat(200)));
         let lines = Lines {
-            ids,
-            aliases: vec!["192.0.2.1\ta\n".to_owned()],
+            ids: std::iter::repeat_with(long).take(200).collect(),
+            aliases: vec![line("192.0.2.1\ta\n".to_owned())],
             is_cut: false,
         };
-        let told = text(
-            &BTreeMap::from([(NETWORK, lines)]),
-            &BTreeSet::from([NETWORK]),
-        );
+        let told = text(&BTreeMap::from([(NETWORK, lines)]), &of_user(ROOT));
         assert!(
             told.len() <= MAX_NAMES_BYTES && told.ends_with(MORE),
             "{}",
@@ -423,10 +497,10 @@ mod tests {
         let containers: Vec<&[&str]> = containers.iter().map(Vec::as_slice).collect();
         let lines = lines(&held(&containers));
         let of_first = lines[&NETWORK].aliases.iter();
-        let address = lines[&NETWORK].ids[0].split('\t').next().unwrap();
-        let of_first = of_first.filter(|line| line.split('\t').next() == Some(address));
+        let address = lines[&NETWORK].ids[0].text.split('\t').next().unwrap();
+        let of_first = of_first.filter(|line| line.text.split('\t').next() == Some(address));
         assert!((1..6).contains(&of_first.count()));
-        let told = text(&lines, &BTreeSet::from([NETWORK]));
+        let told = text(&lines, &of_user(ROOT));
         for id in ids.iter().map(String::as_str).chain(["modest"]) {
             assert!(told.contains(&format!("\t{id}\n")), "{id}: {told}");
         }

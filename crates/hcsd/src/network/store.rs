@@ -55,6 +55,9 @@ pub(super) struct Stored {
 pub(super) struct Occupant {
     pub(super) id: String,
     pub(super) runtime_id: String,
+    /// The user who asked for it. A record of an older service does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) user: Option<u32>,
     /// Names beside its id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) names: Vec<String>,

@@ -345,7 +345,7 @@ async fn change_adapter(
     change: AdapterChange,
 ) -> Result<(), Failure> {
     let networks = &system.context()?.networks;
-    let who = (&*system.id, &*system.runtime_id);
+    let who = system.tenant();
     networks.change_adapter(who, machine, change).await?;
     operations::step("the network adapter is changed");
     system.follow_names();
@@ -361,6 +361,7 @@ async fn change_endpoint(
     let live = LiveContainer {
         id: system.id.clone(),
         runtime_id: system.runtime_id.clone(),
+        user: system.uid,
         machine,
         document: hcs_schema::parse(system.document())?,
     };

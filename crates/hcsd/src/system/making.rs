@@ -385,10 +385,7 @@ async fn move_in(context: &Context, system: &System, place: Option<Place>) -> Re
     let Some(place) = place else {
         return Ok(());
     };
-    let (who, machine) = (
-        (&*system.id, &*system.runtime_id),
-        Arc::clone(&system.machine),
-    );
+    let (who, machine) = (system.tenant(), Arc::clone(&system.machine));
     context.networks.move_in(place, who, machine).await?;
     operations::step("it is attached to its networks");
     Ok(())

@@ -57,7 +57,7 @@ use tracing::{error, info};
 
 use self::{detached::Detached, lost_links::LostLinks, memory::Kills, processes::Processes};
 use crate::{
-    network::NameReader,
+    network::{NameReader, Tenant},
     record::{
         event_log::{self, Kind},
         ledger::{CallOutcome, Ledger},
@@ -438,6 +438,15 @@ impl System {
         self.follow_names();
         self.link_changed.notify_waiters();
         before
+    }
+
+    /// What it is to the networks of this service.
+    pub(crate) fn tenant(&self) -> Tenant<'_> {
+        Tenant {
+            id: &self.id,
+            runtime_id: &self.runtime_id,
+            user: self.uid,
+        }
     }
 
     /// Has its agent told of its networks from now on, if it is in some.
