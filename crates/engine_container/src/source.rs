@@ -233,7 +233,7 @@ struct Walk {
     /// Where it has come to.
     at: OwnedFd,
     links: u32,
-    /// Whose links are followed.
+    /// The users whose links are followed.
     trusted: Trusted,
 }
 
