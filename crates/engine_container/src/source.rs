@@ -165,8 +165,8 @@ const WRITTEN_LINK: &str = "following a symbolic link in a directory that a cont
 type Blocked = (Errno, Option<&'static str>);
 
 /// Looks, with the rights of this service, at a path that a process of `user` is to open: that process follows links of
-/// that user, too, and may have no right to see the marks of containers. `None`: only that user gets there, as on a file
-/// system of its own.
+/// that user, too, and may have no right to see the marks of containers. `None`: only that user gets there, as on a
+/// file system of its own.
 ///
 /// # Errors
 /// It leads nowhere, or through a link that is not followed.
@@ -233,7 +233,7 @@ struct Walk {
     /// Where it has come to.
     at: OwnedFd,
     links: u32,
-    /// Whose links are followed.
+    /// The users whose links are followed.
     trusted: Trusted,
 }
 

@@ -82,8 +82,8 @@ pub(crate) fn has_mode_alone(file: impl AsFd) -> bool {
 /// Gives `holder` these rights to the regular file or block device at `path`, beside those it has. Others keep theirs.
 ///
 /// # Errors
-/// `EINVAL` where there is neither; `ELOOP` for a link that a container may have made, or too many; `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a
-/// file system without lists.
+/// `EINVAL` where there is neither; `ELOOP` for a link that a container may have made, or too many;
+/// `EPERM` for a caller who neither owns it nor is root; `EOPNOTSUPP` on a file system without lists.
 pub fn grant(path: &Path, holder: Holder, rights: u8) -> Result<(), Errno> {
     change(grantable(path)?, |list| list.grant(holder, rights))
 }

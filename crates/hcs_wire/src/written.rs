@@ -15,8 +15,8 @@
 //! of its own ([`keep`]), which no container can make. The same goes for a tree that a container has to read ([`see`]),
 //! until the host starts again and its containers are gone: they would read its records.
 //!
-//! A file that is mapped by itself has [`TRUSTED`] as well, where root's containers may write to it: the kernel mounts no
-//! disk in it ([`is_marked_file`]).
+//! A file that is mapped by itself has [`TRUSTED`] as well, where root's containers may write to it: the kernel mounts
+//! no disk in it ([`is_marked_file`]).
 //!
 //! `setfattr -x` takes a mark away. `/` itself is never marked: a container that writes to all files of the host is
 //! root there anyway. File systems without such attributes keep no mark.
@@ -266,7 +266,8 @@ pub fn keep(path: &Path, kept: Kept) -> io::Result<()> {
     }
 }
 
-/// Marks an open directory as one that containers of root may read, in this boot, where it can be marked and is not `/`.
+/// Marks an open directory as one that containers of root may read, in this boot, where it can be marked and is not
+/// `/`.
 ///
 /// # Errors
 /// What was refused.

@@ -69,7 +69,7 @@ pub(crate) struct VmMachine {
     grantee: Grantee,
     /// Whether its document has a screen.
     has_screen: bool,
-    /// Who asked for it.
+    /// The user who asked for it.
     owner: u32,
     /// The names of its SCSI controllers.
     controllers: Controllers,

@@ -97,8 +97,9 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// Checks that no container may have it writable, or had, nor a tree that it lies in, and that it has no second name,
-    /// which may lie in one: root of a container writes to the file below the kernel then, whatever owner and mode are.
+    /// Checks that no container may have it writable, or had, nor a tree that it lies in, and that it has no second
+    /// name, which may lie in one: root of a container writes to the file below the kernel then, whatever owner and
+    /// mode are.
     fn check_tree(&self) -> Result<(), Failed> {
         let (Some(folder), Some(name)) = (self.name.parent(), self.name.file_name()) else {
             return Err(Errno::STALE.into());
