@@ -69,8 +69,8 @@ pub(crate) enum Sight {
 }
 
 impl MountTable {
-    /// Reads the table of the calling process. It is not kept from one look to the next: the kernel tells of mounts that
-    /// come, go and move, but not of a directory above one that gets another name.
+    /// Reads the table of the calling process. It is not kept from one look to the next: the kernel tells of mounts
+    /// that come, go and move, but not of a directory above one that gets another name.
     ///
     /// # Errors
     /// The errno of reading it.

@@ -13,8 +13,8 @@
 //! counts for one peer. The kernel does not count connections of TCP that are closed, though their ports are taken for
 //! two minutes more. For them there is the pace.
 //!
-//! The sets are filled by the kernel as connections begin: an endpoint that comes and goes costs nothing here. They stay
-//! where the rules are written anew (`keeping`).
+//! The sets are filled by the kernel as connections begin: an endpoint that comes and goes costs nothing here. They
+//! stay where the rules are written anew (`keeping`).
 //!
 //! A kernel that counts no connections in rules (module `nft_connlimit`) has the pace alone.
 
