@@ -1,6 +1,6 @@
 //! [`pack()`]: a file or a tree as a stream.
 //!
-//! Files are found by `openat2` below the directory that was named, so nothing that is exchanged meanwhile leads
+//! Files are found below the directory that was named, through no link ([`Below`]): nothing that is exchanged leads
 //! elsewhere. What is opened is the very file that was found: a device that takes its place may do anything when it is
 //! opened. Of a file as many bytes are taken as it had when it was opened. What the kernel shows as a file tells no
 //! size: it is read first.

@@ -35,7 +35,7 @@ Examples:
   printf '{\"Container\": {}}' | hcs create --id box --document -")]
 pub(crate) struct Create {
     /// Name of the system [default: a random one]
-    #[arg(long, visible_alias = "name")]
+    #[arg(long, visible_alias = "name", value_parser = super::given_id)]
     id: Option<String>,
 
     /// A ComputeSystem document in place of the container options; - reads it from standard input

@@ -12,6 +12,7 @@ use hcs::{
 use crate::{
     client,
     clock::Clock,
+    complain,
     failure::Stop,
     options::limit::Limit,
     output::{Format, FormatOption, print, print_json, printable, table},
@@ -57,7 +58,15 @@ impl List {
             system.state.get_or_insert(State::Created);
         }
         if self.quiet {
-            print(&ids(&systems))?;
+            let (ids, left_out) = ids(&systems);
+            if left_out > 0 {
+                complain(&format!(
+                    "hcs: {left_out} of {} ids left out, which a shell or xargs would take for an option or for several \
+                     words: hcs list shows them\n",
+                    systems.len()
+                ));
+            }
+            print(&ids)?;
             return Ok(0);
         }
         match self.format.chosen() {
@@ -71,10 +80,18 @@ impl List {
     }
 }
 
-/// Only who they are.
-fn ids(systems: &[ComputeSystemProperties]) -> String {
+/// Only who they are, and how many have ids that are not plain.
+fn ids(systems: &[ComputeSystemProperties]) -> (String, usize) {
     let ids = systems.iter().filter_map(|system| system.id.as_deref());
-    ids.map(|id| printable(id) + "\n").collect()
+    let (plain, others): (Vec<_>, Vec<_>) = ids.partition(|id| is_plain(id));
+    let plain = plain.into_iter().map(|id| id.to_owned() + "\n");
+    (plain.collect(), others.len())
+}
+
+/// Whether an id is one word to programs that take ids from their input and hand them on. Other users choose theirs.
+fn is_plain(id: &str) -> bool {
+    let means_more = |c: char| c.is_whitespace() || r#""'\*?["#.contains(c);
+    !id.is_empty() && !id.starts_with('-') && !id.contains(means_more) && printable(id) == id
 }
 
 /// How many systems are asked at the same time: each takes a pipe.
@@ -195,6 +212,26 @@ mod tests {
     use hcs::documents::SystemType;
 
     use super::*;
+
+    #[test]
+    fn ids_that_other_programs_would_take_for_more_are_left_out() {
+        let system = |id: &str| ComputeSystemProperties {
+            id: Some(id.to_owned()),
+            ..ComputeSystemProperties::default()
+        };
+        let others = [
+            "--all", "-f", "a b", "it's", "\"", "a\\b", "a\nb", "\u{202e}", "*", "",
+        ];
+        let systems: Vec<_> = ["box", "a-b", "$HOME"]
+            .iter()
+            .chain(&others)
+            .map(|id| system(id))
+            .collect();
+        assert_eq!(
+            ids(&systems),
+            ("box\na-b\n$HOME\n".to_owned(), others.len())
+        );
+    }
 
     #[test]
     fn the_service_tells_most_commands() {

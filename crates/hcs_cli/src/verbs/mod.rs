@@ -53,6 +53,14 @@ fn our_variable(name: &str) -> Option<OsString> {
     env::var_os(name)
 }
 
+/// The id that a system is given at the terminal: one that is no option where it is named.
+fn given_id(id: &str) -> Result<String, String> {
+    match id.starts_with('-') {
+        true => Err("an id that begins with '-' would be taken for an option".to_owned()),
+        false => Ok(id.to_owned()),
+    }
+}
+
 /// An id for a system that was not given one: 12 hexadecimal digits.
 fn new_id() -> String {
     let mut id = uuid::Uuid::new_v4().simple().to_string();

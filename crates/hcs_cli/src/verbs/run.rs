@@ -95,7 +95,7 @@ Examples:
 )]
 pub(crate) struct Run {
     /// Name of the container [default: a random one]
-    #[arg(long, visible_alias = "name")]
+    #[arg(long, visible_alias = "name", value_parser = super::given_id)]
     id: Option<String>,
 
     /// Keep the container running after the command has ended

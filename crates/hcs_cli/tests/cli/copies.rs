@@ -90,6 +90,48 @@ fn files_go_in_and_come_out() {
     assert_eq!(fs::metadata(at("back/owned")).unwrap().uid(), 1234);
 }
 
+/// A filter of such a container refuses the call by which files are found elsewhere.
+#[test]
+fn files_go_in_and_come_out_where_a_tree_of_the_host_is_mapped() {
+    let (mapped, here) = (tempdir().unwrap(), tempdir().unwrap());
+    let at = |name: &str| here.path().join(name).display().to_string();
+    fs::create_dir_all(at("site/deep")).unwrap();
+    fs::write(at("site/deep/page"), "page").unwrap();
+    symlink("deep/page", at("site/link")).unwrap();
+    fs::set_permissions(mapped.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    for (number, options) in ["", ":ro", " --userns=no"].into_iter().enumerate() {
+        let tree = mapped.path().display();
+        let container = Container::with("copies", &format!("--mount {tree}:/mapped{options}"));
+        let id = &container.0;
+        let name = format!("site{number}");
+        copy(&at("site"), &format!("{id}:/tmp/{name}")).fine();
+        copy(&at("site/deep/page"), &format!("{id}:/tmp/one")).fine();
+        let back = at(&format!("back{number}"));
+        copy(&format!("{id}:/tmp/{name}"), &back).fine();
+        let page = fs::read_to_string(Path::new(&back).join("deep/page")).unwrap();
+        assert_eq!(page, "page");
+        let link = fs::read_link(Path::new(&back).join("link")).unwrap();
+        assert_eq!(link, Path::new("deep/page"));
+        copy(&format!("{id}:/tmp/one"), &at("one")).fine();
+        assert_eq!(fs::read_to_string(at("one")).unwrap(), "page");
+        if options == ":ro" {
+            continue;
+        }
+        copy(&at("site"), &format!("{id}:/mapped/{name}")).fine();
+        let page = mapped.path().join(&name).join("deep/page");
+        assert_eq!(fs::read_to_string(page).unwrap(), "page");
+        let back = at(&format!("mapped{number}"));
+        copy(&format!("{id}:/mapped/{name}"), &back).fine();
+        assert!(Path::new(&back).join("deep/page").is_file());
+        // No link leads elsewhere, whatever finds it.
+        inside(id, &format!("ln -s /etc /mapped/{name}/out"));
+        let back = at(&format!("links{number}"));
+        copy(&format!("{id}:/mapped/{name}"), &back).fine();
+        let link = fs::read_link(Path::new(&back).join("out")).unwrap();
+        assert_eq!(link, Path::new("/etc"));
+    }
+}
+
 #[test]
 fn names_of_this_machine_may_have_any_bytes() {
     let (container, here) = (Container::new("bytes"), tempdir().unwrap());

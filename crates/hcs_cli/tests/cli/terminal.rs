@@ -191,6 +191,16 @@ fn screen(arguments: &[&str]) -> String {
 }
 
 #[test]
+fn an_id_that_looks_like_an_option_is_not_given() {
+    for verb in ["create", "run"] {
+        let refused = ended(&mut hcs([verb, "--id=--all"]));
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+        let said = "would be taken for an option";
+        assert!(refused.err.contains(said), "{verb}: {refused:?}");
+    }
+}
+
+#[test]
 fn ids_and_names_of_others_do_not_drive_the_terminal() {
     let id = format!("{}\n\u{1b}[2J\u{202e}\u{9b}31m\u{7f}b", unique("hostile"));
     let box_of_others = Container(id);
