@@ -220,6 +220,42 @@ fn addresses_and_mapped_ports_are_bounded() {
 }
 
 #[test]
+fn recorded_ports_lead_on_where_fewer_may_be_mapped_now() {
+    let mut state = with_network();
+    endpoint(&mut state, 3, json!({})).unwrap();
+    endpoint(&mut state, 4, json!({})).unwrap();
+    let record = |state: &State, object| state.record(object).unwrap();
+    let mut records = vec![record(&state, Object::Network(Guid(1)))];
+    let ports = [(3, 1..MOST_MAPPINGS_OF_ALL + 2), (4, 20_000..20_001)];
+    for (id, ports) in ports.clone() {
+        let Record::Endpoint { mut document } = record(&state, Object::Endpoint(Guid(id))) else {
+            unreachable!("it is an endpoint");
+        };
+        let mappings: Vec<Value> = ports.map(mapping).collect();
+        document.policies = Some(serde_json::from_value(json!(mappings)).unwrap());
+        records.push(Record::Endpoint { document });
+    }
+    let (restored, faults) = State::restore(records.clone());
+    assert!(faults.is_empty(), "{faults:?}");
+    for (id, ports) in ports {
+        assert_eq!(
+            restored.endpoint(Guid(id)).unwrap().terms().mappings.len(),
+            ports.len()
+        );
+    }
+    // Each port still leads to one endpoint.
+    let last = records.pop().unwrap();
+    let Record::Endpoint { mut document } = last else {
+        unreachable!("it is an endpoint");
+    };
+    document.policies = Some(serde_json::from_value(json!([mapping(7)])).unwrap());
+    records.push(Record::Endpoint { document });
+    let (restored, faults) = State::restore(records);
+    assert_eq!(faults.len(), 1);
+    assert!(restored.endpoint(Guid(4)).is_err());
+}
+
+#[test]
 fn a_copy_of_all_objects_shares_the_endpoints_that_no_change_is_about() {
     let mut state = with_network();
     for id in 2..5 {

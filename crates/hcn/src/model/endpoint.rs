@@ -370,11 +370,21 @@ impl State {
         network: &Network,
         document: &HostComputeEndpoint,
     ) -> Result<Terms, Failure> {
+        self.terms_beside(id, network, document, &mut None)
+    }
+
+    /// [`State::terms`] of an endpoint beside what is `taken`; where that is none, beside all other endpoints.
+    pub(super) fn terms_beside(
+        &self,
+        id: Guid,
+        network: &Network,
+        document: &HostComputeEndpoint,
+        taken: &mut Option<Taken>,
+    ) -> Result<Terms, Failure> {
         let mut terms = Terms {
             routes: routes(network, document.routes.as_deref().unwrap_or_default())?,
             ..Terms::default()
         };
-        let mut taken = None;
         for (at, policy) in document.policies.iter().flatten().enumerate() {
             let pointer = format!("/Policies/{at}/Settings");
             match policy.kind {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name,
-    network::NetworkRules, remote,
+    network::NetworkRules, remote, taken::Taken,
 };
 use crate::{
     documents::{
@@ -154,9 +154,15 @@ impl State {
                 Record::LoadBalancer { document } => balancers.push(document),
             }
         }
+        let mut taken = Some(Taken::of_records());
         for document in endpoints {
-            let restored = state.restore_endpoint(document);
-            faults.extend(restored.err());
+            let id = version1::id(document.id.as_ref());
+            if let Err(failure) = state.restore_endpoint(document, &mut taken) {
+                faults.push(failure);
+                if let Some(taken) = &mut taken {
+                    taken.forget(id);
+                }
+            }
         }
         state.settle_namespaces();
         for document in balancers {
@@ -213,7 +219,11 @@ impl State {
         }
     }
 
-    fn restore_endpoint(&mut self, document: HostComputeEndpoint) -> Result<(), Failure> {
+    fn restore_endpoint(
+        &mut self,
+        document: HostComputeEndpoint,
+        taken: &mut Option<Taken>,
+    ) -> Result<(), Failure> {
         let id = version1::id(document.id.as_ref());
         let network_id = version1::id(document.host_compute_network.as_ref());
         let network = self.network(network_id)?;
@@ -254,7 +264,7 @@ impl State {
                 "the record of the endpoint {id} has an address of another endpoint, or none"
             ))
         })?;
-        let terms = self.terms(id, network, &document)?;
+        let terms = self.terms_beside(id, network, &document, taken)?;
         let namespace = version1::id(document.host_compute_namespace.as_ref());
         let endpoint = Endpoint {
             namespace: (namespace != Guid::NONE).then_some(namespace),

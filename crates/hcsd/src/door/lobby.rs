@@ -169,7 +169,6 @@ impl Shared {
         let is_told = Cell::new(false);
         loop {
             let accept = async {
-                self.unheard.room().await;
                 match accepting.accept().await {
                     Ok(socket) => {
                         is_told.set(false);

@@ -201,14 +201,14 @@ impl Operations {
             ));
         }
         found.pop().ok_or_else(|| {
-                Failure::new(
-                    HResult::NOT_FOUND,
-                    format!(
-                        "nothing is known of an operation {name}: it never was, too many came after it, or the service was \
-                         begun anew since and it had not failed, or very many calls of its user had"
-                    ),
-                )
-            })
+            Failure::new(
+                HResult::NOT_FOUND,
+                format!(
+                    "nothing is known of an operation {name}: it never was, too many came after it, or the service \
+                     was begun anew since and it had not failed, or very many calls of its user had"
+                ),
+            )
+        })
     }
 
     /// Writes the time line into the event log, which every client reads.

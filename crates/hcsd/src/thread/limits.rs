@@ -55,6 +55,8 @@ pub(crate) struct QuotaShare {
     quota: Rc<Quota>,
     uid: u32,
     count: usize,
+    /// Counted in [`Quota::common`]. The user and the number that was counted are not always the same one.
+    is_common: bool,
     _also: Option<Box<QuotaShare>>,
 }
 
@@ -161,7 +163,8 @@ impl Quota {
     }
 
     fn count_many(self: &Rc<Self>, uid: u32, count: usize) -> QuotaShare {
-        if let (Some((used, _)), false) = (&self.common, is_trusted(uid)) {
+        let is_common = self.common.is_some() && !is_trusted(uid);
+        if let (Some((used, _)), true) = (&self.common, is_common) {
             used.set(used.get() + count);
         }
         let uid = holder(uid);
@@ -171,6 +174,7 @@ impl Quota {
             quota: Rc::clone(self),
             uid,
             count,
+            is_common,
             _also: also
                 .map(|(also, each)| Box::new(also.count_many(uid, count.saturating_mul(*each)))),
         }
@@ -179,7 +183,7 @@ impl Quota {
 
 impl Drop for QuotaShare {
     fn drop(&mut self) {
-        if let (Some((used, _)), false) = (&self.quota.common, is_trusted(self.uid)) {
+        if let (Some((used, _)), true) = (&self.quota.common, self.is_common) {
             used.set(used.get() - self.count);
         }
         let mut used = self.quota.used.borrow_mut();
@@ -218,6 +222,24 @@ mod tests {
         assert!(quota.take(2).unwrap_err().message.contains("limit of 1 "));
         quota.set_limit(3);
         assert!(quota.take(2).is_ok());
+    }
+
+    #[test]
+    fn what_was_counted_for_all_is_given_back_whoever_the_service_is_then() {
+        const OTHER: u32 = 64_001;
+        if !geteuid().is_root() {
+            return;
+        }
+        let counting = std::thread::spawn(|| {
+            let quota = Quota::descriptors(Some(160));
+            let share = quota.count(OTHER);
+            // As where the service's own number lies in the range of another user.
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(OTHER)).unwrap();
+            assert!(is_trusted(OTHER));
+            drop(share);
+            quota.common.as_ref().unwrap().0.get()
+        });
+        assert_eq!(counting.join().unwrap(), 0);
     }
 
     #[test]

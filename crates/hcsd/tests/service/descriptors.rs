@@ -1,6 +1,7 @@
 //! Descriptors that a client sends and whose close waits: the service does not wait with it, for a client of any user.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{ErrorKind, Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -9,6 +10,7 @@ use std::{
         unix::{fs::PermissionsExt as _, net::UnixStream},
     },
     path::Path,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -32,7 +34,7 @@ const AT_ONCE: Duration = Duration::from_secs(30);
 const STRANGER: u32 = 65_534;
 /// More than there may be of those who may not use the service.
 const MANY: usize = 65;
-/// More than may wait to be closed before the service lets none in.
+/// More than any process takes that closes.
 const VERY_MANY: usize = 1_200;
 /// As many as the queue of a socket that all users reach has room for.
 const AT_ONE_TIME: usize = 35;
@@ -185,5 +187,81 @@ fn strangers_whose_connections_cannot_be_closed_keep_no_user_out() {
     await_that("their connections are closed", || {
         fs::read_dir(&descriptors).unwrap().count() < VERY_MANY / 4
     });
+    drop(held);
+}
+
+/// The processes of the service that close what is turned away.
+fn closers(service: &Service) -> Vec<Pid> {
+    let mut found = Vec::new();
+    for task in fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap() {
+        let children = fs::read_to_string(task.unwrap().path().join("children"));
+        for child in children.unwrap_or_default().split_whitespace() {
+            let name = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            if name.starts_with(b"hcsd-close") {
+                found.extend(Pid::from_raw(child.parse().unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// Whether that process is stopped for as long as it is not told to go on.
+fn is_held(process: Pid) -> bool {
+    kill_process(process, Signal::STOP).ok();
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+    stat.is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" T"))
+}
+
+/// As where the server of a file system does not answer: the processes that close never end.
+#[test]
+fn processes_that_never_end_keep_no_user_out() {
+    let service = open_service();
+    let endpoint = service.endpoint();
+    // All places of strangers are taken by those that linger.
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        held.extend(while_stopped(&service, || {
+            let some = (0..MANY / 2 + 2).map(|_| send(&endpoint, STRANGER, &[0x20]).1);
+            some.collect::<Vec<_>>()
+        }));
+        is_served(&service);
+    }
+    let file = fs::File::open("/dev/null").unwrap();
+    let turned_away = || {
+        as_user(STRANGER, || {
+            let connection = UnixStream::connect(&endpoint).unwrap();
+            // It may be turned away already.
+            socket::send_all(&connection, &[0x20], &[file.as_fd()]).ok();
+        });
+    };
+    let (done, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let stopped = thread::scope(|scope| {
+        let holding = scope.spawn(|| {
+            let mut stopped = BTreeSet::new();
+            while !done.load(Ordering::Acquire) {
+                let found = closers(&service).into_iter();
+                stopped.extend(found.filter(|one| is_held(*one)).map(Pid::as_raw_nonzero));
+                count.store(stopped.len(), Ordering::Release);
+            }
+            stopped
+        });
+        // Some end before they are stopped.
+        while count.load(Ordering::Acquire) < 2 {
+            turned_away();
+        }
+        // Sixteen processes would take the first thousand.
+        for _ in 0..3 * VERY_MANY {
+            turned_away();
+        }
+        is_served(&service);
+        done.store(true, Ordering::Release);
+        holding.join().unwrap()
+    });
+    assert_eq!(closers(&service).len(), 2);
+    assert_eq!(stopped.len(), 2);
+    for process in stopped {
+        kill_process(Pid::from_raw(process.get()).unwrap(), Signal::CONT).unwrap();
+    }
+    await_that("all is closed", || closers(&service).is_empty());
     drop(held);
 }

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use hcs_wire::subordinate::holder;
+
 use super::Connection;
 use crate::record::operations::Keepers;
 
@@ -46,7 +48,7 @@ impl Connection {
         if !keepers.are_gone() {
             let limit = self.service.context.config().times.reconnect() * 2;
             let kept = &self.service.kept;
-            kept.keep(self.peer.uid, name, keepers, limit);
+            kept.keep(holder(self.peer.uid), name, keepers, limit);
         }
     }
 

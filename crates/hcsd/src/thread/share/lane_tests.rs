@@ -53,7 +53,6 @@ fn readers_of_events_take_no_place_of_those_of_networks() {
 }
 
 /// Long documents that come by many connections of one user, and one of another user.
-
 #[test]
 fn a_user_of_many_connections_has_few_long_documents_read_at_one_time() {
     in_runtime(async {
