@@ -174,8 +174,8 @@ pub fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Stra
 }
 
 /// Prepares for the end of namespaces with endpoints: takes their links out of their networks, takes away what the host
-/// was told of their cards, and tells those that have sent nothing. The kernel remembers no connection that one of these
-/// has begun or answered.
+/// was told of their cards, and tells those that have sent nothing. The kernel remembers no connection that one of
+/// these has begun or answered.
 ///
 /// # Errors
 /// The kernel does not tell its links, or keeps what the host was told.

@@ -6,10 +6,11 @@
 //! addresses by the rules, until no change has come for a while. Then the namespaces of all such containers are let go.
 //! When their links are gone, their rules go, and the kernel forgets the connections of their addresses.
 //!
-//! No client sees what lingers, no record has it, and no limit counts it. It is in no client's way. It goes at once when
-//! its address is given to another endpoint, or its namespace to another container. So it does when its network changes
-//! or is full. Its connections are forgotten before. What a service leaves that is killed meanwhile has no record, so the
-//! next one removes the links. It knows no addresses of theirs: connections of these stay until their time is up.
+//! No client sees what lingers, no record has it, and no limit counts it. It is in no client's way. It goes at once
+//! when its address is given to another endpoint, or its namespace to another container. So it does when its network
+//! changes or is full. Its connections are forgotten before. What a service leaves that is killed meanwhile has no
+//! record, so the next one removes the links. It knows no addresses of theirs: connections of these stay until their
+//! time is up.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

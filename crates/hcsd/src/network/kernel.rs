@@ -251,7 +251,8 @@ impl Change {
         self.lingered.contains(&endpoint.id) || self.machine_of(endpoint).is_none()
     }
 
-    /// Whether an endpoint has come back under the id of one that lingered: that is another one, with a link of its own.
+    /// Whether an endpoint has come back under the id of one that lingered: that is another one, with a link of its
+    /// own.
     fn is_again(&self, endpoint: &EndpointIntent) -> bool {
         self.lingered.contains(&endpoint.id) && !self.lingering.contains(&endpoint.id)
     }

@@ -178,8 +178,8 @@ fn with_endpoints(before: &Held, after: &Held, object: Object) -> Vec<Object> {
 }
 
 /// Refuses objects that are `written` and have more of something than before, where their user would have too much of
-/// that. What is added to one of root counts for the user who asks. To count goes through all rules of all endpoints: so
-/// it is done once for all objects of one payer, of which there may be a thousand.
+/// that. What is added to one of root counts for the user who asks. To count goes through all rules of all endpoints:
+/// so it is done once for all objects of one payer, of which there may be a thousand.
 fn has_measure(
     (before, after): (&Held, &Held),
     there: &BTreeSet<Object>,
