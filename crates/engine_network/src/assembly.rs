@@ -173,8 +173,9 @@ pub fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Stra
     }))
 }
 
-/// Prepares for the end of namespaces with endpoints: takes away what the host was told of their cards, and tells those
-/// that have sent nothing. The kernel remembers no connection that one of these has begun or answered.
+/// Prepares for the end of namespaces with endpoints: takes their links out of their networks, takes away what the host
+/// was told of their cards, and tells those that have sent nothing. The kernel remembers no connection that one of
+/// these has begun or answered.
 ///
 /// # Errors
 /// The kernel does not tell its links, or keeps what the host was told.
@@ -182,22 +183,35 @@ pub fn take_leave(
     host: &mut Host,
     endpoints: &[&EndpointIntent],
 ) -> Result<BTreeSet<Guid>, Failure> {
-    let links = host.links()?;
-    let links: BTreeMap<&str, &Link> = links.iter().map(|link| (&*link.name, link)).collect();
-    let (mut batch, mut silent) = (Batch::default(), BTreeSet::new());
-    for endpoint in endpoints {
-        let own = alias(&host.owner, endpoint.id);
-        let found = links.get(&*endpoint.link);
-        let Some(found) = found.filter(|link| link.alias.as_ref() == Some(&own)) else {
-            continue;
-        };
-        if found.is_silent {
-            silent.insert(endpoint.id);
-        }
-        port::forget(&mut batch, endpoint, found);
+    let mut batch = Batch::default();
+    for (endpoint, link) in found_of(host, endpoints)? {
+        port::take_out(&mut batch, &link);
+        port::forget(&mut batch, endpoint, &link);
     }
-    port::have_forgotten(host, batch, "forgetting the cards of endpoints on the host")?;
-    Ok(silent)
+    port::have_forgotten(
+        host,
+        batch,
+        "taking the links of ended endpoints out of their networks",
+    )?;
+    // A process elsewhere may have a socket of such a namespace. Only what is in no network sends nothing any more.
+    let found = found_of(host, endpoints)?.into_iter();
+    let silent = found.filter(|(_, link)| link.is_silent && link.master.is_none());
+    Ok(silent.map(|(endpoint, _)| endpoint.id).collect())
+}
+
+/// The links on the host of those endpoints whose links are there.
+fn found_of<'a>(
+    host: &mut Host,
+    endpoints: &[&'a EndpointIntent],
+) -> Result<Vec<(&'a EndpointIntent, Link)>, Failure> {
+    let links = host.links()?.into_iter();
+    let mut links: BTreeMap<String, Link> = links.map(|link| (link.name.clone(), link)).collect();
+    let found = endpoints.iter().filter_map(|endpoint| {
+        let own = alias(&host.owner, endpoint.id);
+        let found = links.remove(&*endpoint.link)?;
+        (found.alias.as_ref() == Some(&own)).then_some((*endpoint, found))
+    });
+    Ok(found.collect())
 }
 
 /// Removes what is left in a container's network namespace of endpoints that are in it no more: their rules for what

@@ -74,13 +74,12 @@ pub(crate) fn remove(host: &mut Host, endpoint: &EndpointIntent) -> Result<(), F
 
 /// Takes the end here out of its bridge, and tells it: it goes with the far end's namespace, or has to be removed.
 pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Option<Link>, Failure> {
-    const NO_BRIDGE: u32 = 0;
     let Some(found) = removable(found(host, endpoint))? else {
         return Ok(None);
     };
     forget_card(host, endpoint, &found)?;
     let mut batch = Batch::default();
-    link::set_master(&mut batch, &found.name, found.index, NO_BRIDGE);
+    take_out(&mut batch, &found);
     let doing = format!(
         "taking the link {} of the endpoint {} out of its network",
         endpoint.link, endpoint.id
@@ -91,6 +90,12 @@ pub(crate) fn release(host: &mut Host, endpoint: &EndpointIntent) -> Result<Opti
         Err(error) => Err(failed(&doing, NEEDS, &error)),
         Ok(()) => Ok(Some(found)),
     }
+}
+
+/// Takes a link out of the bridge that it is a port of.
+pub(crate) fn take_out(batch: &mut Batch, link: &Link) {
+    const NO_BRIDGE: u32 = 0;
+    link::set_master(batch, &link.name, link.index, NO_BRIDGE);
 }
 
 /// Takes away what the host was told of the endpoint's addresses when it came to the bridge that its link is a port of.

@@ -6,15 +6,24 @@
 //! addresses by the rules, until no change has come for a while. Then the namespaces of all such containers are let go.
 //! When their links are gone, their rules go, and the kernel forgets the connections of their addresses.
 //!
-//! No client sees what lingers, no record has it, and no limit counts it. It is in no client's way: when its address is
-//! given to another endpoint or its network changes, it goes at once, and its connections are forgotten before. What a
-//! service leaves that is killed meanwhile has no record, so the next one removes it.
+//! No client sees what lingers, no record has it, and no limit counts it. It is in no client's way. It goes at once
+//! when its address is given to another endpoint, or its namespace to another container. So it does when its network
+//! changes or is full. Its connections are forgotten before. What a service leaves that is killed meanwhile has no
+//! record, so the next one removes the links. It knows no addresses of theirs: connections of these stay until their
+//! time is up.
 
-use std::{collections::BTreeSet, net::IpAddr, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    os::fd::OwnedFd,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use engine_network::{Stray, forget, sweep, take_leave};
 use hcn::{
-    Guid, Object, State,
+    Guid, MOST_ENDPOINTS, Object, State,
     intent::{EndpointIntent, NetworkIntent},
 };
 use hcs_schema::Failure;
@@ -159,6 +168,26 @@ pub(super) fn linger_spares(held: &mut Held, runtime_id: &str) {
         is_silent: false,
         intent: spare.intent().clone(),
     }));
+}
+
+impl Held {
+    /// What stands in the way of something does not linger any more.
+    pub(super) fn settle_lingering(&mut self) {
+        let (state, spares, occupants) = (&self.state, &self.spares, &self.occupants);
+        let mut ports: BTreeMap<Guid, usize> = BTreeMap::new();
+        self.lingering.retain(|one| {
+            let network = one.network.id;
+            // A link that lingers is a port of the bridge, and a bridge has room for few more than a network may have.
+            let is_free =
+                one.is_free(state, spares) && !occupants.contains_key(&one.intent.namespace);
+            is_free && {
+                let count =
+                    (ports.entry(network)).or_insert_with(|| state.endpoints_of(network).count());
+                *count += 1;
+                *count <= MOST_ENDPOINTS
+            }
+        });
+    }
 }
 
 /// Whether an endpoint ends with its container.
@@ -346,7 +375,9 @@ mod tests {
     fn held(more: &serde_json::Value) -> (Held, Occupant) {
         let mut held = Held::default();
         let version = json!({ "Major": 2, "Minor": 0 });
-        let network = json!({ "SchemaVersion": version, "Name": "nat" }).to_string();
+        let ipams = json!([{ "Subnets": [{ "IpAddressPrefix": "10.9.0.0/16" }] }]);
+        let network = json!({ "SchemaVersion": version, "Name": "nat", "Ipams": ipams });
+        let network = network.to_string();
         let made = held
             .state
             .create_network(NETWORK, &network, &Surroundings::default());
@@ -417,6 +448,27 @@ mod tests {
         };
         assert_eq!(create(4, json!([])), 1, "the next one gets another address");
         assert_eq!(create(5, json!([{ "IpAddress": address }])), 0);
+    }
+
+    #[test]
+    fn what_lingers_goes_when_its_namespace_has_another_container_or_its_network_is_full() {
+        let (mut held, occupant) = held(&json!({}));
+        ended(&mut held, &occupant);
+        let mut other = held.clone();
+        other.occupants.insert(NAMESPACE, occupant);
+        other.settle();
+        assert!(other.lingering.is_empty());
+        let settings = json!({ "SchemaVersion": { "Major": 2, "Minor": 0 } }).to_string();
+        let mut create = |count: u128| {
+            let id = Guid((count + 1) << 72);
+            let made = held.state.create_endpoint(NETWORK, id, &settings);
+            made.unwrap();
+            held.settle();
+            held.lingering.len()
+        };
+        let most = u128::try_from(MOST_ENDPOINTS).unwrap();
+        assert!((1..most).all(|count| create(count) == 1));
+        assert_eq!(create(most), 0);
     }
 
     #[test]

@@ -41,7 +41,9 @@ pub(super) struct Change {
     pub(super) spares: BTreeSet<Guid>,
     /// Endpoints of containers that have ended, after the change: nothing is done to them.
     pub(super) lingering: BTreeSet<Guid>,
-    /// Those, before the change, of which there is no connection that the kernel has to forget.
+    /// Those before the change.
+    pub(super) lingered: BTreeSet<Guid>,
+    /// Those of them of which there is no connection that the kernel has to forget.
     pub(super) silent: BTreeSet<Guid>,
     /// Namespaces with network namespaces that nothing was ever put into.
     pub(super) new_spaces: BTreeSet<Guid>,
@@ -141,7 +143,8 @@ impl Change {
     fn is_to_be_made(&self, endpoint: &EndpointIntent) -> bool {
         let is_made = self.attached.contains(&endpoint.id)
             && self.before.endpoints.contains(endpoint)
-            && !self.is_taken_spare(endpoint);
+            && !self.is_taken_spare(endpoint)
+            && !self.is_again(endpoint);
         let lingers = self.lingering.contains(&endpoint.id);
         self.wanted.contains(&endpoint.id) && !is_made && !lingers
     }
@@ -157,7 +160,8 @@ impl Change {
         // What failed before this change, as a container can bring about in its own namespace, fails no other one.
         let may_fail = self.was_wanted.contains(&endpoint.id)
             && is_as_before
-            && !self.is_taken_spare(endpoint);
+            && !self.is_taken_spare(endpoint)
+            && !self.is_again(endpoint);
         match attached {
             Err(failure) if may_fail => {
                 warn!("an endpoint is not attached: {}", failure.log_line());
@@ -171,6 +175,7 @@ impl Change {
     fn detach_gone(&self, host: &mut Host) -> Result<Vec<Stray>, Failure> {
         let gone = |endpoint: &&EndpointIntent| {
             let stays = self.wanted.contains(&endpoint.id)
+                && !self.is_again(endpoint)
                 && (self.after.endpoints.iter())
                     .any(|one| one.id == endpoint.id && one.namespace == endpoint.namespace);
             // An endpoint that could not be attached as a whole may have its port all the same.
@@ -184,11 +189,15 @@ impl Change {
         let (mut had_access, mut left) = (BTreeSet::new(), Vec::new());
         for endpoint in self.before.endpoints.iter().filter(gone) {
             let is_spare = self.spares.contains(&endpoint.id);
-            if self.machine_of(endpoint).is_none() && endpoint.adapter.is_none() && !is_spare {
+            // A link that is there would be in the way of the one that is to have its name.
+            let may_wait = !is_spare && !self.is_again(endpoint);
+            if self.has_ended(endpoint) && endpoint.adapter.is_none() && may_wait {
                 left.extend(release(host, endpoint)?);
                 continue;
             }
-            self.unplug(endpoint);
+            if !self.lingered.contains(&endpoint.id) {
+                self.unplug(endpoint);
+            }
             self.detach(host, endpoint)?;
             if endpoint.has_rules() || endpoint.adapter.is_some() {
                 had_access.insert(endpoint.namespace);
@@ -235,6 +244,17 @@ impl Change {
         let mut machines = self.machines.iter();
         let of = machines.find(|(namespace, _)| *namespace == endpoint.namespace);
         of.map(|(_, machine)| machine)
+    }
+
+    /// Whether the machine has ended that an endpoint was in before the change. Its namespace may have another one.
+    fn has_ended(&self, endpoint: &EndpointIntent) -> bool {
+        self.lingered.contains(&endpoint.id) || self.machine_of(endpoint).is_none()
+    }
+
+    /// Whether an endpoint has come back under the id of one that lingered: that is another one, with a link of its
+    /// own.
+    fn is_again(&self, endpoint: &EndpointIntent) -> bool {
+        self.lingered.contains(&endpoint.id) && !self.lingering.contains(&endpoint.id)
     }
 
     /// Takes the card of an endpoint from its machine, where it has one. It may have ended: then the card is gone
@@ -352,13 +372,15 @@ impl Change {
     fn forget(&self, host: &mut Host) -> Result<Vec<IpAddr>, Failure> {
         let left = |one: &&EndpointIntent| {
             let mut after = self.after.endpoints.iter();
-            !after.any(|other| other.id == one.id) && !self.silent.contains(&one.id)
+            // An id may have come back while its endpoint lingered: with other addresses, or the same ones.
+            let is_gone = self.is_again(one) || !after.any(|other| other.id == one.id);
+            is_gone && !self.silent.contains(&one.id)
         };
         let used = self.after.endpoints.iter().flat_map(|one| &one.addresses);
         let used: BTreeSet<IpAddr> = used.map(|(address, _)| *address).collect();
         let (mut now, mut later) = (Vec::new(), Vec::new());
         for endpoint in self.before.endpoints.iter().filter(left) {
-            let has_ended = self.machine_of(endpoint).is_none();
+            let has_ended = self.has_ended(endpoint);
             for (address, _) in &endpoint.addresses {
                 match has_ended && !used.contains(address) {
                     true => later.push(*address),

@@ -230,12 +230,11 @@ impl Held {
         }
         let state = &self.state;
         self.spares.retain(|spare| spare.is_free(state));
-        let spares = &self.spares;
-        self.lingering.retain(|one| one.is_free(state, spares));
         self.made_for.retain(|object, _| there.contains(object));
         self.owners.retain(|object, _| there.contains(object));
         self.occupants
             .retain(|id, _| there.contains(&Object::Namespace(*id)));
+        self.settle_lingering();
     }
 }
 
@@ -635,6 +634,7 @@ impl Networks {
             wanted: after.wanted(),
             spares: before.spares.iter().map(Spare::id).collect(),
             lingering: after.lingering.iter().map(Lingering::id).collect(),
+            lingered: before.lingering.iter().map(Lingering::id).collect(),
             silent: (before.lingering.iter())
                 .filter(|one| one.has_no_connection())
                 .map(Lingering::id)

@@ -23,7 +23,8 @@ impl Change {
             let is_attached = self.attached.contains(&endpoint.id) && found.contains(&endpoint.id);
             let machine = self.machine_of(endpoint);
             // Of a container that has just ended nothing is made again.
-            if !is_attached || (machine.is_none() && !self.is_spare(endpoint)) {
+            let lingers = self.lingering.contains(&endpoint.id);
+            if lingers || !is_attached || (machine.is_none() && !self.is_spare(endpoint)) {
                 continue;
             }
             let has_cards = machine.is_some_and(|machine| machine.has_cards());

@@ -5,7 +5,7 @@
 //! network that a user has made there is no limit for that user, but for the one that all containers are in which name
 //! none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hcn::{
     Changes, Endpoint, Guid, LoadBalancer, MOST_ACCESS_RULES_OF_ALL, MOST_BALANCED_PORTS,
@@ -157,10 +157,9 @@ pub(super) fn take(
     let written = changes.written.iter().copied();
     let written = written.filter(|one| there.contains(one));
     let written = written.flat_map(|object| with_endpoints(before, after, object));
-    for object in written.collect::<BTreeSet<_>>() {
-        for measure in &MEASURES {
-            has_measure(before, after, &there, (measure, object), who.uid)?;
-        }
+    let written: BTreeSet<Object> = written.collect();
+    for measure in &MEASURES {
+        has_measure((before, after), &there, &written, measure, who.uid)?;
     }
     Ok(())
 }
@@ -178,37 +177,49 @@ fn with_endpoints(before: &Held, after: &Held, object: Object) -> Vec<Object> {
     all
 }
 
-/// Refuses an object that has more of something than before, where its user would have too much of that. What is added
-/// to one of root counts for the user who asks.
+/// Refuses objects that are `written` and have more of something than before, where their user would have too much of
+/// that. What is added to one of root counts for the user who asks. To count goes through all rules of all endpoints:
+/// so it is done once for all objects of one payer, of which there may be a thousand.
 fn has_measure(
-    before: &Held,
-    after: &Held,
+    (before, after): (&Held, &Held),
     there: &BTreeSet<Object>,
-    (measure, object): (&Measure, Object),
+    written: &BTreeSet<Object>,
+    measure: &Measure,
     uid: u32,
 ) -> Result<(), Failure> {
-    let of = |one: &Object| (measure.of)(&after.state, *one);
-    let more = of(&object).saturating_sub((measure.of)(&before.state, object));
-    if more == 0 {
-        return Ok(());
-    }
-    let owner = after.owners.get(&object).copied();
-    let payer = owner.unwrap_or(uid);
-    let all: u128 = there.iter().map(of).sum();
-    // Nothing tells who added to what root has: all of that counts for each user who adds more.
-    let counts = |one: &&Object| {
-        let of_one = after.owners.get(*one);
-        of_one.map_or(owner.is_none(), |uid| *uid == payer)
-    };
-    let own: u128 = there.iter().filter(counts).map(of).sum();
-    let left = measure.most.saturating_sub(all);
-    match is_fair(own, left, measure.most) {
-        true => Ok(()),
-        false => {
-            let what = format!("{} (and asks for {more} more)", measure.what);
-            Err(too_many(payer, own - more, &what, left + more))
+    let mut asked: BTreeMap<Option<u32>, u128> = BTreeMap::new();
+    for object in written {
+        let is = (measure.of)(&after.state, *object);
+        let more = is.saturating_sub((measure.of)(&before.state, *object));
+        if more > 0 {
+            *asked.entry(after.owners.get(object).copied()).or_default() += more;
         }
     }
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let (mut all, mut by_owner) = (0, BTreeMap::new());
+    for object in there {
+        let of_one = (measure.of)(&after.state, *object);
+        all += of_one;
+        *by_owner
+            .entry(after.owners.get(object).copied())
+            .or_insert(0) += of_one;
+    }
+    let of = |owner: Option<u32>| by_owner.get(&owner).copied().unwrap_or(0);
+    let left = measure.most.saturating_sub(all);
+    for (owner, more) in asked {
+        // Nothing tells who added to what root has: all of that counts for each user who adds more.
+        let (payer, own) = match owner {
+            Some(owner) => (owner, of(Some(owner))),
+            None => (uid, of(Some(uid)) + of(None)),
+        };
+        if !is_fair(own, left, measure.most) {
+            let what = format!("{} (and asks for {more} more)", measure.what);
+            return Err(too_many(payer, own - more, &what, left + more));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a call is of the service itself, of its user or of root.

@@ -68,6 +68,41 @@ fn an_address_that_is_given_again_at_once_has_no_connection_of_the_endpoint_befo
 }
 
 #[test]
+fn an_endpoint_that_comes_back_under_its_id_has_no_connection_of_the_one_before() {
+    let (host, outside) = world();
+    let service = host.run(Service::new);
+    let mut client = service.client();
+    let subnets = json!([{ "Subnets": [{ "IpAddressPrefix": "10.9.0.0/24" }] }]);
+    let nat = json!({ "Name": "nat", "Ipams": subnets });
+    let network = made(&mut client, &create(ObjectKind::Network, "", nat));
+    let (peer, other) = (bind(&outside, 6000), bind(&outside, 6001));
+    let mut bytes = [0; 4];
+    let mut heard_from = Vec::new();
+    // The same id with the same address, with another one, and again with the first.
+    for (handle, address_of) in (1..).zip(["10.9.0.9", "10.9.0.9", "10.9.0.8", "10.9.0.9"]) {
+        let mut networking = at(&network, address_of);
+        networking["Endpoints"][0]["ID"] = json!("6a1cbbfe-5b4c-4e0c-9d0b-6ad1d3a0c6f1");
+        let space = started(&service, &mut client, handle, &networking);
+        assert_eq!(address(&space), address_of);
+        let own = bind(&space, OWN);
+        // What goes on from before would be here first.
+        for place in &heard_from {
+            peer.send_to(b"late", place).unwrap();
+        }
+        own.send_to(b"ping", (OUTSIDE, 6001)).unwrap();
+        let (_, place) = other.recv_from(&mut bytes).unwrap();
+        other.send_to(b"pong", place).unwrap();
+        own.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"pong");
+        own.send_to(b"ping", (OUTSIDE, 6000)).unwrap();
+        heard_from.push(peer.recv_from(&mut bytes).unwrap().1);
+        client.terminate(handle);
+    }
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    host.is_cleared();
+}
+
+#[test]
 fn links_of_ended_containers_go_and_a_socket_keeps_none() {
     let (host, _outside) = world();
     // None is kept ready, whose link would stay.
