@@ -125,8 +125,8 @@ impl Place {
 }
 
 /// Links, addresses, routes, rules and settings of a namespace. What rules note for a while, or as long as connections
-/// last, comes and goes. The comment of a table tells what it held when it was last written as a whole, or the name of an
-/// empty chain does.
+/// last, comes and goes. The comment of a table tells what it held when it was last written as a whole, or the name of
+/// an empty chain does.
 fn shell(space: &Space) -> String {
     let script = "ip -o link show | sed 's/ qdisc .* link/ link/'; ip -o -4 addr show; ip -4 route; \
                   nft list ruleset | grep -v ' expires ' | grep -vE '^.(comment \"hcs|chain hcs-)' \
