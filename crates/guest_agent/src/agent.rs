@@ -117,9 +117,6 @@ pub(crate) struct Agent<L> {
     pub(crate) may_leave: bool,
     /// A process has ended that the system ends with: the agent leaves once the host knows of all exits.
     ends: bool,
-    /// The host of the present stream says when an agent may leave whose system ends. A host that dies before has told
-    /// none of what it was told, and the next one asks.
-    pub(crate) host_lets_leave: bool,
     /// Whether the last look found no child at all, ours or adopted.
     childless: bool,
     pub(crate) began: Instant,
@@ -171,7 +168,6 @@ impl<L: Link> Agent<L> {
             shutting_down: false,
             may_leave: false,
             ends: false,
-            host_lets_leave: false,
             childless: true,
             began: Instant::now(),
             turns: 0,
@@ -236,10 +232,7 @@ impl<L: Link> Agent<L> {
         let relayed = self.consoles.is_empty() && self.relays.len() == 0;
         let all_moved = relayed && !self.outputs.is_runnable();
         let (unclaimed, _) = self.exits.counts();
-        // Whether a host gives the word for that is known once it has negotiated.
-        let negotiated = self.stream.as_ref().is_some_and(|stream| stream.negotiated);
-        let by_itself = self.ends && unclaimed == 0 && negotiated && !self.host_lets_leave;
-        let asked = self.may_leave || by_itself;
+        let asked = self.may_leave || (self.ends && unclaimed == 0);
         asked && self.childless && all_moved && delivered
     }
 
@@ -252,11 +245,6 @@ impl<L: Link> Agent<L> {
                 "the processes that are left cannot be killed: {errno}"
             ));
         }
-    }
-
-    /// The host says that no client is to ask any more how the process ended that the system ends with.
-    pub(crate) fn is_let_go(&mut self) {
-        self.may_leave |= self.ends;
     }
 
     fn timeout(&self) -> Option<Timespec> {
@@ -313,7 +301,6 @@ impl<L: Link> Agent<L> {
         }
         self.waits.clear();
         self.may_leave = false;
-        self.host_lets_leave = false;
         self.link.stream_lost();
     }
 

@@ -130,9 +130,6 @@ impl<L: Link> Agent<L> {
         if request.release_earlier {
             self.calls.release_earlier();
         }
-        if request.release_earlier || request.may_leave {
-            self.is_let_go();
-        }
         let done = self.calls.get(&request.call_name);
         let answer = RecallCallResponse {
             base: call.base(),

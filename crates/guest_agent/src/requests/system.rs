@@ -51,7 +51,6 @@ impl<L: Link> Agent<L> {
         if let Some(stream) = &mut self.stream {
             stream.negotiated = true;
         }
-        self.host_lets_leave = request.lets_agent_leave;
         Ok(answer)
     }
 

@@ -154,17 +154,11 @@ impl Bridge {
     }
 
     pub fn negotiate(&mut self) -> NegotiateProtocolResponse {
-        self.negotiate_as(false)
-    }
-
-    /// As a host that says when an agent may leave whose system ends, or does not.
-    pub fn negotiate_as(&mut self, lets_agent_leave: bool) -> NegotiateProtocolResponse {
         let request = NegotiateProtocol {
             base: base(),
             minimum_version: 4,
             maximum_version: 4,
             renewal: Renewal::default(),
-            lets_agent_leave,
         };
         let response: NegotiateProtocolResponse = self.call(Rpc::NegotiateProtocol, &request);
         assert_eq!((response.base.result, response.version), (0, 4));
@@ -272,20 +266,8 @@ impl Bridge {
             base: base(),
             call_name: name.to_owned(),
             release_earlier,
-            may_leave: false,
         };
         self.call(Rpc::RecallCall, &request)
-    }
-
-    /// Lets an agent leave whose system ends.
-    pub fn let_leave(&mut self) {
-        let request = RecallCall {
-            base: base(),
-            may_leave: true,
-            ..RecallCall::default()
-        };
-        let answer: RecallCallResponse = self.call(Rpc::RecallCall, &request);
-        assert_eq!(answer.base.result, 0, "{answer:?}");
     }
 
     pub fn signal(&mut self, pid: u32, signal: Option<i32>) -> ResponseBase {

@@ -205,7 +205,6 @@ impl Machine {
             minimum_version: 4,
             maximum_version: 4,
             renewal: Renewal::new([7; ENTROPY_BYTES], future),
-            lets_agent_leave: false,
         };
         let answer: NegotiateProtocolResponse = bridge.call(Rpc::NegotiateProtocol, &request);
         assert_eq!(answer.base.result, 0, "{answer:?}");

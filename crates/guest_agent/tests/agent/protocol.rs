@@ -89,7 +89,6 @@ fn negotiation_comes_first_and_once() {
         minimum_version,
         maximum_version,
         renewal: Renewal::default(),
-        lets_agent_leave: false,
     };
     for (minimum, maximum) in [(5, 9), (1, 3), (9, 1)] {
         let (code, message) = bridge.refusal(Rpc::NegotiateProtocol, &versions(minimum, maximum));
@@ -222,7 +221,6 @@ fn conversation() -> Vec<u8> {
         minimum_version: 4,
         maximum_version: 4,
         renewal: Renewal::default(),
-        lets_agent_leave: false,
     };
     let execute = json!({
         "ContainerId": "", "WaitMessageId": 3, "Settings": { "ProcessParameters": "{\"CommandArgs\":[\"sh\",\"-c\",\"exit 7\"]}" }

@@ -1,11 +1,10 @@
 //! The end of a system.
 
 use hcs_wire::guest::{ResponseBase, Rpc, code};
-use serde_json::json;
 
 use crate::{
     Test,
-    bridge::{Bridge, Started, base},
+    bridge::{Bridge, base},
     system::System,
 };
 
@@ -24,66 +23,7 @@ pub const TESTS: &[Test] = &[
         "a_lost_host_finds_the_exits_of_a_shutdown",
         a_lost_host_finds_the_exits_of_a_shutdown,
     ),
-    (
-        "a_system_that_ends_with_a_process_stays_until_the_host_has_told_of_it",
-        a_system_that_ends_with_a_process_stays_until_the_host_has_told_of_it,
-    ),
-    (
-        "a_system_that_ends_with_a_process_waits_for_no_word_of_an_older_host",
-        a_system_that_ends_with_a_process_waits_for_no_word_of_an_older_host,
-    ),
 ];
-
-/// Starts the process that the system ends with, for a call of that name.
-fn last_command(bridge: &mut Bridge, call: &str) -> Started {
-    bridge.name_next(call, &[]);
-    bridge.start(&json!({ "CommandArgs": ["sh", "-c", "exit 3"], "EndsSystem": true }))
-}
-
-/// The host may be killed when it has read that and told none of its clients.
-fn a_system_that_ends_with_a_process_stays_until_the_host_has_told_of_it() {
-    let mut system = System::start();
-    let connect = |system: &System| {
-        let mut bridge = Bridge::new(system.dial());
-        bridge.negotiate_as(true);
-        bridge
-    };
-    let mut first = connect(&system);
-    let command = last_command(&mut first, "1.a");
-    assert_eq!(first.exit(&command), 3);
-    // Both the call and the wait are answered again.
-    drop(first);
-    let mut second = connect(&system);
-    let recalled = second.recall("1.a", false);
-    assert_eq!(
-        (recalled.known, recalled.process_id, recalled.exit_code),
-        (true, command.pid, Some(3))
-    );
-    let wait = second.wait_for(command.pid, None);
-    assert_eq!(second.exit_of(wait), 3);
-    second.let_leave();
-    assert!(second.is_closed());
-    assert_eq!(system.wait().code(), Some(0));
-    // Where none comes back for the call, the host says so.
-    let mut system = System::start();
-    let mut first = connect(&system);
-    let command = last_command(&mut first, "1.b");
-    assert_eq!(first.exit(&command), 3);
-    drop(first);
-    let mut second = connect(&system);
-    assert!(!second.recall("", true).known);
-    assert!(second.is_closed());
-    assert_eq!(system.wait().code(), Some(0));
-}
-
-fn a_system_that_ends_with_a_process_waits_for_no_word_of_an_older_host() {
-    let mut system = System::start();
-    let mut bridge = system.connect();
-    let command = last_command(&mut bridge, "1.a");
-    assert_eq!(bridge.exit(&command), 3);
-    assert!(bridge.is_closed());
-    assert_eq!(system.wait().code(), Some(0));
-}
 
 fn shut_down(bridge: &mut Bridge, rpc: Rpc) {
     let answer: ResponseBase = bridge.call(rpc, &base());

@@ -3,11 +3,9 @@
 use std::{
     fs,
     io::Write as _,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use rustix::{
@@ -132,40 +130,6 @@ pub(crate) fn kill_services(place: &Place) {
 fn gone(process: &OwnedFd) {
     let mut polled = [PollFd::new(process, PollFlags::IN)];
     poll(&mut polled, None).unwrap();
-}
-
-/// What `hcs run` tells is what the command did, whenever its service dies: also just when the command has ended, which
-/// takes its container, and its agent, with it.
-#[test]
-fn a_short_command_runs_once_and_its_exit_code_arrives_whenever_the_service_dies() {
-    const RUNS: usize = 10;
-    let place = Place::new(60);
-    let tree = TempDir::new().unwrap();
-    fs::set_permissions(tree.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let mount = format!("{}:/w", tree.path().display());
-    let run = |name: &str| {
-        let script = format!("echo x >>/w/{name}; echo out; exit 3");
-        let mut run = place.hcs(&["run", "--mount", &mount, "--", "sh", "-c", &script]);
-        let ended = Ended::from(run.output().unwrap());
-        assert_eq!((ended.code, &*ended.out), (Some(3), "out\n"), "{ended:?}");
-        let done = fs::read_to_string(tree.path().join(name)).unwrap();
-        assert_eq!(done, "x\n", "{name}");
-    };
-    let run = &run;
-    thread::scope(|scope| {
-        let threads = [0, 1, 2].map(|number| {
-            scope.spawn(move || (0..RUNS).for_each(|round| run(&format!("{number}-{round}"))))
-        });
-        while threads.iter().any(|thread| !thread.is_finished()) {
-            for service in place.services() {
-                // One that has just left by itself needs no signal.
-                let _left = pidfd_send_signal(&service, Signal::KILL);
-                gone(&service);
-            }
-            // Time for each to do something.
-            thread::sleep(Duration::from_millis(400));
-        }
-    });
 }
 
 /// Row F13.

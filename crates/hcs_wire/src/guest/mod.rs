@@ -192,7 +192,6 @@ mod tests {
             minimum_version: 4,
             maximum_version: 4,
             renewal: Renewal::default(),
-            lets_agent_leave: false,
         };
         let bytes = encode(MessageType::Request(Rpc::NegotiateProtocol), 1, &negotiate).unwrap();
         assert_eq!(

@@ -18,9 +18,6 @@ pub struct NegotiateProtocol {
     /// Ours: for a virtual machine, whose agent uses it before it answers.
     #[serde(flatten)]
     pub renewal: Renewal,
-    /// Ours: an agent whose system ends with a process stays until the host says that it may leave (`RecallCall`).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub lets_agent_leave: bool,
 }
 
 /// `NegotiateProtocol` response.

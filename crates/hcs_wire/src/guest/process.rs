@@ -48,9 +48,6 @@ pub struct RecallCall {
     /// Forget the calls that came with earlier streams: no service will ask for them any more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub release_earlier: bool,
-    /// The agent may leave, if its system ends with a process that has ended: whom it concerns has been told.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub may_leave: bool,
 }
 
 /// `RecallCall` response.

@@ -545,10 +545,6 @@ async fn relink(system: &Rc<System>) -> Result<(), Unlinked> {
         let_others_run(done + 1).await;
     }
     system.set_link(Some(link));
-    if system.calls_are_forgotten.get() {
-        // The stream before was lost, perhaps with the word for that.
-        system.forget_earlier_calls();
-    }
     Ok(())
 }
 

@@ -22,9 +22,6 @@ pub(crate) trait Subscriber: fmt::Debug {
     /// Whether it is gone: nothing reaches it any more.
     fn is_closed(&self) -> bool;
 
-    /// Whether all that it was to be told has reached it, or never will.
-    fn has_heard(&self) -> bool;
-
     /// Tells it of something that happened, by each of its handles that is concerned: a few at once, the others later.
     fn hear(self: Rc<Self>, news: &Rc<News>);
 
@@ -133,13 +130,6 @@ impl Watchers {
             }
         }
         told
-    }
-
-    /// Whether all clients that have handles have heard all that they were to be told.
-    pub(crate) fn have_heard(&self) -> bool {
-        let subscribers = self.subscribers();
-        let mut there = subscribers.iter().filter_map(Weak::upgrade);
-        there.all(|subscriber| subscriber.has_heard())
     }
 
     /// The clients that have handles, each once.

@@ -439,7 +439,6 @@ pub(crate) fn put_together(
         memory_kills: Kills::new(parts.memory_kills),
         ledger: RefCell::new(parts.ledger),
         expected_back: Cell::new(false),
-        calls_are_forgotten: Cell::new(true),
         leaving: Cell::new(false),
         complete: Cell::new(false),
         detached: RefCell::default(),
@@ -465,7 +464,6 @@ impl System {
         limit: Duration,
     ) -> Result<(), Failure> {
         self.expect_back(true);
-        self.calls_are_forgotten.set(false);
         self.unlinked
             .set(lives && self.state() == State::Running && self.lacks_link());
         driver::start(self)?;
@@ -473,7 +471,6 @@ impl System {
         tokio::task::spawn_local(async move {
             tokio::time::sleep(limit).await;
             system.expect_back(false);
-            system.let_agent_leave();
             system.end_if_unheld();
             let system = {
                 let weak = Rc::downgrade(&system);

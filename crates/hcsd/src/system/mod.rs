@@ -201,8 +201,6 @@ pub(crate) struct System {
     ledger: RefCell<Ledger>,
     /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
-    /// No client comes back any more for a call that it asked an earlier service for.
-    calls_are_forgotten: Cell<bool>,
     /// Its last handle was closed, and it is being terminated for that.
     leaving: Cell<bool>,
     /// The process has ended that it was to end with: what ends it now has nothing left to interrupt.
@@ -723,22 +721,8 @@ impl System {
         }
     }
 
-    /// Whether clients may come back that had handles when an earlier service died.
-    fn expects_clients_back(&self) -> bool {
-        self.expected_back.get()
-    }
-
-    /// Lets its agent leave, if the process has ended that it ends with: no client is to ask for that any more. Of a
-    /// service that is killed before, the clients know nothing, and the agent alone knows.
-    fn let_agent_leave(&self) {
-        if let Some(link) = self.link().filter(|_| self.complete.get()) {
-            link.let_leave();
-        }
-    }
-
     /// Forgets what clients asked an earlier service for: they had their time to come back.
     fn forget_earlier_calls(&self) {
-        self.calls_are_forgotten.set(true);
         if let Some(link) = self.link() {
             link.forget_earlier_calls();
         }

@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     os::fd::OwnedFd,
     rc::{Rc, Weak},
-    time::Duration,
 };
 
 use hcs_lifecycle::process::{ExitStatus, Life, ProcessCall};
@@ -28,9 +27,6 @@ use crate::{
 
 /// Exit code of what is killed together with its system: 128 + SIGKILL.
 pub(crate) const KILLED: u32 = 137;
-
-/// How often is looked whether a client that is slow to read has an event.
-const HEARING: Duration = Duration::from_millis(50);
 
 /// One process. Belongs to the service's thread.
 #[derive(Debug)]
@@ -292,16 +288,10 @@ impl Process {
 
     /// Its creation has been answered, and the client that asked for it has a handle, or is gone.
     pub(crate) fn answered(&self) {
-        let is_first = self.unanswered.replace(false);
+        self.unanswered.set(false);
         let life = self.life.get();
-        let Some(system) = self.system.upgrade() else {
-            return;
-        };
-        if life.owes_status() {
+        if let (Some(system), true) = (self.system.upgrade(), life.owes_status()) {
             self.owe(&system, self.ending.get());
-        }
-        if is_first && self.has_exited() {
-            self.let_agent_leave(&system);
         }
     }
 
@@ -382,31 +372,7 @@ impl Process {
             } else if !self.unanswered.get() {
                 self.owe(&system, ending);
             }
-            if !owed || !system.expects_clients_back() {
-                self.let_agent_leave(&system);
-            }
         }
-    }
-
-    /// The agent whose system ends with it may leave as soon as the clients that were told have the event. Until then
-    /// the next service may have to ask it.
-    fn let_agent_leave(&self, system: &Rc<System>) {
-        if !self.ends_system() || self.unanswered.get() {
-            return;
-        }
-        if self.watchers.have_heard() {
-            system.let_agent_leave();
-            return;
-        }
-        let (watchers, system) = (Rc::clone(&self.watchers), Rc::downgrade(system));
-        tokio::task::spawn_local(async move {
-            while !watchers.have_heard() {
-                tokio::time::sleep(HEARING).await;
-            }
-            if let Some(system) = system.upgrade() {
-                system.let_agent_leave();
-            }
-        });
     }
 
     /// Writes its exit into the event log, unless it is there.
@@ -482,7 +448,6 @@ impl Process {
             self.life.set(life);
             if let Some(system) = self.system.upgrade() {
                 system.processes.delivered(self.pid());
-                self.let_agent_leave(&system);
             }
         }
     }

@@ -93,11 +93,6 @@ impl Subscriber for Connection {
         self.outgoing.is_closed()
     }
 
-    fn has_heard(&self) -> bool {
-        let has_all = self.told.queue.borrow().is_empty() && self.outgoing.has_sent_all();
-        has_all || self.is_closed()
-    }
-
     fn hear(self: Rc<Self>, news: &Rc<News>) {
         let news = Rc::clone(news);
         self.told.queue.borrow_mut().push_back((news, 0));

@@ -67,7 +67,6 @@ impl GuestLink {
             minimum_version: PROTOCOL_VERSION,
             maximum_version: PROTOCOL_VERSION,
             renewal,
-            lets_agent_leave: true,
         };
         let response: NegotiateProtocolResponse =
             self.call(Rpc::NegotiateProtocol, &request, limit).await?;
@@ -166,7 +165,6 @@ impl GuestLink {
             base: base(&GuestTarget::System),
             call_name: name.to_owned(),
             release_earlier: false,
-            may_leave: false,
         };
         let response: RecallCallResponse = self.call(Rpc::RecallCall, &request, limit).await?;
         check(&response.base, "the guest agent cannot be asked")?;
@@ -182,20 +180,10 @@ impl GuestLink {
 
     /// Lets the agent forget what an earlier service asked for: its clients had their time to come back.
     pub(crate) fn forget_earlier_calls(&self) {
-        self.say_that(true, false);
-    }
-
-    /// Lets an agent leave whose system ends with a process that has ended.
-    pub(crate) fn let_leave(&self) {
-        self.say_that(false, true);
-    }
-
-    fn say_that(&self, release_earlier: bool, may_leave: bool) {
         let request = RecallCall {
             base: base(&GuestTarget::System),
             call_name: String::new(),
-            release_earlier,
-            may_leave,
+            release_earlier: true,
         };
         if self.remembers_calls()
             && let Err(failure) = self.tell(Rpc::RecallCall, &request)
