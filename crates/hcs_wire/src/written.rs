@@ -104,7 +104,11 @@ fn is_root_of_host(directory: BorrowedFd<'_>) -> Result<bool, Errno> {
 pub fn mark_file(file: BorrowedFd<'_>) -> Result<bool, Errno> {
     match has(file, TRUSTED)? {
         true => Ok(true),
-        false => set(file, TRUSTED),
+        false => match set(file, TRUSTED) {
+            // A file that has a mapping because there is no room left for more, as a log has.
+            Err(Errno::NOSPC | Errno::DQUOT | Errno::INVAL) => Ok(false),
+            marked => marked,
+        },
     }
 }
 

@@ -42,7 +42,7 @@ const MOST_OF_USER: usize = 2;
 /// Processes of all users but root and the service's own.
 const MOST_PROCESSES: usize = 256;
 /// Sockets full of connections of one user that wait for a process. Each has room for some 2,000 connections.
-const MOST_PARKED: usize = 16;
+const MOST_PARKED: usize = 128;
 /// Bytes of the stack of the thread that waits for one.
 const STACK: usize = 64 << 10;
 
