@@ -357,7 +357,9 @@ impl Connection {
             }
             *long = None;
         }
-        if !self.greeted.get() && decoder.rest() > MOST_BEFORE_GREETING {
+        // By what it says, before it comes: a client that is turned away takes no place of its user for long messages.
+        let to_come = decoder.announced().unwrap_or_default();
+        if !self.greeted.get() && decoder.rest().max(to_come) > MOST_BEFORE_GREETING {
             return Err(WireError::Body {
                 kind: "Hello",
                 reason: format!("it is longer than {MOST_BEFORE_GREETING} bytes"),

@@ -1,6 +1,12 @@
 //! What calls on systems and processes mean, where containers alone are concerned or no system at all. What holds for
 //! each engine is in `tests/engines/shared`.
 
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    time::Duration,
+};
+
 use crate::common::{
     Client, Service,
     client::{create_process, create_system, open_system, shell, start_system},
@@ -70,6 +76,14 @@ fn a_client_that_greets_wrongly_is_turned_away() {
     });
     answer.failed(HResult::HCS_E_UNSUPPORTED_PROTOCOL_VERSION);
     assert!(!old.receive());
+    // A megabyte is announced, and is not waited for.
+    let mut long = UnixStream::connect(service.endpoint()).unwrap();
+    let header = [0, 0, 16, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0];
+    long.write_all(&[&header[..], &[b' '; 100]].concat())
+        .unwrap();
+    long.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let waited = long.read(&mut [0]).map_err(|error| error.kind());
+    assert_ne!(waited, Err(ErrorKind::WouldBlock), "it is served on");
 }
 
 #[test]
