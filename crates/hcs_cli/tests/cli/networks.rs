@@ -407,13 +407,16 @@ fn containers_of_a_network_find_each_other_by_their_names() {
 #[test]
 fn the_names_of_others_lead_a_service_to_no_file_of_a_container() {
     let world = World::new();
-    // A root without `/etc`: the one that the container gets belongs to no layer, and its root can give it another
-    // name.
+    // A root without `/etc`: where the scratch is kept, the one that the container gets belongs to no layer, and its
+    // root can give it another name.
     let layer = world.folder.path().join("layer");
+    let kept = world.folder.path().join("kept");
     fs::create_dir_all(layer.join("bin")).unwrap();
+    fs::create_dir(&kept).unwrap();
     fs::copy("/bin/busybox", layer.join("bin/busybox")).unwrap();
     let trapped = format!(
-        "run -d --id trapped --network nat --layer {} -- /bin/busybox sleep 1000",
+        "run -d --id trapped --network nat --scratch {} --layer {} -- /bin/busybox sleep 1000",
+        kept.display(),
         layer.display()
     );
     world.words(&trapped).fine();
