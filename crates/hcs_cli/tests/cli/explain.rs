@@ -1,8 +1,13 @@
 //! `hcs explain`: from an error message to the time line.
 
+use std::thread;
+
 use serde_json::Value;
 
-use crate::common::{Container, ended, hcs, unique, words};
+use crate::{
+    common::{Container, ended, hcs, unique, words},
+    service::Place,
+};
 
 #[test]
 fn what_an_event_names_can_be_explained() {
@@ -98,6 +103,21 @@ fn time_lines_have_what_the_engine_the_agent_and_the_process_did() {
             " s  the guest agent answered",
         ],
     );
+}
+
+#[test]
+fn containers_that_fail_before_their_start_say_why_to_it() {
+    let place = Place::new(60);
+    let fail = || {
+        let mount = "/etc/hostname:/etc/hostname/below";
+        let failed = ended(&mut place.hcs(&["run", "--mount", mount, "--", "true"]));
+        assert!(failed.err.contains("Not a directory"), "{failed:?}");
+    };
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| (0..12).for_each(|_| fail()));
+        }
+    });
 }
 
 #[test]

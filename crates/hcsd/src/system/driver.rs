@@ -10,7 +10,7 @@
 
 use std::{future::Future, os::fd::OwnedFd, pin::Pin, rc::Rc};
 
-use hcs_lifecycle::system::{Action, Decision, Ticket};
+use hcs_lifecycle::system::{Action, Decision, State, Ticket};
 use hcs_schema::{Failure, HResult};
 use tokio::io::{Interest, unix::AsyncFd};
 use tracing::{Instrument as _, debug, error, info, info_span};
@@ -24,6 +24,10 @@ use crate::{
     },
     thread::readiness,
 };
+
+/// How long a start is waited for whose machine has ended as soon as it was created. A call that is sent along with the
+/// creation is there within a millisecond, on a busy host within some.
+const BEGIN_TIME: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// A running action.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result<(), Failure>>>>;
@@ -112,6 +116,7 @@ async fn drive(system: Rc<System>, gone: AsyncFd<OwnedFd>) {
         }
     }
     debug!("the machine is gone");
+    await_start(&system, &mut lanes).await;
     hear_failed_start(&system, &mut lanes).await;
     let timeline = ending_call(&system, &lanes);
     drop(lanes);
@@ -125,6 +130,25 @@ fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Timeline>> {
     let shutting_down = shutting_down.filter(|work| work.action == Action::ShutDown);
     let work = lanes.terminating.as_ref().or(shutting_down)?;
     system.waiters.borrow().get(&work.ticket)?.timeline.clone()
+}
+
+/// Begins the start of a machine that has failed before: the client may have sent it along with the creation, and it
+/// alone hears why.
+async fn await_start(system: &Rc<System>, lanes: &mut Lanes) {
+    if system.state() != State::Created {
+        return;
+    }
+    let begun = async {
+        loop {
+            take_steps(system, lanes);
+            if lanes.occupying.is_some() || lanes.terminating.is_some() {
+                return;
+            }
+            system.wake.notified().await;
+        }
+    };
+    // Without a start there is nothing to tell.
+    let _begun = tokio::time::timeout(BEGIN_TIME, begun).await;
 }
 
 /// A start whose machine is gone knows best why: its failure is the answer, if it comes soon. A start that
