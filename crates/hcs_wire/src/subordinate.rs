@@ -4,7 +4,8 @@ use std::{
     collections::HashMap,
     fs,
     os::unix::fs::MetadataExt as _,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rustix::process::geteuid;
@@ -66,33 +67,61 @@ pub fn granted_to(user: u32, path: &str) -> Option<Granted> {
 /// The file of accounts.
 const ACCOUNTS: &str = "/etc/passwd";
 
+/// How long it is not asked whether the files of users have changed: each call of a client is counted for a user.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// The user whose share of this host the user `id` takes part of: a number that [`USERS`] grants is one of many that
 /// the same user has in user namespaces of its own. It is never a user who has all rights: without another one who has
-/// the range, it is the first number of that.
+/// the range, it is the first number of that. What an administrator changes counts within a second.
 #[must_use]
 pub fn holder(id: u32) -> u32 {
-    /// What was read, and of which files.
-    type Known = Option<(Stamps, Arc<Holders>)>;
-    static KNOWN: Mutex<Known> = Mutex::new(None);
+    static KNOWN: Mutex<Option<Known>> = Mutex::new(None);
     if id < LEAST {
         return id;
     }
-    let stamps = [USERS, ACCOUNTS].map(stamp);
     // What is there is whole, after a panic, too.
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    let holders = match &*known {
-        Some((of, holders)) if *of == stamps => Arc::clone(holders),
-        _ => {
-            let [granted, accounts] = [USERS, ACCOUNTS].map(fs::read_to_string);
-            let holders =
-                Holders::read(&granted.unwrap_or_default(), &accounts.unwrap_or_default());
-            let holders = Arc::new(holders);
-            *known = Some((stamps, Arc::clone(&holders)));
-            holders
-        }
+    let now = Instant::now();
+    let is_fresh = |known: &Known| now.duration_since(known.looked) < FRESH;
+    let known = match known.take_if(|known| !is_fresh(known)) {
+        None => known.get_or_insert_with(|| Known::read(now)),
+        Some(former) => known.insert(former.looked_at_again(now)),
     };
-    drop(known);
-    holders.of(id, geteuid().as_raw())
+    known.holders.of(id, geteuid().as_raw())
+}
+
+/// What was read of the files of users.
+#[derive(Debug)]
+struct Known {
+    /// When they were looked at last.
+    looked: Instant,
+    /// Which they were then.
+    stamps: Stamps,
+    holders: Holders,
+}
+
+impl Known {
+    fn read(now: Instant) -> Self {
+        // Before they are read: what changes meanwhile is seen the next time.
+        let stamps = [USERS, ACCOUNTS].map(stamp);
+        let [granted, accounts] = [USERS, ACCOUNTS].map(fs::read_to_string);
+        Self {
+            looked: now,
+            stamps,
+            holders: Holders::read(&granted.unwrap_or_default(), &accounts.unwrap_or_default()),
+        }
+    }
+
+    /// The same, if the files are.
+    fn looked_at_again(self, now: Instant) -> Self {
+        match [USERS, ACCOUNTS].map(stamp) == self.stamps {
+            true => Self {
+                looked: now,
+                ..self
+            },
+            false => Self::read(now),
+        }
+    }
 }
 
 /// Tells a file from what it was before: device, inode, size, and when it was changed.
