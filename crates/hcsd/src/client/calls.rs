@@ -13,6 +13,7 @@ use std::{
 };
 
 use hcs_schema::Failure;
+use hcs_wire::subordinate::holder;
 use tokio::sync::Notify;
 
 use crate::record::failures::unknown;
@@ -55,7 +56,7 @@ pub(crate) fn name(instance: &Instance, request: u64) -> Rc<str> {
 #[derive(Debug)]
 pub(crate) struct Calls {
     going: RefCell<HashMap<Rc<str>, Rc<Life>>>,
-    /// By user.
+    /// By user; subordinate ids of a user are that user, here and below.
     untold: RefCell<HashMap<u32, Untold>>,
     /// When a client was lost that had unanswered calls, by user, oldest first.
     lost: RefCell<HashMap<u32, VecDeque<(Instant, Instance)>>>,
@@ -153,7 +154,7 @@ impl Calls {
     /// remembered, here or where it was done.
     pub(crate) fn is_in_time(&self, uid: u32, instance: &Instance) -> bool {
         let lost = self.lost.borrow();
-        let own = lost.get(&uid);
+        let own = lost.get(&holder(uid));
         let lost = own.and_then(|own| own.iter().rev().find(|(_, lost)| lost == instance));
         let since = lost.map_or(self.began, |(when, _)| *when);
         since.elapsed() < self.limit.get()
@@ -164,7 +165,7 @@ impl Calls {
         let mut lost = self.lost.borrow_mut();
         // Those whose clients will not come back any more are of no use to any user.
         lost.retain(|_, own| !self.has_passed(own.back()));
-        let own = lost.entry(uid).or_default();
+        let own = lost.entry(holder(uid)).or_default();
         while own.len() >= MOST_LOST || self.has_passed(own.front()) {
             own.pop_front();
         }
@@ -202,7 +203,12 @@ impl Calls {
     /// The call `name` of the user `uid` was done, and its client does not know.
     pub(crate) fn remember_untold(&self, uid: u32, name: Rc<str>) {
         let mut untold = self.untold.borrow_mut();
-        let own = untold.entry(uid).or_default();
+        // A user who does not come back has none.
+        untold.retain(|_, own| {
+            let last = own.calls.back().map(|(when, _)| *when).max(own.forgot);
+            last.is_some_and(|when| !self.is_past(when))
+        });
+        let own = untold.entry(holder(uid)).or_default();
         while self.has_passed(own.calls.front()) {
             own.calls.pop_front();
         }
@@ -218,7 +224,7 @@ impl Calls {
     /// Unknown: so many clients of the user were lost with calls that some had to be forgotten.
     pub(crate) fn check_memory(&self, uid: u32) -> Result<(), Failure> {
         let untold = self.untold.borrow();
-        let forgot = untold.get(&uid).and_then(|own| own.forgot);
+        let forgot = untold.get(&holder(uid)).and_then(|own| own.forgot);
         match forgot.is_some_and(|when| !self.is_past(when)) {
             true => Err(unknown("the service had to forget calls of this user")),
             false => Ok(()),
@@ -228,7 +234,7 @@ impl Calls {
     /// Whether the call `name` of the user `uid` was done; from now on its client knows.
     pub(crate) fn take_untold(&self, uid: u32, name: &str) -> bool {
         let mut untold = self.untold.borrow_mut();
-        let Some(own) = untold.get_mut(&uid) else {
+        let Some(own) = untold.get_mut(&holder(uid)) else {
             return false;
         };
         let before = own.calls.len();

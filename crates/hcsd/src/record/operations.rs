@@ -13,7 +13,7 @@ use std::{
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
     explain::OperationReport, log::LogEntry, network::NetworkCall, operation::OperationId,
-    service::Call,
+    service::Call, subordinate::holder,
 };
 use serde_json::Value;
 
@@ -141,10 +141,11 @@ impl Operations {
 
     fn remember(&self, timeline: &Rc<Timeline>, has_failed: bool) {
         let mut answered = self.answered.borrow_mut();
-        let known = answered.iter().position(|own| own.uid == timeline.uid);
+        let user = holder(timeline.uid);
+        let known = answered.iter().position(|own| own.uid == user);
         let mut own = match known {
             Some(at) => answered.remove(at),
-            None => OfUser::new(timeline.uid),
+            None => OfUser::new(user),
         };
         own.remember(timeline, has_failed);
         if answered.len() >= MOST_USERS {

@@ -21,6 +21,7 @@ use hcs_schema::{
     documents::CrashReport,
     timestamp::{from_rfc3339, rfc3339},
 };
+use hcs_wire::subordinate::holder;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tracing::warn;
@@ -303,7 +304,8 @@ fn write(
     let (now, later) = (rfc3339(since), rfc3339(since + TEMPORARY));
     let document = json!({ "Received": now, "UserId": uid, "Report": report });
     // The names sort by time.
-    let name = format!("{BEGIN}{now}-{uid}-{name}");
+    let owner = holder(uid);
+    let name = format!("{BEGIN}{now}-{owner}-{name}");
     let temporary = directory.join(format!(".{name}"));
     let mut options = files::options();
     let mut file = options.create_new(true).write(true).open(&temporary)?;
@@ -319,7 +321,7 @@ fn write(
         let _left = fs::remove_file(&temporary);
     }
     let written = written?;
-    let of_user = format!("-{uid}-");
+    let of_user = format!("-{owner}-");
     let own = |name: &str| {
         let after_time = name.split_once('Z');
         after_time.is_some_and(|(_, rest)| rest.starts_with(&of_user))

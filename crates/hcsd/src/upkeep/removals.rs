@@ -17,6 +17,7 @@ use std::{
 
 use hcs_engine::engine::{Machine, Removal};
 use hcs_schema::Failure;
+use hcs_wire::subordinate::holder;
 use tokio::sync::{Notify, Semaphore};
 use tracing::{Instrument as _, Span, error, warn};
 
@@ -154,6 +155,7 @@ impl Removals {
         directory: PathBuf,
         uid: u32,
     ) {
+        let uid = holder(uid);
         while self.pending_of(uid) >= MOST {
             self.progress().await;
         }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hcs_wire::log::LogEntry;
+use hcs_wire::{log::LogEntry, subordinate::holder};
 use serde_json::json;
 
 use super::{
@@ -169,7 +169,8 @@ impl Segments {
     /// As for that.
     pub(super) fn append_failure(&mut self, uid: u32, entry: &mut LogEntry) -> io::Result<bool> {
         let most = self.full / SHARES;
-        let share = self.failures.entry(uid).or_default();
+        let user = holder(uid);
+        let share = self.failures.entry(user).or_default();
         if share.bytes >= most && share.granted.elapsed() >= SHARE_LASTS {
             share.granted = Instant::now();
             share.bytes = most - most / GRANTS;
@@ -185,7 +186,7 @@ impl Segments {
         }
         self.append(entry)?;
         let bytes = serde_json::to_vec(entry)?.len() as u64;
-        self.failures.entry(uid).or_default().bytes += bytes;
+        self.failures.entry(user).or_default().bytes += bytes;
         Ok(true)
     }
 

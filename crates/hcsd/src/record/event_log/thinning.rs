@@ -1,4 +1,4 @@
-//! Taking the events of some users out of a segment that has those of others. Pure.
+//! Taking the events of some users out of a segment that has those of others.
 //!
 //! The lines of events that go become empty, but for the last of each user: an event of the kind `EventsLeftOut` takes
 //! its place and its number, and says how many of the segment went. So the other lines keep their places, and a reader
@@ -9,7 +9,7 @@ use std::{
     io,
 };
 
-use hcs_wire::log::LogEntry;
+use hcs_wire::{log::LogEntry, subordinate::holder};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -31,7 +31,8 @@ struct Owned {
 }
 
 fn user_of(line: &[u8]) -> Option<u32> {
-    serde_json::from_slice::<Owned>(line).ok()?.user_id
+    let user = serde_json::from_slice::<Owned>(line).ok()?.user_id;
+    user.map(holder)
 }
 
 impl Weights {
