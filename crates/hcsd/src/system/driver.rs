@@ -133,15 +133,25 @@ fn ending_call(system: &System, lanes: &Lanes) -> Option<Rc<Timeline>> {
 }
 
 /// Begins the start of a machine that has failed before: the client may have sent it along with the creation, and it
-/// alone hears why.
+/// alone hears why. Nothing else is begun: a machine that was not told to end has not been terminated.
 async fn await_start(system: &Rc<System>, lanes: &mut Lanes) {
-    if system.state() != State::Created {
+    // A start that lost its agent has been begun.
+    if system.state() != State::Created || lanes.unexplained.is_some() {
         return;
     }
+    let waits = |action: Action| {
+        let waiters = system.waiters.borrow();
+        waiters.values().any(|one| one.request.action() == action)
+    };
     let begun = async {
         loop {
+            let is_busy = lanes.occupying.is_some() || lanes.terminating.is_some();
+            if is_busy || waits(Action::Terminate) || waits(Action::Modify) {
+                return;
+            }
+            // What is refused goes; only a start can begin.
             take_steps(system, lanes);
-            if lanes.occupying.is_some() || lanes.terminating.is_some() {
+            if lanes.occupying.is_some() {
                 return;
             }
             system.wake.notified().await;
