@@ -10,7 +10,7 @@
 //! thousands of connections. None of this is waited for where connections are accepted.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     io,
     os::{
         fd::{AsFd, OwnedFd},
@@ -144,9 +144,12 @@ impl State {
     }
 
     fn end(&mut self, user: u32) {
-        if let Some(own) = self.of_users.get_mut(&user) {
-            own.processes -= 1;
+        if let Entry::Occupied(mut own) = self.of_users.entry(user) {
+            own.get_mut().processes -= 1;
             self.processes -= usize::from(!is_trusted(user));
+            if own.get().processes == 0 && !own.get().has_work() {
+                own.remove();
+            }
         }
     }
 
