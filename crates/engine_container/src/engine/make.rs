@@ -527,7 +527,7 @@ fn take_kept(root: &RootSpec, path: &Path) -> Result<Kept, StepError> {
     // What is locked and closed has to be what is mounted, whatever comes to its path meanwhile.
     root.scratch.is(&kept)?;
     scratch::keep_others_out(kept.as_fd(), path)?;
-    sharing::mark_written(&kept, &root.scratch.path)?;
+    sharing::mark_closed(&kept, &root.scratch.path)?;
     done("locked the scratch that is kept");
     Ok(kept)
 }

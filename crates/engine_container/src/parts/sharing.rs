@@ -128,12 +128,8 @@ pub(crate) fn mark<'a>(mapped: impl IntoIterator<Item = &'a MappedSpec>) -> Resu
             note_seen(&opened, &spec.source.path)?;
             continue;
         }
-        let path = &spec.source.path;
-        // What is refused gets no mark. After the mark none in it is mounted, so one that came meanwhile is seen.
-        let closed = check_disks(&opened, path)
-            .and_then(|()| mark_written(&opened, path))
-            .and_then(|()| check_disks(&opened, path));
-        closed.map_err(|error| error.asked_by(&spec.source.pointer))?;
+        let marked = mark_closed(&opened, &spec.source.path);
+        marked.map_err(|error| error.asked_by(&spec.source.pointer))?;
     }
     Ok(())
 }
@@ -148,6 +144,17 @@ fn note_seen(opened: impl AsFd, path: &str) -> Result<(), StepError> {
         let _noted = written::see(opened.as_fd());
     }
     Ok(())
+}
+
+/// Marks what a container may write to, an open file or directory at `path` in which no disk is mounted.
+///
+/// # Errors
+/// One is, or the mark cannot be set.
+pub(crate) fn mark_closed(opened: impl AsFd + Copy, path: &str) -> Result<(), StepError> {
+    // What is refused gets no mark. After the mark none in it is mounted, so one that came meanwhile is seen.
+    check_disks(opened, path)?;
+    mark_written(opened, path)?;
+    check_disks(opened, path)
 }
 
 /// Makes sure that no disk is mounted whose file the container could write to, below the kernel.

@@ -5,8 +5,12 @@
 //! below it has the file's path. A disk that is mounted in another mount namespace alone is not seen.
 
 use std::{
+    ffi::OsStr,
     fs, io,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
 };
 
@@ -57,8 +61,12 @@ fn file_of(place: &Path) -> io::Result<Option<PathBuf>> {
     };
     let device = (major(found.st_dev), minor(found.st_dev));
     let backing = format!("/sys/dev/block/{}:{}/loop/backing_file", device.0, device.1);
-    match fs::read_to_string(backing) {
-        Ok(text) => Ok(Some(PathBuf::from(text.trim_end_matches('\n')))),
+    match fs::read(backing) {
+        // A name is any bytes; one line end is the kernel's.
+        Ok(text) => {
+            let path = text.strip_suffix(b"\n").unwrap_or(&text);
+            Ok(Some(PathBuf::from(OsStr::from_bytes(path))))
+        }
         // No disk is mounted there: the directory is that of an earlier one.
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),

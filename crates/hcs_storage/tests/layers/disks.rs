@@ -1,11 +1,15 @@
 //! Virtual disks: formatted, mounted, as writable layers, and as other programs see them.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::{BufRead as _, BufReader, Write as _},
     os::{
         fd::AsFd as _,
-        unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown},
+        unix::{
+            ffi::OsStrExt as _,
+            fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown},
+        },
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -223,6 +227,8 @@ fn a_disk_that_containers_may_write_is_not_mounted() {
         Refusal::ContainersDisk
     );
     fs::remove_file(&image).unwrap();
+    // A name of any bytes, such as a line end.
+    let image = image.with_file_name(OsStr::from_bytes(b"w\xff.vhdx\n"));
     fs::copy(&inside, &image).unwrap();
     let copy = opened(&image);
     let mounted = disk::mount_path(copy.as_fd()).unwrap();

@@ -158,6 +158,13 @@ fn links_in_the_container_do_not_lead_out() {
     assert_eq!(container.shell("cat /b/file"), "shared");
 }
 
+/// A virtual disk there, open.
+fn formatted(image: &Path) -> fs::File {
+    disk::create_formatted(image, 64 << 20).unwrap();
+    let mut options = fs::File::options();
+    options.read(true).write(true).open(image).unwrap()
+}
+
 fn the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable() {
     if !rustix::process::geteuid().is_root() {
         return;
@@ -166,12 +173,7 @@ fn the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable() {
     let tree = host.files.path().join("tree");
     let image = tree.join("below/work.vhdx");
     fs::create_dir_all(image.parent().unwrap()).unwrap();
-    disk::create_formatted(&image, 64 << 20).unwrap();
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(&image)
-        .unwrap();
+    let file = formatted(&image);
     disk::mount_path(file.as_fd()).unwrap();
     for mapped in [&tree, &image] {
         let failure =
@@ -184,6 +186,16 @@ fn the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable() {
         let pointer = cause.pointer.as_deref();
         assert_eq!(pointer, Some("/Container/MappedDirectories/0/HostPath"));
     }
+    let let_in = |mode| {
+        fs::set_permissions(&tree, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap()
+    };
+    let_in(0o700);
+    let kept = host.failure(json!({ "Storage": { "Path": tree } }));
+    let_in(0o755);
+    assert!(
+        format!("{kept:?}").contains("work.vhdx in it that is mounted"),
+        "{kept:?}"
+    );
     let container = host.start(json!({ "MappedDirectories": [mapping(&tree, "/there", true)] }));
     container.shell("ls /there/below/work.vhdx");
     let late = json!({
@@ -205,12 +217,7 @@ fn a_disk_that_is_mapped_itself_is_not_mounted() {
     }
     let host = Host::new();
     let image = host.files.path().join("work.vhdx");
-    disk::create_formatted(&image, 64 << 20).unwrap();
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(&image)
-        .unwrap();
+    let file = formatted(&image);
     let map = |read_only| {
         host.start(json!({ "MappedDirectories": [mapping(&image, "/work.vhdx", read_only)] }))
     };
@@ -529,6 +536,7 @@ fn the_services_own_directories_are_not_seen() {
     let renamed = seen(
         "mkdir -p /mnt/above/it && mount --move /mnt/moved /mnt/above/it && mv /mnt/above /mnt/below",
     );
+    assert!(renamed.contains("/seen/below/it/free/file"), "{renamed}");
     assert!(!renamed.contains("secret"), "{renamed}");
     let gone = seen("umount /mnt/below/it && rmdir /mnt/below/it /mnt/below /mnt/moved /mnt/later");
     assert_eq!(gone, files);
