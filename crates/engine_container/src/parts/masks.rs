@@ -171,7 +171,9 @@ pub(crate) fn complete(
 ) -> Result<(), StepError> {
     let (proc, sys, dev) = (mounts.proc.as_fd(), mounts.sys.as_fd(), mounts.dev.as_fd());
     let masks = &mut mounts.masks;
-    masks.hide(FileSystems { proc, sys, dev }, is_unmasked)?;
+    if mounts.made_before {
+        masks.hide(FileSystems { proc, sys, dev }, is_unmasked)?;
+    }
     protect(proc, AGENT).step_at("making read-only, below /proc,", AGENT)?;
     for path in hidden {
         hide_in_root(root, &mut masks.empty, path).step_at("hiding", path)?;

@@ -52,6 +52,8 @@ pub(crate) struct Mounts {
     pub(crate) hosts: Option<OwnedFd>,
     /// What is hidden so far.
     pub(crate) masks: Masks,
+    /// Whether that was hidden before the document came: places may have come since.
+    pub(crate) made_before: bool,
 }
 
 /// The file systems, made but mounted nowhere yet. They belong to the pid, network and IPC namespaces of the process
@@ -142,6 +144,7 @@ impl FileSystems {
     /// Mounts them into `root`.
     pub(crate) fn apply(mut self, root: &Root, spec: &LaunchSpec) -> Result<Mounts, StepError> {
         self.mount(root)?;
+        let made_before = self.masks.is_some();
         let names = spec.names.as_ref();
         let hosts = names.and_then(|names| names::apply(root, self.dev.as_fd(), names));
         if let Some(megabytes) = spec.shared_memory {
@@ -159,6 +162,7 @@ impl FileSystems {
             terminals: devices::terminals(self.below_dev)?,
             hosts,
             masks: self.masks.ok_or_else(no_sys)?,
+            made_before,
         })
     }
 }
