@@ -308,22 +308,7 @@ fn an_adapter_that_cannot_be_used_is_refused_by_name() {
     world.host.ip("link add bridge0 type bridge");
     world.host.ip("link set port0 master bridge0");
     for adapter in ["none0", "lo", "port0"] {
-        let mut state = State::default();
-        let mut document = on(adapter, "Transparent");
-        document["SchemaVersion"] = json!({"Major": 2});
-        let made = state
-            .create_network(Guid(1), &document.to_string(), &Surroundings::default())
-            .unwrap();
-        let intent = state.network_intent(made.id).unwrap();
-        let refused = world
-            .host
-            .run(|| make_network(&mut Host::open("hcs").unwrap(), &intent));
-        let refused = refused.unwrap_err();
-        assert_eq!(
-            refused.hresult,
-            HResult::HCN_E_ADAPTER_NOT_FOUND,
-            "{adapter}"
-        );
+        let (state, refused) = refusal(&world, adapter, "Transparent");
         assert!(refused.message.contains(adapter), "{}", refused.message);
         let survey = world
             .host
@@ -338,24 +323,27 @@ fn an_adapter_that_cannot_be_used_is_refused_by_name() {
     assert_eq!(refused.hresult, HResult::HCN_E_ADDR_INVALID_OR_RESERVED);
 }
 
+/// No network of that type is made on `adapter`: what is known of it, and why.
+fn refusal(world: &World, adapter: &str, kind: &str) -> (State, Failure) {
+    let (mut state, mut document) = (State::default(), on(adapter, kind));
+    document["SchemaVersion"] = json!({"Major": 2});
+    let made = state
+        .create_network(Guid(1), &document.to_string(), &Surroundings::default())
+        .unwrap();
+    let intent = state.network_intent(made.id).unwrap();
+    let made = || make_network(&mut Host::open("hcs").unwrap(), &intent);
+    let refused = world.host.run(made).unwrap_err();
+    let hresult = refused.hresult;
+    assert_eq!(hresult, HResult::HCN_E_ADAPTER_NOT_FOUND, "{adapter}");
+    (state, refused)
+}
+
 /// No network is made on any of these, as they are of a service.
 fn refuses(world: &World, adapters: &[&str]) {
     for adapter in adapters {
-        let mut state = State::default();
-        let mut document = on(adapter, "L2Bridge");
-        document["SchemaVersion"] = json!({"Major": 2});
-        let made = state
-            .create_network(Guid(1), &document.to_string(), &Surroundings::default())
-            .unwrap();
-        let intent = state.network_intent(made.id).unwrap();
-        let made = || make_network(&mut Host::open("hcs").unwrap(), &intent);
-        let refused = world.host.run(made).unwrap_err();
-        assert_eq!(refused.hresult, HResult::HCN_E_ADAPTER_NOT_FOUND);
-        assert!(
-            refused.message.contains("another one of the host"),
-            "{}",
-            refused.message
-        );
+        let (_, refused) = refusal(world, adapter, "L2Bridge");
+        let message = &refused.message;
+        assert!(message.contains("another one of the host"), "{message}");
     }
 }
 

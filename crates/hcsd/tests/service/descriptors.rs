@@ -139,19 +139,25 @@ fn descriptors_whose_close_waits_keep_no_client_waiting() {
     drop(held);
 }
 
+/// Takes all places of strangers by connections whose close waits, and keeps of each what `keep` says.
+fn take_places<T>(service: &Service, keep: impl Fn((UnixStream, TcpStream)) -> T) -> Vec<T> {
+    let (endpoint, mut held) = (service.endpoint(), Vec::new());
+    for _ in 0..2 {
+        held.extend(while_stopped(service, || {
+            let some = (0..MANY / 2 + 2).map(|_| keep(send(&endpoint, STRANGER, &[0x20])));
+            some.collect::<Vec<_>>()
+        }));
+        is_served(service);
+    }
+    held
+}
+
 #[test]
 fn strangers_beyond_the_limit_keep_no_client_waiting_either() {
     let service = open_service();
     let endpoint = service.endpoint();
     // The queue of a socket that all users reach has room for fewer.
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        held.extend(while_stopped(&service, || {
-            let some = (0..MANY / 2 + 2).map(|_| send(&endpoint, STRANGER, &[0x20]));
-            some.collect::<Vec<_>>()
-        }));
-        is_served(&service);
-    }
+    let held = take_places(&service, |both| both);
     drop(held);
     // Each gives its place back once it is closed.
     await_that("there is room for a stranger", || {
@@ -218,14 +224,7 @@ fn processes_that_never_end_keep_no_user_out() {
     let service = open_service();
     let endpoint = service.endpoint();
     // All places of strangers are taken by those that linger.
-    let mut held = Vec::new();
-    for _ in 0..2 {
-        held.extend(while_stopped(&service, || {
-            let some = (0..MANY / 2 + 2).map(|_| send(&endpoint, STRANGER, &[0x20]).1);
-            some.collect::<Vec<_>>()
-        }));
-        is_served(&service);
-    }
+    let held = take_places(&service, |(_, peer)| peer);
     let file = fs::File::open("/dev/null").unwrap();
     let turned_away = || {
         as_user(STRANGER, || {

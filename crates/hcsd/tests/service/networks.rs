@@ -87,6 +87,15 @@ fn container(networking: &Value) -> String {
     .to_string()
 }
 
+/// An endpoint of `network` with this address.
+fn at(network: &str, address: &str) -> Value {
+    json!({
+        "SchemaVersion": { "Major": 2, "Minor": 0 },
+        "HostComputeNetwork": network,
+        "IpConfigurations": [{ "IpAddress": address }],
+    })
+}
+
 /// An endpoint of `network`, with a port of the host that leads to its port 80.
 fn endpoint(network: &str, published: u16) -> Value {
     let mapping = json!({ "Protocol": 6, "InternalPort": 80, "ExternalPort": published });

@@ -1,12 +1,15 @@
 //! What containers that have ended leave in the kernel.
 
-use std::{net::UdpSocket, time::Duration};
+use std::{
+    net::{SocketAddr, UdpSocket},
+    time::Duration,
+};
 
 use hcs_wire::network::ObjectKind;
 use serde_json::{Value, json};
 
 use super::{
-    address, create, delete, gone, listed, made,
+    address, at, create, delete, gone, listed, made,
     space::{OUTSIDE, Space, world},
     started,
 };
@@ -25,13 +28,43 @@ fn bind(space: &Space, port: u16) -> UdpSocket {
     })
 }
 
+/// Two that endpoints talk to, one of which goes on sending to all that it has heard from.
+struct Peers {
+    goes_on: UdpSocket,
+    answers: UdpSocket,
+    heard_from: Vec<SocketAddr>,
+}
+
+impl Peers {
+    fn in_space(outside: &Space) -> Self {
+        Self {
+            goes_on: bind(outside, 6000),
+            answers: bind(outside, 6001),
+            heard_from: Vec::new(),
+        }
+    }
+
+    /// The endpoint in that space hears nothing of the connections of those before.
+    fn meet(&mut self, space: &Space) {
+        let (own, mut bytes) = (bind(space, OWN), [0; 4]);
+        // What goes on from before would be here first.
+        for place in &self.heard_from {
+            self.goes_on.send_to(b"late", place).unwrap();
+        }
+        own.send_to(b"ping", (OUTSIDE, 6001)).unwrap();
+        let (_, place) = self.answers.recv_from(&mut bytes).unwrap();
+        self.answers.send_to(b"pong", place).unwrap();
+        own.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"pong");
+        own.send_to(b"ping", (OUTSIDE, 6000)).unwrap();
+        let (_, place) = self.goes_on.recv_from(&mut bytes).unwrap();
+        self.heard_from.push(place);
+    }
+}
+
 /// An endpoint of `network` with this address, and nothing else.
-fn at(network: &str, address: &str) -> Value {
-    json!({ "Endpoints": [{
-        "SchemaVersion": { "Major": 2, "Minor": 0 },
-        "HostComputeNetwork": network,
-        "IpConfigurations": [{ "IpAddress": address }],
-    }] })
+fn only(network: &str, address: &str) -> Value {
+    json!({ "Endpoints": [at(network, address)] })
 }
 
 #[test]
@@ -42,25 +75,12 @@ fn an_address_that_is_given_again_at_once_has_no_connection_of_the_endpoint_befo
     let subnets = json!([{ "Subnets": [{ "IpAddressPrefix": "10.9.0.0/24" }] }]);
     let nat = json!({ "Name": "nat", "Ipams": subnets });
     let network = made(&mut client, &create(ObjectKind::Network, "", nat));
-    let networking = at(&network, "10.9.0.9");
-    let (peer, other) = (bind(&outside, 6000), bind(&outside, 6001));
-    let mut bytes = [0; 4];
-    let mut heard_from = Vec::new();
+    let networking = only(&network, "10.9.0.9");
+    let mut peers = Peers::in_space(&outside);
     for handle in 1..=4 {
         let space = started(&service, &mut client, handle, &networking);
         assert_eq!(address(&space), "10.9.0.9");
-        let own = bind(&space, OWN);
-        // What goes on from before would be here first.
-        for place in &heard_from {
-            peer.send_to(b"late", place).unwrap();
-        }
-        own.send_to(b"ping", (OUTSIDE, 6001)).unwrap();
-        let (_, place) = other.recv_from(&mut bytes).unwrap();
-        other.send_to(b"pong", place).unwrap();
-        own.recv(&mut bytes).unwrap();
-        assert_eq!(&bytes, b"pong");
-        own.send_to(b"ping", (OUTSIDE, 6000)).unwrap();
-        heard_from.push(peer.recv_from(&mut bytes).unwrap().1);
+        peers.meet(&space);
         client.terminate(handle);
     }
     client.call(&delete(ObjectKind::Network, &network)).ok();
@@ -75,27 +95,14 @@ fn an_endpoint_that_comes_back_under_its_id_has_no_connection_of_the_one_before(
     let subnets = json!([{ "Subnets": [{ "IpAddressPrefix": "10.9.0.0/24" }] }]);
     let nat = json!({ "Name": "nat", "Ipams": subnets });
     let network = made(&mut client, &create(ObjectKind::Network, "", nat));
-    let (peer, other) = (bind(&outside, 6000), bind(&outside, 6001));
-    let mut bytes = [0; 4];
-    let mut heard_from = Vec::new();
+    let mut peers = Peers::in_space(&outside);
     // The same id with the same address, with another one, and again with the first.
     for (handle, address_of) in (1..).zip(["10.9.0.9", "10.9.0.9", "10.9.0.8", "10.9.0.9"]) {
-        let mut networking = at(&network, address_of);
+        let mut networking = only(&network, address_of);
         networking["Endpoints"][0]["ID"] = json!("6a1cbbfe-5b4c-4e0c-9d0b-6ad1d3a0c6f1");
         let space = started(&service, &mut client, handle, &networking);
         assert_eq!(address(&space), address_of);
-        let own = bind(&space, OWN);
-        // What goes on from before would be here first.
-        for place in &heard_from {
-            peer.send_to(b"late", place).unwrap();
-        }
-        own.send_to(b"ping", (OUTSIDE, 6001)).unwrap();
-        let (_, place) = other.recv_from(&mut bytes).unwrap();
-        other.send_to(b"pong", place).unwrap();
-        own.recv(&mut bytes).unwrap();
-        assert_eq!(&bytes, b"pong");
-        own.send_to(b"ping", (OUTSIDE, 6000)).unwrap();
-        heard_from.push(peer.recv_from(&mut bytes).unwrap().1);
+        peers.meet(&space);
         client.terminate(handle);
     }
     client.call(&delete(ObjectKind::Network, &network)).ok();

@@ -14,14 +14,6 @@ fn on_adapter() -> Value {
     })
 }
 
-fn at(network: &str, address: &str) -> Value {
-    json!({
-        "SchemaVersion": { "Major": 2, "Minor": 0 },
-        "HostComputeNetwork": network,
-        "IpConfigurations": [{ "IpAddress": address }],
-    })
-}
-
 const INSIDE: &str = "198.51.100.50";
 
 /// The number of the container's link, which is another one where it was made again.
