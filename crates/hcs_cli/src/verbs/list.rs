@@ -30,11 +30,11 @@ use crate::{
     after_help = "\
 Examples:
   hcs list
-  hcs list -q                      only the ids
+  hcs list -q                      only the ids that are one plain word
   hcs list --json                  ComputeSystemProperties documents"
 )]
 pub(crate) struct List {
-    /// Only the ids, one a line, for scripts
+    /// Only the ids that are one plain word, one a line, for scripts
     #[arg(long, short, conflicts_with_all = ["format", "json"])]
     quiet: bool,
 

@@ -24,7 +24,7 @@ pub(super) const OPTIONS: &[Table] = &[
                 "--sort",
                 "--ns",
             ],
-            "`hcs list --json` prints all that is known of each system, for jq and the like; `hcs list -q` prints the ids alone",
+            "`hcs list --json` prints all that is known of each system, for jq and the like; `hcs list -q` prints the ids that are one plain word",
         )],
     ),
     (

@@ -98,7 +98,7 @@ pub(super) const ROWS: &[Row] = &[
     ),
     (
         &["prune", "clean", "cleanup"],
-        "a system that has ended leaves nothing behind: `hcs list -q` prints what there is, `hcs terminate --all` ends it",
+        "a system that has ended leaves nothing behind: `hcs list` prints what there is, `hcs terminate --all` ends it",
     ),
     (
         &["system", "df"],
