@@ -6,6 +6,8 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::{io::Errno, process::Pid};
@@ -53,24 +55,53 @@ pub(crate) fn put_out(root: &str, process: Pid) {
     }
 }
 
+/// How long [`leave`] tries. Threads that exit are gone within milliseconds, unless the last descriptor of a file of a
+/// server that does not answer goes with them.
+const LEAVING: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Moves the calling process to the root of each hierarchy and removes the group, with those above that are empty.
+///
+/// A thread that has begun to exit is moved nowhere, and keeps the group in use until it is gone: so this is tried more
+/// than once.
 pub(crate) fn leave(root: &str) {
-    for hierarchy in hierarchies() {
-        let group = hierarchy.group(root);
-        if !group.is_dir() {
-            continue;
-        }
+    let left: Vec<_> = hierarchies()
+        .into_iter()
+        .map(|hierarchy| (hierarchy.group(root), hierarchy.mount))
+        .filter(|(group, _)| group.is_dir())
+        .collect();
+    for (_, mount) in &left {
         // All threads: calls that never return may still have some.
-        let _stays = files::write(&hierarchy.mount, "cgroup.procs", THIS_PROCESS);
-        let above = group
-            .ancestors()
-            .take_while(|above| *above != hierarchy.mount);
-        for group in above {
-            if fs::remove_dir(group).is_err() {
-                break;
-            }
-        }
+        let _stays = files::write(mount, "cgroup.procs", THIS_PROCESS);
     }
+    remove_soon(left, LEAVING);
+}
+
+/// Removes groups below their mounts, and those above them as far as they are empty. One that is in use is tried for so
+/// long.
+fn remove_soon(mut groups: Vec<(PathBuf, PathBuf)>, limit: Duration) {
+    let end = Instant::now() + limit;
+    loop {
+        groups.retain(|(group, mount)| !remove_with_those_above(group, mount));
+        if groups.is_empty() || Instant::now() >= end {
+            return;
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// Returns whether nothing more is to be tried: the group is gone, or cannot be removed by waiting.
+fn remove_with_those_above(group: &Path, mount: &Path) -> bool {
+    match super::remove_directory(group) {
+        Ok(true) => {}
+        Ok(false) => return false,
+        Err(_) => return true,
+    }
+    let above = group.ancestors().skip(1);
+    let above = above.take_while(|above| *above != mount);
+    // One that is in use keeps those above it.
+    let _in_use = above.map(fs::remove_dir).find(Result::is_err);
+    true
 }
 
 /// Removes a group that a service without an end left below `root` of one hierarchy, if nothing is in it.
@@ -128,5 +159,39 @@ impl Hierarchy {
             inherit_from_above(&self.mount, &group)?;
         }
         files::write(&group, self.entrance(), THIS_PROCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+    use crate::privilege::Privilege;
+
+    #[test]
+    fn a_group_with_a_process_that_is_about_to_end_is_removed() {
+        if Privilege::own() != Privilege::Root {
+            return;
+        }
+        let root = format!("hcs-test-{}-leaves", std::process::id());
+        let hierarchies = hierarchies();
+        let pids = |hierarchy: &&Hierarchy| hierarchy.mount.ends_with("pids") || hierarchy.unified;
+        let hierarchy = hierarchies.iter().find(pids).unwrap();
+        let group = hierarchy.group(&root);
+        make_directory(&group).unwrap();
+        let mut ends = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        files::write(&group, "cgroup.procs", &ends.id().to_string()).unwrap();
+        let groups = vec![(group.clone(), hierarchy.mount.clone())];
+        remove_soon(groups.clone(), Duration::ZERO);
+        assert!(group.is_dir(), "it is in use");
+        let end = thread::spawn(move || {
+            thread::sleep(10 * PAUSE);
+            drop(ends.stdin.take());
+            ends.wait().unwrap();
+        });
+        remove_soon(groups, Duration::from_secs(60));
+        assert!(!group.parent().unwrap().exists());
+        end.join().unwrap();
     }
 }
