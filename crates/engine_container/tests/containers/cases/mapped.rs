@@ -187,7 +187,7 @@ fn the_tree_of_a_disk_that_is_mounted_is_not_mapped_writable() {
         assert_eq!(pointer, Some("/Container/MappedDirectories/0/HostPath"));
     }
     let let_in = |mode| {
-        fs::set_permissions(&tree, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap()
+        fs::set_permissions(&tree, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
     };
     let_in(0o700);
     let kept = host.failure(json!({ "Storage": { "Path": tree } }));
