@@ -138,6 +138,7 @@ impl Opening<'_> {
             containers: context.config().clients_in_containers,
         };
         let idle = options.idle_exit;
+        adopt::note_last_exit(&context);
         context.log.append(event(Kind::ServiceStarted));
         cpu_groups::restore(&cpu_groups, &context.engines).await;
         adopt::adopt_all(&context)

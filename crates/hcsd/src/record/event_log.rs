@@ -281,14 +281,13 @@ impl EventLog {
         self.told.take();
     }
 
-    /// Whether the service before wrote this process's exit down and was gone before it could note that anywhere else:
-    /// then it is the very last event.
-    pub(crate) fn tells_exit(&self, runtime_id: &str, pid: u32) -> bool {
-        self.inherited.as_ref().is_some_and(|last| {
-            last.kind == Kind::ProcessExited.name()
-                && last.runtime_id.as_deref() == Some(runtime_id)
-                && last.process_id == Some(pid)
-        })
+    /// The system, by runtime id, and the process whose exit is the very last event of the service before: that service
+    /// may not have come to note it anywhere else.
+    pub(crate) fn inherited_exit(&self) -> Option<(&str, u32)> {
+        let last = self.inherited.as_ref()?;
+        let is_exit = last.kind == Kind::ProcessExited.name();
+        let exit = (last.runtime_id.as_deref()?, last.process_id?);
+        is_exit.then_some(exit)
     }
 
     /// Whether this process's exit was written down at any time.

@@ -26,7 +26,7 @@ use crate::{
         files::remove_directory,
         state::{
             Record, StateError,
-            journal::{Journal, Remembered},
+            journal::{Entry, Journal, Remembered},
         },
     },
     system::{
@@ -77,6 +77,19 @@ pub(crate) async fn adopt_all(context: &Rc<Context>) -> Result<(), Failure> {
     restore_networks(context, &keep).await;
     sweep(context, keep).await;
     Ok(())
+}
+
+/// The service before may have died between writing an exit into the event log and noting that in the journal of the
+/// system: then the exit is the last event. Notes it, and so is called before any event is added.
+pub(crate) fn note_last_exit(context: &Context) {
+    let Some((runtime_id, pid)) = context.log.inherited_exit() else {
+        return;
+    };
+    let directory = systems_root(context).join(runtime_id);
+    let told = Journal::read(&directory).unwrap_or_default();
+    if told.get(&pid).is_some_and(|process| !process.is_logged) {
+        Journal::new(&directory).append(&Entry::Logged { pid });
+    }
 }
 
 /// Takes over networks, and attaches again what lives and has lost its link.
@@ -297,7 +310,7 @@ fn adopt_processes(
     for (pid, remembered) in remembered {
         let share = context.process_quota.count(uid);
         let process = Process::adopted(system, pid, remembered, share);
-        if remembered.exit.is_some() || context.log.tells_exit(&system.runtime_id, pid) {
+        if remembered.is_logged {
             process.set_exit_is_told();
         }
         if let Err(reason) = system.processes.adopt(&process) {

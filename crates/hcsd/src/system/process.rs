@@ -369,7 +369,9 @@ impl Process {
                 system.processes.lost(self.pid());
             } else if !owed {
                 system.processes.delivered(self.pid());
-            } else if !self.unanswered.get() {
+            } else if self.unanswered.get() {
+                system.processes.logged(self.pid());
+            } else {
                 self.owe(&system, ending);
             }
         }

@@ -88,6 +88,12 @@ impl Processes {
         }
     }
 
+    /// The exit of a process is in the event log, and its status is not yet known to be owed: if the service dies
+    /// first, the next one does not tell the exit again.
+    pub(crate) fn logged(&self, pid: u32) {
+        self.journal.append(&Entry::Logged { pid });
+    }
+
     /// A process has exited, and its status is owed to the client that asks.
     pub(crate) fn owe(&self, pid: u32, ending: Ending) {
         self.journal.append(&Entry::exited(pid, ending));

@@ -3,17 +3,18 @@
 
 use std::{
     fs::{self, File},
-    io::Read as _,
+    io::{Read as _, Write as _},
     os::fd::OwnedFd,
     path::PathBuf,
 };
 
 use crate::common::{
-    Client, Service,
+    Client, Service, await_that,
     client::{
         CONTAINER, create_process, create_system, open_system, shell, start_system,
         terminate_system,
     },
+    log::everything,
 };
 use hcs_schema::{HResult, Stdio};
 use hcs_wire::service::{Call, Kind};
@@ -387,5 +388,62 @@ fn a_paused_system_outlives_any_number_of_services() {
     client.call(&resume).ok();
     client.create_process(1, 2, &shell("exit 93"));
     assert_eq!(client.exit_code(2), 93);
+    client.terminate(1);
+}
+
+/// The agent of the only container is stopped. What it has to tell, no service hears.
+fn is_stopped(agent: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{agent}/stat")).unwrap();
+    status.rsplit(") ").next().unwrap().starts_with('T')
+}
+
+/// A service that dies right after it wrote an exit into the event log has not noted it anywhere else. The next one
+/// dies, too, before it hears of that exit; by then other events are the last ones.
+#[test]
+fn an_exit_is_one_event_though_two_services_die_before_they_note_it() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "exits");
+    let created = client.create_process(1, 2, &shell("exec sleep 1000"));
+    let events = everything(&mut client);
+    let entry = |kind: &str| events.iter().find(|entry| entry.kind == kind).unwrap();
+    let mut exit = serde_json::to_value(entry("ProcessCreated")).unwrap();
+    exit["Kind"] = json!("ProcessExited");
+    exit["Number"] = json!(events.len() + 1);
+    let agent = agent(&service);
+    service.kill();
+    let log = service.root().join("events");
+    let mut segments: Vec<_> = fs::read_dir(&log)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    segments.sort();
+    let mut last = fs::OpenOptions::new()
+        .append(true)
+        .open(segments.last().unwrap())
+        .unwrap();
+    writeln!(last, "{exit}").unwrap();
+    drop(last);
+    kill_process(Pid::from_raw(agent).unwrap(), Signal::STOP).unwrap();
+    await_that("the agent stops", || is_stopped(agent));
+    service.run();
+    service.kill();
+    kill_process(Pid::from_raw(agent).unwrap(), Signal::CONT).unwrap();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "exits", None)).ok();
+    client.call(&open_process(1, 2, created.pid)).ok();
+    client
+        .call(&Call::TerminateProcess {
+            process: 2,
+            options: None,
+        })
+        .ok();
+    assert_eq!(client.exit_code(2), 137);
+    let exits = everything(&mut client).into_iter();
+    assert_eq!(
+        exits.filter(|entry| entry.kind == "ProcessExited").count(),
+        1
+    );
     client.terminate(1);
 }

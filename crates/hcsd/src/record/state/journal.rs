@@ -61,6 +61,11 @@ pub(crate) enum Entry {
         /// Pid inside the system.
         pid: u32,
     },
+    /// It has exited, and its exit is in the event log. Whether a client is still to be told is not decided yet.
+    Logged {
+        /// Pid inside the system.
+        pid: u32,
+    },
     /// There is nothing more to tell of it.
     Gone {
         /// Pid inside the system.
@@ -94,7 +99,9 @@ pub(crate) struct Remembered {
     pub(crate) ends_system: bool,
     /// Nothing more was to be written to its standard input.
     pub(crate) stdin_closed: bool,
-    /// It had exited like this.
+    /// Its exit is in the event log.
+    pub(crate) is_logged: bool,
+    /// It had exited like this, and that is in the event log.
     pub(crate) exit: Option<Ending>,
 }
 
@@ -211,6 +218,8 @@ impl Journal {
             }
             if let Some(exit) = remembered.exit {
                 add(Entry::exited(pid, exit))?;
+            } else if remembered.is_logged {
+                add(Entry::Logged { pid })?;
             }
         }
         files::replace(&directory.join(FILE), &text)
@@ -257,7 +266,12 @@ impl Journal {
                         out_of_memory,
                         process_limit,
                     };
-                    processes.entry(pid).or_default().exit = Some(ending);
+                    let process = processes.entry(pid).or_default();
+                    process.is_logged = true;
+                    process.exit = Some(ending);
+                }
+                Ok(Entry::Logged { pid }) => {
+                    processes.entry(pid).or_default().is_logged = true;
                 }
                 Ok(Entry::StdinClosed { pid }) => {
                     processes.entry(pid).or_default().stdin_closed = true;
@@ -299,6 +313,7 @@ mod tests {
                 process_limit: None,
             },
             Entry::Gone { pid: 2 },
+            Entry::Logged { pid: 4 },
             created(5, false),
         ] {
             journal.append(&entry);
@@ -324,6 +339,7 @@ mod tests {
                         console: true,
                         ends_system: true,
                         stdin_closed: true,
+                        is_logged: true,
                         exit: Some(Ending {
                             code: Some(137),
                             out_of_memory: Some(OutOfMemory {
@@ -339,6 +355,7 @@ mod tests {
                         console: false,
                         ends_system: false,
                         stdin_closed: false,
+                        is_logged: true,
                         exit: None
                     }
                 ),
