@@ -311,3 +311,33 @@ fn a_call_on_a_handle_that_is_still_being_made_comes_behind_what_makes_it() {
     drop(place);
     drop(peer);
 }
+
+#[test]
+fn a_connection_that_was_begun_is_that_of_the_first_call() {
+    let place = Place::new();
+    // No service is there, and none is started.
+    place.endpoint().begin();
+    let listener = place.listen();
+    place.endpoint().begin();
+    place.endpoint().begin();
+    let peer = std::thread::spawn(move || {
+        Peer::accept(&listener).create_system();
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "it is the only one");
+    });
+    let _system = place.system();
+    peer.join().unwrap();
+}
+
+#[test]
+fn a_connection_that_was_begun_and_lost_is_made_again() {
+    let place = Place::new();
+    let listener = place.listen();
+    place.endpoint().begin();
+    drop(Peer::accept_only(&listener));
+    let peer = std::thread::spawn(move || {
+        Peer::accept(&listener).create_system();
+    });
+    let _system = place.system();
+    peer.join().unwrap();
+}

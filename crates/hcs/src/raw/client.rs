@@ -119,6 +119,9 @@ type Job = Box<dyn FnOnce(Result<&Arc<Link>, Failure>) + Send>;
 ///     ^                    | no service                     |
 ///     +--------------------+--------------------------------+
 ///            every queued call learns why            connection lost
+///
+///          begin                      first call
+///   Idle ----------> Begun(greeting) ------------> Connecting(queue)
 /// ```
 ///
 /// Calls made while it connects are queued and then sent in their order, before any later one. The thread that reads a
@@ -208,6 +211,8 @@ impl Drop for Watch {
 
 enum State {
     Idle,
+    /// Connected before there was a call; the answer to our greeting was not waited for.
+    Begun(Box<Greeting>),
     Connecting(Connecting),
     Up(Arc<Link>),
 }
@@ -224,6 +229,7 @@ impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Idle => f.write_str("Idle"),
+            Self::Begun(_) => f.write_str("Begun"),
             Self::Connecting(connecting) => write!(f, "Connecting({})", connecting.queue.len()),
             Self::Up(link) => link.fmt(f),
         }
@@ -306,29 +312,60 @@ impl Client {
                 job(Ok(&link));
             }
             State::Connecting(connecting) => connecting.queue.push_back(Box::new(job)),
-            State::Idle if !connect => {}
-            State::Idle => {
+            State::Idle | State::Begun(_) if !connect => {}
+            State::Idle | State::Begun(_) => {
                 let mut connecting = Connecting::default();
                 connecting.queue.push_back(Box::new(job));
-                *state = State::Connecting(connecting);
+                let before = std::mem::replace(&mut *state, State::Connecting(connecting));
                 drop(state);
-                self.connect();
+                match before {
+                    State::Begun(greeting) => self.connect(Ok(Some(greeting))),
+                    _ if is_reading() => self.connect(Ok(None)),
+                    _ => self.connect(self.greet()),
+                }
             }
         }
     }
 
-    /// Makes the connection: here, where that is a matter of a moment, else on a thread.
-    fn connect(self: &Arc<Self>) {
-        let begun = if is_reading() {
-            Ok(None)
-        } else {
-            Link::connect(&self.endpoint, &self.instance, None).and_then(
-                |greeting| match greeting {
-                    Some(greeting) => greeting.wait(AT_ONCE).map(Some),
-                    None => Ok(None),
-                },
-            )
-        };
+    /// Connects to a service that is there, without waiting for its answer: the first call has that much less to wait
+    /// for. What goes wrong is left to that call.
+    pub(crate) fn begin(self: &Arc<Self>) {
+        let mut state = lock(&self.state);
+        if !matches!(*state, State::Idle) {
+            return;
+        }
+        *state = State::Connecting(Connecting::default());
+        drop(state);
+        let greeting = self.greet();
+        let mut state = lock(&self.state);
+        match &*state {
+            State::Connecting(connecting) if connecting.queue.is_empty() => {
+                *state = match greeting {
+                    Ok(Some(greeting)) => State::Begun(greeting),
+                    Ok(None) | Err(_) => State::Idle,
+                };
+            }
+            // Other threads have made calls meanwhile.
+            _ => {
+                drop(state);
+                self.connect(greeting);
+            }
+        }
+    }
+
+    /// Connects to a service that takes the connection at once, and sends our greeting.
+    fn greet(&self) -> Result<Option<Box<Greeting>>, Refused> {
+        Link::connect(&self.endpoint, &self.instance, None)
+    }
+
+    /// Makes the connection, which `begun` may be on its way to: here, where that is a matter of a moment, else on a
+    /// thread.
+    fn connect(self: &Arc<Self>, begun: Result<Option<Box<Greeting>>, Refused>) {
+        let begun = begun.and_then(|greeting| match greeting {
+            Some(greeting) if is_reading() => Ok(Some(Greeted::Waiting(greeting))),
+            Some(greeting) => greeting.wait(AT_ONCE).map(Some),
+            None => Ok(None),
+        });
         let greeting = match begun {
             Ok(Some(Greeted::Ready(link, receiver))) => return self.connected(link, receiver),
             Err(Refused::Final(failure)) => return self.refuse(&failure),
@@ -349,7 +386,7 @@ impl Client {
     pub(crate) fn current_link(&self) -> Option<Arc<Link>> {
         match &*lock(&self.state) {
             State::Up(link) => Some(Arc::clone(link)),
-            State::Idle | State::Connecting(_) => None,
+            State::Idle | State::Begun(_) | State::Connecting(_) => None,
         }
     }
 
@@ -499,7 +536,7 @@ impl Client {
         match &mut *state {
             State::Up(up) if up.serial() == link.serial() => *state = State::Idle,
             State::Connecting(connecting) => connecting.lost = true,
-            State::Idle | State::Up(_) => {}
+            State::Idle | State::Begun(_) | State::Up(_) => {}
         }
         drop(state);
         let handles = self.handles();

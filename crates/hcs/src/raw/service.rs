@@ -139,6 +139,13 @@ fn run(kind: OperationKind, call: Call, document: Option<&str>) -> Result<Option
 
 /// The same functions for a service at a place of the caller's choice.
 impl Endpoint {
+    /// Connects this process to the service that listens there, without waiting for its answer and without starting
+    /// one. Calls do that by themselves: a program that knows early that it will call, and has something to do before,
+    /// has less to wait for then. Failures are left to the first call. May be called by any thread.
+    pub fn begin(&self) {
+        Client::of(self).begin();
+    }
+
     /// [`System::create`] there.
     ///
     /// # Errors
