@@ -1,5 +1,7 @@
 //! What several verbs need of the `hcs` crate.
 
+use std::ffi::OsStr;
+
 use hcs::{
     ComputeSystem, Endpoint, ExitStatus, Failure, HResult, Operation, Process,
     documents::{
@@ -17,6 +19,17 @@ use crate::{
     failure::{self, Stop},
     options::systems::{Ending, Systems},
 };
+
+/// Verbs that have something to do before they call the service, and always call it.
+const CALLING: [&str; 5] = ["create", "exec", "list", "ps", "run"];
+
+/// Connects to the service where `verb`, as it was typed, will call it: it answers while the arguments are read.
+pub(crate) fn begin(verb: Option<&OsStr>) {
+    let calls = verb.is_some_and(|verb| CALLING.iter().any(|calling| verb == *calling));
+    if calls && let Ok(endpoint) = Endpoint::from_environment() {
+        endpoint.begin();
+    }
+}
 
 /// Creates a system, starts it and creates a process in it: one journey to the service, as calls on a handle may be
 /// made before the call that makes the handle has been answered.

@@ -45,6 +45,7 @@ use clap::{Parser as _, error::ErrorKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 fn main() -> ExitCode {
+    client::begin(std::env::args_os().nth(1).as_deref());
     let quickly = cli::Cli::quickly(std::env::args_os().skip(1));
     let arguments = match quickly.map_or_else(cli::Cli::try_parse, Ok) {
         Ok(arguments) => arguments,
