@@ -3,6 +3,7 @@
 use std::{borrow::Cow, io};
 
 use hcs_schema::{Cause, Failure, HResult, Record};
+use hcs_wire::errno::IN_FLIGHT;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,7 @@ impl StepError {
                 "its path leads to the root directory itself, by a symbolic link in a layer, and a volume has to be a \
                  directory below that: name another directory, or leave the volume out",
             ),
+            (_, Errno::TOOMANYREFS) => Some(IN_FLIGHT),
             _ => None,
         }
     }
@@ -235,6 +237,7 @@ mod tests {
         assert_eq!(causes(MOUNTING_LAYERS, Errno::INVAL), 2);
         assert_eq!(causes(MOUNTING_LAYERS, Errno::TOOBIG), 2);
         assert_eq!(causes(TAKING_VOLUME, Errno::BUSY), 2);
+        assert_eq!(causes("asking the launcher", Errno::TOOMANYREFS), 2);
         assert_eq!(causes("mounting proc on", Errno::INVAL), 1);
     }
 
