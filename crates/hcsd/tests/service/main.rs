@@ -26,6 +26,7 @@ mod held;
 mod host;
 mod hostile;
 mod images;
+mod in_flight;
 mod leaving;
 mod lifecycle;
 mod lobby;
