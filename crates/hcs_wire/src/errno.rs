@@ -57,6 +57,15 @@ pub const IN_FLIGHT: &str = "too many descriptors of this user are in flight, wh
                              the program or container that keeps them there, or raise the limit on open files of the \
                              process that sends (ulimit -n, LimitNOFILE=)";
 
+/// `ENOTSUPP` of the kernel, which libc has no name for: at the installation of a filter, that it cannot be compiled.
+pub const UNCOMPILED: Errno = Errno::from_raw_os_error(524);
+
+/// What that means. Filters of system calls and of sockets share one measure.
+pub const NO_ROOM_FOR_FILTERS: &str = "the kernel has no room for another compiled filter (error 524): the programs of \
+                                       this host have as many as the setting net.core.bpf_jit_limit allows; end the \
+                                       container or program that has most of them, or raise it \
+                                       (sysctl -w net.core.bpf_jit_limit=BYTES)";
+
 /// What `errno` means, in words, as the system puts it.
 #[must_use]
 pub fn words(errno: Errno) -> String {

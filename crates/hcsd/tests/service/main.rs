@@ -14,6 +14,7 @@ mod deadlines;
 mod descriptors;
 mod environment;
 mod event_log;
+mod filters;
 mod flood;
 mod guests;
 mod guests_devices;
