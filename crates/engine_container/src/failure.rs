@@ -3,6 +3,7 @@
 use std::{borrow::Cow, io};
 
 use hcs_schema::{Cause, Failure, HResult, Record};
+use hcs_wire::errno::{IN_FLIGHT, NO_ROOM_FOR_FILTERS, UNCOMPILED};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ pub(crate) const TAKING_VOLUME: &str = "taking the directory of the volume";
 
 /// The step that makes the first process of a container.
 pub(crate) const CLONING: &str = "cloning a process into new namespaces";
+
+/// The steps that install filters of system calls.
+pub(crate) const INSTALLING_FILTER: &str = "installing the system call filter";
+pub(crate) const INSTALLING_MODES: &str = "installing the filter of file modes";
 
 /// One step that the host refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
@@ -107,6 +112,8 @@ impl StepError {
                 "its path leads to the root directory itself, by a symbolic link in a layer, and a volume has to be a \
                  directory below that: name another directory, or leave the volume out",
             ),
+            (INSTALLING_FILTER | INSTALLING_MODES, UNCOMPILED) => Some(NO_ROOM_FOR_FILTERS),
+            (_, Errno::TOOMANYREFS) => Some(IN_FLIGHT),
             _ => None,
         }
     }
@@ -235,6 +242,9 @@ mod tests {
         assert_eq!(causes(MOUNTING_LAYERS, Errno::INVAL), 2);
         assert_eq!(causes(MOUNTING_LAYERS, Errno::TOOBIG), 2);
         assert_eq!(causes(TAKING_VOLUME, Errno::BUSY), 2);
+        assert_eq!(causes("asking the launcher", Errno::TOOMANYREFS), 2);
+        assert_eq!(causes(INSTALLING_FILTER, UNCOMPILED), 2);
+        assert_eq!(causes("mounting proc on", UNCOMPILED), 1);
         assert_eq!(causes("mounting proc on", Errno::INVAL), 1);
     }
 

@@ -25,7 +25,7 @@ use hcs_schema::{
     coverage::{Table, VIRTUAL_MACHINE},
     documents::{ComputeSystem, OsType, SystemType},
 };
-use hcs_wire::proof;
+use hcs_wire::{errno::words, proof};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, socketpair},
@@ -393,10 +393,8 @@ impl Launched {
     /// Says what to run, and waits until QEMU is there.
     fn instruct(&self, setup: &Setup, inputs: &Inputs, disks: &[Attached]) -> Result<(), Failure> {
         let lost = |errno: Errno| {
-            failed(
-                "the worker of the virtual machine cannot be reached",
-                &errno.into(),
-            )
+            let what = "the worker of the virtual machine cannot be reached";
+            Failure::new(HResult::E_FAIL, what).cause(words(errno))
         };
         let send = |descriptor: BorrowedFd<'_>| {
             protocol::send(self.socket.as_fd(), &(), Some(descriptor)).map_err(lost)

@@ -45,6 +45,8 @@ struct Cargo {
     start: usize,
     end: usize,
     descriptors: Vec<OwnedFd>,
+    /// The message that goes in its place where descriptors cannot be sent.
+    instead: Vec<u8>,
 }
 
 /// One connection to the host.
@@ -130,14 +132,20 @@ impl Stream {
         self.output.extend_from_slice(message);
     }
 
-    /// Puts a message into the output that carries descriptors.
-    pub(crate) fn push_with(&mut self, message: &[u8], descriptors: Vec<OwnedFd>) {
+    /// Puts a message into the output that carries descriptors; `instead` is sent where too many are in flight.
+    pub(crate) fn push_with(
+        &mut self,
+        message: &[u8],
+        descriptors: Vec<OwnedFd>,
+        instead: Vec<u8>,
+    ) {
         let start = self.output.len();
         self.push(message);
         self.cargo.push_back(Cargo {
             start,
             end: self.output.len(),
             descriptors,
+            instead,
         });
     }
 
@@ -150,10 +158,31 @@ impl Stream {
             return socket::send(&self.socket, &self.output[self.sent..cargo.start], &[]);
         }
         let rights: Vec<_> = cargo.descriptors.iter().map(OwnedFd::as_fd).collect();
-        let count = socket::send(&self.socket, &self.output[self.sent..cargo.end], &rights)?;
-        // They went with the first byte.
-        self.cargo.pop_front();
-        Ok(count)
+        let sent = socket::send(&self.socket, &self.output[self.sent..cargo.end], &rights);
+        if sent.is_ok() || sent == Err(Errno::TOOMANYREFS) {
+            // They went with the first byte, or nothing went.
+            let cargo = self.cargo.pop_front();
+            if let (Err(_), Some(cargo)) = (sent, cargo) {
+                self.replace(cargo);
+                return Ok(0);
+            }
+        }
+        sent
+    }
+
+    /// Puts the other message in the place of one whose descriptors cannot be sent.
+    fn replace(&mut self, refused: Cargo) {
+        let Cargo {
+            start,
+            end,
+            instead,
+            ..
+        } = refused;
+        let moved = |place: usize| place - (end - start) + instead.len();
+        for later in &mut self.cargo {
+            (later.start, later.end) = (moved(later.start), moved(later.end));
+        }
+        drop(self.output.splice(start..end, instead));
     }
 
     /// Sends what the host takes now.
@@ -201,5 +230,37 @@ impl Stream {
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read as _, os::unix::net::UnixStream};
+
+    use super::*;
+
+    #[test]
+    fn a_message_whose_descriptors_cannot_be_sent_is_replaced_in_its_place() {
+        let (own, mut host) = UnixStream::pair().unwrap();
+        let mut stream = Stream::new(own.into());
+        let pipe = || vec![rustix::pipe::pipe().unwrap().0];
+        stream.push(b"one ");
+        stream.push_with(b"with pipes ", pipe(), b"refused ".to_vec());
+        stream.push(b"two ");
+        stream.push_with(b"with more ", pipe(), b"also refused, at length ".to_vec());
+        stream.push(b"three");
+        let refused = stream.cargo.pop_front().unwrap();
+        stream.replace(refused);
+        let [later] = stream.cargo.make_contiguous() else {
+            panic!("{stream:?}");
+        };
+        assert_eq!(&stream.output[later.start..later.end], b"with more ");
+        let refused = stream.cargo.pop_front().unwrap();
+        stream.replace(refused);
+        stream.flush().unwrap();
+        drop(stream);
+        let mut heard = String::new();
+        host.read_to_string(&mut heard).unwrap();
+        assert_eq!(heard, "one refused two also refused, at length three");
     }
 }

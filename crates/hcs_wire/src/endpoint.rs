@@ -1,16 +1,25 @@
 //! The default socket of a user's service.
 
 use std::{
-    ffi::OsStr,
+    ffi::{OsStr, OsString},
     fs,
-    os::unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    os::{
+        fd::AsRawFd as _,
+        unix::{
+            ffi::{OsStrExt as _, OsStringExt as _},
+            fs::MetadataExt as _,
+        },
+    },
     path::{Path, PathBuf},
 };
 
 use hcs_schema::fnv;
-use rustix::io::Errno;
+use rustix::{fs::readlink, io::Errno};
 
-use crate::trust::{Reason, Trusted, Untrusted};
+use crate::{
+    trust::{Reason, Trusted, Untrusted},
+    written,
+};
 
 /// The socket of the machine's own service.
 pub const SYSTEM: &str = "/run/hcs/hcs.sock";
@@ -66,18 +75,45 @@ pub fn check(endpoint: &Path, trusted: Trusted) -> Result<(), Untrusted> {
 /// named. It says nothing of links that another user could change: [`check`] the path that was given.
 #[must_use]
 pub fn canonical(endpoint: &Path) -> PathBuf {
-    let system = Path::new(SYSTEM);
-    if endpoint.as_os_str() == system.as_os_str() || !endpoint.is_absolute() {
+    if endpoint.as_os_str() == OsStr::new(SYSTEM) || !endpoint.is_absolute() {
         return endpoint.to_owned();
     }
-    let named = |path: &Path| match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => resolved(parent).join(name),
-        _ => resolved(path),
-    };
-    let named_so = named(endpoint);
+    known_as(named(endpoint))
+}
+
+/// [`canonical`] for a process that takes the directory for its own: by no link that a container may have made
+/// ([`written`]). The name is that of the very directory that was reached.
+///
+/// # Errors
+/// Of the kernel. `ELOOP`: there is such a link.
+pub fn settled(endpoint: &Path) -> Result<PathBuf, Errno> {
+    let directory = endpoint.parent().unwrap_or(endpoint);
+    for above in directory.ancestors() {
+        let reached = match written::reach(above) {
+            Err(Errno::NOENT) => continue,
+            reached => reached?,
+        };
+        let place = readlink(format!("/proc/self/fd/{}", reached.as_raw_fd()), Vec::new())?;
+        let place = PathBuf::from(OsString::from_vec(place.into_bytes()));
+        let missing = endpoint.strip_prefix(above).unwrap_or(endpoint);
+        return Ok(known_as(place.join(missing)));
+    }
+    Err(Errno::NOENT)
+}
+
+/// The endpoint at a path without links.
+fn known_as(named_so: PathBuf) -> PathBuf {
+    let system = Path::new(SYSTEM);
     match named_so == named(system) {
         true => system.to_owned(),
         false => named_so,
+    }
+}
+
+fn named(path: &Path) -> PathBuf {
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => resolved(parent).join(name),
+        _ => resolved(path),
     }
 }
 
@@ -147,6 +183,9 @@ mod tests {
         ];
         let spelled = spellings.map(named);
         assert_eq!(spelled, [(); 4].map(|()| expected.clone()));
+        let at = |path: &str| settled(&place.join(path)).unwrap();
+        assert_eq!(spellings.map(at), spelled);
+        assert_eq!(at("link//new/a.sock"), place.join("d/new/a.sock"));
         // Another user may have put a link into a directory that is shared.
         fs::write(place.join("d/hcs.sock"), "").unwrap();
         symlink("d/hcs.sock", place.join("other.sock")).unwrap();
@@ -155,6 +194,7 @@ mod tests {
         assert_eq!(named("link//new/a.sock"), place.join("d/new/a.sock"));
         for system in [SYSTEM, "/run//hcs/./hcs.sock", "//run/hcs/hcs.sock"] {
             assert_eq!(canonical(Path::new(system)), Path::new(SYSTEM));
+            assert_eq!(settled(Path::new(system)).unwrap(), Path::new(SYSTEM));
             assert_eq!(tag(&canonical(Path::new(system))), None);
         }
         let relative = canonical(Path::new("a//b"));

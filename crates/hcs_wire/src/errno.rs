@@ -32,7 +32,7 @@ pub fn hresult(errno: Errno) -> HResult {
         Errno::LOOP => CANT_RESOLVE_FILENAME,
         Errno::IO => IO_DEVICE,
         Errno::MFILE | Errno::NFILE => TOO_MANY_OPEN_FILES,
-        Errno::AGAIN | Errno::NOSPC | Errno::USERS | Errno::DQUOT => {
+        Errno::AGAIN | Errno::NOSPC | Errno::USERS | Errno::DQUOT | Errno::TOOMANYREFS => {
             win32::ERROR_NO_SYSTEM_RESOURCES
         }
         Errno::SRCH => win32::ERROR_NOT_FOUND,
@@ -51,11 +51,31 @@ pub fn of_io(error: &std::io::Error) -> HResult {
     Errno::from_io_error(error).map_or(HResult::E_FAIL, hresult)
 }
 
+/// What `ETOOMANYREFS` means: the kernel counts such descriptors for each user, and holds them against the limit of the
+/// process that sends some more.
+pub const IN_FLIGHT: &str = "too many descriptors of this user are in flight, which were sent over sockets and not read: end \
+                             the program or container that keeps them there, or raise the limit on open files of the \
+                             process that sends (ulimit -n, LimitNOFILE=)";
+
+/// `ENOTSUPP` of the kernel, which libc has no name for: at the installation of a filter, that it cannot be compiled.
+pub const UNCOMPILED: Errno = Errno::from_raw_os_error(524);
+
+/// What that means. Filters of system calls and of sockets share one measure.
+pub const NO_ROOM_FOR_FILTERS: &str = "the kernel has no room for another compiled filter (error 524): the programs of \
+                                       this host have as many as the setting net.core.bpf_jit_limit allows; end the \
+                                       container or program that has most of them, or raise it \
+                                       (sysctl -w net.core.bpf_jit_limit=BYTES)";
+
 /// What `errno` means, in words, as the system puts it.
 #[must_use]
 pub fn words(errno: Errno) -> String {
-    if errno == Errno::FBIG {
-        return "file too large for the limit of the process that writes it (ulimit -f), or for its file system".to_owned();
+    match errno {
+        Errno::FBIG => {
+            return "file too large for the limit of the process that writes it (ulimit -f), or for its file system"
+                .to_owned();
+        }
+        Errno::TOOMANYREFS => return IN_FLIGHT.to_owned(),
+        _ => {}
     }
     let text = std::io::Error::from(errno).to_string();
     let plain = text.split(" (os error").next().unwrap_or_default();
@@ -78,6 +98,8 @@ mod tests {
         assert_eq!(failure.hresult, HResult::FILE_NOT_FOUND);
         assert_eq!(failure.message, "opening /x: no such file or directory");
         assert!(words(Errno::FBIG).contains("ulimit -f"));
+        let failure = failed("sending pipes", Errno::TOOMANYREFS);
+        assert!(failure.message.contains("in flight"), "{failure}");
     }
 
     #[test]
@@ -95,7 +117,13 @@ mod tests {
             (1168, &[Errno::SRCH]),
             (
                 1450,
-                &[Errno::AGAIN, Errno::NOSPC, Errno::USERS, Errno::DQUOT],
+                &[
+                    Errno::AGAIN,
+                    Errno::NOSPC,
+                    Errno::USERS,
+                    Errno::DQUOT,
+                    Errno::TOOMANYREFS,
+                ],
             ),
             (1460, &[Errno::TIMEDOUT]),
             (1921, &[Errno::LOOP]),

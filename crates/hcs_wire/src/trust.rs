@@ -158,7 +158,25 @@ impl Trusted {
     /// # Errors
     /// Which part of the path could be changed by others, is missing, or cannot be made.
     pub fn directory(self, path: &Path, mode: Option<u32>) -> Result<OwnedFd, Untrusted> {
+        self.directory_by(path, mode, MOST_LINKS)
+    }
+
+    /// The same for a path that was found to have no links: one that is there by now is not followed.
+    ///
+    /// # Errors
+    /// As for [`Trusted::directory`]. `ELOOP`: there is a link.
+    pub fn plain_directory(self, path: &Path, mode: Option<u32>) -> Result<OwnedFd, Untrusted> {
+        self.directory_by(path, mode, 0)
+    }
+
+    fn directory_by(
+        self,
+        path: &Path,
+        mode: Option<u32>,
+        links: u32,
+    ) -> Result<OwnedFd, Untrusted> {
         let mut walk = Walk::new(self, mode.map(Mode::from_raw_mode))?;
+        walk.links = 0..links;
         let found = walk.to(path)?;
         match kind(&walk.look(&found)?) {
             FileType::Directory => Ok(found),

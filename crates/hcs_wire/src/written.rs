@@ -225,6 +225,21 @@ pub enum Suspect {
 /// # Errors
 /// What was refused.
 pub fn suspect(path: &Path, kept: Kept) -> io::Result<Option<Suspect>> {
+    for path in path.ancestors() {
+        match openat(CWD, path, DIRECTORY, Mode::empty()) {
+            Err(Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+            Ok(directory) => return suspect_at(directory.as_fd(), kept),
+        }
+    }
+    Ok(None)
+}
+
+/// The same for an open directory, whatever its path leads to meanwhile.
+///
+/// # Errors
+/// What was refused.
+pub fn suspect_at(directory: BorrowedFd<'_>, kept: Kept) -> io::Result<Option<Suspect>> {
     let boot = boot()?;
     let end = |directory: BorrowedFd<'_>| {
         if is_kept(directory, kept, &boot)? {
@@ -235,36 +250,25 @@ pub fn suspect(path: &Path, kept: Kept) -> io::Result<Option<Suspect>> {
             false if is_of(directory, SEEN, &boot)? => Suspect::Seen,
             false => return Ok(None),
         };
-        let there = readlink(self::path(directory), Vec::new())?;
+        let there = readlink(path(directory), Vec::new())?;
         let there = PathBuf::from(OsString::from_vec(there.into_bytes()));
         Ok(Some(Some(suspect(there))))
     };
-    for path in path.ancestors() {
-        match openat(CWD, path, DIRECTORY, Mode::empty()) {
-            Err(Errno::NOENT) => {}
-            Err(errno) => return Err(errno.into()),
-            Ok(directory) => {
-                return Ok(upwards(directory.as_fd(), end)?.flatten());
-            }
-        }
-    }
-    Ok(None)
+    Ok(upwards(directory, end)?.flatten())
 }
 
-/// Marks a directory as one that a service of root has taken for its own, and that containers of all services are kept
-/// from. One that has the mark is left as it is: its file system may take no writes for a while. Where there can be no
-/// such mark, there are none of containers either.
+/// Marks an open directory as one that a service of root has taken for its own, and that containers of all services are
+/// kept from. One that has the mark is left as it is: its file system may take no writes for a while. Where there can
+/// be no such mark, there are none of containers either.
 ///
 /// # Errors
 /// What was refused.
-pub fn keep(path: &Path, kept: Kept) -> io::Result<()> {
+pub fn keep(directory: BorrowedFd<'_>, kept: Kept) -> io::Result<()> {
     let boot = boot()?;
-    let directory = openat(CWD, path, DIRECTORY, Mode::empty())?;
-    if is_kept(directory.as_fd(), kept, &boot)? {
+    if is_kept(directory, kept, &boot)? {
         return Ok(());
     }
-    let named = self::path(directory.as_fd());
-    match setxattr(named, KEPT, boot.as_bytes(), XattrFlags::empty()) {
+    match setxattr(path(directory), KEPT, boot.as_bytes(), XattrFlags::empty()) {
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::PERM | Errno::ROFS) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -405,7 +409,7 @@ mod tests {
         rustix::fs::removexattr(path(tree.as_fd()), TRUSTED).unwrap();
         let suspect = |name: &str| suspect(&at(name), Kept::InThisBoot).unwrap();
         assert_eq!(suspect("tree/before"), None);
-        keep(&at("tree/before"), Kept::InThisBoot).unwrap();
+        keep(open(&at("tree/before")).as_fd(), Kept::InThisBoot).unwrap();
         mark(tree.as_fd(), true).unwrap();
         let marked = Suspect::Written(fs::canonicalize(at("tree")).unwrap());
         for name in ["tree", "tree/none/below", "tree/later"] {
@@ -441,7 +445,7 @@ mod tests {
         }
         // No link in it is a container's.
         assert_eq!(is_within(tree.as_fd()), Ok(false));
-        keep(&at("tree/before"), Kept::InThisBoot).unwrap();
+        keep(open(&at("tree/before")).as_fd(), Kept::InThisBoot).unwrap();
         assert_eq!(suspect("tree/before"), None);
         // Containers of another boot are gone.
         setxattr(path(tree.as_fd()), SEEN, b"x", XattrFlags::empty()).unwrap();

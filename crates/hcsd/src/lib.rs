@@ -113,7 +113,7 @@ fn resolve(options: &Options) -> Result<(PathBuf, Option<PathBuf>), String> {
     // Another spelling is no other service: it would have the same socket and another state. The links that are
     // followed are those that no other user can change.
     files::check_surroundings(&endpoint)?;
-    let endpoint = hcs_wire::endpoint::canonical(&endpoint);
+    let endpoint = files::settled(&endpoint)?;
     let config = options.config.clone().or_else(|| variable("HCS_CONFIG"));
     // A service in the background is in another directory than its starter.
     let config = config.map(|path| std::path::absolute(&path).unwrap_or(path));

@@ -35,7 +35,7 @@ use crate::{
     network::Networks,
     record::{
         event_log::{EventLog, Kind, event},
-        files,
+        files::{self, StateRoot},
     },
     system::{adopt, context::Context},
     thread::{
@@ -64,7 +64,7 @@ pub(crate) fn run(
     prepare(options)?;
     let config = Config::load(config_path).map_err(|e| e.to_string())?;
     let root = endpoint::state_root(endpoint);
-    files::make_state_root(endpoint, &root)?;
+    let state_root = StateRoot::make(endpoint, &root)?;
     let log = options.serve.then(|| root.join(logging::FILE));
     logging::start(config.log.as_deref(), log)?;
     tell_of_settings(&config);
@@ -85,6 +85,7 @@ pub(crate) fn run(
         endpoint,
         access: access(&config)?,
         inherited,
+        state_root,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -117,6 +118,7 @@ struct Opening<'a> {
     access: Access,
     /// The socket that the service was started with.
     inherited: Option<Listener>,
+    state_root: StateRoot,
 }
 
 impl Opening<'_> {
@@ -127,6 +129,7 @@ impl Opening<'_> {
             endpoint,
             access,
             inherited,
+            state_root,
         } = self;
         let entitled = Entitled {
             owner: access.owner,
@@ -148,6 +151,8 @@ impl Opening<'_> {
             Some(listener) => listener,
             None => Listener::bind(endpoint, access)?,
         };
+        // What was read and made on the way here was in that directory.
+        state_root.check(&context.root)?;
         let unheard = Unheard::default();
         let lobby = Lobby::open(listener, entitled, &unheard)
             .map_err(|e| format!("the socket cannot be watched: {e}"))?;

@@ -19,7 +19,7 @@ use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
     net::listen,
-    process::{DumpableBehavior, set_dumpable_behavior, setsid, umask},
+    process::{DumpableBehavior, Rlimit, geteuid, set_dumpable_behavior, setsid, umask},
     stdio::{dup2_stderr, dup2_stdin, dup2_stdout},
 };
 
@@ -34,7 +34,7 @@ use crate::{
         mapped::{self, Taken},
         masks,
         mounts::{self, FileSystems},
-        network, pivot,
+        network, open_files, pivot,
         rootfs::{self, Root},
         seccomp, sharing, temporary, volumes,
     },
@@ -100,16 +100,19 @@ struct Built {
     own: Own,
 }
 
+/// What containers have in common, from their launcher.
+pub(crate) struct Usual {
+    /// The filter of system calls of one whose document adds no capabilities.
+    pub(crate) filter: Vec<libc::sock_filter>,
+    /// The limit on open files that the launcher was given.
+    pub(crate) open_files: Rlimit,
+}
+
 /// Makes the container and runs the agent in it; answers the exit code of pid 1.
-pub(crate) fn run(
-    channel: OwnedFd,
-    tasks: Vec<OwnedFd>,
-    filter: &[libc::sock_filter],
-    agent: AgentEntry,
-) -> i32 {
+pub(crate) fn run(channel: OwnedFd, tasks: Vec<OwnedFd>, usual: &Usual, agent: AgentEntry) -> i32 {
     let (built, steps) = watch(|| build(&channel, tasks));
     match built {
-        Ok(built) => hand_over(channel, built, steps, filter, agent),
+        Ok(built) => hand_over(channel, built, steps, usual, agent),
         Err(error) => fail(&channel, error, &steps),
     }
 }
@@ -273,7 +276,7 @@ fn hand_over(
         own,
     }: Built,
     mut steps: Vec<Step>,
-    filter: &[libc::sock_filter],
+    usual: &Usual,
     agent: AgentEntry,
 ) -> i32 {
     let Ok((channel, files, rest)) = renumber(channel, (listener, spec.proof), own) else {
@@ -281,7 +284,9 @@ fn hand_over(
         return FAILED;
     };
     let (ready, last) = watch(|| {
-        harden(&spec, rest, filter).and_then(|privileges| {
+        harden(&spec, rest, usual).and_then(|privileges| {
+            let own_ids = files.service != geteuid().as_raw();
+            let privileges = open_files::limited(privileges, usual.open_files, own_ids);
             listen(&files.listener, BACKLOG).step("listening for the service")?;
             done("the agent listens");
             Ok(privileges)
@@ -334,7 +339,7 @@ fn renumber(
 fn harden(
     spec: &LaunchSpec,
     (null, confinement): Rest,
-    filter: &[libc::sock_filter],
+    usual: &Usual,
 ) -> Result<Privileges, StepError> {
     let privileges = capabilities::check(spec.privileges.clone())?;
     if let (Some(file), Some(name)) = (confinement, &spec.profile) {
@@ -355,7 +360,7 @@ fn harden(
     if spec.guarded {
         seccomp::apply_no_set_id()?;
     }
-    seccomp::apply(privileges.possible, filter)?;
+    seccomp::apply(privileges.possible, &usual.filter)?;
     done("put the system call filter in place");
     let privileges = if spec.guarded {
         sharing::without_power(privileges)

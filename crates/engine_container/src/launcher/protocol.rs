@@ -138,11 +138,18 @@ pub(crate) struct LauncherAnswer {
     pub(crate) pidfd: OwnedFd,
 }
 
-/// Tells the service how the clone went.
+/// Tells the service how the clone went. A child whose pidfd cannot be sent is none: it ends with its channel.
 pub(super) fn send_answer(
     socket: BorrowedFd<'_>,
     answer: Result<&LauncherAnswer, Errno>,
 ) -> Result<(), Errno> {
+    match send_clone(socket, answer) {
+        Err(errno @ Errno::TOOMANYREFS) => send_clone(socket, Err(errno)),
+        sent => sent,
+    }
+}
+
+fn send_clone(socket: BorrowedFd<'_>, answer: Result<&LauncherAnswer, Errno>) -> Result<(), Errno> {
     let (errno, pid) = match answer {
         Ok(answer) => (0, answer.pid),
         Err(errno) => (errno.raw_os_error(), 0),
@@ -221,4 +228,45 @@ fn receive_message(
         }
     }
     Ok(received.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::net::UnixStream};
+
+    use rustix::{
+        fs::Uid,
+        net::{AddressFamily, SocketFlags, SocketType, socketpair},
+        process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+        thread::set_thread_res_uid,
+    };
+
+    use super::*;
+
+    /// The kernel counts them for each user, and root's capabilities lift that: this thread becomes another user.
+    #[test]
+    fn a_child_whose_descriptor_cannot_be_sent_is_answered_as_none() {
+        const FEW: u64 = 64;
+        if geteuid().is_root() {
+            let user = Uid::from_raw(54_397);
+            set_thread_res_uid(user, user, user).unwrap();
+        }
+        let few = Rlimit {
+            current: Some(FEW),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let file = File::open("/dev/null").unwrap();
+        let (sender, _kept) = UnixStream::pair().unwrap();
+        for _ in 0..=FEW / 8 {
+            hcs_wire::socket::send_all(&sender, b"x", &[file.as_fd(); 8]).unwrap();
+        }
+        let (kind, flags) = (SocketType::SEQPACKET, SocketFlags::CLOEXEC);
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
+        let pidfd = file.into();
+        let child = LauncherAnswer { pid: 7, pidfd };
+        send_answer(theirs.as_fd(), Ok(&child)).unwrap();
+        let refused = receive_answer(ours.as_fd()).unwrap().unwrap_err();
+        assert_eq!(refused.errno, Errno::TOOMANYREFS);
+    }
 }

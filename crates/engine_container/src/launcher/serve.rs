@@ -21,9 +21,9 @@ use rustix::{
 
 use super::protocol::{self, Child, LauncherAnswer, LauncherRequest};
 use crate::{
-    child::{self, AgentEntry},
+    child::{self, AgentEntry, Usual},
     failure::{Attempt, StepError},
-    parts::seccomp,
+    parts::{open_files, seccomp},
     sys::{
         clone::{self, Cloned},
         descriptors, process,
@@ -64,16 +64,31 @@ fn stdin_is_launcher_socket() -> bool {
 fn serve(socket: &OwnedFd, agent: AgentEntry) -> Result<(), StepError> {
     let filter = prepare()?;
     let step = "serving";
-    while let Some(request) = protocol::receive_request(socket.as_fd()).step(step)? {
-        let answer = match clone_child(&request.child) {
-            Ok(Cloned::Child) => run_child(request, &filter, agent),
-            Ok(Cloned::Parent { pid, pidfd }) => Ok(LauncherAnswer { pid, pidfd }),
-            Err(errno) => Err(errno),
-        };
+    let mut next = protocol::receive_request(socket.as_fd()).step(step)?;
+    // The service has given this process its limit by now.
+    let usual = Usual {
+        filter,
+        open_files: open_files::raise(),
+    };
+    while let Some(request) = next {
+        let answer = obey(request, &usual, agent);
         protocol::send_answer(socket.as_fd(), answer.as_ref().map_err(|errno| *errno))
             .step(step)?;
+        next = protocol::receive_request(socket.as_fd()).step(step)?;
     }
     Ok(())
+}
+
+/// Clones the child; has let go of its end of the channel then, as the channel has to end with the child.
+fn obey(
+    request: LauncherRequest,
+    usual: &Usual,
+    agent: AgentEntry,
+) -> Result<LauncherAnswer, Errno> {
+    match clone_child(&request.child)? {
+        Cloned::Child => run_child(request, usual, agent),
+        Cloned::Parent { pid, pidfd } => Ok(LauncherAnswer { pid, pidfd }),
+    }
 }
 
 /// Does once what is the same for all containers, so that they inherit it; answers the usual system call filter.
@@ -139,13 +154,13 @@ fn as_user(owner: u32, clone: impl FnOnce() -> Result<Cloned, Errno>) -> Result<
 }
 
 /// The child's whole life. It must not return into the launcher's loop, by a panic neither.
-fn run_child(request: LauncherRequest, filter: &[libc::sock_filter], agent: AgentEntry) -> ! {
+fn run_child(request: LauncherRequest, usual: &Usual, agent: AgentEntry) -> ! {
     let life = AssertUnwindSafe(|| match request.child {
         Child::Job { .. } => child::job::run(&request.channel),
         Child::Container { tasks, cgroup, .. } => {
             // It was for the clone, and leads to a directory of the host.
             drop(cgroup);
-            child::run(request.channel, tasks, filter, agent)
+            child::run(request.channel, tasks, usual, agent)
         }
     });
     let code: Result<i32, Box<dyn Any + Send>> = catch_unwind(life);

@@ -21,6 +21,7 @@ pub(crate) mod mounts;
 pub(crate) mod names;
 pub(crate) mod network;
 pub(crate) mod nodes;
+pub(crate) mod open_files;
 pub(crate) mod own_places;
 pub(crate) mod pivot;
 pub(crate) mod place;

@@ -3,6 +3,7 @@
 use std::io;
 
 use hcs_schema::privileges::Capabilities;
+use hcs_wire::errno::{NO_ROOM_FOR_FILTERS, UNCOMPILED};
 
 use crate::{parts::seccomp, sys};
 
@@ -11,9 +12,11 @@ use crate::{parts::seccomp, sys};
 /// used parts. The process must have given up new privileges (`PR_SET_NO_NEW_PRIVS`). For a process with one thread.
 ///
 /// # Errors
-/// The errno of `seccomp(2)`.
+/// That of `seccomp(2)`, in words where the system has none.
 pub fn limit_system_calls() -> io::Result<()> {
-    Ok(sys::seccomp::install(&seccomp::program(
-        Capabilities::NONE,
-    ))?)
+    let installed = sys::seccomp::install(&seccomp::program(Capabilities::NONE));
+    installed.map_err(|errno| match errno {
+        UNCOMPILED => io::Error::other(NO_ROOM_FOR_FILTERS),
+        errno => errno.into(),
+    })
 }

@@ -14,9 +14,13 @@ use hcs_schema::privileges::Privileges;
 use hcs_wire::proof;
 use rustix::{
     event::{PollFd, PollFlags, poll},
+    process::{Resource, Rlimit, setrlimit},
     thread::set_no_new_privs,
 };
 use serde::{Deserialize, Serialize};
+
+/// The limit `RLIMIT_NOFILE`.
+const OPEN_FILES: u32 = 7;
 
 /// What a program did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +41,17 @@ pub(crate) struct Outcome {
 pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
     // What the real agent does for each process.
     set_no_new_privs(privileges.no_new_privileges).expect("no new privileges");
+    for limit in privileges
+        .limits
+        .iter()
+        .filter(|limit| limit.number == OPEN_FILES)
+    {
+        let limit = Rlimit {
+            current: Some(limit.soft),
+            maximum: Some(limit.hard),
+        };
+        setrlimit(Resource::Nofile, limit).expect("a limit");
+    }
     let AgentFiles {
         listener,
         proof,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::{peer::Peer, proof};
+use hcs_wire::{errno::words, peer::Peer, proof};
 use rustix::{
     fs::{FileType, Mode, OFlags, fstat, open, openat},
     io::Errno,
@@ -160,5 +160,5 @@ fn failed(step: &'static str, errno: Errno) -> Failure {
         Errno::TIMEDOUT | Errno::AGAIN => HResult::HCS_E_CONNECTION_TIMEOUT,
         other => hcs_wire::errno::hresult(other),
     };
-    Failure::new(hresult, format!("{step}: {errno}"))
+    Failure::new(hresult, format!("{step}: {}", words(errno)))
 }

@@ -12,6 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use hcs_wire::errno::IN_FLIGHT;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -39,6 +40,9 @@ pub(crate) enum QmpError {
     /// The connection cannot be used.
     #[error("QEMU's monitor cannot be reached")]
     Io(#[source] io::Error),
+    /// No file can be sent along with the command now. The connection can be used further.
+    #[error("QEMU cannot be given a file: {}", IN_FLIGHT)]
+    InFlight,
     /// No answer came in time.
     #[error("QEMU has not answered {0:?} in time")]
     Late(&'static str),
@@ -202,6 +206,7 @@ impl Client {
                 Err(Errno::AGAIN) => self.wait(step, PollFlags::OUT, deadline)?,
                 Err(Errno::INTR) => {}
                 Err(Errno::PIPE) => return Err(QmpError::Closed),
+                Err(Errno::TOOMANYREFS) => return Err(QmpError::InFlight),
                 Err(e) => return Err(QmpError::Io(e.into())),
             }
         }

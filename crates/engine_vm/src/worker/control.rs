@@ -6,7 +6,7 @@ use std::{
 };
 
 use hcs_schema::HResult;
-use hcs_wire::{peer::Peer, proof};
+use hcs_wire::{errno, peer::Peer, proof};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -170,8 +170,15 @@ fn give(
 
 fn send(connection: &OwnedFd, answer: &WorkerAnswer, stream: Option<&OwnedFd>) {
     let stream = stream.map(|stream| stream.as_fd());
+    let sent = protocol::send(connection.as_fd(), answer, stream);
     // A service that is gone asks again, or its successor does. The guest dials again for a stream that is lost.
-    let _gone = protocol::send(connection.as_fd(), answer, stream);
+    let _gone = match sent {
+        Err(errno @ Errno::TOOMANYREFS) => {
+            let why = errno::failed("its stream cannot be handed over", errno).message;
+            protocol::send(connection.as_fd(), &WorkerAnswer::Failed(why), None)
+        }
+        sent => sent,
+    };
 }
 
 fn set(sockets: Option<&HvSocket>, port: u32, service: Option<Service>) -> WorkerAnswer {

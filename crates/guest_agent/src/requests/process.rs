@@ -15,6 +15,8 @@ use hcs_wire::{
     },
 };
 
+use rustix::io::Errno;
+
 use super::{BridgeAnswer, BridgeCall};
 use crate::{
     agent::Agent,
@@ -178,8 +180,11 @@ impl<L: Link> Agent<L> {
             std_out: streams.stdout,
             std_err: streams.stderr,
         })?;
+        let refused = format!("the stdio of process {} cannot be sent", request.process_id);
+        let refused = call.failed(&errno::failed(&refused, Errno::TOOMANYREFS));
         if let (Some(stream), Some(message)) = (&mut self.stream, message) {
-            stream.push_with(&message, pipes.into_array().into_iter().flatten().collect());
+            let pipes = pipes.into_array().into_iter().flatten().collect();
+            stream.push_with(&message, pipes, refused);
         }
         Ok(None)
     }

@@ -93,6 +93,9 @@ pub(crate) trait Lasting: Send {
     /// There is no connection after the one that was lost.
     fn lost(self: Box<Self>, why: &Failure);
 
+    /// Nothing of it was sent on a connection that goes on.
+    fn unsent(self: Box<Self>, why: Failure);
+
     /// Whether it was made before another: the smaller number.
     fn order(&self) -> u64;
 }
@@ -108,6 +111,13 @@ impl Waiting {
         match self {
             Self::Once(then) => then(answer),
             Self::Lasting(call) => call.answered(answer),
+        }
+    }
+
+    fn unsent(self, why: Failure) {
+        match self {
+            Self::Once(then) => then(Err(why)),
+            Self::Lasting(call) => call.unsent(why),
         }
     }
 }
@@ -458,12 +468,26 @@ impl Link {
             }
             None => return Err(waiting),
         }
-        if self.write(message, descriptors).is_err() {
+        match self.write(message, descriptors) {
+            Ok(()) => {}
+            // Nothing of it was written: descriptors go with the first byte.
+            Err(errno @ Errno::TOOMANYREFS) => self.take_back(request, errno),
             // A message that was written in part cannot be taken back. The end of the connection makes the thread
             // that reads answer this request along with all others.
-            self.end();
+            Err(_) => self.end(),
         }
         Ok(())
+    }
+
+    /// Ends a request that the service knows nothing of.
+    fn take_back(&self, request: u64, errno: Errno) {
+        let mut pending = lock(&self.pending);
+        let waiting = pending.as_mut().and_then(|all| all.take(request));
+        drop(pending);
+        if let Some(waiting) = waiting {
+            let message = "the pipes of the call cannot be sent to the service";
+            waiting.unsent(hcs_wire::errno::failed(message, errno));
+        }
     }
 
     /// Writes a whole message; `descriptors` go with its first byte.

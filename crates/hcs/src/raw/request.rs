@@ -457,6 +457,14 @@ impl Lasting for Made {
         self.answered(Err(failure));
     }
 
+    fn unsent(self: Box<Self>, why: Failure) {
+        match self.repeats {
+            0 => self.answered(Err(why)),
+            // It went to an earlier service, which may have done it.
+            _ => self.lost(&why),
+        }
+    }
+
     fn order(&self) -> u64 {
         self.order
     }

@@ -23,6 +23,7 @@ mod image_ports;
 mod image_pulls;
 mod image_runs;
 mod images;
+mod in_flight;
 mod inside;
 mod lifecycle;
 mod machines;

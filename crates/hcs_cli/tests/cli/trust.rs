@@ -4,7 +4,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _},
     os::unix::{
-        fs::{PermissionsExt as _, chown},
+        fs::{PermissionsExt as _, chown, symlink},
         net::UnixListener,
         process::CommandExt as _,
     },
@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{Container, Ended, ended, hcs};
+use crate::{
+    common::{Container, Ended, ended, hcs, script, swapping},
+    service::Place,
+};
 
 /// Where the listener below listens.
 const SOCKET: &str = "HCS_TEST_TRUST_SOCKET";
@@ -251,5 +254,39 @@ fn nothing_is_sent_to_a_listener_in_a_container() {
         await_file("heard_all");
         let heard = fs::read(folder.path().join("heard")).unwrap();
         assert_eq!(heard, b"", "{way}");
+    }
+}
+
+/// Row K5. The path of a socket leads through a tree that a container has. A directory there is swapped for a link to a
+/// place of the host while services start.
+#[test]
+fn a_directory_that_is_swapped_in_a_tree_of_containers_is_no_state_root() {
+    const STARTS: usize = 50;
+    let place = Place::new(60);
+    // A file system that keeps the mark.
+    let [tree, outside] = [(); 2].map(|()| tempfile::tempdir_in("/var/tmp").unwrap());
+    for directory in [&tree, &outside] {
+        mode(directory.path(), 0o755);
+    }
+    let at = |name: &str| tree.path().join(name);
+    fs::create_dir(at("named")).unwrap();
+    symlink(outside.path(), at("link")).unwrap();
+    let mount = format!("{}:/tree", tree.path().display());
+    script(&["--userns=no", "--mount", &mount], "true").fine();
+    let pairs = [("named".to_owned(), "link".to_owned())];
+    swapping(tree.path(), &pairs, || {
+        for _ in 0..STARTS {
+            let mut list = place.hcs(&["list"]);
+            let list = ended(list.env("HCS_ENDPOINT", at("named/hcs.sock")));
+            let said = refused(&list);
+            assert!(said.contains("hcs.sock"), "{said}");
+        }
+    });
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    // An empty directory at most: it is looked at once more when it is made.
+    for name in ["named", "link"] {
+        let records = fs::read_dir(at(name).join("hcs.d"));
+        assert!(!at(name).join("hcs.sock").exists());
+        assert_eq!(records.into_iter().flatten().count(), 0);
     }
 }

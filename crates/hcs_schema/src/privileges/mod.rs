@@ -32,7 +32,7 @@ pub struct Privileges {
     pub others: Capabilities,
     /// Whether no `execve` gives more than that: set-user-ID programs have no effect.
     pub no_new_privileges: bool,
-    /// Limits that differ from the service's.
+    /// Limits that differ from the agent's.
     pub limits: Vec<Limit>,
 }
 

@@ -47,7 +47,7 @@ use crate::{
     thread::{
         closing::{Closing, PeerSocket, Received},
         limits,
-        outgoing::{Closed, Outgoing},
+        outgoing::{Closed, Outgoing, Unsent},
         share::{Share, place},
     },
 };
@@ -676,7 +676,8 @@ impl Connection {
         });
         let count = u16::try_from(answer.descriptors.len()).unwrap_or(u16::MAX);
         if let Some(bytes) = answer.bytes {
-            return self.write(bytes, answer.descriptors);
+            let _closed = self.write(bytes, answer.descriptors);
+            return;
         }
         let encoded = encode(Kind::Reply, request, count, &answer.reply).or_else(|e| {
             let failure =
@@ -685,7 +686,10 @@ impl Connection {
             encode(Kind::Reply, request, 0, &CallAnswer::failed(&failure).reply)
         });
         match encoded {
-            Ok(bytes) => self.write(bytes, answer.descriptors),
+            Ok(bytes) => match self.write(bytes, answer.descriptors) {
+                Err(Unsent::InFlight) => self.write_reply(request, Err(answer::unsent())),
+                _sent_or_closed => {}
+            },
             Err(e) => warn!(request, "an answer could not be written: {e}"),
         }
     }
@@ -702,13 +706,15 @@ impl Connection {
         debug!(operation = %self.operation(request), result = %failure.hresult, "a call failed: {why}");
     }
 
-    fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) {
+    fn write(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), Unsent> {
         let was_open = !self.is_closed();
-        if let Err(Closed::Full { unread }) = self.outgoing.send(bytes, descriptors)
+        let sent = self.outgoing.send(bytes, descriptors);
+        if let Err(Unsent::Closed(Closed::Full { unread })) = sent
             && was_open
         {
             warn!(connection = self.number, peer = ?self.peer, unread, "a client does not read and is disconnected");
         }
+        sent
     }
 
     /// Does `work` as a task of its own, in turns with all others.

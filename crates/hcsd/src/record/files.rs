@@ -5,14 +5,15 @@ use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Read as _, Write as _},
     os::{
-        fd::AsRawFd as _,
-        unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
+        fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use hcs_schema::{Failure, HResult};
 use hcs_wire::{
+    endpoint::{SYSTEM, state_root},
     environment::is_root,
     trust::{Reason, Trusted, Untrusted},
     written::{self, Kept, Suspect},
@@ -88,22 +89,79 @@ pub(crate) fn check_surroundings(endpoint: &Path) -> Result<(), String> {
     })
 }
 
-/// Makes the state root, after a look at what it is made in, and refuses one that another user could change.
+/// The one name of the endpoint, by which its service is known. A service of root follows no link there that a
+/// container may have made: it would be in a directory of the container's choice.
 ///
 /// # Errors
 /// The sentence to be shown.
-pub(crate) fn make_state_root(endpoint: &Path, root: &Path) -> Result<(), String> {
-    check_surroundings(endpoint)?;
-    refuse_written(
-        root,
-        Kept::InThisBoot,
-        "name a socket elsewhere by HCS_ENDPOINT",
-    )?;
-    // Clients of other users find the socket in here; an ordinary user's service has none.
-    make(root, if geteuid().is_root() { 0o755 } else { 0o700 })?;
-    make(&root.join("systems"), 0o700)?;
-    keep(root, Kept::InThisBoot);
-    Ok(())
+pub(crate) fn settled(endpoint: &Path) -> Result<PathBuf, String> {
+    if !is_root() {
+        return Ok(hcs_wire::endpoint::canonical(endpoint));
+    }
+    hcs_wire::endpoint::settled(endpoint).map_err(|errno| match errno {
+        Errno::LOOP => format!(
+            "a directory of {} is a symbolic link in a tree that was mapped writable into a container, which may have made \
+             it: {ELSEWHERE}",
+            endpoint.display()
+        ),
+        errno => format!("the directory of {} cannot be looked at: {errno}", endpoint.display()),
+    })
+}
+
+/// What to do about a state root that cannot be used.
+const ELSEWHERE: &str = "name a socket elsewhere by HCS_ENDPOINT";
+
+/// The state root as it was found, or made.
+#[derive(Debug)]
+pub(crate) struct StateRoot(OwnedFd);
+
+impl StateRoot {
+    /// Makes it, after a look at what it is made in, and refuses one that another user could change. `endpoint` is its
+    /// one name ([`settled`]), so a link that is on the way by now was put there meanwhile.
+    ///
+    /// # Errors
+    /// The sentence to be shown.
+    pub(crate) fn make(endpoint: &Path, root: &Path) -> Result<Self, String> {
+        check_surroundings(endpoint)?;
+        // Nothing is made in a tree of containers.
+        refuse_written(root, Kept::InThisBoot, ELSEWHERE)?;
+        // Clients of other users find the socket in here; an ordinary user's service has none.
+        let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
+        let made = make_by(walk(root), root, mode)?;
+        // The directory itself, wherever a container has moved the names that lead there.
+        refuse_written_at(made.as_fd(), root, Kept::InThisBoot, ELSEWHERE)?;
+        make_by(walk(root), &root.join("systems"), 0o700)?;
+        keep(made.as_fd(), root, Kept::InThisBoot);
+        let made = Self(made);
+        made.check(root)?;
+        Ok(made)
+    }
+
+    /// Refuses to go on where the path leads to another directory by now.
+    ///
+    /// # Errors
+    /// The sentence to be shown.
+    pub(crate) fn check(&self, root: &Path) -> Result<(), String> {
+        let found = walk(root)(Trusted::of_process(), root, None);
+        let found = found.map_err(|untrusted| unusable(root, &untrusted))?;
+        let identity = |directory: &OwnedFd| fstat(directory).map(|is| (is.st_dev, is.st_ino));
+        if identity(&found).is_ok_and(|found| identity(&self.0) == Ok(found)) {
+            return Ok(());
+        }
+        let replaced = format!("it was replaced while the service started; {ELSEWHERE}");
+        Err(unusable(root, &replaced))
+    }
+}
+
+/// How a directory is found by its path, or made.
+type Find = fn(Trusted, &Path, Option<u32>) -> Result<OwnedFd, Untrusted>;
+
+/// The way to a state root. That of the machine's own service is known by one name whatever links lead there.
+fn walk(root: &Path) -> Find {
+    match root == state_root(Path::new(SYSTEM)) {
+        true => Trusted::directory,
+        false => Trusted::plain_directory,
+    }
 }
 
 /// Makes the directory of scratches, unless that is in the state root.
@@ -111,17 +169,14 @@ pub(crate) fn make_state_root(endpoint: &Path, root: &Path) -> Result<(), String
 /// # Errors
 /// The sentence to be shown: containers may have written there. Where it cannot be made, the first container tells.
 pub(crate) fn make_scratch_root(scratches: &Path, root: &Path) -> Result<(), String> {
+    const INSTEAD: &str = "set scratch_root in hcsd.toml to a directory elsewhere";
     if scratches.starts_with(root) {
         return Ok(());
     }
-    refuse_written(
-        scratches,
-        Kept::Always,
-        "set scratch_root in hcsd.toml to a directory elsewhere",
-    )?;
-    let made = Trusted::of_process().directory(scratches, Some(0o700));
-    if made.is_ok() {
-        keep(scratches, Kept::Always);
+    refuse_written(scratches, Kept::Always, INSTEAD)?;
+    if let Ok(made) = Trusted::of_process().directory(scratches, Some(0o700)) {
+        refuse_written_at(made.as_fd(), scratches, Kept::Always, INSTEAD)?;
+        keep(made.as_fd(), scratches, Kept::Always);
     }
     Ok(())
 }
@@ -129,11 +184,29 @@ pub(crate) fn make_scratch_root(scratches: &Path, root: &Path) -> Result<(), Str
 /// Refuses a directory of a service of root in a tree that was mapped into a container before the service had it: what
 /// is in it may be made up, or is read.
 fn refuse_written(path: &Path, kept: Kept, instead: &str) -> Result<(), String> {
+    refuse_suspect(path, instead, || written::suspect(path, kept))
+}
+
+/// The same for the directory that was found there.
+fn refuse_written_at(
+    found: BorrowedFd<'_>,
+    path: &Path,
+    kept: Kept,
+    instead: &str,
+) -> Result<(), String> {
+    refuse_suspect(path, instead, || written::suspect_at(found, kept))
+}
+
+fn refuse_suspect(
+    path: &Path,
+    instead: &str,
+    look: impl FnOnce() -> io::Result<Option<Suspect>>,
+) -> Result<(), String> {
     if !is_root() {
         return Ok(());
     }
     let shown = path.display();
-    let suspect = written::suspect(path, kept)
+    let suspect = look()
         .map_err(|e| format!("whether containers may write to {shown} cannot be told: {e}"))?;
     let tree = match suspect {
         None => return Ok(()),
@@ -158,9 +231,9 @@ fn refuse_written(path: &Path, kept: Kept, instead: &str) -> Result<(), String> 
 }
 
 /// Marks a directory of a service of root as its own: containers are kept from it from now on.
-fn keep(path: &Path, kept: Kept) {
+fn keep(found: BorrowedFd<'_>, path: &Path, kept: Kept) {
     if is_root()
-        && let Err(e) = written::keep(path, kept)
+        && let Err(e) = written::keep(found, kept)
     {
         warn!(path = %path.display(), "it is not marked as this service's own: {e}");
     }
@@ -171,24 +244,30 @@ fn keep(path: &Path, kept: Kept) {
 /// # Errors
 /// The sentence to be shown, also when others could change what is there.
 pub(crate) fn make(path: &Path, mode: u32) -> Result<(), String> {
-    let failed = |why: &dyn std::fmt::Display| {
-        format!(
-            "{} is not safe to use, or cannot be made: {why}",
-            path.display()
-        )
-    };
-    let made: Result<_, Untrusted> = Trusted::of_process().directory(path, Some(mode));
-    let directory = File::from(made.map_err(|untrusted| failed(&untrusted))?);
-    let found = directory.metadata().map_err(|e| failed(&e))?;
+    make_by(Trusted::directory, path, mode).map(drop)
+}
+
+fn make_by(find: Find, path: &Path, mode: u32) -> Result<OwnedFd, String> {
+    let made = find(Trusted::of_process(), path, Some(mode));
+    let made = made.map_err(|untrusted| unusable(path, &untrusted))?;
+    let found = fstat(&made).map_err(|errno| unusable(path, &errno))?;
     let own = geteuid().as_raw();
-    if found.uid() == own && found.mode() & 0o022 == 0 {
-        return Ok(());
+    if found.st_uid == own && found.st_mode & 0o022 == 0 {
+        return Ok(made);
     }
-    Err(failed(&format!(
+    let found = format!(
         "expected a directory of user {own} that no other user can write to, found mode {:04o} of user {}",
-        found.mode() & 0o7777,
-        found.uid()
-    )))
+        found.st_mode & 0o7777,
+        found.st_uid
+    );
+    Err(unusable(path, &found))
+}
+
+fn unusable(path: &Path, why: &dyn std::fmt::Display) -> String {
+    format!(
+        "{} is not safe to use, or cannot be made: {why}",
+        path.display()
+    )
 }
 
 /// Makes the directory of one system, whose parent the service has made.
@@ -258,7 +337,7 @@ const MOST_TRUSTED: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
 

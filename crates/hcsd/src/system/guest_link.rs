@@ -24,6 +24,7 @@ use std::{
 
 use hcs_schema::{Failure, HResult, win32};
 use hcs_wire::{
+    errno,
     guest::{
         Decoder, ExecuteProcessResponse, Frame, GcsCapabilities, MAX_MESSAGE_BYTES, MessageType,
         Rpc, encode,
@@ -49,7 +50,7 @@ use crate::{
     system::process::Process,
     thread::{
         closing::{Closing, PeerSocket, Received},
-        outgoing::{Closed, Outgoing, Unread},
+        outgoing::{Closed, Outgoing, Unread, Unsent},
         readiness::watch_stream,
         share::{Giving, Turns},
     },
@@ -500,12 +501,17 @@ impl GuestLink {
             )));
         }
         operations::step(format!("asked the guest agent: {rpc:?}"));
-        self.outgoing.send(bytes, descriptors).map_err(|closed| {
-            Failure::new(
+        let sent = self.outgoing.send(bytes, descriptors);
+        sent.map_err(|unsent| match unsent {
+            Unsent::InFlight => {
+                let message = "the pipes of the process cannot be sent to the guest agent";
+                errno::failed(message, Errno::TOOMANYREFS)
+            }
+            Unsent::Closed(closed) => Failure::new(
                 HResult::HCS_E_CONNECTION_CLOSED,
                 "the guest agent cannot be reached",
             )
-            .because(&closed)
+            .because(&closed),
         })
     }
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use hcs_wire::socket;
+use hcs_wire::{errno::IN_FLIGHT, socket};
 use rustix::io::Errno;
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::thread::{closing::PeerSocket, readiness::watch, share::Turns};
 
-/// How long writing rests when there is no descriptor left to watch the socket by.
+/// How long writing rests when there is no descriptor left to watch the socket by, or none can be sent.
 const BREATH: Duration = Duration::from_millis(50);
 
 /// Messages that are written in one turn: each takes a call of the kernel, and a socket that is read takes hundreds.
@@ -81,6 +81,17 @@ pub(crate) enum Closed {
     },
 }
 
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Unsent {
+    /// Nothing more is.
+    #[error(transparent)]
+    Closed(#[from] Closed),
+    /// It carries descriptors, of which the user of the service has too many in flight. Others are sent.
+    #[error("{}", IN_FLIGHT)]
+    InFlight,
+}
+
 /// The writing half of a stream. Belongs to one thread.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
@@ -124,13 +135,14 @@ impl Outgoing {
         self.of_user.bytes.set(of_others + unread);
     }
 
-    /// Writes a message, or keeps it. Once this has failed it always fails.
+    /// Writes a message, or keeps it. Once it has failed because the stream is closed it always fails.
     ///
     /// # Errors
-    /// The stream is closed, by the peer or because it does not read.
-    pub(crate) fn send(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), Closed> {
+    /// The stream is closed, by the peer or because it does not read, or the descriptors cannot be sent now. Those of a
+    /// message that is kept are tried again until they can.
+    pub(crate) fn send(&self, bytes: Vec<u8>, descriptors: Vec<OwnedFd>) -> Result<(), Unsent> {
         if let Some(closed) = self.closed.get() {
-            return Err(closed);
+            return Err(closed.into());
         }
         let mut message = Message {
             bytes,
@@ -141,12 +153,13 @@ impl Outgoing {
             match self.write(&mut message) {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(_) => return Err(self.close(Closed::Gone)),
+                // They go with the first byte, so nothing of it was written.
+                Err(Errno::TOOMANYREFS) => return Err(Unsent::InFlight),
+                Err(_) => return Err(self.close(Closed::Gone).into()),
             }
         } else if self.unread.get() >= self.bound() {
-            return Err(self.close(Closed::Full {
-                unread: self.unread.get(),
-            }));
+            let unread = self.unread.get();
+            return Err(self.close(Closed::Full { unread }).into());
         }
         let rest = message.bytes.len() - message.sent;
         self.set_unread(self.unread.get() + rest);
@@ -203,6 +216,10 @@ impl Outgoing {
             };
             match written {
                 Ok(Ok(())) => self.changed.notify_waiters(),
+                Ok(Err(e)) if Errno::from_io_error(&e) == Some(Errno::TOOMANYREFS) => {
+                    self.changed.notify_waiters();
+                    tokio::time::sleep(BREATH).await;
+                }
                 Ok(Err(_)) => return self.close(Closed::Gone),
                 // Some of it may have gone.
                 Err(_would_block) => self.changed.notify_waiters(),
@@ -219,7 +236,7 @@ impl Outgoing {
     /// [`Outgoing::write_some`] where it does not matter whether it went.
     fn write_what_goes(&self) -> io::Result<()> {
         match self.write_some() {
-            Ok(()) | Err(Errno::AGAIN) => Ok(()),
+            Ok(()) | Err(Errno::AGAIN | Errno::TOOMANYREFS) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -306,6 +323,12 @@ impl Drop for Outgoing {
 mod tests {
     use std::{io::Read as _, os::unix::net::UnixStream, time::Duration};
 
+    use rustix::{
+        fs::Uid,
+        process::{Resource, Rlimit, geteuid, getrlimit, setrlimit},
+        thread::set_thread_res_uid,
+    };
+
     use super::*;
     use crate::thread::{closing::Closing, readiness::watch_stream};
 
@@ -369,11 +392,11 @@ mod tests {
                     break closed;
                 }
             };
-            assert!(
-                matches!(closed, Closed::Full { unread } if unread >= 100_000),
-                "{closed}"
-            );
-            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(closed));
+            let Unsent::Closed(closed @ Closed::Full { unread }) = closed else {
+                panic!("{closed}");
+            };
+            assert!(unread >= 100_000, "{closed}");
+            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(closed.into()));
             assert_eq!(outgoing.run(&Turns::begin().0).await, closed);
             drop(outgoing);
             let mut rest = Vec::new();
@@ -455,8 +478,49 @@ mod tests {
         in_runtime(async {
             let (outgoing, peer) = pair(usize::MAX);
             drop(peer);
-            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(Closed::Gone));
+            let gone = Unsent::Closed(Closed::Gone);
+            assert_eq!(outgoing.send(vec![7], Vec::new()), Err(gone));
             assert_eq!(outgoing.run(&Turns::begin().0).await, Closed::Gone);
+        });
+    }
+
+    /// The kernel counts them for each user, and root's capabilities lift that: this thread becomes another user.
+    #[test]
+    fn a_message_whose_descriptors_cannot_be_sent_now_ends_no_stream() {
+        const FEW: u64 = 64;
+        if geteuid().is_root() {
+            let user = Uid::from_raw(54_398);
+            set_thread_res_uid(user, user, user).unwrap();
+        }
+        let few = Rlimit {
+            current: Some(FEW),
+            ..getrlimit(Resource::Nofile)
+        };
+        setrlimit(Resource::Nofile, few).unwrap();
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let (sender, kept) = UnixStream::pair().unwrap();
+        for _ in 0..=FEW / 8 {
+            socket::send_all(&sender, b"x", &[file.as_fd(); 8]).unwrap();
+        }
+        in_runtime(async {
+            let (outgoing, mut peer) = pair(usize::MAX);
+            let one = || vec![OwnedFd::from(file.try_clone().unwrap())];
+            assert_eq!(outgoing.send(vec![1], one()), Err(Unsent::InFlight));
+            outgoing.send(vec![2; 1 << 20], Vec::new()).unwrap();
+            outgoing.send(vec![3], one()).unwrap();
+            let reader = tokio::task::spawn_blocking(move || {
+                let mut read = vec![0; (1 << 20) + 1];
+                peer.read_exact(&mut read[1..]).unwrap();
+                drop((sender, kept));
+                peer.read_exact(&mut read[..1]).unwrap();
+                read
+            });
+            let (turns, _giving) = Turns::begin();
+            let read = tokio::select! {
+                read = reader => read.unwrap(),
+                closed = outgoing.run(&turns) => panic!("{closed}"),
+            };
+            assert!(read[0] == 3 && read[1..].iter().all(|byte| *byte == 2));
         });
     }
 }

@@ -24,7 +24,7 @@ use rustix::{
 use crate::{
     cli::Options,
     engines::{leave_descriptors_behind, shed_surroundings},
-    record::files,
+    record::files::StateRoot,
     upkeep::{endpoint::state_root, logging, only::LOCK},
 };
 
@@ -109,7 +109,7 @@ fn answers(endpoint: &Path) -> bool {
 fn spawn(options: &Options, endpoint: &Path, config: Option<&Path>) -> Result<Child, String> {
     let root = state_root(endpoint);
     let failed = |what: &str, e: &dyn std::fmt::Display| format!("{what}: {e}");
-    files::make_state_root(endpoint, &root)?;
+    let _made = StateRoot::make(endpoint, &root)?;
     let log = root.join(logging::FILE);
     let log = logging::open(&log)
         .map_err(|e| failed(&format!("{} cannot be written", log.display()), &e))?;

@@ -14,7 +14,7 @@ mod set_id;
 use hcs_schema::privileges::Capabilities;
 
 use crate::{
-    failure::{Attempt, StepError},
+    failure::{Attempt, INSTALLING_FILTER, INSTALLING_MODES, StepError},
     sys,
 };
 
@@ -30,10 +30,10 @@ pub(crate) fn apply(possible: Capabilities, usual: &[libc::sock_filter]) -> Resu
     } else {
         sys::seccomp::install(&program(possible))
     };
-    installed.step("installing the system call filter")
+    installed.step(INSTALLING_FILTER)
 }
 
 /// Filters them besides, for a container that may set no set-user-ID bits ([`crate::parts::sharing`]).
 pub(crate) fn apply_no_set_id() -> Result<(), StepError> {
-    sys::seccomp::install(&program::no_set_id()).step("installing the filter of file modes")
+    sys::seccomp::install(&program::no_set_id()).step(INSTALLING_MODES)
 }

@@ -3,10 +3,20 @@
 use std::os::fd::OwnedFd;
 
 use hcs_schema::{Failure, HResult};
-use hcs_wire::service::{Kind, Reply, encode};
+use hcs_wire::{
+    errno,
+    service::{Kind, Reply, encode},
+};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::record::blocking::blocking;
+
+/// The failure of a call whose answer carries more than can be sent to the client now.
+pub(super) fn unsent() -> Failure {
+    let message = "the pipes of the process cannot be sent to the client";
+    errno::failed(message, Errno::TOOMANYREFS)
+}
 
 /// What a call ends with: the reply and the descriptors that go along.
 #[derive(Debug)]

@@ -108,7 +108,9 @@ impl Subscriber for Connection {
             data: data.map(str::to_owned),
         };
         match encode(Kind::Event, number, 0, &event) {
-            Ok(bytes) => self.write(bytes, Vec::new()),
+            Ok(bytes) => {
+                let _closed = self.write(bytes, Vec::new());
+            }
             Err(e) => warn!(number, "an event could not be written: {e}"),
         }
     }

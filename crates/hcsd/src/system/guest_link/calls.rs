@@ -24,7 +24,11 @@ use super::{
 };
 use crate::{
     network::{AgentNetworks, NameReader},
-    record::{blocking::blocking, failures::unknown, operations},
+    record::{
+        blocking::blocking,
+        failures::unknown,
+        operations::{self, CallKeeper as _},
+    },
     system::{process::Process, stdio::Traces},
 };
 
@@ -141,6 +145,13 @@ impl GuestLink {
         }
     }
 
+    /// A request was not sent, so the agent has not heard of the names that go along with it.
+    fn release_later(&self, naming: &Naming) {
+        for name in &naming.released {
+            self.release(name);
+        }
+    }
+
     /// Whether the agent remembers calls by their names.
     pub(crate) fn remembers_calls(&self) -> bool {
         self.capabilities()
@@ -222,7 +233,8 @@ impl GuestLink {
             wait_message_id,
             naming: self.naming(),
         };
-        self.send(Rpc::ExecuteProcess, id, &request, guest_ends)?;
+        let sent = self.send(Rpc::ExecuteProcess, id, &request, guest_ends);
+        sent.inspect_err(|_| self.release_later(&request.naming))?;
         let (sender, receiver) = oneshot::channel();
         let request = OpenRequest::Execute(Rc::clone(process), Some(sender));
         self.note(id, request, Some(limit));
@@ -449,7 +461,8 @@ impl GuestLink {
             naming: self.naming(),
         };
         let id = self.take_id();
-        self.send(Rpc::ReadOutput, id, &request, pipes)?;
+        let sent = self.send(Rpc::ReadOutput, id, &request, pipes);
+        sent.inspect_err(|_| self.release_later(&request.naming))?;
         let (sender, receiver) = oneshot::channel();
         self.note(
             id,
