@@ -44,14 +44,15 @@ impl Exchange {
         services: &mut dyn Services,
     ) -> Result<Batch, Fault> {
         let mut moved = false;
-        if !table.is_congested() && queue.refill(memory)? {
+        if !table.is_congested() && find(queue, memory)? {
             while !table.is_congested() && queue.peek(&mut self.chain)? {
                 self.take(memory, table, services)?;
                 queue.complete(0);
                 moved = true;
             }
         }
-        let interrupt = queue.publish(memory)?;
+        queue.publish(memory)?;
+        let interrupt = queue.wants_interrupt(memory)?;
         Ok(Batch { moved, interrupt })
     }
 
@@ -88,10 +89,7 @@ impl Exchange {
     ) -> Result<Batch, Fault> {
         let mut moved = false;
         if table.has_packets() {
-            if !queue.refill(memory)? {
-                queue.be_notified(memory)?;
-                queue.refill(memory)?;
-            }
+            find(queue, memory)?;
             while table.has_packets() && queue.peek(&mut self.chain)? {
                 let room = self.chain.length().min(self.bytes.len());
                 if room <= HEADER {
@@ -113,9 +111,16 @@ impl Exchange {
                 queue.be_quiet();
             }
         }
-        let interrupt = queue.publish(memory)?;
+        queue.publish(memory)?;
+        let interrupt = queue.wants_interrupt(memory)?;
         Ok(Batch { moved, interrupt })
     }
+}
+
+/// Reads what the driver has made available. Where there is nothing, the driver is asked to notify. Returns whether
+/// there is any.
+fn find(queue: &mut Queue, memory: &impl GuestMemory) -> Result<bool, Fault> {
+    Ok(queue.refill(memory)? || (queue.be_notified(memory)? && queue.refill(memory)?))
 }
 
 #[cfg(test)]

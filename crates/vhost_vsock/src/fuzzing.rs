@@ -126,7 +126,8 @@ fn send(
 
 /// What a guest puts into its rings, and what the host does with its streams meanwhile.
 ///
-/// The first bytes become the rings themselves, if the first of all is odd; the rest is packets.
+/// The first bytes become the rings themselves, if the first of all is odd; the rest is packets. The next bit of the
+/// first byte says whether the driver uses event indexes.
 pub fn rings(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
@@ -143,10 +144,11 @@ pub fn rings(data: &[u8]) {
         exchange: Exchange::new(),
         ends: Ends::default(),
     };
+    let indexed = kind & 2 != 0;
     if kind & 1 == 1 {
-        bench.raw(data);
+        bench.raw(data, indexed);
     } else {
-        bench.packets(data);
+        bench.packets(data, indexed);
     }
 }
 
@@ -161,7 +163,7 @@ struct Bench {
 
 impl Bench {
     /// The input is the memory of both rings.
-    fn raw(&mut self, data: &[u8]) {
+    fn raw(&mut self, data: &[u8], indexed: bool) {
         use crate::memory::GuestMemory as _;
         let data = &data[..data.len().min(0x8000)];
         self.memory.write(0, data).expect("it fits");
@@ -173,7 +175,7 @@ impl Bench {
                     available: at + 0x100,
                     used: at + 0x200,
                 };
-                Queue::resume(&self.memory, ring, direction, 0)
+                Queue::resume(&self.memory, ring, direction, 0, indexed)
             });
         let [Ok(mut to_guest), Ok(mut from_guest)] = queues else {
             return;
@@ -184,9 +186,9 @@ impl Bench {
     }
 
     /// The input is packets of the guest, and what the host does.
-    fn packets(&mut self, data: &[u8]) {
+    fn packets(&mut self, data: &[u8], indexed: bool) {
         let mut guest = Guest::new(&self.memory, CID);
-        let [mut to_guest, mut from_guest] = guest.queues();
+        let [mut to_guest, mut from_guest] = guest.queues(indexed);
         let mut rest = data;
         while let [plan, tail @ ..] = rest {
             match plan % 4 {

@@ -75,8 +75,9 @@ impl Vring {
         }
     }
 
-    /// Starts the ring where its front end says. Returns whether its driver is another than before.
-    pub(super) fn start(&mut self, memory: &Mapped) -> Result<bool, VringError> {
+    /// Starts the ring where its front end says; `indexed` says that its driver uses event indexes. Returns whether its
+    /// driver is another than before.
+    pub(super) fn start(&mut self, memory: &Mapped, indexed: bool) -> Result<bool, VringError> {
         let lengths = Ring::lengths(self.size);
         let mut parts = [0; 3];
         for ((part, address), length) in parts.iter_mut().zip(self.addresses).zip(lengths) {
@@ -95,7 +96,8 @@ impl Vring {
                 parts: [descriptors, available, used],
             });
         }
-        self.queue = Some(Queue::resume(memory, ring, self.direction, self.base)?);
+        let queue = Queue::resume(memory, ring, self.direction, self.base, indexed)?;
+        self.queue = Some(queue);
         Ok(self.parked.take().is_some_and(|parked| parked != self.base))
     }
 

@@ -43,13 +43,14 @@ impl<M: GuestMemory + Clone> Guest<M> {
         }
     }
 
-    /// The device's side of both rings: to the guest, and from it.
-    pub(crate) fn queues(&self) -> [Queue; 2] {
+    /// The device's side of both rings, to the guest and from it, with event indexes or without.
+    pub(crate) fn queues(&self, indexed: bool) -> [Queue; 2] {
         let memory = &self.to_guest.memory;
         [
-            Queue::resume(memory, self.to_guest.ring, Direction::ToGuest, 0).unwrap(),
-            Queue::resume(memory, self.from_guest.ring, Direction::FromGuest, 0).unwrap(),
+            (self.to_guest.ring, Direction::ToGuest),
+            (self.from_guest.ring, Direction::FromGuest),
         ]
+        .map(|(ring, direction)| Queue::resume(memory, ring, direction, 0, indexed).unwrap())
     }
 
     /// Gives all the room there is for packets to the guest. A header and its data have buffers of their own, as with
