@@ -22,8 +22,8 @@ pub(crate) struct Exchange {
 pub(crate) struct Batch {
     /// Packets have moved.
     pub(crate) moved: bool,
-    /// The driver wants to be interrupted for it.
-    pub(crate) interrupt: bool,
+    /// The driver has to hear of it now, if it wants to hear of it at all. Otherwise it may hear of it later.
+    pub(crate) is_urgent: bool,
 }
 
 impl Exchange {
@@ -52,8 +52,9 @@ impl Exchange {
             }
         }
         queue.publish(memory)?;
-        let interrupt = queue.wants_interrupt(memory)?;
-        Ok(Batch { moved, interrupt })
+        // The driver gets buffers back, and has others.
+        let is_urgent = false;
+        Ok(Batch { moved, is_urgent })
     }
 
     /// Takes the packet in the chain. One without a whole header is dropped.
@@ -87,7 +88,7 @@ impl Exchange {
         memory: &impl GuestMemory,
         table: &mut Table,
     ) -> Result<Batch, Fault> {
-        let mut moved = false;
+        let (mut moved, mut is_urgent) = (false, false);
         if table.has_packets() {
             find(queue, memory)?;
             while table.has_packets() && queue.peek(&mut self.chain)? {
@@ -95,14 +96,15 @@ impl Exchange {
                 if room <= HEADER {
                     // No room for any data: the driver gets it back as it was.
                     queue.complete(0);
-                    moved = true;
+                    (moved, is_urgent) = (true, true);
                     continue;
                 }
                 let Some(packet) = table.next_packet(&mut self.bytes[..room]) else {
                     break;
                 };
-                let length = packet.len();
-                self.chain.write(memory, packet)?;
+                let length = packet.bytes.len();
+                is_urgent |= !packet.can_wait;
+                self.chain.write(memory, packet.bytes)?;
                 // A packet is far below 4 GiB.
                 queue.complete(u32::try_from(length).unwrap_or(u32::MAX));
                 moved = true;
@@ -112,8 +114,9 @@ impl Exchange {
             }
         }
         queue.publish(memory)?;
-        let interrupt = queue.wants_interrupt(memory)?;
-        Ok(Batch { moved, interrupt })
+        // What is left waits for room, which the driver makes when it hears of what it got.
+        is_urgent |= table.has_packets();
+        Ok(Batch { moved, is_urgent })
     }
 }
 

@@ -98,7 +98,9 @@ pub(crate) struct Queue {
     indexed: bool,
     /// The driver was told not to notify. With event indexes: it was not asked to notify of the next chain.
     quiet: bool,
-    /// Entries of the used ring that were written since it was last decided whether to interrupt the driver.
+    /// Descriptors of the chain that was looked at last.
+    links: usize,
+    /// Descriptors of completed chains for which it was not decided yet whether to interrupt the driver.
     untold: usize,
     /// The used ring's index when that was decided; none before the first time.
     told: Option<u16>,
@@ -156,6 +158,7 @@ impl Queue {
             first_used: [word[4], word[5], word[6], word[7]],
             indexed,
             quiet: indexed,
+            links: 0,
             untold: 0,
             told: None,
             heads: VecDeque::new(),
@@ -231,7 +234,7 @@ impl Queue {
 
     /// The chain that comes next, of those that [`Self::refill`] has read. It stays the next one until
     /// [`Self::complete`].
-    pub(crate) fn peek(&self, chain: &mut Chain) -> Result<bool, Fault> {
+    pub(crate) fn peek(&mut self, chain: &mut Chain) -> Result<bool, Fault> {
         chain.buffers.clear();
         chain.length = 0;
         let Some(head) = self.heads.front() else {
@@ -239,7 +242,7 @@ impl Queue {
         };
         let size = self.ring.size;
         let mut index = *head;
-        for _ in 0..size {
+        for place in 0..size {
             let (address, length, flags, next) = self.descriptor(index)?;
             if flags & INDIRECT != 0 {
                 return Err(Fault::Indirect { index });
@@ -252,6 +255,7 @@ impl Queue {
                 chain.length = chain.length.saturating_add(length as usize);
             }
             if flags & NEXT == 0 {
+                self.links = usize::from(place) + 1;
                 return Ok(true);
             }
             index = next;
@@ -280,6 +284,7 @@ impl Queue {
             self.next = self.next.wrapping_add(1);
             // The driver was asked for the chain before this one at most.
             self.quiet |= self.indexed;
+            self.untold = self.untold.saturating_add(self.links);
             self.done.push((head, written));
         }
     }
@@ -292,7 +297,6 @@ impl Queue {
         let size = self.ring.size;
         let mut bytes = Vec::with_capacity(8 * self.done.len());
         let mut start = self.used % size;
-        self.untold = self.untold.saturating_add(self.done.len());
         for (head, written) in std::mem::take(&mut self.done) {
             let position = self.used % size;
             if position == 0 {
@@ -310,7 +314,19 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether the driver wants an interrupt for what was published since this was last asked.
+    /// Whether something was completed since [`Self::wants_interrupt`] was asked.
+    pub(crate) const fn has_untold(&self) -> bool {
+        self.untold > 0
+    }
+
+    /// Whether the driver may hear later of what was published. With event indexes it is seen then what the driver
+    /// knows already. It has most of its descriptors until then, so it does not wait for any.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.indexed && self.untold < usize::from(self.ring.size) / 4
+    }
+
+    /// Whether the driver wants an interrupt for what was published since this was last asked. What is completed has
+    /// to be published before.
     pub(crate) fn wants_interrupt(&mut self, memory: &impl GuestMemory) -> Result<bool, Fault> {
         if std::mem::take(&mut self.untold) == 0 {
             return Ok(false);

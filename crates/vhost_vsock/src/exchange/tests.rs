@@ -24,6 +24,8 @@ use crate::{
     testing::{Guest, Plain},
 };
 
+mod urgency;
+
 const CID: u64 = 7;
 const LIMITS: Limits = Limits {
     connections: 4,
@@ -61,6 +63,8 @@ struct Bench {
     shared: Arc<Shared>,
     /// With event indexes.
     indexed: bool,
+    /// The guest was sent something that it has to hear of now.
+    was_urgent: bool,
 }
 
 impl Bench {
@@ -83,6 +87,7 @@ impl Bench {
             ends: Ends::default(),
             shared,
             indexed,
+            was_urgent: false,
         };
         bench.guest.give_room();
         bench
@@ -101,7 +106,9 @@ impl Bench {
                 self.exchange
                     .receive(from_guest, &self.memory, &mut self.table, &mut self.ends);
             let given = self.exchange.send(to_guest, &self.memory, &mut self.table);
-            if !taken.unwrap().moved && !given.unwrap().moved {
+            let given = given.unwrap();
+            self.was_urgent |= given.is_urgent;
+            if !taken.unwrap().moved && !given.moved {
                 return;
             }
         }

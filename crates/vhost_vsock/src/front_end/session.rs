@@ -1,6 +1,9 @@
 //! What a front end has set up: features, memory, rings, event descriptors.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
 
 use super::{
     Message,
@@ -209,7 +212,12 @@ impl Session {
         if let Some(kick) = ring.kick.take() {
             poll.forget(kick.as_fd());
         }
-        ring.stop()
+        ring.stop(&self.memory)
+    }
+
+    /// When a driver is to hear of what could wait, if there is something.
+    pub(crate) fn late(&self) -> Option<Instant> {
+        self.rings.iter().filter_map(Vring::late).min()
     }
 
     /// A piece of the configuration; nothing when there is no such piece.

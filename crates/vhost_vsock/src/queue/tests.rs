@@ -271,7 +271,28 @@ fn a_ring_that_goes_on_asks_and_tells_anew() {
     driver.offer(&[(BUFFERS, 1)], false);
     assert_eq!(first(&driver, &mut queue), Ok(true));
     queue.complete(0);
-    assert!(tell(&mut queue, &memory), "it is not known what it was told");
+    assert!(
+        tell(&mut queue, &memory),
+        "it is not known what it was told"
+    );
+}
+
+#[test]
+fn a_driver_that_has_most_of_its_descriptors_can_wait() {
+    for (pieces, waits) in [(1, true), (2, false), (5, false)] {
+        let (mut driver, mut queue) = pair_with(Direction::FromGuest, 0, true);
+        let memory = driver.memory.clone();
+        assert!(queue.can_wait() && !queue.has_untold());
+        driver.offer(&vec![(BUFFERS, 1); pieces], false);
+        assert_eq!(first(&driver, &mut queue), Ok(true));
+        queue.complete(0);
+        assert_eq!((queue.can_wait(), queue.has_untold()), (waits, true));
+        tell(&mut queue, &memory);
+        assert!(queue.can_wait() && !queue.has_untold());
+    }
+    // Nothing can be looked up later that is told by flags.
+    let (_driver, queue) = pair(Direction::FromGuest);
+    assert!(!queue.can_wait());
 }
 
 /// What happens on a ring whose sides sleep until they are told of something.

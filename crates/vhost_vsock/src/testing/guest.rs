@@ -83,6 +83,12 @@ impl<M: GuestMemory + Clone> Guest<M> {
         }
     }
 
+    /// Takes the packets back that the device has taken, and asks to be interrupted for the next one.
+    pub(crate) fn take_back(&mut self) {
+        while self.from_guest.take_used().is_some() {}
+        self.from_guest.set_used_event(self.from_guest.taken());
+    }
+
     /// Sends a packet whose data is in `pieces` buffers. The one before has to be used.
     pub(crate) fn send(&mut self, header: &Header, data: &[u8], pieces: usize) {
         while self.from_guest.take_used().is_some() {}
