@@ -132,7 +132,7 @@ pub fn rings(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
     };
-    let memory = Plain::new(vec![0; usize::try_from(MEMORY).expect("it is small")]);
+    let memory = Plain::new(vec![0; Guest::<Plain>::MEMORY]);
     let poll = Arc::new(Poll::new().expect("there are descriptors left"));
     let (_handle, shared, _commands) = Shared::new(Vec::new()).expect("there are descriptors left");
     let table = Table::new(CID, LIMITS, Arc::clone(&poll), Arc::clone(&shared));
@@ -192,7 +192,10 @@ impl Bench {
         let mut rest = data;
         while let [plan, tail @ ..] = rest {
             match plan % 4 {
-                0 => guest.give_room(),
+                0 => {
+                    guest.take_back();
+                    guest.give_room();
+                }
                 1 => {
                     let index = usize::from(plan >> 2);
                     if let Some(mut end) = self.ends.0.get(index % 8) {
@@ -223,7 +226,9 @@ impl Bench {
             }
             rest = tail;
             self.pump(&mut to_guest, &mut from_guest);
-            while guest.receive().is_some() {}
+            while let Some((header, _)) = guest.receive() {
+                assert_eq!(header.destination_cid, guest.cid);
+            }
         }
     }
 

@@ -46,6 +46,7 @@ impl<M: GuestMemory> Driver<M> {
     }
 
     /// The position of the available chain that the device wants to be notified of, with event indexes.
+    #[cfg(test)]
     pub(crate) fn available_event(&self) -> u16 {
         let at = self.ring.used + 4 + 8 * u64::from(self.ring.size);
         u16::from_le_bytes(self.memory.read_array(at).unwrap())
@@ -93,6 +94,7 @@ impl<M: GuestMemory> Driver<M> {
     }
 
     /// Sets the flags of the available ring.
+    #[cfg(test)]
     pub(crate) fn set_flags(&self, flags: u16) {
         self.memory
             .write(self.ring.available, &flags.to_le_bytes())

@@ -1,9 +1,11 @@
 //! A guest that sends and receives packets, over rings in memory.
 
 use super::Driver;
+#[cfg(test)]
+use crate::packet::{HOST, Operation, STREAM};
 use crate::{
     memory::GuestMemory,
-    packet::{HEADER, HOST, Header, MAX_DATA, Operation, STREAM},
+    packet::{HEADER, Header, MAX_DATA},
     queue::{Direction, Queue, Ring},
 };
 
@@ -68,6 +70,7 @@ impl<M: GuestMemory + Clone> Guest<M> {
     }
 
     /// A packet to `port` of the host from `from` of the guest.
+    #[cfg(test)]
     pub(crate) fn header(&self, operation: Operation, port: u32, from: u32) -> Header {
         Header {
             source_cid: self.cid,
