@@ -251,9 +251,10 @@ mod tests {
             let user = Uid::from_raw(54_397);
             set_thread_res_uid(user, user, user).unwrap();
         }
+        let before = getrlimit(Resource::Nofile);
         let few = Rlimit {
             current: Some(FEW),
-            ..getrlimit(Resource::Nofile)
+            ..before
         };
         setrlimit(Resource::Nofile, few).unwrap();
         let file = File::open("/dev/null").unwrap();
@@ -265,7 +266,9 @@ mod tests {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, flags, None).unwrap();
         let pidfd = file.into();
         let child = LauncherAnswer { pid: 7, pidfd };
-        send_answer(theirs.as_fd(), Ok(&child)).unwrap();
+        let sent = send_answer(theirs.as_fd(), Ok(&child));
+        setrlimit(Resource::Nofile, before).unwrap();
+        sent.unwrap();
         let refused = receive_answer(ours.as_fd()).unwrap().unwrap_err();
         assert_eq!(refused.errno, Errno::TOOMANYREFS);
     }

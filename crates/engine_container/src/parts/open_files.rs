@@ -5,22 +5,41 @@
 //! programs of one user with the same limit can keep each other from sending. A container that has the service's user
 //! gets half of the service's limit, and what the service has started may use all of that.
 
+use std::fs;
+
 use hcs_schema::privileges::{Limit, Privileges, limits};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Programs expect as many.
 const LEAST: u64 = 1024;
 
+/// The kernel sets no limit on open files above this, also where it is none higher than before.
+const HIGHEST: &str = "/proc/sys/fs/nr_open";
+
 /// Lets the calling process, and the agents that are cloned from it, have as many as they may; answers the limit that
-/// it was given.
+/// it was given, as far as it can be set again.
 pub(crate) fn raise() -> Rlimit {
     let given = getrlimit(Resource::Nofile);
+    let text = fs::read_to_string(HIGHEST).unwrap_or_default();
+    let given = settable(given, text.trim().parse().ok());
     let highest = Rlimit {
         current: given.maximum,
         ..given
     };
     let _lower = setrlimit(Resource::Nofile, highest);
     given
+}
+
+/// `given`, or what is left of it where the kernel sets no limit above `highest`.
+fn settable(given: Rlimit, highest: Option<u64>) -> Rlimit {
+    let lower = |limit: Option<u64>| match (limit, highest) {
+        (Some(limit), Some(highest)) => Some(limit.min(highest)),
+        (limit, highest) => limit.or(highest),
+    };
+    Rlimit {
+        current: lower(given.current),
+        maximum: lower(given.maximum),
+    }
 }
 
 /// `privileges` with a limit on open files, unless they have one: that of the launcher, or less for a container without
@@ -68,6 +87,17 @@ mod tests {
         assert_eq!(of(4096, 4096, false), (2048, 2048));
         assert_eq!(of(1500, 1500, false), (1024, 1024));
         assert_eq!(of(64, 256, false), (64, 256));
+    }
+
+    #[test]
+    fn what_was_inherited_and_cannot_be_set_any_more_is_lowered() {
+        let given = Rlimit {
+            current: Some(1024),
+            maximum: Some(1 << 20),
+        };
+        assert_eq!(settable(given, Some(1 << 20)), given);
+        assert_eq!(settable(given, None), given);
+        assert_eq!(settable(given, Some(4096)).maximum, Some(4096));
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub(super) fn agent(
         let rest = deadline.saturating_duration_since(Instant::now());
         let found = match control.ask_for(&request) {
             Ok((WorkerAnswer::Done, stream)) => return Ok(stream),
+            Ok((WorkerAnswer::Failed(why), _)) => Err(not_handed_over(why)),
             Ok(_) if rest.is_zero() => return Err(undialled(control)),
             // An agent that dials and hangs up, again and again, is not followed as fast as it goes.
             Ok(_) if was_told => Ok(None),
@@ -150,10 +151,18 @@ fn streams(
     let ask = |port: u32| control.begin(&WorkerRequest::TakeStdio(port), None);
     let asked = ports.try_map(|port| port.map(ask).transpose())?;
     let answers = asked.try_map(|asked| asked.map(Asked::answer).transpose())?;
-    Ok(answers.map(|answer| match answer {
-        Some((WorkerAnswer::Done, stream)) => stream,
-        _ => None,
-    }))
+    answers.try_map(|answer| match answer {
+        Some((WorkerAnswer::Done, stream)) => Ok(stream),
+        // It is gone by then.
+        Some((WorkerAnswer::Failed(why), _)) => Err(not_handed_over(why)),
+        _ => Ok(None),
+    })
+}
+
+/// The worker has what was asked for, and cannot send it.
+fn not_handed_over(why: String) -> Failure {
+    let message = "the worker of the virtual machine cannot hand a stream of its guest over";
+    Failure::new(HResult::E_FAIL, message).cause(why)
 }
 
 #[cfg(test)]

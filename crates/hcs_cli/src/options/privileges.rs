@@ -24,7 +24,8 @@ pub(crate) struct PrivilegeOptions {
     #[arg(long)]
     allow_new_privileges: bool,
 
-    /// Limit what each process may use, such as nofile=1024:4096, core=0, memlock=unlimited; repeat for more
+    /// Limit what each process may use, such as nofile=1024:4096, core=0, memlock=unlimited; repeat for more. Without
+    /// it, files are limited as for the service, and to half of that in a container without ids of its own
     #[arg(long = "ulimit", value_name = "NAME=SOFT[:HARD]", value_parser = limit)]
     limits: Vec<ResourceLimit>,
 }

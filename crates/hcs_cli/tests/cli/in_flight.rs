@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// A user that no host has, and none of the other tests.
-const USER: u32 = 54_360;
+const USER: u32 = 54_342;
 
 /// Sends descriptors until it may send no more, says how many these were, and keeps them until a file is there.
 const FILL: &str = r#"
