@@ -10,6 +10,7 @@ use std::{
 };
 
 use rustix::{
+    fs::{Gid, Uid},
     io::Errno,
     process::{Pid, PidfdFlags, pidfd_open},
     time::{ClockId, clock_gettime},
@@ -118,6 +119,12 @@ impl Record {
         let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.pid)).ok()?;
         (!self.groups.hold(&groups))
             .then_some("its process is not in the control groups of the container")
+    }
+
+    /// The owner of pipes for its processes: its root, where that is not the host's.
+    pub(crate) fn pipe_owner(&self) -> Option<(Uid, Gid)> {
+        let owner = self.user_namespace.filter(|user| user.slot.is_some())?;
+        Some((Uid::from_raw(owner.user), Gid::from_raw(owner.group)))
     }
 
     /// The owners of mapped files where a request does not say.

@@ -14,7 +14,7 @@ use std::{
 };
 
 use hcs_schema::{Failure, Stdio, privileges::Privileges};
-use hcs_wire::{errno, output::OutputQuery};
+use hcs_wire::{errno, guest::LeftRecord, output::OutputQuery};
 use rustix::{
     event::{
         Timespec,
@@ -116,7 +116,9 @@ pub(crate) struct Agent<L> {
     /// Whether the present stream asked for the shutdown, so that the agent may leave once everything has ended.
     pub(crate) may_leave: bool,
     /// A process has ended that the system ends with: the agent leaves once the host knows of all exits.
-    ends: bool,
+    pub(crate) ends: bool,
+    /// What was written down last for a host that comes after the end.
+    pub(crate) left: Option<LeftRecord>,
     /// Whether the last look found no child at all, ours or adopted.
     childless: bool,
     pub(crate) began: Instant,
@@ -168,6 +170,7 @@ impl<L: Link> Agent<L> {
             shutting_down: false,
             may_leave: false,
             ends: false,
+            left: None,
             childless: true,
             began: Instant::now(),
             turns: 0,
@@ -223,23 +226,38 @@ impl<L: Link> Agent<L> {
         self.flush();
     }
 
-    /// Everything has ended, the host knows it, and it asked for that, now or along with a process.
-    fn is_finished(&self) -> bool {
-        let delivered = self
-            .stream
-            .as_ref()
-            .is_some_and(|stream| stream.unsent() == 0);
+    /// Everything has ended, the host knows it or finds it written down, and it asked for that, now or along with a
+    /// process.
+    fn is_finished(&mut self) -> bool {
         let relayed = self.consoles.is_empty() && self.relays.len() == 0;
         let all_moved = relayed && !self.outputs.is_runnable();
+        let asked = self.may_leave || self.ends;
+        if !(asked && self.childless && all_moved) {
+            return false;
+        }
+        let delivered = self.stream.as_ref().map(|stream| stream.unsent() == 0);
+        if !self.ends {
+            if delivered != Some(true) {
+                return false;
+            }
+            let _as_far_as_possible = self.leave_record();
+            return true;
+        }
+        // What is written down needs no host that listens.
+        let written = self.leave_record();
         let (unclaimed, _) = self.exits.counts();
-        let asked = self.may_leave || (self.ends && unclaimed == 0);
-        asked && self.childless && all_moved && delivered
+        match delivered {
+            Some(delivered) => delivered && (written || self.may_leave || unclaimed == 0),
+            None => written,
+        }
     }
 
-    /// Ends the system, as a process has ended that it ends with.
+    /// Ends the system, as a process has ended that it ends with. That is written down before the host can hear of it.
     pub(crate) fn end(&mut self) {
-        self.ends = true;
         self.shutting_down = true;
+        if !std::mem::replace(&mut self.ends, true) {
+            self.leave_record();
+        }
         if let Err(errno) = signals::send_to_all(SIGKILL) {
             log(&format!(
                 "the processes that are left cannot be killed: {errno}"

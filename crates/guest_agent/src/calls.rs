@@ -102,6 +102,13 @@ impl Calls {
         self.forgot = self.forgot.filter(|forgot| *forgot == stream);
     }
 
+    /// The newest that a service may still ask for, `most` of them, and whether there are more.
+    pub(crate) fn newest(&self, most: usize) -> (impl Iterator<Item = (&str, Done)>, bool) {
+        let names = self.by_age.values().rev().take(most);
+        let newest = names.filter_map(|name| Some((name.as_str(), self.get(name)?)));
+        (newest, self.by_name.len() > most)
+    }
+
     /// Whether one that is not known may have been done all the same.
     pub(crate) const fn is_forgetful(&self) -> bool {
         self.forgot.is_some()
@@ -130,6 +137,20 @@ mod tests {
         calls.release_earlier();
         assert!(!calls.is_forgetful());
         assert!(calls.by_name.is_empty() && calls.by_age.is_empty());
+    }
+
+    #[test]
+    fn the_newest_calls_are_told_first() {
+        let mut calls = Calls::default();
+        calls.done("1.a", Some(2));
+        calls.exited("1.a", 7);
+        calls.done("1.b", None);
+        let of = |pid, exit| Done { pid, exit };
+        let (newest, more) = calls.newest(2);
+        let all = [("1.b", of(None, None)), ("1.a", of(Some(2), Some(7)))];
+        assert_eq!((newest.collect::<Vec<_>>(), more), (all.to_vec(), false));
+        let (newest, more) = calls.newest(1);
+        assert_eq!((newest.count(), more), (1, true));
     }
 
     #[test]

@@ -56,6 +56,12 @@ impl Exits {
         all.find(|exit| exit.pid == pid).map(|exit| exit.code)
     }
 
+    /// All that are kept, those that were given out first: pid and code.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let all = self.claimed.iter().chain(&self.unclaimed);
+        all.map(|exit| (exit.pid, exit.code))
+    }
+
     /// How many codes no service has asked for, and how many were given out and are still kept.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.unclaimed.len(), self.claimed.len())

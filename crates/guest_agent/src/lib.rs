@@ -7,7 +7,7 @@
 //! 2. `requests`: one file per kind of request.
 //! 3. `command`, `accounts`: what is to be run, as whom. `sys`: running it. `archive`: the program for files.
 //! 4. `reaper`, `exits`, `waits`: who has ended, and who wants to know. `calls`: what was done for which call.
-//!    `session`: what a process has started.
+//!    `left`: what of both is written down for a later host. `session`: what a process has started.
 //! 5. `console`: emulated consoles. `relays`: pipes before streams that are none. `kept`: pipes that can be handed out
 //!    again. `detached`: output that is kept.
 //! 6. [`machine`]: the agent of a virtual machine, as its first process or as a service in it.
@@ -41,6 +41,7 @@ mod files;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod kept;
+mod left;
 pub mod link;
 pub mod machine;
 mod names;
@@ -82,12 +83,19 @@ const UMASK: u32 = 0o022;
 /// the exit code for the process: 0, or 1 when the agent could not do its work (stderr says why).
 ///
 /// `privileges` is what processes get, where their documents say no more. `host` tells the host from others that
-/// connect.
+/// connect. `left` is a file of the host's for what the agent leaves ([`hcs_wire::guest::LeftRecord`]), open for
+/// writing.
 ///
 /// Changes the whole process: signal dispositions and mask, umask, working directory `/`, not dumpable.
 #[must_use]
-pub fn run(listener: OwnedFd, host: Host, own: Own, privileges: Privileges) -> i32 {
-    match UnixLink::new(listener, host) {
+pub fn run(
+    listener: OwnedFd,
+    host: Host,
+    left: Option<OwnedFd>,
+    own: Own,
+    privileges: Privileges,
+) -> i32 {
+    match UnixLink::leaving(listener, host, left) {
         Ok(link) => serve(link, own, privileges, Role::Init),
         Err(errno) => {
             log(&format!("the listening socket is of no use: {errno}"));

@@ -12,7 +12,7 @@ use std::{
 use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
-    guest::{GuestNetwork, Renewal, VsockStdioRelaySettings},
+    guest::{GuestNetwork, MAX_LEFT_BYTES, Renewal, VsockStdioRelaySettings},
     peer::Peer,
     proof,
 };
@@ -125,6 +125,17 @@ pub trait Link {
     /// the system, for a second at most.
     fn close_after_shutdown(&mut self, _stream: BorrowedFd<'_>) {}
 
+    /// Whether [`Link::leave`] has a place for what is left.
+    fn keeps_record(&self) -> bool {
+        false
+    }
+
+    /// Leaves `line` where a host finds it that comes after the agent's end; it follows what was left before. Whether
+    /// that was possible.
+    fn leave(&mut self, _line: &[u8]) -> bool {
+        false
+    }
+
     /// Takes random bytes and the time of the host.
     ///
     /// # Errors
@@ -168,6 +179,8 @@ pub struct UnixLink {
     user: Option<u32>,
     /// Those who are still to prove that they are the host, where they have to.
     callers: Option<Callers>,
+    /// The file for what the agent leaves, and how much is in it.
+    left: Option<(OwnedFd, u64)>,
 }
 
 impl UnixLink {
@@ -177,6 +190,15 @@ impl UnixLink {
     /// # Errors
     /// The errno of `fcntl(2)`, `epoll_create1(2)` or `epoll_ctl(2)`.
     pub fn new(listener: OwnedFd, host: Host) -> Result<Self, Errno> {
+        Self::leaving(listener, host, None)
+    }
+
+    /// [`UnixLink::new`], with a file of the host's for what the agent leaves, open for writing. It may be longer than
+    /// what is in it, which is nothing yet.
+    ///
+    /// # Errors
+    /// As for that.
+    pub fn leaving(listener: OwnedFd, host: Host, left: Option<OwnedFd>) -> Result<Self, Errno> {
         let flags = fcntl_getfl(&listener)?;
         fcntl_setfl(&listener, flags | OFlags::NONBLOCK)?;
         let (user, callers) = match host {
@@ -187,6 +209,7 @@ impl UnixLink {
             listener,
             user,
             callers,
+            left: left.map(|file| (file, 0)),
         })
     }
 
@@ -254,6 +277,26 @@ impl Callers {
 }
 
 impl Link for UnixLink {
+    fn keeps_record(&self) -> bool {
+        self.left.is_some()
+    }
+
+    fn leave(&mut self, line: &[u8]) -> bool {
+        let Some((file, length)) = &mut self.left else {
+            return false;
+        };
+        if *length + line.len() as u64 > MAX_LEFT_BYTES as u64 {
+            return false;
+        }
+        let written = rustix::io::retry_on_intr(|| rustix::io::pwrite(&*file, line, *length));
+        // A part of a line is as none, and the next one takes its place.
+        let is_whole = written == Ok(line.len());
+        if is_whole {
+            *length += line.len() as u64;
+        }
+        is_whole
+    }
+
     fn descriptor(&self) -> BorrowedFd<'_> {
         let callers = self.callers.as_ref();
         callers.map_or(self.listener.as_fd(), |callers| callers.epoll.as_fd())

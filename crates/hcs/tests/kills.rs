@@ -7,18 +7,23 @@ mod killing;
 mod service;
 
 use std::{
-    fs::{self, File},
+    collections::BTreeMap,
+    fs::{self, File, Permissions},
     io::{Read as _, Write as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     thread,
+    time::{Duration, Instant},
 };
 
 use hcs::{
-    ComputeSystem, Endpoint, Process,
+    ComputeSystem, Endpoint, LogQuery, Process,
     documents::{self, SystemPropertyQuery},
+    read_log,
 };
-use killing::{CONFIGURATION, End, LIMIT, Progress, answered, kill_again_and_again};
+use killing::{CONFIGURATION, End, KILLS, LIMIT, Progress, answered, kill, kill_again_and_again};
+use rustix::fs::{FileType, Mode};
 use service::{Running, on_its_own_with, shell};
 
 const THREADS: usize = 8;
@@ -132,8 +137,116 @@ fn execute(endpoint: &Endpoint, shared: &Path, thread: usize, progress: &Progres
     assert!(words == once, "a command ran twice or not at all: {words}");
 }
 
+/// Where each command says that it is about to end.
+const ENDS: &str = "ends";
+
+/// Runs commands by `hcs run`. Each writes its own word to a file in `shared`, prints its text, says that it ends, and
+/// exits with its code.
+fn run(endpoint: &Endpoint, shared: &Path, thread: usize, progress: &Progress) {
+    let end = End(progress);
+    let mount = format!("{}:{SHARED}", shared.display());
+    let mut round = 0;
+    while !progress.is_over() {
+        round += 1;
+        let code = round % 100;
+        let script = format!(
+            "echo {round} >> {SHARED}/{thread}; seq {round} {}; echo {round} >&2; echo > {SHARED}/{ENDS}; exit {code}",
+            round + LINES
+        );
+        let mut command = Command::new(program());
+        command.args(["run", "--network", "none", "--mount", &mount]);
+        // With a user namespace, where the directory can show other owners, and without.
+        command.args((round % 2 == 0).then_some("--userns=no"));
+        let done = command
+            .args(["--", "/bin/sh", "-c", &script])
+            .env("HCS_ENDPOINT", endpoint.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(said, format!("{round}\n"), "what hcs run complains of");
+        assert_eq!(done.status.code(), Some(i32::try_from(code).unwrap()));
+        let lines: String = (round..=round + LINES).map(|n| format!("{n}\n")).collect();
+        assert!(done.stdout == lines.as_bytes(), "bytes were lost");
+        progress.round();
+    }
+    drop(end);
+    let words = fs::read_to_string(shared.join(thread.to_string())).unwrap();
+    let once: String = (1..=round).map(|n| format!("{n}\n")).collect();
+    assert!(words == once, "a command ran twice or not at all: {words}");
+}
+
+/// Kills the service so many times as commands end, each a little later than the one before.
+fn kill_as_commands_end(endpoint: &Endpoint, ends: &mut File, progress: &Progress) {
+    const STEP: Duration = Duration::from_micros(50);
+    const STEPS: u32 = 40;
+    let mut kills = 0;
+    while kills < KILLS && !progress.is_over() {
+        // Those that have ended since the last one.
+        let mut said = [0; 1024];
+        assert_ne!(ends.read(&mut said).unwrap(), 0);
+        let until = Instant::now() + STEP * (kills % STEPS);
+        while Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        kills += u32::from(kill(endpoint));
+    }
+}
+
+/// The end of each system, and that of its command, was written down once.
+fn assert_ends_are_told_once() {
+    let mut told = BTreeMap::<(String, String), usize>::new();
+    let mut query = LogQuery::default();
+    loop {
+        let page = answered(read_log(&query));
+        for event in page.events {
+            let ends = ["ProcessExited", "SystemExited"].contains(&event.kind.as_str());
+            if let Some(system) = event.runtime_id.filter(|_| ends) {
+                *told.entry((system, event.kind)).or_default() += 1;
+            }
+        }
+        query.since = page.next;
+        if !page.more {
+            break;
+        }
+    }
+    assert!(!told.is_empty());
+    told.retain(|_, times| *times != 1);
+    assert!(told.is_empty(), "told more than once: {told:?}");
+}
+
 mod alone {
     use super::*;
+
+    #[test]
+    fn a_hundred_kills_as_commands_of_hcs_run_end_lose_no_exit_code() {
+        let test = "alone::a_hundred_kills_as_commands_of_hcs_run_end_lose_no_exit_code";
+        let Some(endpoint) = on_its_own_with(test, CONFIGURATION) else {
+            return;
+        };
+        let shared = tempfile::tempdir().unwrap();
+        let ends = shared.path().join(ENDS);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &ends,
+            FileType::Fifo,
+            Mode::from_raw_mode(0o666),
+            0,
+        )
+        .unwrap();
+        fs::set_permissions(shared.path(), Permissions::from_mode(0o777)).unwrap();
+        fs::set_permissions(&ends, Permissions::from_mode(0o666)).unwrap();
+        let mut ends = File::options().read(true).write(true).open(&ends).unwrap();
+        let progress = Progress::default();
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (endpoint, shared, progress) = (&endpoint, shared.path(), &progress);
+                scope.spawn(move || run(endpoint, shared, thread, progress));
+            }
+            let _end = End(&progress);
+            kill_as_commands_end(&endpoint, &mut ends, &progress);
+        });
+        assert_ends_are_told_once();
+    }
 
     #[test]
     fn a_hundred_kills_under_hcs_exec_fail_no_call_and_run_no_command_twice() {

@@ -55,6 +55,8 @@ pub enum Found {
         why: Failure,
         /// How it ended.
         exit: Exit,
+        /// What can still be learnt of its guest: [`Guest::left`], and [`Guest::had_pipes`]. All else fails.
+        guest: Option<Arc<dyn Guest + Send + Sync>>,
     },
 }
 
@@ -380,7 +382,7 @@ pub struct ProcessRefusals {
 }
 
 /// The way to the guest agent of a machine.
-pub trait Guest {
+pub trait Guest: fmt::Debug {
     /// Blocks until the guest agent can be connected to, at most for `limit`. Starts nothing, and again is fine: each
     /// new stream to the agent is preceded by it.
     ///
@@ -431,6 +433,15 @@ pub trait Guest {
     /// the time and fresh random bytes with each stream to its agent, and after each resume.
     fn needs_renewal(&self) -> bool {
         false
+    }
+
+    /// What the guest agent has written down for a service that comes after its end, as it wrote it; empty where it
+    /// left nothing. To be asked once the machine is gone. Reads a file, which the guest may have filled.
+    ///
+    /// # Errors
+    /// The host refused.
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        Ok(Vec::new())
     }
 
     /// Makes `count` empty files for what the guest agent is to keep: for reading and writing, without a name, on a

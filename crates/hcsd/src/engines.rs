@@ -38,7 +38,7 @@ pub(crate) fn main_if_helper() {
             true => guest_agent::Host::Proves,
             false => guest_agent::Host::IsUser(files.service),
         };
-        guest_agent::run(files.listener, host, own, privileges)
+        guest_agent::run(files.listener, host, Some(files.left), own, privileges)
     });
 }
 

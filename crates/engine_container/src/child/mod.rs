@@ -63,6 +63,8 @@ pub struct AgentFiles {
     pub terminals: OwnedFd,
     /// Its `/etc/hosts`, for reading and writing, where the names of its networks go.
     pub hosts: Option<OwnedFd>,
+    /// The service's file for what the agent leaves, for writing.
+    pub left: OwnedFd,
 }
 
 /// The number under which the agent gets its listening socket.
@@ -74,8 +76,10 @@ const TERMINALS: i32 = 5;
 const CHANNEL: i32 = 6;
 /// The number of its file of hosts.
 const HOSTS: i32 = 7;
+/// The number of the file for what it leaves.
+const LEFT: i32 = 8;
 /// All descriptors from this one on are closed.
-const FIRST_UNUSED: u32 = 8;
+const FIRST_UNUSED: u32 = 9;
 
 /// Exit code of a child that failed on its way.
 const FAILED: i32 = 71;
@@ -96,6 +100,7 @@ struct Own {
 /// A container that is there, with a process that is not yet the agent.
 struct Built {
     listener: OwnedFd,
+    left: OwnedFd,
     spec: LaunchSpec,
     own: Own,
 }
@@ -128,6 +133,9 @@ fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<Built, StepError> {
     let listener = descriptors
         .pop_front()
         .ok_or_else(|| StepError::new("taking the agent's socket", Errno::BADF))?;
+    let left = descriptors
+        .pop_front()
+        .ok_or_else(|| StepError::new("taking the file for what the agent leaves", Errno::BADF))?;
     let own = match (&spec.user, early) {
         (Some(user), early) => {
             let entered = match early {
@@ -157,6 +165,7 @@ fn build(channel: &OwnedFd, tasks: Vec<OwnedFd>) -> Result<Built, StepError> {
     };
     Ok(Built {
         listener,
+        left,
         spec,
         own,
     })
@@ -272,6 +281,7 @@ fn hand_over(
     channel: OwnedFd,
     Built {
         listener,
+        left,
         spec,
         own,
     }: Built,
@@ -279,7 +289,7 @@ fn hand_over(
     usual: &Usual,
     agent: AgentEntry,
 ) -> i32 {
-    let Ok((channel, files, rest)) = renumber(channel, (listener, spec.proof), own) else {
+    let Ok((channel, files, rest)) = renumber(channel, (listener, spec.proof), left, own) else {
         // Nothing to report by; the service sees the channel close.
         return FAILED;
     };
@@ -312,12 +322,13 @@ type Rest = (OwnedFd, Option<OwnedFd>);
 fn renumber(
     channel: OwnedFd,
     (listener, proof): (OwnedFd, bool),
+    left: OwnedFd,
     own: Own,
 ) -> Result<(OwnedFd, AgentFiles, Rest), Errno> {
     // The service has made the channel.
     let service = Peer::of(&channel)?.user;
     let up = |descriptor| descriptors::move_up(descriptor, FIRST_UNUSED.cast_signed());
-    let (channel, listener) = (up(channel)?, up(listener)?);
+    let (channel, listener, left) = (up(channel)?, up(listener)?, up(left)?);
     let (proc, terminals, null) = (up(own.proc)?, up(own.terminals)?, up(own.null)?);
     let confinement = own.confinement.map(up).transpose()?;
     let hosts = own.hosts.map(up).transpose()?;
@@ -329,6 +340,7 @@ fn renumber(
         proc: descriptors::move_to(proc, PROC)?,
         terminals: descriptors::move_to(terminals, TERMINALS)?,
         hosts: hosts.map(to_hosts).transpose()?,
+        left: descriptors::move_to(left, LEFT)?,
     };
     let channel = descriptors::move_to(channel, CHANNEL)?;
     Ok((channel, files, (null, confinement)))

@@ -24,7 +24,7 @@ use crate::{
     config::PARTS_OF_A_SYSTEM,
     failure::StepError,
     launcher::protocol::{Child, LauncherAnswer},
-    machine::{Boot, ContainerMachine, KeptScratch, agent_socket},
+    machine::{Boot, ContainerMachine, KeptScratch, agent_socket, left_record},
     outside::Namespaces,
     parts::{
         handed, handing,
@@ -68,6 +68,17 @@ pub(super) struct Prepared {
     left: Leftovers,
     directory: OwnedFd,
     listener: OwnedFd,
+    /// For what the agent leaves.
+    file: OwnedFd,
+    channel: OwnedFd,
+    child: LauncherAnswer,
+}
+
+/// What a child is launched with.
+struct Launched {
+    directory: OwnedFd,
+    listener: OwnedFd,
+    file: OwnedFd,
     channel: OwnedFd,
     child: LauncherAnswer,
 }
@@ -210,18 +221,20 @@ impl Prepared {
             Self::launch(workshop, &left, order).map_err(|error| fail(&order.name, error))
         });
         match made {
-            Ok((directory, listener, channel, child)) => Ok(Self {
+            Ok(launched) => Ok(Self {
                 name: order.name.clone(),
                 left,
-                directory,
-                listener,
-                channel,
-                child,
+                directory: launched.directory,
+                listener: launched.listener,
+                file: launched.file,
+                channel: launched.channel,
+                child: launched.child,
             }),
             Err(failure) => {
                 // What resists is found by the next sweep; the failure that led here is the one to report.
                 let _left = left.remove();
                 let _socket = std::fs::remove_file(order.directory.join(agent_socket::NAME));
+                let _file = std::fs::remove_file(order.directory.join(left_record::NAME));
                 Err(failure)
             }
         }
@@ -231,7 +244,7 @@ impl Prepared {
         workshop: &Workshop,
         left: &Leftovers,
         order: &Order<'_>,
-    ) -> Result<(OwnedFd, OwnedFd, OwnedFd, LauncherAnswer), StepError> {
+    ) -> Result<Launched, StepError> {
         if let Some(path) = &left.scratch {
             scratch::make(&workshop.config.scratch_root, path)?;
             if Privilege::own() == Privilege::User {
@@ -242,6 +255,7 @@ impl Prepared {
         }
         let directory = agent_socket::open_directory(order.directory)?;
         let listener = agent_socket::bind_in(directory.as_fd())?;
+        let file = left_record::make_in(directory.as_fd())?;
         let entrances = left.groups.entrances()?;
         let asked = Child::Container {
             new_network: order.new_network,
@@ -254,7 +268,13 @@ impl Prepared {
         if order.new_network && order.owner.is_none() {
             begin(&channel, &left.groups, None)?;
         }
-        Ok((directory, listener, channel, child))
+        Ok(Launched {
+            directory,
+            listener,
+            file,
+            channel,
+            child,
+        })
     }
 
     /// Whether the child is gone.
@@ -376,7 +396,7 @@ impl Prepared {
             if image.is_some() {
                 done("made a scratch of limited size");
             }
-            let mut descriptors = vec![self.listener.as_fd()];
+            let mut descriptors = vec![self.listener.as_fd(), self.file.as_fd()];
             descriptors.extend(image.as_ref().map(AsFd::as_fd));
             descriptors.extend(cover.as_ref().map(AsFd::as_fd));
             descriptors.extend(plan.network.as_ref().map(AsFd::as_fd));
@@ -488,7 +508,7 @@ impl Prepared {
             user: Some(user),
             ..spec.clone()
         };
-        let mut descriptors = vec![self.listener.as_fd()];
+        let mut descriptors = vec![self.listener.as_fd(), self.file.as_fd()];
         descriptors.extend(mounts.iter().map(AsFd::as_fd));
         channel::instruct(self.channel.as_fd(), &spec, &descriptors)?;
         Ok(mounts)
@@ -501,6 +521,7 @@ impl Prepared {
     pub(super) fn discard(&self) -> Result<(), StepError> {
         let _gone_already = pidfd_send_signal(&self.child.pidfd, Signal::KILL);
         let _gone_already = unlinkat(&self.directory, agent_socket::NAME, AtFlags::empty());
+        let _gone_already = unlinkat(&self.directory, left_record::NAME, AtFlags::empty());
         self.left.remove()
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     config::EngineConfig,
     failure::StepError,
     launcher::Launcher,
-    machine::{ContainerMachine, agent_socket},
+    machine::{ContainerMachine, GoneGuest, agent_socket},
     offers,
     parts::{
         own_places::OwnPlaces,
@@ -243,6 +243,24 @@ fn no_ids() -> Failure {
     Failure::new(hresult, message)
 }
 
+fn gone(why: &'static str) -> Failure {
+    Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why)
+}
+
+/// A container of which nothing more can be told than why it counts as gone.
+fn unknown(why: Failure) -> Found {
+    Found::Gone {
+        why,
+        exit: Exit::Unknown,
+        guest: None,
+    }
+}
+
+fn not_believed(why: &'static str) -> Found {
+    let summary = gone("the record of the container is not one that a service wrote");
+    unknown(summary.cause(why))
+}
+
 impl Engine for ContainerEngine {
     fn name(&self) -> &'static str {
         crate::config::NAME
@@ -294,24 +312,24 @@ impl Engine for ContainerEngine {
     }
 
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
-        let gone = |why: &'static str| Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, why);
         let record: Record = match serde_json::from_str(record) {
             Ok(record) => record,
             Err(error) => {
-                let why = gone("the record of the container cannot be read").because(&error);
-                let exit = Exit::Unknown;
-                return Ok(Found::Gone { why, exit });
+                let why = gone("the record of the container cannot be read");
+                return Ok(unknown(why.because(&error)));
             }
-        };
-        let not_believed = |why: &'static str| Found::Gone {
-            why: gone("the record of the container is not one that a service wrote").cause(why),
-            exit: Exit::Unknown,
         };
         if let Some(why) = record.doubt(&request.runtime_id) {
             return Ok(not_believed(why));
         }
         let slot = (record.user_namespace).and_then(|user| user.slot.zip(Some(user)));
         let pid = record.pid;
+        let left = GoneGuest::new(&request.directory, &record);
+        let gone_by_itself = |why, exit| Found::Gone {
+            why: gone(why),
+            exit,
+            guest: Some(Arc::new(left)),
+        };
         let failed = |error: StepError| {
             let id = &request.id;
             error.into_failure(format!("the container {id:?} could not be taken over"))
@@ -320,10 +338,10 @@ impl Engine for ContainerEngine {
         let (launcher, places) = (&workshop.launcher, &workshop.own_places);
         match ContainerMachine::adopted(request, record, launcher, places) {
             // Its end has not been taken note of by its parent.
-            Ok(Some(machine)) if machine.is_gone() => Ok(Found::Gone {
-                why: gone("the container's pid 1 has ended"),
-                exit: machine.exit(),
-            }),
+            Ok(Some(machine)) if machine.is_gone() => Ok(gone_by_itself(
+                "the container's pid 1 has ended",
+                machine.exit(),
+            )),
             Ok(Some(mut machine)) => {
                 if let Some(why) = machine.doubt().map_err(failed)? {
                     return Ok(not_believed(why));
@@ -345,10 +363,10 @@ impl Engine for ContainerEngine {
                 ),
             )),
             // The kernel tells the end of a process by a descriptor only that was opened before.
-            Ok(None) => Ok(Found::Gone {
-                why: gone("the container's pid 1 is gone"),
-                exit: Exit::Unknown,
-            }),
+            Ok(None) => Ok(gone_by_itself(
+                "the container's pid 1 is gone",
+                Exit::Unknown,
+            )),
             Err(error) => Err(failed(error)),
         }
     }

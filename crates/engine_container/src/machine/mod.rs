@@ -4,10 +4,12 @@ pub(crate) mod agent_socket;
 mod boot;
 mod clock;
 mod figures;
+mod gone;
 mod held_up;
 pub(crate) mod job;
 mod kept_files;
 mod kept_scratch;
+pub(crate) mod left_record;
 pub(crate) mod modify;
 
 use std::{
@@ -52,6 +54,7 @@ use boot::BootFailure;
 
 pub(crate) use boot::Boot;
 pub(crate) use figures::property;
+pub(crate) use gone::GoneGuest;
 pub(crate) use kept_scratch::KeptScratch;
 
 /// How long an adoption waits for an agent that does not listen yet.
@@ -150,9 +153,7 @@ impl ContainerMachine {
 
     /// The owner of pipes for its processes: its root, where that is not the host's.
     fn pipe_owner(&self) -> Option<(Uid, Gid)> {
-        let user = self.record.user_namespace;
-        let owner = user.filter(|user| user.slot.is_some())?;
-        Some((Uid::from_raw(owner.user), Gid::from_raw(owner.group)))
+        self.record.pipe_owner()
     }
 
     fn take_namespaces(&self) -> Option<Namespaces> {
@@ -234,6 +235,11 @@ impl Guest for ContainerMachine {
 
     fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
         stdio::were_taken(ends, self.pipe_owner(), Uid::from_raw(user))
+    }
+
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        let read = left_record::read_in(self.directory.as_fd());
+        read.map_err(|error| self.fail("asked for what its agent has left", error))
     }
 
     fn make_files(&self, count: usize) -> Result<Vec<OwnedFd>, Failure> {

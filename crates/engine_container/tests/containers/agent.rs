@@ -11,7 +11,7 @@ use std::{
 
 use engine_container::launcher::AgentFiles;
 use hcs_schema::privileges::Privileges;
-use hcs_wire::proof;
+use hcs_wire::{guest::LeftRecord, proof};
 use rustix::{
     event::{PollFd, PollFlags, poll},
     process::{Resource, Rlimit, setrlimit},
@@ -33,7 +33,8 @@ pub(crate) struct Outcome {
     pub(crate) stderr: String,
 }
 
-/// Serves one connection after the other; a request `["exit", "N"]` ends it.
+/// Serves one connection after the other. A request `["exit", "N"]` ends it, and `["leave", "N"]` does when it has left
+/// that its process 2 has exited with that code.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "the launcher calls an agent like this"
@@ -57,6 +58,8 @@ pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
         proof,
         proc: _proc,
         terminals: _terminals,
+        hosts: _hosts,
+        left,
         ..
     } = files;
     for stream in UnixListener::from(listener).incoming() {
@@ -71,6 +74,17 @@ pub(crate) fn serve(files: AgentFiles, privileges: Privileges) -> i32 {
                 && word == "exit"
             {
                 return code.parse().expect("a number");
+            }
+            if let [word, code] = request.as_slice()
+                && word == "leave"
+            {
+                let record = LeftRecord {
+                    complete: true,
+                    exits: vec![(2, code.parse().expect("a number"))],
+                    ..LeftRecord::default()
+                };
+                rustix::io::pwrite(&left, &record.line(), 0).expect("a file");
+                return 0;
             }
             let mut answer = serde_json::to_vec(&run(&request)).expect("JSON");
             answer.push(b'\n');

@@ -124,9 +124,9 @@ impl VmMachine {
         record: &str,
         grantee: impl FnOnce(Option<u32>) -> Grantee,
     ) -> Result<Result<Self, Found>, Failure> {
-        let is_gone = || Err(gone(request, "the worker of the virtual machine is gone"));
+        let is_gone = || gone(request, "the worker of the virtual machine is gone");
         let Ok(record) = serde_json::from_str::<Record>(record) else {
-            return Ok(is_gone());
+            return Ok(Err(is_gone()));
         };
         match record.worker.find()? {
             Some(process) if !is_readable(process.as_fd()) => {
@@ -136,7 +136,7 @@ impl VmMachine {
                 // That of another machine, of another service say, is ended by no record of this one.
                 if !is_listened_at(&request.directory, record.worker.pid)? {
                     return Ok(match is_readable(process.as_fd()) {
-                        true => is_gone(),
+                        true => Err(is_gone()),
                         false => Err(not_believed(
                             "its process is not the worker of this machine",
                         )),
@@ -153,7 +153,7 @@ impl VmMachine {
                     request.id
                 ),
             )),
-            _ => Ok(is_gone()),
+            _ => Ok(Err(is_gone())),
         }
     }
 
@@ -271,6 +271,7 @@ fn gone(request: &CreateRequest, why: &'static str) -> Found {
     Found::Gone {
         why: fault.into_iter().fold(why, Failure::cause),
         exit,
+        guest: None,
     }
 }
 
@@ -280,6 +281,7 @@ fn not_believed(why: &'static str) -> Found {
     Found::Gone {
         why: Failure::new(HResult::HCS_E_SYSTEM_NOT_FOUND, message).cause(why),
         exit: Exit::Unknown,
+        guest: None,
     }
 }
 

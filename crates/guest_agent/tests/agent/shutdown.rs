@@ -1,6 +1,7 @@
 //! The end of a system.
 
-use hcs_wire::guest::{ResponseBase, Rpc, code};
+use hcs_wire::guest::{LeftRecord, ResponseBase, Rpc, code};
+use serde_json::json;
 
 use crate::{
     Test,
@@ -23,7 +24,73 @@ pub const TESTS: &[Test] = &[
         "a_lost_host_finds_the_exits_of_a_shutdown",
         a_lost_host_finds_the_exits_of_a_shutdown,
     ),
+    (
+        "the_end_of_the_command_is_written_down_before_the_host_hears_of_it",
+        the_end_of_the_command_is_written_down_before_the_host_hears_of_it,
+    ),
+    (
+        "a_shutdown_leaves_all_exits_and_calls_that_were_not_released",
+        a_shutdown_leaves_all_exits_and_calls_that_were_not_released,
+    ),
 ];
+
+/// A host that dies as soon as it has heard the exit, or before, finds it when the agent has left.
+fn the_end_of_the_command_is_written_down_before_the_host_hears_of_it() {
+    let mut system = System::start();
+    let mut bridge = system.connect();
+    let beside = bridge.shell("exec sleep 1000");
+    bridge.name_next("1.a", &[]);
+    let last = json!({ "CommandArgs": ["sh", "-c", "exit 3"], "EndsSystem": true });
+    let command = bridge.start(&last);
+    assert_eq!(bridge.exit(&command), 3);
+    // What else it has come to by now is written behind that.
+    let text = std::fs::read(system.path("left")).unwrap();
+    let first = text.split(|byte| *byte == b'\n').next().unwrap();
+    let first = LeftRecord::read(&[first, b"\n"].concat());
+    assert!(first.complete);
+    assert_eq!(first.exits, [(command.pid, 3)]);
+    let made = |record: &LeftRecord| {
+        let call = record.call("1.a").unwrap();
+        (call.process_id, call.exit_code)
+    };
+    assert_eq!(made(&first), (command.pid, Some(3)));
+    assert_eq!(bridge.exit(&beside), 137);
+    assert!(bridge.is_closed());
+    assert_eq!(system.wait().code(), Some(0));
+    let left = system.left();
+    assert_eq!(
+        (left.exit(command.pid), left.exit(beside.pid)),
+        (Some(3), Some(137))
+    );
+    assert_eq!(made(&left), (command.pid, Some(3)));
+    assert!(left.complete && !left.forgetful);
+}
+
+fn a_shutdown_leaves_all_exits_and_calls_that_were_not_released() {
+    let mut system = System::start();
+    let mut bridge = system.connect();
+    bridge.name_next("1.told", &[]);
+    let (code, ..) = bridge.run("exit 7");
+    assert_eq!(code, 7);
+    bridge.name_next("1.a", &["1.told"]);
+    let obeys = bridge.shell("exec sleep 1000");
+    assert_eq!(
+        system.left(),
+        LeftRecord::default(),
+        "a system that goes on"
+    );
+    shut_down(&mut bridge, Rpc::ShutdownGraceful);
+    assert_eq!(bridge.exit(&obeys), 143);
+    assert!(bridge.is_closed());
+    assert_eq!(system.wait().code(), Some(0));
+    let left = system.left();
+    let codes: Vec<u32> = left.exits.iter().map(|(_, code)| *code).collect();
+    assert_eq!(codes, [7, 143]);
+    assert_eq!(left.call("1.told"), None);
+    let made = left.call("1.a").unwrap();
+    assert_eq!((made.process_id, made.exit_code), (obeys.pid, Some(143)));
+    assert!(!left.complete);
+}
 
 fn shut_down(bridge: &mut Bridge, rpc: Rpc) {
     let answer: ResponseBase = bridge.call(rpc, &base());

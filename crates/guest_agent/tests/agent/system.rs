@@ -1,6 +1,7 @@
 //! A system under test: the agent in namespaces of its own.
 
 use std::{
+    fs::File,
     io::Read as _,
     os::{
         fd::OwnedFd,
@@ -11,19 +12,31 @@ use std::{
 };
 
 use hcs_schema::privileges::Privileges;
+use hcs_wire::guest::LeftRecord;
 use tempfile::TempDir;
 
 use crate::bridge::Bridge;
 
+/// Names the file for what the agent leaves.
+const LEFT: &str = "HCS_TEST_LEFT";
+
 /// Serves as the agent on the listening socket that is this process's stdin.
 pub fn become_agent() -> ExitCode {
     let listener = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3).unwrap();
-    let null = std::fs::File::open("/dev/null").unwrap();
+    let null = File::open("/dev/null").unwrap();
     rustix::stdio::dup2_stdin(null).unwrap();
+    let left = std::env::var_os(LEFT).map(|path| File::create(path).unwrap().into());
     let own = guest_agent::Own::at_usual_places();
     let host = guest_agent::Host::IsUser(rustix::process::geteuid().as_raw());
     ExitCode::from(
-        u8::try_from(guest_agent::run(listener, host, own, Privileges::default())).unwrap(),
+        u8::try_from(guest_agent::run(
+            listener,
+            host,
+            left,
+            own,
+            Privileges::default(),
+        ))
+        .unwrap(),
     )
 }
 
@@ -52,7 +65,7 @@ impl System {
     fn start_as(preparation: &str, mode: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(directory.path().join("agent.sock")).unwrap();
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let log = File::create(directory.path().join("log")).unwrap();
         let program = std::env::current_exe().unwrap();
         let script = format!("{preparation} && exec \"$0\" {mode}");
         // Should this program be killed, the thread that started the system takes it along.
@@ -72,6 +85,7 @@ impl System {
             ])
             .arg(program)
             .arg(directory.path())
+            .env(LEFT, directory.path().join("left"))
             .stdin(Stdio::from(OwnedFd::from(listener)))
             .stdout(Stdio::null())
             .stderr(log)
@@ -97,10 +111,15 @@ impl System {
         bridge
     }
 
+    /// What the agent has left for a host that comes after its end.
+    pub fn left(&self) -> LeftRecord {
+        LeftRecord::read(&std::fs::read(self.path("left")).unwrap())
+    }
+
     /// What the agent wrote to stderr so far.
     pub fn log(&self) -> String {
         let mut text = String::new();
-        let mut file = std::fs::File::open(self.path("log")).unwrap();
+        let mut file = File::open(self.path("log")).unwrap();
         file.read_to_string(&mut text).unwrap();
         text
     }

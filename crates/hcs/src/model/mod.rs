@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "not all of it is modelled")]
 #[path = "../reading/cell.rs"]
 mod cell;
+mod endings;
 #[expect(dead_code, reason = "not all of it is modelled")]
 #[path = "../reading/hub.rs"]
 mod hub;

@@ -13,7 +13,7 @@ use std::{
 
 use hcs::{Endpoint, Operation};
 
-const KILLS: u32 = 100;
+pub(crate) const KILLS: u32 = 100;
 /// Nothing takes as long, however slow the machine, unless it hangs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(100);
 /// No longer than clients need to come back: for so long a service stays.
@@ -69,7 +69,7 @@ impl Drop for End<'_> {
 }
 
 /// Kills the service that is there. Returns whether there was one.
-fn kill(endpoint: &Endpoint) -> bool {
+pub(crate) fn kill(endpoint: &Endpoint) -> bool {
     let Ok(stream) = UnixStream::connect(endpoint.path()) else {
         return false;
     };

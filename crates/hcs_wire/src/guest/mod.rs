@@ -39,10 +39,12 @@
 //! 1. `kind`: message numbers and the type field.
 //! 2. `frame`: [`encode`] and [`Decoder`].
 //! 3. `base`, `negotiate`, `process`, `renewal`, `system`: the bodies.
+//! 4. `left`: what an agent leaves in a file, for a host that died before it had written down what it heard.
 
 mod base;
 mod frame;
 mod kind;
+mod left;
 mod negotiate;
 mod process;
 mod renewal;
@@ -51,6 +53,7 @@ mod system;
 pub use base::{AgentRequest, ErrorRecord, GuestTarget, RequestBase, ResponseBase};
 pub use frame::{Decoder, Frame, encode, encode_bits};
 pub use kind::{MessageType, Rpc};
+pub use left::{LeftCall, LeftRecord, MAX_LEFT_BYTES, MAX_LEFT_CALLS, MAX_LEFT_EXITS};
 pub use negotiate::{
     GcsCapabilities, GuestDefinedCapabilities, NegotiateProtocol, NegotiateProtocolResponse,
     SchemaVersion,

@@ -584,7 +584,7 @@ mod tests {
             let mut all = JoinSet::new();
             for number in 0..30 {
                 let uid = if number < 29 { 1 } else { 2 };
-                let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
+                let machine = Arc::new(GoneMachine::new(Exit::Unknown, None).unwrap());
                 let id = number.to_string();
                 networks.machines.borrow_mut().insert(id.clone(), machine);
                 let (networks, order) = (Rc::clone(&networks), Rc::clone(&order));

@@ -32,6 +32,7 @@ use crate::{
     system::{
         Initiator, System,
         context::Context,
+        ending,
         gone::GoneMachine,
         making::{Parts, put_together, systems_root},
         process::Process,
@@ -106,6 +107,11 @@ impl Context {
     /// Leaving: without systems, known or left alone, nothing of ours stays on the host.
     pub(crate) async fn clear_up(self: &Rc<Self>) {
         let limit = self.config().times.kill();
+        for system in self.registry.departed() {
+            if system.has_told_its_end() {
+                ending::forget(&system).await;
+            }
+        }
         self.removals.finish(limit).await;
         self.slots.close(&self.networks, limit).await;
         let none_left = list(&systems_root(self)).is_ok_and(|found| found.is_empty());
@@ -273,13 +279,13 @@ async fn find_machine(
             machine,
             lives: true,
         }),
-        Found::Gone { why, exit } => {
+        Found::Gone { why, exit, guest } => {
             info!(
                 id = request.id,
                 "it ended while no service was there: {why}"
             );
             Ok(Recorded {
-                machine: Arc::new(GoneMachine::new(exit)?),
+                machine: Arc::new(GoneMachine::new(exit, guest)?),
                 lives: false,
                 is_paused: None,
             })
@@ -322,6 +328,16 @@ fn adopt_processes(
     }
 }
 
+/// The state of a system that was recorded in `state`.
+const fn found_in(state: State, is_paused: Option<bool>) -> State {
+    match (state, is_paused) {
+        // The service before died while it paused or resumed it.
+        (State::Running, Some(true)) => State::Paused,
+        (State::Paused, Some(false)) => State::Running,
+        (recorded, _) => recorded,
+    }
+}
+
 /// Takes over the system of `request`, or what is left of it. Returns whether it lives.
 async fn take_over(
     context: &Rc<Context>,
@@ -344,12 +360,7 @@ async fn take_over(
         lives,
         is_paused,
     } = find_machine(context, &engine, &request, record.machine).await?;
-    let state = match (state, is_paused) {
-        // The service before died while it paused or resumed it.
-        (State::Running, Some(true)) => State::Paused,
-        (State::Paused, Some(false)) => State::Running,
-        (recorded, _) => recorded,
-    };
+    let state = found_in(state, is_paused);
     // A system that has ended owns its id no more: another may have been created under it since.
     let reservation = lives
         .then(|| context.registry.reserve(&request.id))
@@ -375,6 +386,9 @@ async fn take_over(
     } else {
         let about = json!({ "State": state.name(), "Lives": lives });
         system.note(Kind::SystemAdopted, None, Initiator::Service, Some(about));
+    }
+    if !lives {
+        system.learn_of_gone(context).await;
     }
     system.start_adopted(lives, context.config().times.reconnect())?;
     if let Some(reservation) = reservation {

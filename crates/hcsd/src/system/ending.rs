@@ -33,6 +33,8 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     let (told, crash) = told(system, asked).await;
     let link = system.link();
     let agent_told_all = hear_last_exits(system).await;
+    let is_unknown = !agent_told_all && !system.processes.living().is_empty();
+    system.learn(system.expected_back.get() || is_unknown).await;
     // The agent may have told only now that the command has ended.
     let exit = conclude(asked, told, system.complete.get());
     let out_of_memory = match exit {
@@ -106,14 +108,13 @@ async fn end_processes(system: &System, agent_told_all: bool, out_of_memory: Opt
     }
 }
 
-/// Frees the id. Clients that are expected back find the system by its runtime id for a while.
+/// Frees the id. Clients that are expected back find the system by its runtime id.
 fn free_id(system: &Rc<System>) {
     let Ok(context) = system.context() else {
         return;
     };
     if system.expected_back.get() {
-        let limit = context.config().times.reconnect();
-        context.registry.remember_departed(system, limit);
+        context.registry.remember_departed(system);
     }
     context.registry.forget(system);
 }
@@ -231,9 +232,38 @@ fn note_creation(system: &System) {
     });
 }
 
-/// Leaves what it left on the host to be removed in the background.
+/// Leaves what it left on the host to be removed in the background. Where clients that are expected back may ask for an
+/// exit or a call, or have not read what they were told, its record stays until they had their time: a service that is
+/// killed before has to be able to tell them what this one could.
 async fn remove(system: &Rc<System>) {
     note_creation(system);
+    let Ok(context) = system.context() else {
+        return;
+    };
+    let is_kept = system.may_be_asked() || !system.watchers.have_heard();
+    if is_kept {
+        context.registry.remember_departed(system);
+        let machine = Arc::clone(&system.machine);
+        context.removals.remove(machine, None, system.uid).await;
+    } else {
+        forget(system).await;
+    }
+    if !context.registry.has_departed(system) {
+        return;
+    }
+    let limit = context.config().times.reconnect();
+    let system = Rc::clone(system);
+    tokio::task::spawn_local(async move {
+        tokio::time::sleep(limit).await;
+        if is_kept {
+            forget(&system).await;
+        }
+        context.registry.forget_departed(&system);
+    });
+}
+
+/// Removes the record and the directory of a system that has ended.
+pub(super) async fn forget(system: &System) {
     // Whatever happens from here on, the next service has nothing to tell of it.
     if let Err(e) = Record::remove(&system.directory) {
         error!(
@@ -245,7 +275,7 @@ async fn remove(system: &Rc<System>) {
         let directory = system.directory.clone();
         context
             .removals
-            .remove(machine, directory, system.uid)
+            .remove(machine, Some(directory), system.uid)
             .await;
     }
 }

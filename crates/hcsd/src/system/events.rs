@@ -22,6 +22,9 @@ pub(crate) trait Subscriber: fmt::Debug {
     /// Whether it is gone: nothing reaches it any more.
     fn is_closed(&self) -> bool;
 
+    /// Whether its socket has all that it was told, or it is gone.
+    fn has_heard(&self) -> bool;
+
     /// Tells it of something that happened, by each of its handles that is concerned: a few at once, the others later.
     fn hear(self: Rc<Self>, news: &Rc<News>);
 
@@ -99,6 +102,13 @@ impl Watchers {
     pub(crate) fn remove(&self, subscriber: &impl Subscriber, handle: u64) -> bool {
         let key = (subscriber.number(), handle);
         self.handles.borrow_mut().remove(&key).is_some()
+    }
+
+    /// Whether all clients that have handles have what they were told in their sockets: no death of this service takes
+    /// it away.
+    pub(crate) fn have_heard(&self) -> bool {
+        let mut subscribers = self.subscribers().into_iter();
+        subscribers.all(|one| one.upgrade().is_none_or(|one| one.has_heard()))
     }
 
     /// How many handles there are.

@@ -3,6 +3,7 @@
 
 use std::{
     os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,6 +23,8 @@ pub(crate) struct GoneMachine {
     /// Always readable.
     gone: OwnedFd,
     exit: Exit,
+    /// What its engine can still tell of its guest.
+    guest: Option<Arc<dyn Guest + Send + Sync>>,
 }
 
 impl GoneMachine {
@@ -29,11 +32,14 @@ impl GoneMachine {
     ///
     /// # Errors
     /// No descriptors left.
-    pub(crate) fn new(exit: Exit) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        exit: Exit,
+        guest: Option<Arc<dyn Guest + Send + Sync>>,
+    ) -> Result<Self, Failure> {
         let gone = eventfd(1, EventfdFlags::CLOEXEC).map_err(|e| {
             Failure::new(HResult::E_OUTOFMEMORY, "no descriptor is left").because(&e)
         })?;
-        Ok(Self { gone, exit })
+        Ok(Self { gone, exit, guest })
     }
 }
 
@@ -60,7 +66,8 @@ impl Guest for GoneMachine {
 
 impl Machine for GoneMachine {
     fn guest(&self) -> Option<&dyn Guest> {
-        Some(self)
+        let guest = self.guest.as_deref();
+        Some(guest.map_or(self as &dyn Guest, |guest| guest as &dyn Guest))
     }
 
     fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {

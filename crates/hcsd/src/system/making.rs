@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -439,6 +439,7 @@ pub(crate) fn put_together(
         memory_kills: Kills::new(parts.memory_kills),
         ledger: RefCell::new(parts.ledger),
         expected_back: Cell::new(false),
+        left: OnceCell::new(),
         leaving: Cell::new(false),
         complete: Cell::new(false),
         detached: RefCell::default(),

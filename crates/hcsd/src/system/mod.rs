@@ -14,6 +14,7 @@ pub(crate) mod events;
 pub(crate) mod gone;
 pub(crate) mod guest_link;
 pub(crate) mod launch;
+mod left;
 mod lost_links;
 pub(crate) mod making;
 pub(crate) mod memory;
@@ -23,7 +24,7 @@ pub(crate) mod registry;
 pub(crate) mod stdio;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     collections::{HashMap, HashSet},
     fmt,
     path::PathBuf,
@@ -46,7 +47,7 @@ use hcs_schema::{
 };
 use hcs_wire::{
     event_type,
-    guest::{GuestTarget, RecallCallResponse},
+    guest::{GuestTarget, LeftRecord, RecallCallResponse},
     log::LogEntry,
     operation::OperationId,
     service::Subject,
@@ -59,6 +60,7 @@ use self::{detached::Detached, lost_links::LostLinks, memory::Kills, processes::
 use crate::{
     network::{NameReader, Tenant},
     record::{
+        ending::Ending,
         event_log::{self, Kind},
         ledger::{CallOutcome, Ledger},
         operations::{self, Timeline},
@@ -201,6 +203,8 @@ pub(crate) struct System {
     ledger: RefCell<Ledger>,
     /// It was taken over from an earlier service, and its clients may come back.
     expected_back: Cell<bool>,
+    /// What its agent has left, once it has ended.
+    left: OnceCell<LeftRecord>,
     /// Its last handle was closed, and it is being terminated for that.
     leaving: Cell<bool>,
     /// The process has ended that it was to end with: what ends it now has nothing left to interrupt.
@@ -247,6 +251,10 @@ fn no_guest(id: &str) -> Failure {
         "'{id}' has no guest agent that the service could ask; its guest is to be asked by other means"
     );
     Failure::new(HResult::NOT_SUPPORTED, message)
+}
+
+fn leaving() -> Failure {
+    Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service is leaving")
 }
 
 /// Counts a process that is being created; see [`System::creating`].
@@ -543,9 +551,17 @@ impl System {
         if let Some(process) = known.filter(|known| known.has_exited() == code.is_some()) {
             return Ok(process);
         }
+        if self.alive().is_err() {
+            let process = self.recalled_past(pid, code, exit_is_told);
+            return process.ok_or_else(leaving);
+        }
         let share = context.process_quota.count(self.uid);
         if let (Some(code), Some(_)) = (code, self.processes.get(pid)) {
-            return Ok(Process::past(self, pid, code, share));
+            let ending = Ending {
+                code: Some(code),
+                ..Ending::default()
+            };
+            return Ok(Process::past(self, pid, ending, share));
         }
         let process = Process::adopted(self, pid, Remembered::default(), share);
         process.set_initiator(initiator);
@@ -583,9 +599,7 @@ impl System {
     /// # Errors
     /// The service is leaving.
     pub(crate) fn context(&self) -> Result<Rc<Context>, Failure> {
-        self.context.upgrade().ok_or_else(|| {
-            Failure::new(HResult::HCS_E_SERVICE_DISCONNECT, "the service is leaving")
-        })
+        self.context.upgrade().ok_or_else(leaving)
     }
 
     /// A handle is there. If the system has ended already, the handle hears of it now.
@@ -675,6 +689,11 @@ impl System {
         if !context.log.tells(kind, &self.runtime_id, operation) {
             self.note(kind, pid, initiator, data);
         }
+    }
+
+    /// Whether it has ended, and its clients have been told.
+    fn has_told_its_end(&self) -> bool {
+        self.exit.borrow().is_some()
     }
 
     /// Its end was told by the service before.

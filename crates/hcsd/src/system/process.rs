@@ -33,6 +33,8 @@ pub(crate) const KILLED: u32 = 137;
 pub(crate) struct Process {
     /// Not kept alive from here: the system's table holds its processes.
     system: Weak<System>,
+    /// The same, also of a process that is in no table.
+    origin: Weak<System>,
     /// What properties of documents about it do.
     pub(crate) coverage: &'static Table,
     /// The target that its agent knows it by: the system, or a container in it.
@@ -72,19 +74,21 @@ pub(crate) struct Process {
 impl Process {
     /// A process that is about to be created.
     pub(crate) fn new(system: &Rc<System>, emulates_console: bool, share: QuotaShare) -> Rc<Self> {
-        let process = Self::of(system, Rc::downgrade(system), emulates_console, share);
+        let table = Rc::downgrade(system);
+        let process = Self::of(system, table, emulates_console, share);
         process.refused_before.set(system.refused_processes());
         process
     }
 
     fn of(
-        of: &System,
+        of: &Rc<System>,
         system: Weak<System>,
         emulates_console: bool,
         share: QuotaShare,
     ) -> Rc<Self> {
         Rc::new(Self {
             system,
+            origin: Rc::downgrade(of),
             coverage: of.coverage(),
             target: of.target.clone(),
             pid: Cell::new(0),
@@ -125,16 +129,23 @@ impl Process {
         process
     }
 
-    /// A process that has exited with `code`, and whose number another one may have by now: known to its handles only.
-    pub(crate) fn past(system: &System, pid: u32, code: u32, share: QuotaShare) -> Rc<Self> {
+    /// A process that has ended so, and whose number another one may have by now: known to its handles only.
+    pub(crate) fn past(
+        system: &Rc<System>,
+        pid: u32,
+        ending: Ending,
+        share: QuotaShare,
+    ) -> Rc<Self> {
         let process = Self::of(system, Weak::new(), false, share);
         process.pid.set(pid);
         process.unanswered.set(false);
-        process.ended(Ending {
-            code: Some(code),
-            ..Ending::default()
-        });
+        process.ended(ending);
         process
+    }
+
+    /// Its system, while that is there, also of a process that the system does not know any more.
+    pub(crate) fn origin(&self) -> Option<Rc<System>> {
+        self.origin.upgrade()
     }
 
     /// A client asked for it.

@@ -152,6 +152,11 @@ impl Processes {
         self.by_pid.borrow().get(&pid).cloned()
     }
 
+    /// Whether there is none that lives, or whose status is owed.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_pid.borrow().is_empty()
+    }
+
     /// Those that have not exited, by pid.
     pub(crate) fn living(&self) -> Vec<Rc<Process>> {
         let mut living: Vec<_> = self

@@ -230,18 +230,27 @@ impl Registry {
         self.changed.notify_waiters();
     }
 
-    /// Keeps a system that ended while no client could hear of it, for clients that come back within `limit`.
-    pub(crate) fn remember_departed(self: &Rc<Self>, system: &Rc<System>, limit: Duration) {
+    /// Keeps a system that ended while no client could hear of it, for clients that come back.
+    pub(crate) fn remember_departed(&self, system: &Rc<System>) {
         let runtime_id = system.runtime_id.clone();
-        self.departed
-            .borrow_mut()
-            .insert(runtime_id.clone(), Rc::clone(system));
-        let registry = Rc::clone(self);
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(limit).await;
-            registry.departed.borrow_mut().remove(&runtime_id);
-            registry.changed.notify_waiters();
-        });
+        let mut departed = self.departed.borrow_mut();
+        departed.insert(runtime_id, Rc::clone(system));
+    }
+
+    /// Its clients had their time to come back.
+    pub(crate) fn forget_departed(&self, system: &System) {
+        self.departed.borrow_mut().remove(&system.runtime_id);
+        self.changed.notify_waiters();
+    }
+
+    /// Whether it is kept so.
+    pub(crate) fn has_departed(&self, system: &System) -> bool {
+        self.departed.borrow().contains_key(&system.runtime_id)
+    }
+
+    /// Those that are kept so.
+    pub(crate) fn departed(&self) -> Vec<Rc<System>> {
+        self.departed.borrow().values().cloned().collect()
     }
 
     /// Whether there is no system whose clients may ask for it: not even one that has ended.

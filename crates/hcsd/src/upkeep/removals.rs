@@ -147,12 +147,12 @@ impl Removals {
         }
     }
 
-    /// Removes what was made for `machine` of the user `uid`, which is gone, and its `directory`. Returns before it is
-    /// done, unless very many others of that user wait.
+    /// Removes what was made for `machine` of the user `uid`, which is gone, and its `directory`, if that is to go.
+    /// Returns before it is done, unless very many others of that user wait.
     pub(crate) async fn remove(
         self: &Rc<Self>,
         machine: Arc<dyn Machine>,
-        directory: PathBuf,
+        directory: Option<PathBuf>,
         uid: u32,
     ) {
         let uid = holder(uid);
@@ -162,7 +162,9 @@ impl Removals {
         let pending = Pending::new(self, uid);
         let removal = Arc::new(move || {
             let released = machine.release();
-            remove_directory(&directory);
+            if let Some(directory) = &directory {
+                remove_directory(directory);
+            }
             released
         });
         // Without the call that ended it: others wait for its turn, which must not wait for threads of that call's
@@ -239,8 +241,8 @@ mod tests {
             for number in 0..3 * AT_ONCE {
                 let directory = parent.path().join(number.to_string());
                 std::fs::create_dir_all(directory.join("below")).unwrap();
-                let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
-                removals.remove(machine, directory, 1).await;
+                let machine = Arc::new(GoneMachine::new(Exit::Unknown, None).unwrap());
+                removals.remove(machine, Some(directory), 1).await;
             }
             assert!(!removals.are_done(), "no call has waited yet");
             removals.finish(Duration::from_secs(60)).await;
@@ -255,8 +257,10 @@ mod tests {
             let removals = Rc::new(Removals::default());
             let hanging = Pending::new(&removals, 1);
             let _turns = hanging.user.turns.acquire_many(4).await.unwrap();
-            let machine = Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
-            removals.remove(machine, "/nonexistent".into(), 1).await;
+            let machine = Arc::new(GoneMachine::new(Exit::Unknown, None).unwrap());
+            removals
+                .remove(machine, Some("/nonexistent".into()), 1)
+                .await;
             removals.finish(Duration::from_millis(1)).await;
             assert!(!removals.are_done());
         });
@@ -267,7 +271,7 @@ mod tests {
     fn what_hangs_of_one_user_keeps_no_other_users_waiting() {
         local(async {
             let removals = Rc::new(Removals::default());
-            let machine = || Arc::new(GoneMachine::new(Exit::Unknown).unwrap());
+            let machine = || Arc::new(GoneMachine::new(Exit::Unknown, None).unwrap());
             let mut hanging = Vec::new();
             for _ in 0..AT_ONCE {
                 let one = Pending::new(&removals, 1);
@@ -276,10 +280,14 @@ mod tests {
             let user = Rc::clone(&hanging[0].1.user);
             let _turns = user.turns.acquire_many(4).await.unwrap();
             while removals.pending_of(1) < MOST {
-                removals.remove(machine(), "/nonexistent".into(), 1).await;
+                removals
+                    .remove(machine(), Some("/nonexistent".into()), 1)
+                    .await;
             }
             for _ in 0..3 * AT_ONCE {
-                removals.remove(machine(), "/nonexistent".into(), 2).await;
+                removals
+                    .remove(machine(), Some("/nonexistent".into()), 2)
+                    .await;
             }
             while removals.pending_of(2) > 0 {
                 removals.progress().await;

@@ -49,6 +49,8 @@ use serde_json::json;
 const SOCKET: &str = "agent.sock";
 /// Name of the supervisor's last word.
 const LAST_WORD: &str = "exit";
+/// Where its agent leaves what a later service may not know.
+pub(crate) const LEFT: &str = "left";
 /// Name of a file: as long as it is there, the machine does not say whether it is paused.
 pub(crate) const SILENT: &str = "silent";
 /// Exit codes by which a guest without an agent says how it ends.
@@ -184,6 +186,7 @@ impl Engine for ProcessEngine {
             None => Found::Gone {
                 why: failed("its supervisor is gone"),
                 exit: last_word(&request.directory),
+                guest: Some(Arc::new(GoneTree(request.directory.clone()))),
             },
         })
     }
@@ -323,7 +326,38 @@ impl Tree {
     }
 }
 
+/// A machine that is gone.
+#[derive(Debug)]
+struct GoneTree(PathBuf);
+
+/// What the agent of the machine of that directory has left.
+fn left(directory: &Path) -> Vec<u8> {
+    fs::read(directory.join(LEFT)).unwrap_or_default()
+}
+
+impl Guest for GoneTree {
+    fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
+        Err(failed("it is gone"))
+    }
+
+    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
+        Err(failed("it is gone"))
+    }
+
+    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
+        Err(failed("it is gone"))
+    }
+
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        Ok(left(&self.0))
+    }
+}
+
 impl Guest for Tree {
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        Ok(left(&self.directory))
+    }
+
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
         /// How often it is looked whether the agent listens.
         const LOOK: Duration = Duration::from_millis(5);

@@ -21,7 +21,7 @@ mod kinds;
 mod own;
 mod shared;
 
-use std::{os::unix::net::UnixListener, process::ExitCode, sync::Arc};
+use std::{fs::File, os::unix::net::UnixListener, path::Path, process::ExitCode, sync::Arc};
 
 use clap::Parser as _;
 use hcs_schema::privileges::Privileges;
@@ -71,8 +71,15 @@ fn become_agent(socket: &str) -> ExitCode {
     // That of the boot before.
     drop(std::fs::remove_file(socket));
     let listener = UnixListener::bind(socket).unwrap();
+    let left = File::create(Path::new(socket).with_file_name(engine::LEFT)).unwrap();
     let own = guest_agent::Own::at_usual_places();
     let host = guest_agent::Host::IsUser(rustix::process::geteuid().as_raw());
-    let code = guest_agent::run(listener.into(), host, own, Privileges::default());
+    let code = guest_agent::run(
+        listener.into(),
+        host,
+        Some(left.into()),
+        own,
+        Privileges::default(),
+    );
     ExitCode::from(u8::try_from(code).unwrap())
 }

@@ -182,7 +182,8 @@ fn a_crash_report_is_written_once_though_its_file_had_to_go() {
 /// A cancellation means the same to the service that comes after the one that was asked.
 #[test]
 fn a_shutdown_that_outlived_its_service_is_cancelled_and_undone() {
-    let mut service = Service::new();
+    // What it leaves stays as long as its clients may come back.
+    let mut service = Service::with_config("[times]\nreconnect_seconds = 10\n");
     let mut client = service.client();
     let made = client.call(&create_system(1, "deaf", CONTAINER)).ok();
     let runtime_id = made.reply.runtime_id.unwrap();

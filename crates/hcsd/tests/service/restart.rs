@@ -5,7 +5,7 @@ use std::{
     fs::{self, File},
     io::{Read as _, Write as _},
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use crate::common::{
@@ -17,7 +17,7 @@ use crate::common::{
     log::everything,
 };
 use hcs_schema::{HResult, Stdio};
-use hcs_wire::service::{Call, Kind};
+use hcs_wire::service::{Call, Kind, Subject};
 use rustix::{
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with},
@@ -51,6 +51,9 @@ fn agent(service: &Service) -> i32 {
         serde_json::from_str(record(service)["machine"].as_str().unwrap()).unwrap();
     i32::try_from(machine["Pid"].as_i64().unwrap()).unwrap()
 }
+
+/// What an ended system leaves stays as long as its clients may come back.
+const PATIENCE: &str = "[times]\nreconnect_seconds = 10\n";
 
 const INSTANCE: &str = "c0ffee00-0000-4000-8000-000000000001";
 
@@ -164,6 +167,137 @@ fn a_process_is_made_once_though_its_client_asks_the_next_service_again() {
         "ran\nran\n"
     );
     other.call(&terminate_system(1)).ok();
+}
+
+/// The call that made the process that a system ends with is answered though the system has ended: by what its agent
+/// has left. What was not done for a client is not done then.
+#[test]
+fn a_call_that_made_the_last_process_is_answered_when_its_system_has_ended() {
+    let last = |number: u64| Call::CreateProcess {
+        system: 1,
+        process: number,
+        parameters: json!({
+            "CommandArgs": ["/bin/sh", "-c", "read x; echo said; exit 52"], "EndsSystem": true,
+            "CreateStdInPipe": true, "CreateStdOutPipe": true,
+        })
+        .to_string(),
+        pipes: Some(Stdio {
+            stdin: true,
+            stdout: true,
+            ..Stdio::default()
+        }),
+    };
+    for namespace in [false, true] {
+        let mut service = Service::with_config(PATIENCE);
+        let document = json!({ "Container": { "UserNamespace": namespace } }).to_string();
+        let mut client = service.client();
+        let made = client.call(&create_system(1, "last", &document)).ok();
+        let open = open_system(1, "last", made.reply.runtime_id.as_deref());
+        client.call(&start_system(1)).ok();
+        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let ((stdin, write), (read, stdout)) = (pipe(), pipe());
+        let pipes = [stdin, stdout];
+        let mut asking = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+        asking.call(&open).ok();
+        asking.send_as(Kind::Request, 77, &last(2), &pipes);
+        let first = asking.wait(77).ok().reply.process.unwrap();
+        assert!(first.own_pipes);
+        let pid = agent(&service);
+        service.kill();
+        rustix::io::write(&write, b"go\n").unwrap();
+        let process = Path::new("/proc").join(pid.to_string());
+        await_that("the container is gone", || {
+            fs::read_to_string(process.join("stat")).map_or(true, |stat| stat.contains(") Z "))
+        });
+        for _ in 0..2 {
+            service.run();
+            let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+            again.call(&open).ok();
+            again.send_as(Kind::Repeat, 77, &last(2), &pipes);
+            let same = again.wait(77).ok().reply.process.unwrap();
+            assert_eq!((same.process_id, same.own_pipes), (first.process_id, true));
+            again.send_as(Kind::Repeat, 78, &last(3), &pipes);
+            let refused = again.wait(78);
+            refused.failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+            let code = loop {
+                let (subject, _, status) = again.event();
+                if subject == Subject::Process(2) {
+                    assert_eq!(status["LastWaitResult"], 0, "{status}");
+                    break status["ExitCode"].clone();
+                }
+            };
+            assert_eq!(code, 52);
+            // Another one makes that call in vain.
+            let mut other =
+                Client::connect_as(&service.endpoint(), Some(&INSTANCE.replace('1', "2")));
+            other.call(&open).ok();
+            other.send_as(Kind::Repeat, 77, &last(2), &pipes);
+            let refused = other.wait(77);
+            refused.failed(HResult::HCS_E_SYSTEM_ALREADY_STOPPED);
+            service.kill();
+        }
+        service.run();
+        drop(pipes);
+        let mut said = String::new();
+        File::from(read).read_to_string(&mut said).unwrap();
+        assert_eq!(said, "said\n");
+    }
+}
+
+/// A client that does not read what it is told learns it from the next service.
+#[test]
+fn an_exit_that_a_client_has_not_read_survives_the_end_of_its_system() {
+    let mut service = Service::with_config(PATIENCE);
+    let mut client = service.client();
+    let made = client.call(&create_system(1, "unread", CONTAINER)).ok();
+    let open = open_system(1, "unread", made.reply.runtime_id.as_deref());
+    client.call(&start_system(1)).ok();
+    let mut busy = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    busy.call(&open).ok();
+    let mut last = shell("read x; exit 53");
+    last["EndsSystem"] = json!(true);
+    let mut process = busy.create_process(1, 2, &last);
+    // More answers than its socket has room for; the last call shows that all have been made.
+    for _ in 0..600 {
+        busy.send(&Call::EnumerateSystems { query: None });
+    }
+    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let said = Call::CreateProcess {
+        system: 1,
+        process: 3,
+        parameters: json!({ "CommandArgs": ["echo", "said"], "CreateStdOutPipe": true })
+            .to_string(),
+        pipes: Some(Stdio {
+            stdout: true,
+            ..Stdio::default()
+        }),
+    };
+    busy.send_as(Kind::Request, 100_000, &said, &[write]);
+    let mut text = String::new();
+    File::from(read).read_to_string(&mut text).unwrap();
+    assert_eq!(text, "said\n");
+    process.write("go\n");
+    // The other client reads, and hears of the end.
+    assert_eq!(client.system_exit(1), "GracefulExit");
+    service.kill();
+    service.run();
+    let mut again = Client::connect_as(&service.endpoint(), Some(INSTANCE));
+    again.call(&open).ok();
+    let opened = Call::OpenProcess {
+        system: 1,
+        process: 2,
+        process_id: process.pid,
+        again: true,
+    };
+    again.call(&opened).ok();
+    let code = loop {
+        let (subject, _, status) = again.event();
+        if subject == Subject::Process(2) {
+            assert_eq!(status["LastWaitResult"], 0, "{status}");
+            break status["ExitCode"].clone();
+        }
+    };
+    assert_eq!(code, 53);
 }
 
 /// The service remembers for a while what it did for a client whose connection was gone.

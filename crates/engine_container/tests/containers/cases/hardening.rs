@@ -392,9 +392,10 @@ fn the_agent_has_nothing_but_its_socket() {
         .collect();
     descriptors.sort();
     let (numbers, what): (Vec<_>, Vec<_>) = descriptors.into_iter().unzip();
-    let expected = ["0", "1", "2", "3", "4", "5", "6", "7", "8"];
+    let expected = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
     assert_eq!(numbers, expected, "{what:?}");
-    // Directories of its own file systems, opened as mere paths, the file of names, and the connection twice.
+    // Directories of its own file systems, opened as mere paths, the file of names, that for what it leaves, and the
+    // connection twice.
     let null = "device 1:3";
     assert_eq!(what[..3], [null; 3]);
     assert!(what[3].starts_with("socket:"), "{what:?}");
@@ -410,9 +411,15 @@ fn the_agent_has_nothing_but_its_socket() {
         assert_eq!(flags & (expected | libc::O_ACCMODE), expected, "{info}");
     }
     assert!(
-        what[6].starts_with("socket:") && what[6] == what[8],
+        what[6].starts_with("socket:") && what[6] == what[9],
         "{what:?}"
     );
+    assert!(what[8].ends_with("/left.jsonl"), "{what:?}");
+    let info = fs::read_to_string(format!("{directory}/fdinfo/8")).unwrap();
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:\t"));
+    let flags = i32::from_str_radix(flags.unwrap(), 8).unwrap();
+    let expected = libc::O_WRONLY | libc::O_CLOEXEC;
+    assert_eq!(flags & (expected | libc::O_ACCMODE), expected, "{info}");
     drop(stream);
     // Nor do they leave it: a process has neither, and cannot reach the agent's.
     for number in ["4", "5"] {

@@ -7,6 +7,7 @@ mod hardening;
 mod identity;
 mod isolation;
 mod layouts;
+mod left;
 mod life;
 mod limits;
 mod mapped;
@@ -43,6 +44,7 @@ pub(crate) fn all() -> Vec<(String, Case)> {
         ("identity", identity::all()),
         ("isolation", isolation::all()),
         ("layouts", layouts::all()),
+        ("left", left::all()),
         ("life", life::all()),
         ("limits", limits::all()),
         ("mapped", mapped::all()),

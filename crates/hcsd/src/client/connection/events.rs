@@ -93,6 +93,11 @@ impl Subscriber for Connection {
         self.outgoing.is_closed()
     }
 
+    fn has_heard(&self) -> bool {
+        let is_told = self.told.queue.borrow().is_empty() && self.outgoing.has_sent_all();
+        is_told || self.is_closed()
+    }
+
     fn hear(self: Rc<Self>, news: &Rc<News>) {
         let news = Rc::clone(news);
         self.told.queue.borrow_mut().push_back((news, 0));

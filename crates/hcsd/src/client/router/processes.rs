@@ -133,7 +133,10 @@ async fn recall(
     name: &str,
 ) -> Result<Option<RecallCallResponse>, Failure> {
     loop {
-        system.alive()?;
+        if let Err(stopped) = system.alive() {
+            let left = system.recalled_from_left(name).await?;
+            return left.map_or(Err(stopped), |recalled| Ok(Some(recalled)));
+        }
         match system.state() {
             State::Created => return Ok(None),
             State::Paused => return Err(unknown("the system is paused, so it cannot be asked")),
@@ -149,7 +152,8 @@ async fn recall(
             HResult::HCS_E_CONNECTION_CLOSED,
             HResult::HCS_E_CONNECTION_TIMEOUT,
         ];
-        if !lost.contains(&failure.hresult) || routed.connection.is_closed() {
+        let may_know = lost.contains(&failure.hresult) || system.alive().is_err();
+        if !may_know || routed.connection.is_closed() {
             return Err(failure);
         }
         tokio::time::sleep(REST).await;
@@ -299,7 +303,8 @@ pub(super) fn open(routed: RoutedCall, system: u64, handle: u64, pid: u32, again
             return;
         }
     };
-    if system.processes.get(pid).is_some() || system.link().is_some() || system.alive().is_err() {
+    let is_linked = system.link().is_some() || system.alive().is_err();
+    if system.processes.get(pid).is_some() || (is_linked && system.has_learnt()) {
         created(&routed, handle, find(&system, pid, again));
         return;
     }
@@ -327,7 +332,12 @@ async fn find_when_linked(
                 }
             }
             // A paused system cannot be asked.
-            Ok(_) | Err(_) => return find(system, pid, again),
+            Ok(_) | Err(_) => {
+                if !system.has_learnt() {
+                    system.left().await;
+                }
+                return find(system, pid, again);
+            }
         }
     }
 }
@@ -341,6 +351,9 @@ fn find(system: &Rc<System>, pid: u32, again: bool) -> Result<(Rc<Process>, Ends
         return found(process);
     }
     if again && let Some(process) = system.processes.told(pid) {
+        return found(process);
+    }
+    if again && let Some(process) = system.remembered_by_left(pid) {
         return found(process);
     }
     system.alive()?;
@@ -434,6 +447,9 @@ async fn send_signal(
         return Ok(());
     };
     let failure = system.explain(failure).await;
+    if system.alive().is_err() && was_sent(process).await {
+        return Ok(());
+    }
     // Its exit may have been reported while the agent was asked; that is the better reason.
     let failure = process.judge(call).err().unwrap_or(failure);
     Err(failure.while_doing("SignalProcess"))
@@ -442,9 +458,12 @@ async fn send_signal(
 /// Whether the present call is made again, and has been done before.
 async fn was_sent(process: &Process) -> bool {
     let name = operations::current().and_then(|timeline| timeline.repeated());
-    let (Some(name), Ok(system)) = (name, process.system()) else {
+    let (Some(name), Some(system)) = (name, process.origin()) else {
         return false;
     };
+    if system.alive().is_err() {
+        return matches!(system.recalled_from_left(&name).await, Ok(Some(_)));
+    }
     let asked = async {
         let limit = system.context()?.config().times.guest();
         system.guest().await?.recall(&name, limit).await

@@ -4,6 +4,7 @@
 mod adoption;
 mod ends;
 mod events;
+mod left;
 mod life;
 mod processes;
 mod properties;
@@ -69,6 +70,8 @@ pub(crate) const TESTS: &[Test] = tests! {
         a_system_that_ended_while_no_service_was_there_tells_its_end_once_clients_are_back,
         an_end_that_was_asked_for_before_the_service_died_is_no_surprise_to_the_next,
         an_agent_that_is_killed_ends_its_system_and_no_other;
+    left:
+        the_exits_of_a_system_that_ended_with_its_process_are_told_by_each_later_service;
 };
 
 fn open_process(system: u64, process: u64, process_id: u32) -> Call {

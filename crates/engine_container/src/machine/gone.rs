@@ -1,0 +1,63 @@
+//! What can still be learnt of the guest of a container that is gone.
+
+use std::{
+    os::fd::{AsFd as _, OwnedFd},
+    path::Path,
+    time::Duration,
+};
+
+use hcs_engine::engine::{Guest, StdioOffer};
+use hcs_schema::{Failure, HResult, Stdio};
+use rustix::fs::{Gid, Uid};
+
+use super::{agent_socket, left_record};
+use crate::{record::Record, stdio};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct GoneGuest {
+    /// The machine's directory, while it is there.
+    directory: Option<OwnedFd>,
+    pipe_owner: Option<(Uid, Gid)>,
+}
+
+impl GoneGuest {
+    /// Of the machine of that directory and record.
+    pub(crate) fn new(directory: &Path, record: &Record) -> Self {
+        Self {
+            directory: agent_socket::open_directory(directory).ok(),
+            pipe_owner: record.pipe_owner(),
+        }
+    }
+}
+
+fn gone<T>() -> Result<T, Failure> {
+    let message = "the container ended while no service was there";
+    Err(Failure::new(HResult::HCS_E_SYSTEM_ALREADY_STOPPED, message))
+}
+
+impl Guest for GoneGuest {
+    fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
+        gone()
+    }
+
+    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
+        gone()
+    }
+
+    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
+        gone()
+    }
+
+    fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
+        stdio::were_taken(ends, self.pipe_owner, Uid::from_raw(user))
+    }
+
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        let read = self.directory.as_ref();
+        let read = read.map_or(Ok(Vec::new()), |directory| {
+            left_record::read_in(directory.as_fd())
+        });
+        read.map_err(|error| error.into_failure("what the agent has left cannot be read"))
+    }
+}
