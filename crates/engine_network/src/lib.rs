@@ -67,6 +67,6 @@ pub use link::{Link, Route};
 pub use loopback::{keep_loopback_inside, set_loopback_up};
 pub use netlink::NetlinkError;
 pub use nft::Rules;
-pub use parts::adapter::{detach_from_adapter, is_on_adapter};
+pub use parts::adapter::{adapters, detach_from_adapter, is_on_adapter};
 pub use parts::{Bridge, Card, Former, Forwarding, Inside, Part, Port};
 pub use survey::{Stray, Survey, strays, survey, sweep};

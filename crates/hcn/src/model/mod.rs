@@ -84,6 +84,8 @@ pub struct State {
 pub struct Surroundings {
     /// Where the routes of all tables lead, but those of the service's own bridges.
     pub routes: Vec<Prefix>,
+    /// Adapters that a network could be on, by name.
+    pub adapters: Vec<String>,
 }
 
 /// An object.

@@ -8,13 +8,13 @@ use std::{
 };
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card, attach_new,
-    card_rules_are_there, clear_access, counters_on_adapter, detach, detach_from_adapter, forget,
-    forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, strays,
-    survey, sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, Stray, adapters, attach, attach_card,
+    attach_new, card_rules_are_there, clear_access, counters_on_adapter, detach,
+    detach_from_adapter, forget, forget_misled, is_on_adapter, make_network, release,
+    remove_network, set_card_rules, strays, survey, sweep, write_rules,
 };
 use hcn::{
-    Counters, Guid,
+    Counters, Guid, Surroundings,
     intent::{EndpointIntent, Intent},
 };
 use hcs_engine::engine::{self, Lease, Machine};
@@ -666,12 +666,18 @@ pub(super) fn counters(
     })
 }
 
-/// The routes of the host, but those of the service's own networks, which `known` are.
+/// What a new network has to know of the host: its adapters, and its routes but those of the service's own networks,
+/// which `known` are.
 ///
 /// # Errors
 /// The host cannot be asked.
-pub(super) fn routes(hosts: &Hosts, known: &BTreeSet<Guid>) -> Result<Vec<hcn::Prefix>, Failure> {
-    hosts.look(|host| host.foreign_routes(known))
+pub(super) fn surroundings(hosts: &Hosts, known: &BTreeSet<Guid>) -> Result<Surroundings, Failure> {
+    hosts.look(|host| {
+        Ok(Surroundings {
+            routes: host.foreign_routes(known)?,
+            adapters: adapters(host)?,
+        })
+    })
 }
 
 /// Removes what an earlier service left in this network namespace, where no record asks for anything. Its records may
@@ -694,7 +700,7 @@ pub(super) fn sweep_unknown(hosts: &Hosts) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use hcn::{State, Surroundings};
+    use hcn::State;
     use serde_json::json;
 
     use super::*;
