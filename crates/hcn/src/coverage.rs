@@ -28,9 +28,8 @@ type Documents = &'static [(&'static str, &'static [(&'static str, Coverage)])];
 
 const KEPT: Coverage = WithoutEffect("it is kept with the object and told again");
 const TOLD: Coverage = WithoutEffect("the service tells it and does not read it");
-const LATER: &str = "it is not built yet";
-const ROUTED: &str = "the switch of Windows routes what an endpoint sends, and a bridge of Linux does not; an endpoint has its \
-                      routes in its document (Routes)";
+const TAGS: &str = "tags of virtual LANs are dropped at the ports of endpoints";
+const WEAK: &str = "an interface of Windows has such a setting; on Linux a host has all of its addresses at each interface";
 const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
 const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
@@ -265,7 +264,7 @@ const POLICIES: Documents = &[
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             ("OutBoundNAT", Supported),
-            ("SDNRoute", Refused(ROUTED)),
+            ("SDNRoute", Supported),
             ("L4Proxy", Supported),
             ("L4WFPPROXY", Refused(LATER)),
             ("ProviderAddress", Supported),

@@ -135,6 +135,8 @@ pub struct EndpointIntent {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Routes in the namespace: where they lead, the router, the metric for the kernel.
     pub routes: Vec<(Prefix, IpAddr, u32)>,
+    /// Such routes that policies add, and that may go while the endpoint stays.
+    pub led_routes: Vec<(Prefix, IpAddr, u32)>,
     /// Whether other endpoints of the network are kept away.
     pub isolated: bool,
     /// The largest packet, in bytes, where the usual is not wanted.
@@ -470,12 +472,19 @@ pub fn guest_routes(endpoints: &[EndpointIntent]) -> Vec<Vec<(Prefix, IpAddr, u1
         taken.insert((*to, number));
         (*to, *router, number)
     };
-    let of = |endpoint: &EndpointIntent| endpoint.routes.iter().map(&mut numbered).collect();
+    let of = |endpoint: &EndpointIntent| {
+        let routes = endpoint.routes.iter().chain(&endpoint.led_routes);
+        routes.map(&mut numbered).collect()
+    };
     endpoints.iter().map(of).collect()
 }
 
 fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize) -> EndpointIntent {
     let terms = endpoint.terms();
+    let led = terms
+        .led_routes
+        .iter()
+        .map(|(to, router)| (*to, *router, 0));
     EndpointIntent {
         id,
         network: endpoint.network(),
@@ -490,6 +499,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
             .map(|lease| (lease.address, lease.length))
             .collect(),
         routes: routes_at(place, &terms.routes),
+        led_routes: routes_at(place, &led.collect::<Vec<_>>()),
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
         bandwidth: terms.bandwidth,

@@ -20,6 +20,7 @@ mod overlays;
 mod proxies;
 mod repairs;
 mod reports;
+mod routes;
 mod tiers;
 mod traffic;
 mod upkeep;

@@ -14,6 +14,7 @@
 
 mod endpoint;
 mod fabric;
+mod led_route;
 mod load_balancer;
 mod modify;
 mod namespace;
@@ -289,6 +290,8 @@ mod balancer_tests;
 mod bounds_tests;
 #[cfg(test)]
 mod fabric_tests;
+#[cfg(test)]
+mod led_route_tests;
 #[cfg(test)]
 mod outbound_tests;
 #[cfg(test)]

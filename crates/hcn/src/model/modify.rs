@@ -111,6 +111,7 @@ impl State {
         let terms = self.terms(id, network, &document)?;
         terms.have_somewhere_to_lead(&endpoint.leases)?;
         terms.have_proxies_elsewhere(&endpoint.leases)?;
+        terms.have_routers_beside(&endpoint.leases, &document)?;
         remote::is_no_router(network, endpoint.mac, &terms)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id).map(Arc::make_mut) {
             endpoint.document = document;
