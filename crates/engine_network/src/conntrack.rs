@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use hcn::{Protocol, intent::Intent};
+use hcn::{Prefix, Protocol, intent::Intent};
 use hcs_schema::Failure;
 use rustix::io::Errno;
 
@@ -124,6 +124,55 @@ fn forget_listed(socket: &mut Socket, addresses: &[IpAddr]) -> Result<(), Netlin
         both.any(|address| addresses.contains(address))
     });
     delete(socket, &all)
+}
+
+/// Forgets the connections of addresses in the subnets of networks that no endpoint has. A service that was killed may
+/// have given such an address back, and not come to forget them. Called when the rules of `intent` are written.
+///
+/// # Errors
+/// The kernel does not tell its connections, or keeps one.
+pub fn forget_unused(host: &mut Host, intent: &Intent) -> Result<(), Failure> {
+    let unused = Unused::of(intent);
+    if unused.subnets.is_empty() {
+        return Ok(());
+    }
+    let forgotten = connections(&mut host.filter).and_then(|mut all| {
+        all.retain(|one| one.addresses.iter().any(|address| unused.has(*address)));
+        delete(&mut host.filter, &all)
+    });
+    forgotten.map_err(|error| failed(DOING, NEEDS, &error))
+}
+
+/// Addresses that could be endpoints' and are not.
+struct Unused {
+    subnets: Vec<Prefix>,
+    used: BTreeSet<IpAddr>,
+}
+
+impl Unused {
+    fn of(intent: &Intent) -> Self {
+        // The subnet of an adapter is that of its network, where the host and others have addresses of their own.
+        let networks = intent.networks.iter().filter(|one| one.adapter.is_none());
+        let mut unused = Self {
+            subnets: Vec::new(),
+            used: BTreeSet::new(),
+        };
+        for network in networks {
+            unused.subnets.extend(&network.subnets);
+            let of_host = network.addresses.iter().map(|(address, _)| *address);
+            let peers = network.tunnel.iter().flat_map(|tunnel| &tunnel.peers);
+            let elsewhere = peers.flat_map(|peer| peer.addresses.iter().copied());
+            unused.used.extend(of_host.chain(elsewhere));
+        }
+        let endpoints = intent.endpoints.iter().flat_map(|one| &one.addresses);
+        unused.used.extend(endpoints.map(|(address, _)| *address));
+        unused
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let mut subnets = self.subnets.iter();
+        !self.used.contains(&address) && subnets.any(|subnet| subnet.contains(address))
+    }
 }
 
 /// Forgets where datagrams to ports of the host went, where these lead elsewhere with `after` than with `before`.

@@ -541,6 +541,8 @@ fn restore_at(mut change: Change, host: &mut Host) -> Result<Restored, Failure> 
     }
     change.write_rules(host)?;
     forget_misled(host, &Intent::default(), &change.after)?;
+    // Of endpoints that were being cleared away no record tells.
+    faults.extend(engine_network::forget_unused(host, &change.after).err());
     for (namespace, _) in &change.machines {
         change.clear_access(host, *namespace);
     }
