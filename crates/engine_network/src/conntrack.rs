@@ -194,9 +194,11 @@ pub fn forget_misled(host: &mut Host, before: &Intent, after: &Intent) -> Result
     forgotten.map_err(|error| failed(DOING, NEEDS, &error))
 }
 
-/// Ports of UDP of load balancers, by their address where they have one: the endpoints that they lead to, and the port
-/// of these.
-type Balanced = BTreeMap<(Option<Ipv4Addr>, u16), (Vec<Ipv4Addr>, u16)>;
+/// A port of UDP at an address, or at all of the host of IPv4 (`true`) or IPv6.
+type Place = (Result<IpAddr, bool>, u16);
+
+/// Ports of UDP of load balancers: the endpoints that they lead to, and the port of these.
+type Balanced = BTreeMap<Place, (Vec<IpAddr>, u16)>;
 
 fn balanced(rules: &Rules) -> Balanced {
     let all = rules.balancers.iter().flat_map(|balancer| {
@@ -204,7 +206,8 @@ fn balanced(rules: &Rules) -> Balanced {
         let ports = ports.filter(|port| port.protocol == Protocol::Udp);
         ports.map(move |port| {
             let leads = (balancer.targets.clone(), port.internal);
-            ((port.address, port.external), leads)
+            let address = port.address.ok_or(port.is_ipv4);
+            ((address, port.external), leads)
         })
     });
     all.collect()
@@ -214,10 +217,9 @@ fn balanced(rules: &Rules) -> Balanced {
 struct Changed {
     after: Rules,
     balanced: Balanced,
-    at: BTreeSet<(Ipv4Addr, u16)>,
-    everywhere: BTreeSet<u16>,
+    places: BTreeSet<Place>,
     /// What load balancers have or had at single addresses, which need not be the host's.
-    fronts: BTreeSet<(Ipv4Addr, u16)>,
+    fronts: BTreeSet<(IpAddr, u16)>,
 }
 
 impl Changed {
@@ -227,7 +229,7 @@ impl Changed {
         let all = before.published.keys().chain(after.published.keys());
         let differs = |key: &&(u8, u16)| before.published.get(key) != after.published.get(key);
         let everywhere = all.filter(differs).filter(|(protocol, _)| *protocol == UDP);
-        let mut everywhere: BTreeSet<u16> = everywhere.map(|(_, port)| *port).collect();
+        let mut places: BTreeSet<Place> = everywhere.map(|(_, port)| (Err(true), *port)).collect();
         let all = before.published_at.keys().chain(after.published_at.keys());
         let differs = |key: &&(Ipv4Addr, u8, u16)| {
             before.published_at.get(key) != after.published_at.get(key)
@@ -235,25 +237,20 @@ impl Changed {
         let at = all
             .filter(differs)
             .filter(|(_, protocol, _)| *protocol == UDP);
-        let mut at: BTreeSet<(Ipv4Addr, u16)> =
-            at.map(|(address, _, port)| (*address, *port)).collect();
+        places.extend(at.map(|(address, _, port)| (Ok(IpAddr::V4(*address)), *port)));
         let (was, balanced) = (balanced(&before), balanced(&after));
         let mut fronts = BTreeSet::new();
         for key in was.keys().chain(balanced.keys()) {
-            let differs = was.get(key) != balanced.get(key);
             let (address, port) = *key;
             fronts.extend(address.map(|address| (address, port)));
-            match address {
-                Some(address) if differs => drop(at.insert((address, port))),
-                None if differs => drop(everywhere.insert(port)),
-                _ => {}
+            if was.get(key) != balanced.get(key) {
+                places.insert(*key);
             }
         }
         Self {
             after,
             balanced,
-            at,
-            everywhere,
+            places,
             fronts,
         }
     }
@@ -265,32 +262,35 @@ impl Changed {
     /// Whether datagrams to one of the host's `own` addresses, or to one of a load balancer, go another way than they
     /// are to.
     fn misled(&self, own: &BTreeSet<IpAddr>, [to, from]: [(IpAddr, u16); 2]) -> bool {
-        let (IpAddr::V4(address), port) = to else {
-            return false;
-        };
-        let is_own = own.contains(&to.0) || address.is_loopback();
-        let has_changed = self.everywhere.contains(&port) || self.at.contains(&(address, port));
-        let is_meant = is_own || self.fronts.contains(&(address, port));
-        is_meant && has_changed && !self.leads(is_own, (address, port), from)
+        let (address, port) = to;
+        let is_own = own.contains(&address) || address.is_ipv4() && address.is_loopback();
+        let mut places = [Ok(address), Err(address.is_ipv4())].into_iter();
+        let has_changed = places.any(|place| self.places.contains(&(place, port)));
+        let is_meant = is_own || self.fronts.contains(&to);
+        is_meant && has_changed && !self.leads(is_own, to, from)
     }
 
     /// Whether datagrams `to` an address and a port go to `from`, where their answers come from. As in the rules, what
     /// is said of one address comes before what is said of all of the host.
-    fn leads(&self, is_own: bool, to: (Ipv4Addr, u16), from: (IpAddr, u16)) -> bool {
+    fn leads(&self, is_own: bool, to: (IpAddr, u16), from: (IpAddr, u16)) -> bool {
         const UDP: u8 = Protocol::Udp.number();
         let (address, port) = to;
         let is_one = |(to, port): &(Ipv4Addr, u16)| (IpAddr::V4(*to), *port) == from;
-        let is_any = |(targets, port): &(Vec<Ipv4Addr>, u16)| {
-            *port == from.1 && targets.iter().any(|to| IpAddr::V4(*to) == from.0)
+        let is_any =
+            |(targets, port): &(Vec<IpAddr>, u16)| *port == from.1 && targets.contains(&from.0);
+        let (published_at, published) = match address {
+            IpAddr::V4(address) => (
+                self.after.published_at.get(&(address, UDP, port)),
+                self.after.published.get(&(UDP, port)).filter(|_| is_own),
+            ),
+            IpAddr::V6(_) => (None, None),
         };
-        let published_at = self.after.published_at.get(&(address, UDP, port));
-        let published = self.after.published.get(&(UDP, port)).filter(|_| is_own);
-        let of_host = self.balanced.get(&(None, port)).filter(|_| is_own);
+        let of_host = self.balanced.get(&(Err(address.is_ipv4()), port));
         (published_at.map(is_one))
-            .or_else(|| self.balanced.get(&(Some(address), port)).map(is_any))
+            .or_else(|| self.balanced.get(&(Ok(address), port)).map(is_any))
             .or_else(|| published.map(is_one))
-            .or_else(|| of_host.map(is_any))
-            .unwrap_or_else(|| is_one(&to))
+            .or_else(|| of_host.filter(|_| is_own).map(is_any))
+            .unwrap_or(to == from)
     }
 }
 
@@ -377,13 +377,15 @@ mod tests {
 
     use super::*;
 
-    const FRONT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 50);
-    const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-    const TWO: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+    /// The address of a load balancer, that of the host, and those of two endpoints: of IPv4, and of IPv6.
+    const ADDRESSES: [[&str; 4]; 2] = [
+        ["192.0.2.50", "198.51.100.1", "10.0.0.2", "10.0.0.3"],
+        ["fd99::50", "2001:db8::1", "fd00::2", "fd00::3"],
+    ];
 
-    fn intent(address: Option<Ipv4Addr>, targets: &[Ipv4Addr]) -> Intent {
+    fn intent(is_ipv4: bool, address: Option<IpAddr>, targets: &[IpAddr]) -> Intent {
         let port = BalancedPort {
+            is_ipv4,
             address,
             protocol: Protocol::Udp,
             external: 53,
@@ -392,9 +394,11 @@ mod tests {
         };
         let balancer = BalancerIntent {
             id: Guid(5),
+            is_ipv4,
             ports: vec![port],
             source: None,
             targets: targets.to_vec(),
+            one_way: Vec::new(),
         };
         Intent {
             balancers: vec![balancer],
@@ -403,33 +407,41 @@ mod tests {
     }
 
     /// Whether datagrams to port 53 of `to` are forgotten, whose answers come from there.
-    fn misled(before: &Intent, after: &Intent, to: Ipv4Addr, from: (Ipv4Addr, u16)) -> bool {
-        let own = BTreeSet::from([IpAddr::V4(HOST)]);
-        let ways = [(to.into(), 53), (from.0.into(), from.1)];
-        Changed::of(before, after).misled(&own, ways)
+    fn misled(before: &Intent, after: &Intent, to: IpAddr, from: (IpAddr, u16)) -> bool {
+        let own = ADDRESSES.map(|[_, host, ..]| host.parse().unwrap());
+        let ways = [(to, 53), from];
+        Changed::of(before, after).misled(&BTreeSet::from(own), ways)
     }
 
     #[test]
     fn datagrams_follow_load_balancers() {
         let none = Intent::default();
-        for (front, to) in [(Some(FRONT), FRONT), (Some(HOST), HOST), (None, HOST)] {
-            let [one, two, both] =
-                [&[ONE][..], &[TWO], &[ONE, TWO]].map(|targets| intent(front, targets));
-            let [of_one, of_two] = [ONE, TWO].map(|target| (target, 5353));
-            assert!(misled(&none, &one, to, (to, 53)), "created");
-            assert!(!misled(&none, &one, to, of_one));
-            assert!(misled(&one, &two, to, of_one), "changed");
-            assert!(!misled(&one, &both, to, of_one) && !misled(&both, &one, to, of_one));
-            assert!(misled(&both, &one, to, of_two), "one endpoint less");
-            assert!(misled(&one, &none, to, of_one), "deleted");
-            assert!(!misled(&one, &none, to, (to, 53)));
-            assert!(Changed::of(&one, &one).is_empty());
+        for (is_ipv4, addresses) in [(true, ADDRESSES[0]), (false, ADDRESSES[1])] {
+            let [front, host, one_of, two_of] = addresses.map(|text| text.parse().unwrap());
+            let of = |address, targets: &[IpAddr]| intent(is_ipv4, address, targets);
+            for (address, to) in [(Some(front), front), (Some(host), host), (None, host)] {
+                let [one, two, both] = [&[one_of][..], &[two_of], &[one_of, two_of]]
+                    .map(|targets| of(address, targets));
+                let [of_one, of_two] = [one_of, two_of].map(|target| (target, 5353));
+                assert!(misled(&none, &one, to, (to, 53)), "created");
+                assert!(!misled(&none, &one, to, of_one));
+                assert!(misled(&one, &two, to, of_one), "changed");
+                assert!(!misled(&one, &both, to, of_one) && !misled(&both, &one, to, of_one));
+                assert!(misled(&both, &one, to, of_two), "one endpoint less");
+                assert!(misled(&one, &none, to, of_one), "deleted");
+                assert!(!misled(&one, &none, to, (to, 53)));
+                assert!(Changed::of(&one, &one).is_empty());
+            }
+            let everywhere = of(None, &[one_of]);
+            assert!(!misled(&none, &everywhere, front, (front, 53)), "not here");
+            let mut at_address = of(Some(host), &[two_of]);
+            at_address.balancers.extend(everywhere.balancers.clone());
+            assert!(misled(&everywhere, &at_address, host, (one_of, 5353)));
+            assert!(!misled(&everywhere, &at_address, host, (two_of, 5353)));
         }
-        let everywhere = intent(None, &[ONE]);
-        assert!(!misled(&none, &everywhere, FRONT, (FRONT, 53)), "not here");
-        let mut at_address = intent(Some(HOST), &[TWO]);
-        at_address.balancers.extend(everywhere.balancers.clone());
-        assert!(misled(&everywhere, &at_address, HOST, (ONE, 5353)));
-        assert!(!misled(&everywhere, &at_address, HOST, (TWO, 5353)));
+        // What is said of all addresses of one family says nothing of those of the other.
+        let [_, host, one_of, _] = ADDRESSES[1].map(|text| text.parse().unwrap());
+        let everywhere = intent(true, None, &[ADDRESSES[0][2].parse().unwrap()]);
+        assert!(!misled(&none, &everywhere, host, (one_of, 5353)));
     }
 }

@@ -49,12 +49,17 @@ pub struct Intent {
 pub struct BalancerIntent {
     /// Its id.
     pub id: Guid,
-    /// Its addresses and ports.
+    /// Whether it is of IPv4, or else of IPv6.
+    pub is_ipv4: bool,
+    /// Its addresses and ports, of that family.
     pub ports: Vec<BalancedPort>,
     /// The source address that endpoints see, in the place of the client's.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// The addresses of its endpoints that are in a namespace.
-    pub targets: Vec<Ipv4Addr>,
+    pub targets: Vec<IpAddr>,
+    /// Those of them that have no way back to clients elsewhere, and see an address of the host in the place of
+    /// theirs: no network gives its endpoints a route of IPv6 to everywhere.
+    pub one_way: Vec<IpAddr>,
 }
 
 /// What is wanted for a network: a bridge.
@@ -288,19 +293,27 @@ impl State {
     }
 
     fn balancer_intents(&self) -> Vec<BalancerIntent> {
-        let address = |endpoint: &Guid| {
-            let endpoint = self.endpoints.get(endpoint)?;
-            let leases = endpoint.namespace.map(|_| &endpoint.leases)?;
-            leases.iter().find_map(|lease| match lease.address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            })
-        };
-        let of = |(id, one): (&Guid, &LoadBalancer)| BalancerIntent {
-            id: *id,
-            ports: one.ports.clone(),
-            source: one.source,
-            targets: one.endpoints.iter().filter_map(address).collect(),
+        let of = |(id, one): (&Guid, &LoadBalancer)| {
+            let endpoints = one.endpoints.iter().filter_map(|id| self.endpoints.get(id));
+            let attached = endpoints.filter(|endpoint| endpoint.namespace.is_some());
+            let (mut targets, mut one_way) = (Vec::new(), Vec::new());
+            for endpoint in attached {
+                let Some(address) = endpoint.address_of(one.is_ipv4) else {
+                    continue;
+                };
+                targets.push(address);
+                if address.is_ipv6() && !endpoint.terms().have_a_way_out_6() {
+                    one_way.push(address);
+                }
+            }
+            BalancerIntent {
+                id: *id,
+                is_ipv4: one.is_ipv4,
+                ports: one.ports.clone(),
+                source: one.source,
+                targets,
+                one_way,
+            }
         };
         self.load_balancers.iter().map(of).collect()
     }

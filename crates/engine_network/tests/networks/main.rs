@@ -8,6 +8,7 @@
 mod access;
 mod adapters;
 mod balancers;
+mod balancers_6;
 mod cards;
 mod cases;
 mod changes;

@@ -215,6 +215,9 @@ impl World {
             let mut host = Host::open(owner).unwrap();
             let forwarding = Forwarding::of(&mut host, &intent).unwrap();
             former.extend(forwarding.check().unwrap());
+            let unneeded = forwarding.unneeded(former);
+            Forwarding::undo(&mut host, &unneeded).unwrap();
+            former.retain(|one| !unneeded.contains(one));
             forwarding.apply().unwrap();
             let rules = Rules::of(&intent, forwarding.guarded(former));
             write_rules(&mut host, &intent, &rules).unwrap();

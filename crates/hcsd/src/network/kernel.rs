@@ -103,6 +103,10 @@ impl Change {
     }
 
     fn make_at(mut self, host: &mut Host) -> Result<Made, Failure> {
+        // What is there already goes on, whatever the host is set to by now.
+        if !balanced(&self.before).1 {
+            Forwarding::can_lead_6(&self.after)?;
+        }
         let links = self.detach_gone(host)?;
         for network in &self.before.networks {
             if !self.after.networks.iter().any(|one| one.id == network.id) {
@@ -419,10 +423,11 @@ fn is_set_inside(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
     is_as_before(&before.collect::<Vec<_>>(), endpoint)
 }
 
-/// The networks that have endpoints to which load balancers lead.
-fn balanced(intent: &Intent) -> BTreeSet<Guid> {
+/// The networks that have endpoints to which load balancers lead, and whether one leads connections of IPv6.
+fn balanced(intent: &Intent) -> (BTreeSet<Guid>, bool) {
     let balanced = intent.endpoints.iter().filter(|one| one.balanced);
-    balanced.map(|one| one.network).collect()
+    let leads_6 = intent.balancers.iter().any(|one| !one.is_ipv4);
+    (balanced.map(|one| one.network).collect(), leads_6)
 }
 
 /// What a guest without an agent is told of its card, where that has an address of IPv4.
