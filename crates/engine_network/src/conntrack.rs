@@ -187,7 +187,7 @@ pub fn forget_misled(host: &mut Host, before: &Intent, after: &Intent) -> Result
     }
     let forgotten = link::addresses(&mut host.route).and_then(|addresses| {
         let own: BTreeSet<IpAddr> = addresses.into_iter().map(|one| one.address).collect();
-        let all = connections(&mut host.filter)?.into_iter();
+        let all = changed.connections(&mut host.filter)?.into_iter();
         let misled = all.filter(|one| one.datagrams.is_some_and(|ways| changed.misled(&own, ways)));
         delete(&mut host.filter, &misled.collect::<Vec<_>>())
     });
@@ -256,7 +256,26 @@ impl Changed {
     }
 
     fn is_empty(&self) -> bool {
-        self.at.is_empty() && self.everywhere.is_empty()
+        self.places.is_empty()
+    }
+
+    /// The connections that may be misled, and perhaps others. Of few ports the kernel is asked for these alone.
+    fn connections(&self, socket: &mut Socket) -> Result<Vec<Connection>, NetlinkError> {
+        /// Each takes the kernel a look at its table; to give all of it takes some eight times as long.
+        const FEW: usize = 4;
+        let ports = (self.places.iter()).map(|(place, port)| {
+            let ipv4 = place.map_or_else(|of_host| of_host, |address| address.is_ipv4());
+            (ipv4, *port)
+        });
+        let ports: BTreeSet<(bool, u16)> = ports.collect();
+        if ports.len() > FEW {
+            return connections(socket);
+        }
+        let mut all = Vec::new();
+        for (ipv4, port) in ports {
+            all.extend(datagrams_to(socket, ipv4, port)?);
+        }
+        Ok(all)
     }
 
     /// Whether datagrams to one of the host's `own` addresses, or to one of a load balancer, go another way than they
@@ -292,6 +311,36 @@ impl Changed {
             .or_else(|| of_host.filter(|_| is_own).map(is_any))
             .unwrap_or(to == from)
     }
+}
+
+/// Connections of UDP that were begun to a port, of a family. A kernel before Linux 5.8 does not read the filter and
+/// gives all of the family.
+fn datagrams_to(
+    socket: &mut Socket,
+    ipv4: bool,
+    port: u16,
+) -> Result<Vec<Connection>, NetlinkError> {
+    const FILTER: u16 = 25;
+    const IS_PROTOCOL: u32 = 1 << 3;
+    const IS_TO_PORT: u32 = 1 << 5;
+    let header = [link::family_of(ipv4), 0, 0, 0];
+    socket.dump_of(
+        "listing connections to a port",
+        GET,
+        &header,
+        |batch| {
+            batch.nest(ORIGINAL, |batch| {
+                batch.nest(PROTOCOL, |batch| {
+                    batch.bytes(PROTOCOL_NUMBER, &[Protocol::Udp.number()]);
+                    batch.bytes(DESTINATION_PORT, &port.to_be_bytes());
+                });
+            });
+            batch.nest(FILTER, |batch| {
+                batch.number(ORIGINAL, IS_PROTOCOL | IS_TO_PORT);
+            });
+        },
+        read_connection,
+    )
 }
 
 fn connections(socket: &mut Socket) -> Result<Vec<Connection>, NetlinkError> {

@@ -446,7 +446,12 @@ pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 pub(crate) const fn family(address: IpAddr) -> u8 {
-    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+    family_of(address.is_ipv4())
+}
+
+/// The number of IPv4, or else of IPv6.
+pub(crate) const fn family_of(ipv4: bool) -> u8 {
+    if ipv4 { AF_INET } else { AF_INET6 }
 }
 
 /// Gives a link an address. One of IPv6 is used at once: no other link can have it.
