@@ -7,7 +7,10 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use hcn::{Prefix, Protocol, intent::Intent};
+use hcn::{
+    Prefix, Protocol,
+    intent::{Intent, NetworkIntent},
+};
 use hcs_schema::Failure;
 use rustix::io::Errno;
 
@@ -51,6 +54,8 @@ pub(crate) struct Connection {
     zone: Option<Vec<u8>>,
     /// All addresses of both directions.
     addresses: Vec<IpAddr>,
+    /// What has begun it, and what answers.
+    sources: Vec<IpAddr>,
     /// Of datagrams of UDP: where they were sent to, and where answers come from.
     datagrams: Option<[(IpAddr, u16); 2]>,
 }
@@ -126,8 +131,9 @@ fn forget_listed(socket: &mut Socket, addresses: &[IpAddr]) -> Result<(), Netlin
     delete(socket, &all)
 }
 
-/// Forgets the connections of addresses in the subnets of networks that no endpoint has. A service that was killed may
-/// have given such an address back, and not come to forget them. Called when the rules of `intent` are written.
+/// Forgets the connections that addresses in the subnets of networks have begun or answer which no endpoint has. A
+/// service that was killed may have given such an address back, and not come to forget them. Called when the rules of
+/// `intent` are written.
 ///
 /// # Errors
 /// The kernel does not tell its connections, or keeps one.
@@ -137,7 +143,7 @@ pub fn forget_unused(host: &mut Host, intent: &Intent) -> Result<(), Failure> {
         return Ok(());
     }
     let forgotten = connections(&mut host.filter).and_then(|mut all| {
-        all.retain(|one| one.addresses.iter().any(|address| unused.has(*address)));
+        all.retain(|one| unused.is_of(one));
         delete(&mut host.filter, &all)
     });
     forgotten.map_err(|error| failed(DOING, NEEDS, &error))
@@ -151,8 +157,10 @@ struct Unused {
 
 impl Unused {
     fn of(intent: &Intent) -> Self {
-        // The subnet of an adapter is that of its network, where the host and others have addresses of their own.
-        let networks = intent.networks.iter().filter(|one| one.adapter.is_none());
+        // The subnet of an adapter is that of its network, where the host and others have addresses of their own. Where
+        // the host has no address nothing of it comes to the host, and another network may have the same subnet.
+        let is_of_host = |one: &&NetworkIntent| one.adapter.is_none() && !one.addresses.is_empty();
+        let networks = intent.networks.iter().filter(is_of_host);
         let mut unused = Self {
             subnets: Vec::new(),
             used: BTreeSet::new(),
@@ -164,9 +172,22 @@ impl Unused {
             let elsewhere = peers.flat_map(|peer| peer.addresses.iter().copied());
             unused.used.extend(of_host.chain(elsewhere));
         }
-        let endpoints = intent.endpoints.iter().flat_map(|one| &one.addresses);
-        unused.used.extend(endpoints.map(|(address, _)| *address));
+        for endpoint in &intent.endpoints {
+            let own = endpoint.addresses.iter().map(|(address, _)| *address);
+            let seen_as = endpoint.outbound.address.map(IpAddr::V4);
+            unused.used.extend(own.chain(seen_as));
+        }
+        for balancer in &intent.balancers {
+            let fronts = balancer.ports.iter().filter_map(|port| port.address);
+            unused.used.extend(fronts.chain(balancer.source));
+        }
         unused
+    }
+
+    /// Whether such an address has begun a connection, or answers. One that it is sent to may be that of a load
+    /// balancer, and one that answers go to that which an endpoint is seen with.
+    fn is_of(&self, connection: &Connection) -> bool {
+        connection.sources.iter().any(|source| self.has(*source))
     }
 
     fn has(&self, address: IpAddr) -> bool {
@@ -282,7 +303,11 @@ impl Changed {
     /// are to.
     fn misled(&self, own: &BTreeSet<IpAddr>, [to, from]: [(IpAddr, u16); 2]) -> bool {
         let (address, port) = to;
-        let is_own = own.contains(&address) || address.is_ipv4() && address.is_loopback();
+        // Nothing of IPv6 that is sent to the loopback leads elsewhere.
+        let is_own = match address.is_loopback() {
+            true => address.is_ipv4(),
+            false => own.contains(&address),
+        };
         let mut places = [Ok(address), Err(address.is_ipv4())].into_iter();
         let has_changed = places.any(|place| self.places.contains(&(place, port)));
         let is_meant = is_own || self.fronts.contains(&to);
@@ -378,13 +403,16 @@ pub(crate) fn read_connection(message: &Message<'_>) -> Option<Connection> {
     let attributes = Attributes::behind(message.body, 4).ok()?;
     let original = attributes.find(ORIGINAL)?;
     let directions = [Some(original), attributes.find(REPLY)];
-    let addresses = directions.into_iter().flatten().flat_map(|tuple| {
-        let addresses = Attributes::of(Attributes::of(tuple).find(ADDRESSES).unwrap_or_default());
-        let kinds = [SOURCE_4, DESTINATION_4, SOURCE_6, DESTINATION_6];
-        kinds
-            .into_iter()
-            .filter_map(move |kind| address(addresses.find(kind)?))
-    });
+    let all = |kinds: &[u16]| {
+        let of = |tuple| {
+            let addresses = Attributes::of(tuple).find(ADDRESSES).unwrap_or_default();
+            let addresses = Attributes::of(addresses);
+            let kinds = kinds.iter();
+            kinds.filter_map(move |kind| address(addresses.find(*kind)?))
+        };
+        let directions = directions.into_iter().flatten();
+        directions.flat_map(of).collect::<Vec<_>>()
+    };
     let datagrams = || {
         let sent = way(original, [DESTINATION_4, DESTINATION_6], DESTINATION_PORT)?;
         let answered = way(attributes.find(REPLY)?, [SOURCE_4, SOURCE_6], SOURCE_PORT)?;
@@ -394,7 +422,8 @@ pub(crate) fn read_connection(message: &Message<'_>) -> Option<Connection> {
         family: *message.body.first()?,
         original: original.to_vec(),
         zone: attributes.find(ZONE).map(<[u8]>::to_vec),
-        addresses: addresses.collect(),
+        addresses: all(&[SOURCE_4, DESTINATION_4, SOURCE_6, DESTINATION_6]),
+        sources: all(&[SOURCE_4, SOURCE_6]),
         datagrams: datagrams(),
     })
 }
@@ -422,7 +451,8 @@ fn address(value: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use hcn::{BalancedPort, Guid, Spread, intent::BalancerIntent};
+    use hcn::{BalancedPort, Guid, Spread, State, Surroundings, intent::BalancerIntent};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -458,8 +488,83 @@ mod tests {
     /// Whether datagrams to port 53 of `to` are forgotten, whose answers come from there.
     fn misled(before: &Intent, after: &Intent, to: IpAddr, from: (IpAddr, u16)) -> bool {
         let own = ADDRESSES.map(|[_, host, ..]| host.parse().unwrap());
+        let own = own.into_iter().chain(["::1".parse().unwrap()]);
         let ways = [(to, 53), from];
-        Changed::of(before, after).misled(&BTreeSet::from(own), ways)
+        Changed::of(before, after).misled(&own.collect(), ways)
+    }
+
+    /// A state with a network for each of these, an endpoint 10.0.0.2 that is seen as 10.0.0.60, and a load balancer.
+    fn with(networks: &[Value]) -> Intent {
+        let v2 = |mut document: Value| {
+            document["SchemaVersion"] = json!({"Major": 2, "Minor": 0});
+            document.to_string()
+        };
+        let mut state = State::default();
+        for (id, network) in (1..).zip(networks) {
+            let surroundings = Surroundings::default();
+            let id = Guid(id << 80);
+            state
+                .create_network(id, &v2(network.clone()), &surroundings)
+                .unwrap();
+        }
+        let outbound = json!({"Type": "OutBoundNAT", "Settings": {"VirtualIP": "10.0.0.60"}});
+        let endpoint =
+            json!({"IpConfigurations": [{"IpAddress": "10.0.0.2"}], "Policies": [outbound]});
+        let (network, endpoint_id) = (Guid(1 << 80), Guid(9));
+        state
+            .create_endpoint(network, endpoint_id, &v2(endpoint))
+            .unwrap();
+        let resources = json!([{"Type": "Endpoint", "Data": {"Id": endpoint_id}}]);
+        let namespace = json!({ "Resources": resources }).to_string();
+        state.create_namespace(Guid(10), &namespace).unwrap();
+        let port = json!({"Protocol": 6, "InternalPort": 80, "ExternalPort": 80});
+        let balancer = json!({
+            "HostComputeEndpoints": [endpoint_id], "FrontendVIPs": ["10.0.0.50"], "SourceVIP": "10.0.0.51",
+            "PortMappings": [port],
+        });
+        state.create_load_balancer(Guid(11), &v2(balancer)).unwrap();
+        state.intent()
+    }
+
+    /// Whether a connection is forgotten, as both ends see it: who has begun it and where, who answers and where.
+    fn is_unused(intent: &Intent, ends: [&str; 4]) -> bool {
+        let addresses = ends.map(|text| text.parse().unwrap());
+        Unused::of(intent).is_of(&Connection {
+            family: 2,
+            original: Vec::new(),
+            zone: None,
+            addresses: addresses.to_vec(),
+            sources: vec![addresses[0], addresses[2]],
+            datagrams: None,
+        })
+    }
+
+    #[test]
+    fn connections_of_addresses_that_no_endpoint_has_are_told_from_those_that_go_on() {
+        const OUTSIDE: &str = "198.51.100.2";
+        const HOST: &str = "198.51.100.1";
+        let subnet = |prefix: &str| json!([{"Subnets": [{"IpAddressPrefix": prefix}]}]);
+        let nat = json!({"Type": "NAT", "Ipams": subnet("10.0.0.0/24")});
+        let private = json!({"Type": "Private", "Ipams": subnet("10.1.0.0/24")});
+        let intent = with(&[nat, private]);
+        for gone in [
+            ["10.0.0.9", OUTSIDE, OUTSIDE, HOST],
+            [OUTSIDE, HOST, "10.0.0.9", OUTSIDE],
+            [OUTSIDE, "10.0.0.50", "10.0.0.9", "10.0.0.51"],
+        ] {
+            assert!(is_unused(&intent, gone), "{gone:?}");
+        }
+        for on in [
+            ["10.0.0.2", OUTSIDE, OUTSIDE, "10.0.0.60"],
+            // By a load balancer, which has a source of its own.
+            [OUTSIDE, "10.0.0.50", "10.0.0.2", OUTSIDE],
+            [OUTSIDE, "10.0.0.50", "10.0.0.2", "10.0.0.51"],
+            ["10.0.0.50", OUTSIDE, OUTSIDE, "10.0.0.51"],
+            // A program elsewhere has the address of a network that the host is not in.
+            ["10.1.0.9", HOST, HOST, "10.1.0.9"],
+        ] {
+            assert!(!is_unused(&intent, on), "{on:?}");
+        }
     }
 
     #[test]
@@ -492,5 +597,9 @@ mod tests {
         let [_, host, one_of, _] = ADDRESSES[1].map(|text| text.parse().unwrap());
         let everywhere = intent(true, None, &[ADDRESSES[0][2].parse().unwrap()]);
         assert!(!misled(&none, &everywhere, host, (one_of, 5353)));
+        // The loopback of IPv6 has a server of the host, with whatever load balancer.
+        let everywhere = intent(false, None, &[one_of]);
+        let loopback = "::1".parse().unwrap();
+        assert!(!misled(&none, &everywhere, loopback, (loopback, 53)));
     }
 }
