@@ -267,6 +267,8 @@ fn load_balancers_of_ipv6_lead_nowhere_else() {
         (create([3, 4], ""), 1),
         // The first has no way back to that.
         (create([3, 2], "fd99::1"), 1),
+        // The host does not answer for that, which is in their own subnet.
+        (create([3, 2], "fd00::77"), 0),
     ] {
         refuses(
             &state,
@@ -281,4 +283,40 @@ fn load_balancers_of_ipv6_lead_nowhere_else() {
             .create_load_balancer(Guid(5), &settings)
             .unwrap();
     }
+}
+
+#[test]
+fn an_endpoint_keeps_its_route_to_the_source_of_a_load_balancer() {
+    let mut state = with_both();
+    let modify = |state: &mut State, what: &str, to: &[&str]| {
+        let policy = |to: &&str| {
+            let settings = json!({"DestinationPrefix": to, "NextHop": "fd00::1"});
+            json!({"Type": "SDNRoute", "Settings": settings})
+        };
+        let policies: Vec<_> = to.iter().map(policy).collect();
+        let request = json!({
+            "ResourceType": "Policy", "RequestType": what, "Settings": {"Policies": policies},
+        });
+        state.modify_endpoint(Guid(2), &request.to_string())
+    };
+    let routes = ["fd99::/64", "fd98::/64", "fd00::77/128"];
+    modify(&mut state, "Add", &routes).unwrap();
+    for (id, source) in [(5, "fd99::1"), (6, "fd00::77"), (7, "fd00::1")] {
+        let settings =
+            v2(json!({"HostComputeEndpoints": [Guid(2)], "Flags": 2, "SourceVIP": source}));
+        state.create_load_balancer(Guid(id), &settings).unwrap();
+    }
+    let (code, pointer) = (HResult::HCN_E_REQUEST_UNSUPPORTED, "/Settings/Policies");
+    for needed in ["fd99::/64", "fd00::77/128"] {
+        refuses(&state, code, pointer, |state| {
+            modify(state, "Remove", &[needed])
+        });
+    }
+    refuses(&state, code, pointer, |state| modify(state, "Reset", &[]));
+    modify(&mut state, "Remove", &["fd98::/64"]).unwrap();
+    modify(&mut state, "Update", &["fd99::/48", "fd00::77/128"]).unwrap();
+    for id in [5, 6] {
+        state.delete_load_balancer(Guid(id)).unwrap();
+    }
+    modify(&mut state, "Reset", &[]).unwrap();
 }

@@ -158,16 +158,6 @@ impl Endpoint {
         leases.find(|address| address.is_ipv4() == is_ipv4)
     }
 
-    /// Whether packets for an address have a way: it is in a subnet of the endpoint's, or one of its routes leads
-    /// there.
-    pub(crate) fn reaches(&self, address: IpAddr) -> bool {
-        let on_link = |lease: &Lease| {
-            let prefix = Prefix::around(lease.address, lease.length);
-            prefix.is_some_and(|prefix| prefix.contains(address))
-        };
-        self.leases.iter().any(on_link) || self.terms.routes_lead_to(address)
-    }
-
     /// The address of its network card.
     #[must_use]
     pub const fn mac(&self) -> Mac {

@@ -79,9 +79,21 @@ impl Terms {
         Ok(())
     }
 
-    /// Whether a route leads to this address.
-    pub(super) fn routes_lead_to(&self, address: IpAddr) -> bool {
-        self.all_routes().any(|to| to.contains(address))
+    /// Whether packets for an address of the host have a way from an endpoint with these addresses: a route leads there,
+    /// or it is that of the host in the endpoint's own subnet. For others there the host does not answer.
+    pub(super) fn reach(&self, address: IpAddr, leases: &[Lease], network: &Network) -> bool {
+        let on_link = |lease: &Lease| {
+            let prefix = Prefix::around(lease.address, lease.length);
+            prefix.filter(|prefix| prefix.contains(address))
+        };
+        let subnet = leases.iter().filter_map(on_link);
+        let Some(subnet) = subnet.map(Prefix::length).max() else {
+            return self.all_routes().any(|to| to.contains(address));
+        };
+        // Of two that fit, the longer prefix counts.
+        let mut routes = self.all_routes();
+        let gateway = network.pool_of(address).and_then(|pool| pool.gateway);
+        gateway == Some(address) || routes.any(|to| to.length() > subnet && to.contains(address))
     }
 
     /// Whether a route leads to all addresses of IPv6.

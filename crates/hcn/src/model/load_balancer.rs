@@ -8,7 +8,7 @@ use std::{
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde_json::Value;
 
-use super::{Changes, Mapping, Object, Protocol, State, chosen};
+use super::{Changes, Mapping, Object, Protocol, State, Terms, chosen};
 use crate::{
     documents::{DistributionType, HostComputeLoadBalancer, LoadBalancerPortMapping},
     guid::Guid,
@@ -248,7 +248,9 @@ impl State {
         let named = made.document.host_compute_endpoints.iter().flatten();
         for (at, text) in named.enumerate() {
             let id = text.parse().unwrap_or_default();
-            if self.endpoint(id)?.reaches(source) {
+            let endpoint = self.endpoint(id)?;
+            let network = self.network(endpoint.network)?;
+            if endpoint.terms.reach(source, &endpoint.leases, network) {
                 continue;
             }
             let what = format!(
@@ -257,6 +259,28 @@ impl State {
             );
             let pointer = format!("/HostComputeEndpoints/{at}");
             return Err(refused(HResult::HCN_E_MAPPING_NOT_SUPPORTED, pointer, what));
+        }
+        Ok(())
+    }
+
+    /// Whether an endpoint keeps its way back to the sources that load balancers give it, once it has these `terms`.
+    pub(super) fn can_still_answer(&self, id: Guid, terms: &Terms) -> Result<(), Failure> {
+        let endpoint = self.endpoint(id)?;
+        let network = self.network(endpoint.network)?;
+        let reach = |terms: &Terms, source| terms.reach(source, &endpoint.leases, network);
+        for (balancer, one) in &self.load_balancers {
+            let source = one.source.filter(IpAddr::is_ipv6);
+            let Some(source) = source.filter(|_| one.endpoints.contains(&id)) else {
+                continue;
+            };
+            if reach(&endpoint.terms, source) && !reach(terms, source) {
+                let what = format!(
+                    "no route would lead to the address {source} any more, which is the SourceVIP of the load balancer \
+                     {balancer}: change or delete that before"
+                );
+                let pointer = "/Settings/Policies";
+                return Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, pointer, what));
+            }
         }
         Ok(())
     }

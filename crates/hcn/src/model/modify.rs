@@ -113,6 +113,7 @@ impl State {
         terms.have_proxies_elsewhere(&endpoint.leases)?;
         terms.have_routers_beside(&endpoint.leases, &document)?;
         remote::is_no_router(network, endpoint.mac, &terms)?;
+        self.can_still_answer(id, &terms)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id).map(Arc::make_mut) {
             endpoint.document = document;
             endpoint.terms = terms;
