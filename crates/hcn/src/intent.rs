@@ -453,16 +453,19 @@ fn named(endpoint: &Endpoint, network: &Network) -> BTreeMap<String, Vec<Range>>
         .collect()
 }
 
+/// What the kernel makes of no metric of a route by a router.
+pub(crate) const fn usual_metric(router: IpAddr) -> u16 {
+    if router.is_ipv4() { 0 } else { 1024 }
+}
+
 /// Routes of the interface at a place of its namespace, with the metrics of the kernel. The place stands behind the
 /// metric that was asked for: of two routes with the same one, that of the first interface is preferred. No two
 /// interfaces have the same metric, with which a route would take the place of another's and go with it.
 fn routes_at(place: usize, routes: &[(Prefix, IpAddr, u16)]) -> Vec<(Prefix, IpAddr, u32)> {
-    /// What the kernel makes of no metric.
-    const OF_IPV6: u16 = 1024;
     let place = u32::try_from(place).unwrap_or(LAST_PLACE).min(LAST_PLACE);
     let at_place = |(to, router, metric): &(Prefix, IpAddr, u16)| {
-        let own = match (metric, router) {
-            (0, IpAddr::V6(_)) => OF_IPV6,
+        let own = match metric {
+            0 => usual_metric(*router),
             _ => *metric,
         };
         (*to, *router, (u32::from(own) << PLACE_BITS) | place)

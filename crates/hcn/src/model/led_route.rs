@@ -1,17 +1,18 @@
 //! Routes that policies of endpoints add (`SDNRoute`). On Windows the switch routes what an endpoint sends; here the
 //! kernel does, in the endpoint's namespace, as with the routes of its document.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hcs_schema::{Failure, HResult, fault::quote};
 
 use super::{Lease, Network, Terms};
 use crate::{
-    address::Prefix,
+    address::{Prefix, address_of, number},
     documents::{
         EndpointPolicy, EndpointPolicyType, HostComputeEndpoint,
         policy::{SdnRoute, settings_of},
     },
+    intent::usual_metric,
     reading::refused,
 };
 
@@ -34,7 +35,11 @@ impl Terms {
             let what = format!("an endpoint has up to {MOST_ROUTES} routes of policies");
             return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
         }
-        let own = (self.routes.iter()).filter(|(_, _, metric)| *metric == 0);
+        // Two with the same metric take each other's place.
+        let is_usual =
+            |router: &IpAddr, metric: u16| metric == 0 || metric == usual_metric(*router);
+        let own = self.routes.iter();
+        let own = own.filter(|(_, router, metric)| is_usual(router, *metric));
         let own = own.map(|(to, router, _)| (*to, *router));
         let mut others = own.chain(self.led_routes.iter().copied());
         if let Some((_, other)) = others.find(|(other, _)| *other == to) {
@@ -120,9 +125,16 @@ fn route(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<Le
         );
         return refuse(HResult::HCN_E_INVALID_IP, "NextHop", what);
     };
-    if network.pool_of(router).is_none() {
+    let Some(pool) = network.pool_of(router) else {
         let what = format!("{router} is in no subnet of the network");
         return refuse(HResult::HCN_E_INVALID_IP_SUBNET, "NextHop", what);
+    };
+    if is_no_hosts(pool.prefix, router) {
+        let what = format!(
+            "{router} is the first or the last address of the subnet {}, which no router has",
+            pool.prefix
+        );
+        return refuse(HResult::HCN_E_INVALID_IP, "NextHop", what);
     }
     let text = asked.destination_prefix.as_deref().unwrap_or_default();
     let to = text.parse::<Prefix>().ok();
@@ -133,6 +145,10 @@ fn route(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<Le
         );
         return refuse(HResult::HCN_E_INVALID_PREFIX, "DestinationPrefix", what);
     };
+    if let Some(own) = of_no_other_host(to) {
+        let what = format!("{to} is in {own}, where no packet is sent by a router");
+        return refuse(HResult::HCN_E_INVALID_PREFIX, "DestinationPrefix", what);
+    }
     if asked.need_encap == Some(true) {
         let what = "packets go to the next hop as they are: subnets on other hosts are those of the policy \
                     RemoteSubnetRoute of a network of type Overlay; leave it out, or say false";
@@ -149,4 +165,25 @@ fn route(network: &Network, policy: &EndpointPolicy, pointer: &str) -> Result<Le
         return refuse(HResult::HCN_E_REQUEST_UNSUPPORTED, name, what.to_owned());
     }
     Ok((to, router))
+}
+
+/// Whether an address of a subnet stands for the subnet itself, or for all of its hosts. Of IPv6 there is no such last
+/// address. Subnets of two addresses and fewer have hosts alone.
+fn is_no_hosts(subnet: Prefix, address: IpAddr) -> bool {
+    let has_others = subnet.first() != address_of(number(subnet.last()) & !1, address);
+    has_others && (address == subnet.first() || address.is_ipv4() && address == subnet.last())
+}
+
+/// The range of addresses, for loopback, of one link or of groups, that all of a prefix is in.
+fn of_no_other_host(to: Prefix) -> Option<Prefix> {
+    const RANGES: [(IpAddr, u8); 5] = [
+        (IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), 8),
+        (IpAddr::V4(Ipv4Addr::new(224, 0, 0, 0)), 4),
+        (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+        (IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0)), 10),
+        (IpAddr::V6(Ipv6Addr::new(0xff00, 0, 0, 0, 0, 0, 0, 0)), 8),
+    ];
+    let mut ranges =
+        (RANGES.into_iter()).filter_map(|(first, length)| Prefix::around(first, length));
+    ranges.find(|range| to.length() >= range.length() && range.contains(to.first()))
 }

@@ -106,10 +106,14 @@ fn routes_that_cannot_be_are_refused_by_pointer() {
         next_hop("router", HResult::HCN_E_INVALID_IP),
         next_hop("10.0.0.5", HResult::HCN_E_INVALID_IP),
         next_hop("192.0.2.1", HResult::HCN_E_INVALID_IP_SUBNET),
+        next_hop("10.0.0.0", HResult::HCN_E_INVALID_IP),
+        next_hop("10.0.0.255", HResult::HCN_E_INVALID_IP),
         to("", HResult::HCN_E_INVALID_PREFIX),
         to("192.0.2.1/24", HResult::HCN_E_INVALID_PREFIX),
         to("2001:db8::/32", HResult::HCN_E_INVALID_PREFIX),
         to("10.0.0.0/24", HResult::HCN_E_INVALID_PREFIX),
+        to("127.1.0.0/16", HResult::HCN_E_INVALID_PREFIX),
+        to("239.0.0.0/8", HResult::HCN_E_INVALID_PREFIX),
         // The network gives the endpoint that.
         to("0.0.0.0/0", HResult::HCN_E_POLICY_ALREADY_EXISTS),
         asks("NeedEncap"),
@@ -143,4 +147,58 @@ fn routes_that_cannot_be_beside_others_are_refused_by_pointer() {
     };
     let (code, pointer) = (HResult::HCN_E_INVALID_IP, "/Policies/0/Settings/NextHop");
     refuses(&state, code, pointer, only_4);
+}
+
+#[test]
+fn routes_of_ipv6_to_no_other_host_or_by_no_router_are_refused_by_pointer() {
+    let state = empty();
+    for (settings, code, name) in [
+        (
+            route("2001:db8::/32", "fd00::"),
+            HResult::HCN_E_INVALID_IP,
+            "NextHop",
+        ),
+        (
+            route("::1/128", "fd00::9"),
+            HResult::HCN_E_INVALID_PREFIX,
+            "DestinationPrefix",
+        ),
+        (
+            route("fe90::/16", "fd00::9"),
+            HResult::HCN_E_INVALID_PREFIX,
+            "DestinationPrefix",
+        ),
+        (
+            route("ff02::/16", "fd00::9"),
+            HResult::HCN_E_INVALID_PREFIX,
+            "DestinationPrefix",
+        ),
+    ] {
+        let pointer = format!("/Policies/0/Settings/{name}");
+        refuses(&state, code, &pointer, |state| create(state, &[settings]));
+    }
+    let last = route("2001:db8::/32", "fd00::ffff:ffff:ffff:ffff");
+    create(&mut state.clone(), &[last]).unwrap();
+}
+
+#[test]
+fn a_route_of_a_policy_does_not_take_the_place_of_one_with_the_usual_metric() {
+    const TO: &str = "2001:db8::/32";
+    let create = |state: &mut State, metric: u16| {
+        let own = json!({"DestinationPrefix": TO, "NextHop": "fd00::8", "Metric": metric});
+        let document = json!({
+            "Routes": [own], "Policies": [policy(&route(TO, "fd00::9"))],
+            "IpConfigurations": [{"IpAddress": "fd00::5"}],
+        });
+        state.create_endpoint(Guid(1), Guid(2), &v2(document))
+    };
+    let state = empty();
+    let (code, pointer) = (
+        HResult::HCN_E_POLICY_ALREADY_EXISTS,
+        "/Policies/0/Settings/DestinationPrefix",
+    );
+    for metric in [0, 1024] {
+        refuses(&state, code, pointer, |state| create(state, metric));
+    }
+    create(&mut state.clone(), 1).unwrap();
 }
