@@ -86,6 +86,8 @@ mod tests {
                 "{failure}"
             );
         }
-        assert_eq!(check(Some("localhosts"), "").unwrap(), "localhosts");
+        for name in ["localhosts", "localhost.example", "ip6-gw"] {
+            assert_eq!(check(Some(name), "").unwrap(), name);
+        }
     }
 }

@@ -48,14 +48,25 @@ pub fn is_host_name(name: &str) -> bool {
 /// Whether a name means the machine that a program runs on, or its link, in the files of names of most systems.
 #[must_use]
 pub fn means_itself(name: &str) -> bool {
+    const NAMES: [&str; 13] = [
+        "localhost",
+        "localhost.localdomain",
+        "localhost4",
+        "localhost4.localdomain4",
+        "localhost6",
+        "localhost6.localdomain6",
+        "ip6-localhost",
+        "ip6-loopback",
+        "ip6-localnet",
+        "ip6-mcastprefix",
+        "ip6-allnodes",
+        "ip6-allrouters",
+        "ip6-allhosts",
+    ];
     let own = name.to_ascii_lowercase();
     // A dot behind the last part says that nothing is searched for.
     let own = own.strip_suffix('.').unwrap_or(&own);
-    // Systems spell it localhost.localdomain, localhost4 and localhost6, too.
-    let first = own.split('.').next().unwrap_or_default();
-    matches!(first, "localhost" | "localhost4" | "localhost6")
-        || own.ends_with(".localhost")
-        || own.starts_with("ip6-")
+    NAMES.contains(&own) || own.ends_with(".localhost")
 }
 
 /// The domains of a list that commas separate.
@@ -159,6 +170,8 @@ mod tests {
             "x1",
             "0xg.com",
             "localhosts.example",
+            "localhost.example",
+            "ip6-gw",
         ] {
             assert!(is_host_name(good), "{good}");
         }
@@ -202,12 +215,20 @@ mod tests {
             "localhost",
             "LocalHost.",
             "a.b.localhost",
-            "localhost4.x",
+            "localhost4.localdomain4",
             "ip6-loopback",
         ] {
             assert!(means_itself(itself), "{itself}");
         }
-        for other in ["", "web", "localhosts", "local.host", "a.localhost.example"] {
+        for other in [
+            "",
+            "web",
+            "localhosts",
+            "local.host",
+            "localhost4.x",
+            "localhost.example",
+            "ip6-gw",
+        ] {
             assert!(!means_itself(other), "{other}");
         }
         let document = json!({
