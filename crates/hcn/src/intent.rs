@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     access::{AccessRule, Tier},
-    address::{Mac, Prefix},
+    address::{Mac, Prefix, usual_metric},
     guid::Guid,
     model::{
         BalancedPort, Endpoint, LoadBalancer, MOST_OBJECTS, Mapping, Network, Outbound, Proxy,
@@ -451,11 +451,6 @@ fn named(endpoint: &Endpoint, network: &Network) -> BTreeMap<String, Vec<Range>>
     ids.into_iter()
         .filter_map(|id| Some((id.to_owned(), ranges(sets.get(id)?))))
         .collect()
-}
-
-/// What the kernel makes of no metric of a route by a router.
-pub(crate) const fn usual_metric(router: IpAddr) -> u16 {
-    if router.is_ipv4() { 0 } else { 1024 }
 }
 
 /// Routes of the interface at a place of its namespace, with the metrics of the kernel. The place stands behind the

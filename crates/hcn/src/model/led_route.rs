@@ -7,12 +7,11 @@ use hcs_schema::{Failure, HResult, fault::quote};
 
 use super::{Lease, Network, Terms};
 use crate::{
-    address::{Prefix, address_of, number},
+    address::{Prefix, address_of, number, usual_metric},
     documents::{
         EndpointPolicy, EndpointPolicyType, HostComputeEndpoint,
         policy::{SdnRoute, settings_of},
     },
-    intent::usual_metric,
     reading::refused,
 };
 
@@ -84,8 +83,8 @@ impl Terms {
         Ok(())
     }
 
-    /// Whether packets for an address of the host have a way from an endpoint with these addresses: a route leads there,
-    /// or it is that of the host in the endpoint's own subnet. For others there the host does not answer.
+    /// Whether packets for an address have a way to the host from an endpoint with these leases: a route leads there,
+    /// or it is the host's in the endpoint's own subnet. For others there the host does not answer.
     pub(super) fn reach(&self, address: IpAddr, leases: &[Lease], network: &Network) -> bool {
         let on_link = |lease: &Lease| {
             let prefix = Prefix::around(lease.address, lease.length);
