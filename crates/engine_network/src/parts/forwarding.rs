@@ -78,10 +78,12 @@ impl Forwarding {
             tunnel.is_some_and(|one| one.router.is_some() || !one.subnets.is_empty() || is_balanced)
         });
         let routers: BTreeSet<String> = routed.map(|network| network.link.clone()).collect();
-        let bridges_6 = match is_led_6(intent) {
-            true => &bridges | &routers,
-            false => BTreeSet::new(),
-        };
+        let with_6 = intent.networks.iter().filter(|network| {
+            let mut subnets = network.subnets.iter();
+            is_led_6(intent) && subnets.any(|subnet| !subnet.is_ipv4())
+        });
+        let with_6: BTreeSet<String> = with_6.map(|network| network.link.clone()).collect();
+        let bridges_6 = &(&bridges | &routers) & &with_6;
         if bridges.is_empty() {
             return Ok(Self {
                 routers,
@@ -136,7 +138,9 @@ impl Forwarding {
         let is_asked_6 = !self.bridges_6.is_empty()
             && !settings::forwards_as_a_whole(Family::V6)
             && can_be_forced();
-        let six = self.bridges_6.iter().filter(move |_| is_asked_6);
+        // A bridge with a port of a small MTU has no IPv6, and none of its settings.
+        let six = self.bridges_6.iter();
+        let six = six.filter(move |link| is_asked_6 && settings::exists(Family::V6, link, FORCED));
         let others = others.map(|link| (link, FORWARDING));
         bridges.chain(others).chain(six.map(|link| (link, FORCED)))
     }

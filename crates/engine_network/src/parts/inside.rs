@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use super::{
     Part,
-    port::{self, CARD},
+    port::{self, CARD, SMALLEST_OF_IPV6},
     remove_link,
 };
 use crate::{
@@ -31,9 +31,6 @@ const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for 
 
 const NEEDS_RULES: &str =
     "nf_tables with the family inet and connection tracking, for access rules";
-
-/// A link whose packets are smaller has no IPv6, and nothing of it can be set.
-const SMALLEST_OF_IPV6: u32 = 1280;
 
 /// How long what goes away by itself is waited for: so many steps of this length.
 pub(super) const STEP: Duration = Duration::from_millis(2);

@@ -312,3 +312,35 @@ fn endpoints_of_an_overlay_are_balanced_with_ipv6_for_it_and_for_the_host() {
         assert_eq!(asked(space, (GATEWAY, 8080)), BTreeSet::from(['a', 'b']));
     }
 }
+
+#[test]
+fn a_network_of_ipv4_with_small_packets_is_in_the_way_of_no_load_balancer_of_ipv6() {
+    if !can_lead() {
+        return;
+    }
+    let (mut world, network) = world();
+    let one = world.container(network, 2, json!({}));
+    serve(&one.space, 'a');
+    let subnets = json!([{"IpAddressPrefix": "10.8.0.0/24"}]);
+    let other = world.network(7, json!({"Ipams": [{ "Subnets": subnets }]}));
+    let policy = json!({"Type": "InterfaceParameters", "Settings": {"Mtu": 576}});
+    let small = world.container(other, 3, json!({ "Policies": [policy] }));
+    let bridge = world.state.network_intent(other).unwrap();
+    let settings = format!("/proc/sys/net/ipv6/conf/{}", bridge.link);
+    let has_ipv6 = world.host.run(|| std::fs::exists(&settings).unwrap());
+    assert!(
+        !has_ipv6,
+        "the kernel takes it from a bridge of small packets"
+    );
+    let each = json!({"FrontendVIPs": [GATEWAY], "PortMappings": port(8080, "None")});
+    balance(&mut world, &[&one], each);
+    assert_eq!(ask(&world.host, (GATEWAY, 8080))[..1], *"a");
+    assert!(world.forwarding_holds());
+    // A service that comes after finds all as it is to be, and can make it again.
+    let found = world.survey();
+    assert!(found.rules && found.networks.is_empty(), "{found:?}");
+    let make =
+        || engine_network::make_network(&mut engine_network::Host::open("hcs").unwrap(), &bridge);
+    world.host.run(make).unwrap();
+    assert!(pings(&small.space, "10.8.0.1"));
+}
