@@ -40,6 +40,8 @@ pub(super) struct OfFamily {
     counts: &'static str,
     /// The set of endpoints with more.
     busy: &'static str,
+    /// Whether those of IPv6 with the same first 64 bits are counted as one.
+    by_subnet: bool,
 }
 
 /// Connections of IPv4.
@@ -49,6 +51,7 @@ pub(super) const OF_IPV4: OfFamily = OfFamily {
     pace: PACE,
     counts: "begun_and_held",
     busy: "busy",
+    by_subnet: false,
 };
 
 /// Connections of IPv6, which get the host's address where a load balancer leads them.
@@ -61,6 +64,20 @@ pub(super) const OF_IPV6: OfFamily = OfFamily {
     },
     counts: "begun_and_held_6",
     busy: "busy_6",
+    by_subnet: false,
+};
+
+/// Such connections of clients elsewhere. One of them may have all addresses of a subnet, and so fill each set.
+pub(super) const OF_CLIENTS_6: OfFamily = OfFamily {
+    chain: "lending_clients_6",
+    ipv4: false,
+    pace: PerKey {
+        set: "clients_begun_6",
+        ..PACE
+    },
+    counts: "clients_begun_and_held_6",
+    busy: "clients_busy_6",
+    by_subnet: true,
 };
 
 /// The first port that needs no right.
@@ -85,13 +102,16 @@ const STAYS: u64 = 10_000;
 const MOST: u32 = 64 << 10;
 
 /// The sets, which stay where rules are written anew.
-pub(super) const SETS: [&str; 6] = [
+pub(super) const SETS: [&str; 9] = [
     OF_IPV4.pace.set,
     OF_IPV4.counts,
     OF_IPV4.busy,
     OF_IPV6.pace.set,
     OF_IPV6.counts,
     OF_IPV6.busy,
+    OF_CLIENTS_6.pace.set,
+    OF_CLIENTS_6.counts,
+    OF_CLIENTS_6.busy,
 ];
 
 /// Ports, the last one included.
@@ -170,10 +190,10 @@ pub(super) fn lend(
 ) {
     let [few, many] = halves(lent.ports);
     table.rule(chain, |rule| {
-        seen_as(rule.source_and_part(of.ipv4).is_noted(of.busy), many)
+        seen_as(rule.source_and_part(of).is_noted(of.busy), many)
     });
     table.rule(chain, |rule| {
-        rule.source_and_part(of.ipv4).is_faster_for_key(&of.pace);
+        rule.source_and_part(of).is_faster_for_key(&of.pace);
         seen_as(rule.update(of.busy, STAYS), many)
     });
     if lent.is_uncounted {
@@ -181,21 +201,25 @@ pub(super) fn lend(
         return;
     }
     table.rule(chain, |rule| {
-        let rule = rule.source_and_part(of.ipv4);
+        let rule = rule.source_and_part(of);
         seen_as(rule.counts_at_most(of.counts, HELD), few)
     });
-    table.rule(chain, |rule| {
-        rule.source_and_part(of.ipv4).note(of.busy, STAYS)
-    });
+    table.rule(chain, |rule| rule.source_and_part(of).note(of.busy, STAYS));
     table.rule(chain, |rule| seen_as(rule, many));
 }
 
 impl Expressions<'_> {
-    /// Loads its source, and four bits of its destination.
-    fn source_and_part(&mut self, ipv4: bool) -> &mut Self {
-        let behind = REGISTER + if ipv4 { 1 } else { 4 };
-        self.source(ipv4)
-            .end_of_destination(ipv4, behind)
+    /// Loads its source, or the subnet of that, and four bits of its destination.
+    fn source_and_part(&mut self, of: &OfFamily) -> &mut Self {
+        const SUBNET: [u8; 16] = [
+            255, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0, 0, 0, 0, 0,
+        ];
+        let behind = REGISTER + if of.ipv4 { 1 } else { 4 };
+        self.source(of.ipv4);
+        if of.by_subnet {
+            self.keep_bits(REGISTER, &SUBNET);
+        }
+        self.end_of_destination(of.ipv4, behind)
             .keep_bits(behind, &[0, 0, 0, 0x0f])
     }
 

@@ -17,6 +17,7 @@ pub(super) fn chains(table: &mut Table<'_>, rules: &Rules) {
     outbound::chains(table, rules);
     if rules.leads_6() {
         lending::sets_and_chain(table, &lending::OF_IPV6, rules.lent);
+        lending::sets_and_chain(table, &lending::OF_CLIENTS_6, rules.lent);
     }
     table.inner_chain(CHAIN);
     // What the host sends to itself has a port that its own program was given.
@@ -65,6 +66,6 @@ fn of_ipv6(table: &mut Table<'_>, rules: &Rules) {
         rule.is_of(false)
             .address_is_of(ONE_WAY, false, true)
             .was_translated()
-            .go_to(lending::OF_IPV6.chain)
+            .go_to(lending::OF_CLIENTS_6.chain)
     });
 }

@@ -219,6 +219,10 @@ fn the_outside_comes_by_a_load_balancer_of_ipv6_where_the_host_forwards_and_no_o
     // One that has no way back sees the host.
     let expected = [format!("a {GATEWAY}"), format!("b {OUTSIDE}")];
     assert_eq!(seen, BTreeSet::from(expected));
+    // All addresses that a client may have in its subnet are counted as one.
+    let rules = world.host.program("nft", "list ruleset");
+    let is_counted = |client: &str| rules.contains(&format!("{client} . 0.0.0."));
+    assert!(is_counted("2001:db8::") && !is_counted(OUTSIDE), "{rules}");
     // Nothing else passes, in either direction.
     assert!(!connects(&world.outside, ("fd00:7::2", 80)));
     let server = listen(&world.outside, 80);
