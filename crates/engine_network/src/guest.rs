@@ -195,22 +195,37 @@ impl GuestNetwork {
 }
 
 impl GuestNetwork {
-    /// Routes that the card had, and is not to have any more.
+    /// Routes that the card had, and is not to have any more. Where one stays, all are tried again with the next call.
     fn remove_former_routes(&mut self, card: &GuestCard, index: u32) -> Result<(), NetlinkError> {
         let of_card = |(_, link): &mut (GuestCard, u32)| *link == index;
         let former: Vec<_> = self.former.extract_if(.., of_card).collect();
-        let routes = former.iter().flat_map(|(former, _)| &former.routes);
-        for route in routes.filter(|route| !card.routes.contains(route)) {
-            let (to, router, metric) = *route;
-            let mut batch = Batch::default();
-            link::remove_route_of(&mut batch, index, (to, router, metric.into()));
-            match self.socket.run(batch) {
-                // A program of the guest has removed it.
-                Err(error) if error.errno() == Some(Errno::SRCH) => {}
-                done => done?,
+        let mut result = Ok(());
+        for (former, index) in former {
+            let mut removed = Ok(());
+            let routes = former.routes.iter();
+            for route in routes.filter(|route| !card.routes.contains(route)) {
+                removed = removed.and(self.remove_route(index, *route));
             }
+            if removed.is_err() {
+                self.former.push((former, index));
+            }
+            result = result.and(removed);
         }
-        Ok(())
+        result
+    }
+
+    fn remove_route(
+        &mut self,
+        index: u32,
+        (to, router, metric): (Prefix, IpAddr, u16),
+    ) -> Result<(), NetlinkError> {
+        let mut batch = Batch::default();
+        link::remove_route_of(&mut batch, index, (to, router, metric.into()));
+        match self.socket.run(batch) {
+            // A program of the guest has removed it.
+            Err(error) if error.errno() == Some(Errno::SRCH) => Ok(()),
+            done => done,
+        }
     }
 }
 
