@@ -57,8 +57,8 @@ mod survey;
 pub mod fuzzing;
 
 pub use assembly::{
-    attach, attach_card, attach_new, card_rules_are_there, clear_access, detach, make_network,
-    release, remove_network, set_card_rules, set_port, take_leave, write_rules,
+    attach, attach_card, attach_new, attach_unled, card_rules_are_there, clear_access, detach,
+    make_network, release, remove_network, set_card_rules, set_port, take_leave, write_rules,
 };
 pub use conntrack::{forget, forget_misled, forget_unused};
 pub use counters::{counters, counters_on_adapter};

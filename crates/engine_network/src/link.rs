@@ -519,16 +519,21 @@ pub(crate) fn remove_led_route(
     route_message(batch, (DELROUTE, 0, LED), index, (to, router), metric);
 }
 
-/// The routes by a link that policies have added: where each leads, the router, the metric.
+/// The routes of a family by a link that policies have added: where each leads, the router, the metric. Of the others,
+/// which a container may have many of, none is kept.
 pub(crate) fn led_routes(
     socket: &mut Socket,
     index: u32,
+    ipv4: bool,
 ) -> Result<Vec<(Prefix, IpAddr, u32)>, NetlinkError> {
-    let led = routes(socket)?.into_iter();
-    let led = led.filter(|route| route.protocol == LED && route.link == Some(index));
-    Ok(led
-        .filter_map(|route| Some((route.to, route.router?, route.metric)))
-        .collect())
+    let mut header = [0; 12];
+    header[0] = family_of(ipv4);
+    socket.dump("listing routes of policies", GETROUTE, &header, |message| {
+        let is_led = message.body.get(5) == Some(&LED);
+        let route = is_led.then(|| read_route(message)).flatten()?;
+        let is_by_link = route.link == Some(index);
+        is_by_link.then_some((route.to, route.router?, route.metric))
+    })
 }
 
 /// A route by a link, where the host has none to the same addresses: one of another program is not replaced.

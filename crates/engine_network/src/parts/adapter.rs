@@ -15,7 +15,7 @@ use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
 
 use super::{
-    inside::{self, MOST_STEPS, STEP},
+    inside::{self, Before, MOST_STEPS, STEP},
     remove_link,
 };
 use crate::{
@@ -119,7 +119,7 @@ pub(crate) fn attach(
     host: &mut Host,
     endpoint: &EndpointIntent,
     adapter_name: &str,
-    namespace: BorrowedFd<'_>,
+    (namespace, before): (BorrowedFd<'_>, Before),
 ) -> Result<(), Failure> {
     let parent = adapter(host, adapter_name)?;
     are_free(host, endpoint)?;
@@ -137,7 +137,8 @@ pub(crate) fn attach(
         link::add_on_adapter(&mut batch, &one);
         host.run(&doing(endpoint, "making"), NEEDS, batch)?;
     }
-    let set_up = set_up(host, endpoint, &parent, &mut socket, &mut filter);
+    let sockets = [&mut socket, &mut filter];
+    let set_up = set_up(host, endpoint, (&parent, before), sockets);
     if set_up.is_err() && !was_there {
         let _goes_with_its_namespace = remove(&mut socket, &host.owner, endpoint);
     }
@@ -147,9 +148,8 @@ pub(crate) fn attach(
 fn set_up(
     host: &Host,
     endpoint: &EndpointIntent,
-    parent: &Link,
-    socket: &mut Socket,
-    filter: &mut Socket,
+    (parent, before): (&Link, Before),
+    [socket, filter]: [&mut Socket; 2],
 ) -> Result<(), Failure> {
     let doing = doing(endpoint, "setting up");
     let mut batch = Batch::default();
@@ -164,7 +164,7 @@ fn set_up(
     let mtu = endpoint.mtu.unwrap_or(parent.mtu);
     inside::guard(host, endpoint, filter)?;
     raise(endpoint, socket)?;
-    inside::furnish(host, endpoint, mtu, socket)
+    inside::furnish(host, endpoint, (mtu, before), socket)
 }
 
 /// Brings the link up. Its hardware address is in use while the link of a namespace that has just ended has it, which

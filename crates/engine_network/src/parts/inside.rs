@@ -36,13 +36,24 @@ const NEEDS_RULES: &str =
 pub(super) const STEP: Duration = Duration::from_millis(2);
 pub(super) const MOST_STEPS: u32 = 250;
 
+/// What may be in a namespace of what was there before an endpoint is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Nothing: the namespace was just made.
+    Nothing,
+    /// Rules and settings, but no route that a policy has added.
+    NoLedRoutes,
+    /// All that an endpoint has.
+    Unknown,
+}
+
 /// The far end of an endpoint's pair of links.
 #[derive(Debug)]
 pub struct Inside<'a> {
     endpoint: &'a EndpointIntent,
     namespace: BorrowedFd<'a>,
-    /// Whether the namespace was just made, so that no former endpoint has rules there.
-    is_new: bool,
+    /// What may be there of before.
+    before: Before,
     /// Sockets of the namespace, once there are some.
     sockets: RefCell<Option<[Socket; 2]>>,
 }
@@ -54,17 +65,21 @@ impl<'a> Inside<'a> {
         Self {
             endpoint,
             namespace,
-            is_new: false,
+            before: Before::Unknown,
             sockets: RefCell::new(None),
         }
     }
 
-    /// [`Inside::new`] for a namespace that was just made.
-    pub(crate) const fn of_new(endpoint: &'a EndpointIntent, namespace: BorrowedFd<'a>) -> Self {
+    /// [`Inside::new`] for a namespace of which is known what may be there.
+    pub(crate) const fn after(
+        before: Before,
+        endpoint: &'a EndpointIntent,
+        namespace: BorrowedFd<'a>,
+    ) -> Self {
         Self {
             endpoint,
             namespace,
-            is_new: true,
+            before,
             sockets: RefCell::new(None),
         }
     }
@@ -128,10 +143,10 @@ impl Inside<'_> {
         let doing = self.doing("setting up");
         let mtu = port::wanted_mtu(endpoint);
         let [socket, filter] = &mut *self.sockets()?;
-        if !self.is_new || endpoint.has_rules() {
+        if self.before != Before::Nothing || endpoint.has_rules() {
             guard(host, endpoint, filter)?;
         }
-        furnish(host, endpoint, mtu, socket)?;
+        furnish(host, endpoint, (mtu, self.before), socket)?;
         // Now that both ends are up.
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);
@@ -181,7 +196,7 @@ pub(super) fn guard(
 pub(super) fn furnish(
     host: &Host,
     endpoint: &EndpointIntent,
-    mtu: u32,
+    (mtu, before): (u32, Before),
     socket: &mut Socket,
 ) -> Result<(), Failure> {
     let doing = doing(endpoint);
@@ -194,8 +209,10 @@ pub(super) fn furnish(
         );
         return Err(in_the_way(message));
     };
-    remove_former_routes(endpoint, &found, socket)
-        .map_err(|error| failed(&doing, NEEDS, &error))?;
+    if before == Before::Unknown {
+        remove_former_routes(endpoint, &found, socket)
+            .map_err(|error| failed(&doing, NEEDS, &error))?;
+    }
     let mut batch = Batch::default();
     if found.mtu != mtu {
         link::set_mtu(&mut batch, &found.name, found.index, mtu);
@@ -237,7 +254,9 @@ fn remove_former_routes(
     if !link.up {
         return Ok(());
     }
-    for route in link::led_routes(socket, link.index)? {
+    let mut all = link::led_routes(socket, link.index, true)?;
+    all.extend(link::led_routes(socket, link.index, false)?);
+    for route in all {
         if endpoint.led_routes.contains(&route) {
             continue;
         }

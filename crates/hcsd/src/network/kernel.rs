@@ -9,7 +9,7 @@ use std::{
 
 use engine_network::{
     Card, Former, Forwarding, Host, Part as _, Rules, Stray, adapters, attach, attach_card,
-    attach_new, card_rules_are_there, clear_access, counters_on_adapter, detach,
+    attach_new, attach_unled, card_rules_are_there, clear_access, counters_on_adapter, detach,
     detach_from_adapter, forget, forget_misled, is_on_adapter, make_network, release,
     remove_network, set_card_rules, strays, survey, sweep, write_rules,
 };
@@ -324,10 +324,23 @@ impl Change {
         endpoint: &EndpointIntent,
         space: BorrowedFd<'_>,
     ) -> Result<(), Failure> {
-        match self.new_spaces.contains(&endpoint.namespace) {
-            true => attach_new(host, endpoint, space),
+        if self.new_spaces.contains(&endpoint.namespace) {
+            return attach_new(host, endpoint, space);
+        }
+        match self.had_no_led_routes(endpoint) {
+            true => attach_unled(host, endpoint, space),
             false => attach(host, endpoint, space),
         }
+    }
+
+    /// Whether an endpoint was attached where it is, and no policy of it added a route. Those kept ready have none.
+    fn had_no_led_routes(&self, endpoint: &EndpointIntent) -> bool {
+        let mut before = self.before.endpoints.iter();
+        let before = before.find(|one| one.id == endpoint.id);
+        let is_there = self.attached.contains(&endpoint.id) && !self.is_again(endpoint);
+        let is_same = before
+            .is_some_and(|one| one.namespace == endpoint.namespace && one.led_routes.is_empty());
+        self.is_taken_spare(endpoint) || is_there && is_same
     }
 
     /// Settings and rules of the host. Former settings are written down before they are changed.
