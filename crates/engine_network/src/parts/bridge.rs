@@ -82,7 +82,10 @@ impl Bridge<'_> {
     fn heard(&self, host: &Host) -> Result<Vec<&'static str>, Failure> {
         const HEARD: [&str; 2] = ["accept_ra", "accept_redirects"];
         let mut on = Vec::new();
-        for setting in HEARD.into_iter().filter(|_| host.ipv6) {
+        // With a port of a small MTU it has no IPv6, nor these settings. They are as new once it has.
+        let there =
+            |setting: &&str| host.ipv6 && settings::exists(Family::V6, &self.0.link, setting);
+        for setting in HEARD.into_iter().filter(there) {
             if settings::read(Family::V6, &self.0.link, setting)? != "0" {
                 on.push(setting);
             }

@@ -10,10 +10,11 @@ use std::{
 
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
+use rustix::io::Errno;
 
 use super::{
     Part,
-    port::{self, CARD},
+    port::{self, CARD, SMALLEST_OF_IPV6},
     remove_link,
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
     link::{self, Link},
     namespace::sockets_in,
     neighbours,
-    netlink::{Batch, Socket},
+    netlink::{Batch, NetlinkError, Socket},
     nft, queue,
 };
 
@@ -31,20 +32,28 @@ const NEEDS: &str = "addresses and routes of IPv4, and where they are asked for 
 const NEEDS_RULES: &str =
     "nf_tables with the family inet and connection tracking, for access rules";
 
-/// A link whose packets are smaller has no IPv6, and nothing of it can be set.
-const SMALLEST_OF_IPV6: u32 = 1280;
-
 /// How long what goes away by itself is waited for: so many steps of this length.
 pub(super) const STEP: Duration = Duration::from_millis(2);
 pub(super) const MOST_STEPS: u32 = 250;
+
+/// What may be in a namespace of what was there before an endpoint is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Nothing: the namespace was just made.
+    Nothing,
+    /// Rules and settings, but no route that a policy has added.
+    NoLedRoutes,
+    /// All that an endpoint has.
+    Unknown,
+}
 
 /// The far end of an endpoint's pair of links.
 #[derive(Debug)]
 pub struct Inside<'a> {
     endpoint: &'a EndpointIntent,
     namespace: BorrowedFd<'a>,
-    /// Whether the namespace was just made, so that no former endpoint has rules there.
-    is_new: bool,
+    /// What may be there of before.
+    before: Before,
     /// Sockets of the namespace, once there are some.
     sockets: RefCell<Option<[Socket; 2]>>,
 }
@@ -56,17 +65,21 @@ impl<'a> Inside<'a> {
         Self {
             endpoint,
             namespace,
-            is_new: false,
+            before: Before::Unknown,
             sockets: RefCell::new(None),
         }
     }
 
-    /// [`Inside::new`] for a namespace that was just made.
-    pub(crate) const fn of_new(endpoint: &'a EndpointIntent, namespace: BorrowedFd<'a>) -> Self {
+    /// [`Inside::new`] for a namespace of which is known what may be there.
+    pub(crate) const fn after(
+        before: Before,
+        endpoint: &'a EndpointIntent,
+        namespace: BorrowedFd<'a>,
+    ) -> Self {
         Self {
             endpoint,
             namespace,
-            is_new: true,
+            before,
             sockets: RefCell::new(None),
         }
     }
@@ -130,10 +143,10 @@ impl Inside<'_> {
         let doing = self.doing("setting up");
         let mtu = port::wanted_mtu(endpoint);
         let [socket, filter] = &mut *self.sockets()?;
-        if !self.is_new || endpoint.has_rules() {
+        if self.before != Before::Nothing || endpoint.has_rules() {
             guard(host, endpoint, filter)?;
         }
-        furnish(host, endpoint, mtu, socket)?;
+        furnish(host, endpoint, (mtu, self.before), socket)?;
         // Now that both ends are up.
         let mut batch = Batch::default();
         link::look_at(&mut batch, &endpoint.link);
@@ -183,7 +196,7 @@ pub(super) fn guard(
 pub(super) fn furnish(
     host: &Host,
     endpoint: &EndpointIntent,
-    mtu: u32,
+    (mtu, before): (u32, Before),
     socket: &mut Socket,
 ) -> Result<(), Failure> {
     let doing = doing(endpoint);
@@ -196,6 +209,10 @@ pub(super) fn furnish(
         );
         return Err(in_the_way(message));
     };
+    if before == Before::Unknown {
+        remove_former_routes(endpoint, &found, socket)
+            .map_err(|error| failed(&doing, NEEDS, &error))?;
+    }
     let mut batch = Batch::default();
     if found.mtu != mtu {
         link::set_mtu(&mut batch, &found.name, found.index, mtu);
@@ -218,10 +235,40 @@ pub(super) fn furnish(
     for (to, router, metric) in &endpoint.routes {
         link::add_route(&mut batch, found.index, *to, *router, *metric);
     }
+    for route in &endpoint.led_routes {
+        link::add_led_route(&mut batch, found.index, *route);
+    }
     link::look_at(&mut batch, &endpoint.inner);
     socket
         .run(batch)
         .map_err(|error| failed(&doing, NEEDS, &error))
+}
+
+/// Removes routes that a policy had added which is gone, or says something else now.
+fn remove_former_routes(
+    endpoint: &EndpointIntent,
+    link: &Link,
+    socket: &mut Socket,
+) -> Result<(), NetlinkError> {
+    // There are no routes by a link that is not up.
+    if !link.up {
+        return Ok(());
+    }
+    let mut all = link::led_routes(socket, link.index, true)?;
+    all.extend(link::led_routes(socket, link.index, false)?);
+    for route in all {
+        if endpoint.led_routes.contains(&route) {
+            continue;
+        }
+        let mut batch = Batch::default();
+        link::remove_led_route(&mut batch, link.index, route);
+        match socket.run(batch) {
+            // The container has removed it meanwhile.
+            Err(error) if error.errno() == Some(Errno::SRCH) => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One

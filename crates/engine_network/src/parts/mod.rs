@@ -16,6 +16,7 @@ pub(crate) mod tunnel;
 pub use bridge::Bridge;
 pub use card::Card;
 pub use forwarding::{Former, Forwarding};
+pub(crate) use inside::Before;
 pub use inside::Inside;
 pub use port::Port;
 

@@ -18,6 +18,9 @@ use crate::{
 
 const NEEDS: &str = "pairs of links (module veth)";
 
+/// A link whose packets are smaller has no IPv6, and nothing of it can be set.
+pub(super) const SMALLEST_OF_IPV6: u32 = 1280;
+
 /// The kind of link that a card of a virtual machine has on the host.
 pub(crate) const CARD: &str = "tun";
 
@@ -146,6 +149,11 @@ pub(super) fn wanted_mtu(endpoint: &EndpointIntent) -> u32 {
     endpoint.mtu.unwrap_or(USUAL)
 }
 
+/// Whether the links of an endpoint have settings of IPv6.
+fn speaks_ipv6(host: &Host, endpoint: &EndpointIntent) -> bool {
+    host.ipv6 && wanted_mtu(endpoint) >= SMALLEST_OF_IPV6
+}
+
 /// The bridge of an endpoint's network.
 pub(crate) fn bridge_of(host: &mut Host, endpoint: &EndpointIntent) -> Result<Link, Failure> {
     host.find(&endpoint.bridge)?.ok_or_else(|| {
@@ -190,10 +198,6 @@ pub(super) fn set_up(
         "setting up the link {} of the endpoint {}",
         endpoint.link, endpoint.id
     );
-    let mut batch = Batch::default();
-    let alias = alias(&host.owner, endpoint.id);
-    link::set_alias(&mut batch, &endpoint.link, &alias, host.ipv6);
-    host.run(&doing, NEEDS, batch)?;
     let Some(found) = found(host, endpoint)? else {
         return Err(in_the_way(format!(
             "the link {} was removed while it was being made",
@@ -208,6 +212,8 @@ pub(super) fn set_up(
     if found.mtu != mtu {
         link::set_mtu(&mut batch, &found.name, found.index, mtu);
     }
+    let alias = alias(&host.owner, endpoint.id);
+    link::set_alias(&mut batch, &found.name, &alias, speaks_ipv6(host, endpoint));
     link::set_port(
         &mut batch,
         &found.name,
@@ -247,7 +253,7 @@ impl Port<'_> {
             isolated: endpoint.isolated,
             hairpin: is_hairpin(endpoint),
         };
-        link::set_new_port(&mut batch, &new, host.ipv6);
+        link::set_new_port(&mut batch, &new, speaks_ipv6(host, endpoint));
         link::set_port_up(&mut batch, &endpoint.link);
         host.run(&self.doing("making"), NEEDS, batch)
     }
