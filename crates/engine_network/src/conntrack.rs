@@ -7,7 +7,7 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use hcn::{Protocol, intent::Intent};
+use hcn::{Prefix, Protocol, intent::Intent};
 use hcs_schema::Failure;
 use rustix::io::Errno;
 
@@ -126,6 +126,55 @@ fn forget_listed(socket: &mut Socket, addresses: &[IpAddr]) -> Result<(), Netlin
     delete(socket, &all)
 }
 
+/// Forgets the connections of addresses in the subnets of networks that no endpoint has. A service that was killed may
+/// have given such an address back, and not come to forget them. Called when the rules of `intent` are written.
+///
+/// # Errors
+/// The kernel does not tell its connections, or keeps one.
+pub fn forget_unused(host: &mut Host, intent: &Intent) -> Result<(), Failure> {
+    let unused = Unused::of(intent);
+    if unused.subnets.is_empty() {
+        return Ok(());
+    }
+    let forgotten = connections(&mut host.filter).and_then(|mut all| {
+        all.retain(|one| one.addresses.iter().any(|address| unused.has(*address)));
+        delete(&mut host.filter, &all)
+    });
+    forgotten.map_err(|error| failed(DOING, NEEDS, &error))
+}
+
+/// Addresses that could be endpoints' and are not.
+struct Unused {
+    subnets: Vec<Prefix>,
+    used: BTreeSet<IpAddr>,
+}
+
+impl Unused {
+    fn of(intent: &Intent) -> Self {
+        // The subnet of an adapter is that of its network, where the host and others have addresses of their own.
+        let networks = intent.networks.iter().filter(|one| one.adapter.is_none());
+        let mut unused = Self {
+            subnets: Vec::new(),
+            used: BTreeSet::new(),
+        };
+        for network in networks {
+            unused.subnets.extend(&network.subnets);
+            let of_host = network.addresses.iter().map(|(address, _)| *address);
+            let peers = network.tunnel.iter().flat_map(|tunnel| &tunnel.peers);
+            let elsewhere = peers.flat_map(|peer| peer.addresses.iter().copied());
+            unused.used.extend(of_host.chain(elsewhere));
+        }
+        let endpoints = intent.endpoints.iter().flat_map(|one| &one.addresses);
+        unused.used.extend(endpoints.map(|(address, _)| *address));
+        unused
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let mut subnets = self.subnets.iter();
+        !self.used.contains(&address) && subnets.any(|subnet| subnet.contains(address))
+    }
+}
+
 /// Forgets where datagrams to ports of the host went, where these lead elsewhere with `after` than with `before`.
 /// Called when the rules of `after` are written.
 ///
@@ -138,16 +187,18 @@ pub fn forget_misled(host: &mut Host, before: &Intent, after: &Intent) -> Result
     }
     let forgotten = link::addresses(&mut host.route).and_then(|addresses| {
         let own: BTreeSet<IpAddr> = addresses.into_iter().map(|one| one.address).collect();
-        let all = connections(&mut host.filter)?.into_iter();
+        let all = changed.connections(&mut host.filter)?.into_iter();
         let misled = all.filter(|one| one.datagrams.is_some_and(|ways| changed.misled(&own, ways)));
         delete(&mut host.filter, &misled.collect::<Vec<_>>())
     });
     forgotten.map_err(|error| failed(DOING, NEEDS, &error))
 }
 
-/// Ports of UDP of load balancers, by their address where they have one: the endpoints that they lead to, and the port
-/// of these.
-type Balanced = BTreeMap<(Option<Ipv4Addr>, u16), (Vec<Ipv4Addr>, u16)>;
+/// A port of UDP at an address, or at all of the host of IPv4 (`true`) or IPv6.
+type Place = (Result<IpAddr, bool>, u16);
+
+/// Ports of UDP of load balancers: the endpoints that they lead to, and the port of these.
+type Balanced = BTreeMap<Place, (Vec<IpAddr>, u16)>;
 
 fn balanced(rules: &Rules) -> Balanced {
     let all = rules.balancers.iter().flat_map(|balancer| {
@@ -155,7 +206,8 @@ fn balanced(rules: &Rules) -> Balanced {
         let ports = ports.filter(|port| port.protocol == Protocol::Udp);
         ports.map(move |port| {
             let leads = (balancer.targets.clone(), port.internal);
-            ((port.address, port.external), leads)
+            let address = port.address.ok_or(port.is_ipv4);
+            ((address, port.external), leads)
         })
     });
     all.collect()
@@ -165,10 +217,9 @@ fn balanced(rules: &Rules) -> Balanced {
 struct Changed {
     after: Rules,
     balanced: Balanced,
-    at: BTreeSet<(Ipv4Addr, u16)>,
-    everywhere: BTreeSet<u16>,
+    places: BTreeSet<Place>,
     /// What load balancers have or had at single addresses, which need not be the host's.
-    fronts: BTreeSet<(Ipv4Addr, u16)>,
+    fronts: BTreeSet<(IpAddr, u16)>,
 }
 
 impl Changed {
@@ -178,7 +229,7 @@ impl Changed {
         let all = before.published.keys().chain(after.published.keys());
         let differs = |key: &&(u8, u16)| before.published.get(key) != after.published.get(key);
         let everywhere = all.filter(differs).filter(|(protocol, _)| *protocol == UDP);
-        let mut everywhere: BTreeSet<u16> = everywhere.map(|(_, port)| *port).collect();
+        let mut places: BTreeSet<Place> = everywhere.map(|(_, port)| (Err(true), *port)).collect();
         let all = before.published_at.keys().chain(after.published_at.keys());
         let differs = |key: &&(Ipv4Addr, u8, u16)| {
             before.published_at.get(key) != after.published_at.get(key)
@@ -186,63 +237,110 @@ impl Changed {
         let at = all
             .filter(differs)
             .filter(|(_, protocol, _)| *protocol == UDP);
-        let mut at: BTreeSet<(Ipv4Addr, u16)> =
-            at.map(|(address, _, port)| (*address, *port)).collect();
+        places.extend(at.map(|(address, _, port)| (Ok(IpAddr::V4(*address)), *port)));
         let (was, balanced) = (balanced(&before), balanced(&after));
         let mut fronts = BTreeSet::new();
         for key in was.keys().chain(balanced.keys()) {
-            let differs = was.get(key) != balanced.get(key);
             let (address, port) = *key;
             fronts.extend(address.map(|address| (address, port)));
-            match address {
-                Some(address) if differs => drop(at.insert((address, port))),
-                None if differs => drop(everywhere.insert(port)),
-                _ => {}
+            if was.get(key) != balanced.get(key) {
+                places.insert(*key);
             }
         }
         Self {
             after,
             balanced,
-            at,
-            everywhere,
+            places,
             fronts,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.at.is_empty() && self.everywhere.is_empty()
+        self.places.is_empty()
+    }
+
+    /// The connections that may be misled, and perhaps others. Of few ports the kernel is asked for these alone.
+    fn connections(&self, socket: &mut Socket) -> Result<Vec<Connection>, NetlinkError> {
+        /// Each takes the kernel a look at its table; to give all of it takes some eight times as long.
+        const FEW: usize = 4;
+        let ports = (self.places.iter()).map(|(place, port)| {
+            let ipv4 = place.map_or_else(|of_host| of_host, |address| address.is_ipv4());
+            (ipv4, *port)
+        });
+        let ports: BTreeSet<(bool, u16)> = ports.collect();
+        if ports.len() > FEW {
+            return connections(socket);
+        }
+        let mut all = Vec::new();
+        for (ipv4, port) in ports {
+            all.extend(datagrams_to(socket, ipv4, port)?);
+        }
+        Ok(all)
     }
 
     /// Whether datagrams to one of the host's `own` addresses, or to one of a load balancer, go another way than they
     /// are to.
     fn misled(&self, own: &BTreeSet<IpAddr>, [to, from]: [(IpAddr, u16); 2]) -> bool {
-        let (IpAddr::V4(address), port) = to else {
-            return false;
-        };
-        let is_own = own.contains(&to.0) || address.is_loopback();
-        let has_changed = self.everywhere.contains(&port) || self.at.contains(&(address, port));
-        let is_meant = is_own || self.fronts.contains(&(address, port));
-        is_meant && has_changed && !self.leads(is_own, (address, port), from)
+        let (address, port) = to;
+        let is_own = own.contains(&address) || address.is_ipv4() && address.is_loopback();
+        let mut places = [Ok(address), Err(address.is_ipv4())].into_iter();
+        let has_changed = places.any(|place| self.places.contains(&(place, port)));
+        let is_meant = is_own || self.fronts.contains(&to);
+        is_meant && has_changed && !self.leads(is_own, to, from)
     }
 
     /// Whether datagrams `to` an address and a port go to `from`, where their answers come from. As in the rules, what
     /// is said of one address comes before what is said of all of the host.
-    fn leads(&self, is_own: bool, to: (Ipv4Addr, u16), from: (IpAddr, u16)) -> bool {
+    fn leads(&self, is_own: bool, to: (IpAddr, u16), from: (IpAddr, u16)) -> bool {
         const UDP: u8 = Protocol::Udp.number();
         let (address, port) = to;
         let is_one = |(to, port): &(Ipv4Addr, u16)| (IpAddr::V4(*to), *port) == from;
-        let is_any = |(targets, port): &(Vec<Ipv4Addr>, u16)| {
-            *port == from.1 && targets.iter().any(|to| IpAddr::V4(*to) == from.0)
+        let is_any =
+            |(targets, port): &(Vec<IpAddr>, u16)| *port == from.1 && targets.contains(&from.0);
+        let (published_at, published) = match address {
+            IpAddr::V4(address) => (
+                self.after.published_at.get(&(address, UDP, port)),
+                self.after.published.get(&(UDP, port)).filter(|_| is_own),
+            ),
+            IpAddr::V6(_) => (None, None),
         };
-        let published_at = self.after.published_at.get(&(address, UDP, port));
-        let published = self.after.published.get(&(UDP, port)).filter(|_| is_own);
-        let of_host = self.balanced.get(&(None, port)).filter(|_| is_own);
+        let of_host = self.balanced.get(&(Err(address.is_ipv4()), port));
         (published_at.map(is_one))
-            .or_else(|| self.balanced.get(&(Some(address), port)).map(is_any))
+            .or_else(|| self.balanced.get(&(Ok(address), port)).map(is_any))
             .or_else(|| published.map(is_one))
-            .or_else(|| of_host.map(is_any))
-            .unwrap_or_else(|| is_one(&to))
+            .or_else(|| of_host.filter(|_| is_own).map(is_any))
+            .unwrap_or(to == from)
     }
+}
+
+/// Connections of UDP that were begun to a port, of a family. A kernel before Linux 5.8 does not read the filter and
+/// gives all of the family.
+fn datagrams_to(
+    socket: &mut Socket,
+    ipv4: bool,
+    port: u16,
+) -> Result<Vec<Connection>, NetlinkError> {
+    const FILTER: u16 = 25;
+    const IS_PROTOCOL: u32 = 1 << 3;
+    const IS_TO_PORT: u32 = 1 << 5;
+    let header = [link::family_of(ipv4), 0, 0, 0];
+    socket.dump_of(
+        "listing connections to a port",
+        GET,
+        &header,
+        |batch| {
+            batch.nest(ORIGINAL, |batch| {
+                batch.nest(PROTOCOL, |batch| {
+                    batch.bytes(PROTOCOL_NUMBER, &[Protocol::Udp.number()]);
+                    batch.bytes(DESTINATION_PORT, &port.to_be_bytes());
+                });
+            });
+            batch.nest(FILTER, |batch| {
+                batch.number(ORIGINAL, IS_PROTOCOL | IS_TO_PORT);
+            });
+        },
+        read_connection,
+    )
 }
 
 fn connections(socket: &mut Socket) -> Result<Vec<Connection>, NetlinkError> {
@@ -328,13 +426,15 @@ mod tests {
 
     use super::*;
 
-    const FRONT: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 50);
-    const HOST: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-    const ONE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-    const TWO: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+    /// The address of a load balancer, that of the host, and those of two endpoints: of IPv4, and of IPv6.
+    const ADDRESSES: [[&str; 4]; 2] = [
+        ["192.0.2.50", "198.51.100.1", "10.0.0.2", "10.0.0.3"],
+        ["fd99::50", "2001:db8::1", "fd00::2", "fd00::3"],
+    ];
 
-    fn intent(address: Option<Ipv4Addr>, targets: &[Ipv4Addr]) -> Intent {
+    fn intent(is_ipv4: bool, address: Option<IpAddr>, targets: &[IpAddr]) -> Intent {
         let port = BalancedPort {
+            is_ipv4,
             address,
             protocol: Protocol::Udp,
             external: 53,
@@ -343,9 +443,11 @@ mod tests {
         };
         let balancer = BalancerIntent {
             id: Guid(5),
+            is_ipv4,
             ports: vec![port],
             source: None,
             targets: targets.to_vec(),
+            one_way: Vec::new(),
         };
         Intent {
             balancers: vec![balancer],
@@ -354,33 +456,41 @@ mod tests {
     }
 
     /// Whether datagrams to port 53 of `to` are forgotten, whose answers come from there.
-    fn misled(before: &Intent, after: &Intent, to: Ipv4Addr, from: (Ipv4Addr, u16)) -> bool {
-        let own = BTreeSet::from([IpAddr::V4(HOST)]);
-        let ways = [(to.into(), 53), (from.0.into(), from.1)];
-        Changed::of(before, after).misled(&own, ways)
+    fn misled(before: &Intent, after: &Intent, to: IpAddr, from: (IpAddr, u16)) -> bool {
+        let own = ADDRESSES.map(|[_, host, ..]| host.parse().unwrap());
+        let ways = [(to, 53), from];
+        Changed::of(before, after).misled(&BTreeSet::from(own), ways)
     }
 
     #[test]
     fn datagrams_follow_load_balancers() {
         let none = Intent::default();
-        for (front, to) in [(Some(FRONT), FRONT), (Some(HOST), HOST), (None, HOST)] {
-            let [one, two, both] =
-                [&[ONE][..], &[TWO], &[ONE, TWO]].map(|targets| intent(front, targets));
-            let [of_one, of_two] = [ONE, TWO].map(|target| (target, 5353));
-            assert!(misled(&none, &one, to, (to, 53)), "created");
-            assert!(!misled(&none, &one, to, of_one));
-            assert!(misled(&one, &two, to, of_one), "changed");
-            assert!(!misled(&one, &both, to, of_one) && !misled(&both, &one, to, of_one));
-            assert!(misled(&both, &one, to, of_two), "one endpoint less");
-            assert!(misled(&one, &none, to, of_one), "deleted");
-            assert!(!misled(&one, &none, to, (to, 53)));
-            assert!(Changed::of(&one, &one).is_empty());
+        for (is_ipv4, addresses) in [(true, ADDRESSES[0]), (false, ADDRESSES[1])] {
+            let [front, host, one_of, two_of] = addresses.map(|text| text.parse().unwrap());
+            let of = |address, targets: &[IpAddr]| intent(is_ipv4, address, targets);
+            for (address, to) in [(Some(front), front), (Some(host), host), (None, host)] {
+                let [one, two, both] = [&[one_of][..], &[two_of], &[one_of, two_of]]
+                    .map(|targets| of(address, targets));
+                let [of_one, of_two] = [one_of, two_of].map(|target| (target, 5353));
+                assert!(misled(&none, &one, to, (to, 53)), "created");
+                assert!(!misled(&none, &one, to, of_one));
+                assert!(misled(&one, &two, to, of_one), "changed");
+                assert!(!misled(&one, &both, to, of_one) && !misled(&both, &one, to, of_one));
+                assert!(misled(&both, &one, to, of_two), "one endpoint less");
+                assert!(misled(&one, &none, to, of_one), "deleted");
+                assert!(!misled(&one, &none, to, (to, 53)));
+                assert!(Changed::of(&one, &one).is_empty());
+            }
+            let everywhere = of(None, &[one_of]);
+            assert!(!misled(&none, &everywhere, front, (front, 53)), "not here");
+            let mut at_address = of(Some(host), &[two_of]);
+            at_address.balancers.extend(everywhere.balancers.clone());
+            assert!(misled(&everywhere, &at_address, host, (one_of, 5353)));
+            assert!(!misled(&everywhere, &at_address, host, (two_of, 5353)));
         }
-        let everywhere = intent(None, &[ONE]);
-        assert!(!misled(&none, &everywhere, FRONT, (FRONT, 53)), "not here");
-        let mut at_address = intent(Some(HOST), &[TWO]);
-        at_address.balancers.extend(everywhere.balancers.clone());
-        assert!(misled(&everywhere, &at_address, HOST, (ONE, 5353)));
-        assert!(!misled(&everywhere, &at_address, HOST, (TWO, 5353)));
+        // What is said of all addresses of one family says nothing of those of the other.
+        let [_, host, one_of, _] = ADDRESSES[1].map(|text| text.parse().unwrap());
+        let everywhere = intent(true, None, &[ADDRESSES[0][2].parse().unwrap()]);
+        assert!(!misled(&none, &everywhere, host, (one_of, 5353)));
     }
 }

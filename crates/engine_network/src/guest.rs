@@ -88,6 +88,8 @@ pub struct GuestNetwork {
     wanted: Vec<GuestCard>,
     /// Those that were set up as they are wanted, with the numbers of their links.
     done: Vec<(GuestCard, u32)>,
+    /// What cards were set to that are wanted in another way now.
+    former: Vec<(GuestCard, u32)>,
 }
 
 impl GuestNetwork {
@@ -113,6 +115,7 @@ impl GuestNetwork {
             news,
             wanted: Vec::new(),
             done: Vec::new(),
+            former: Vec::new(),
         })
     }
 
@@ -128,7 +131,8 @@ impl GuestNetwork {
     /// What the kernel refused. The other cards are set up.
     pub fn set(&mut self, cards: Vec<GuestCard>) -> Result<(), Failure> {
         self.wanted = cards;
-        self.done.retain(|(card, _)| self.wanted.contains(card));
+        let is_other = |(card, _): &mut (GuestCard, u32)| !self.wanted.contains(card);
+        self.former.extend(self.done.extract_if(.., is_other));
         self.set_up()
     }
 
@@ -151,8 +155,10 @@ impl GuestNetwork {
         let failed = |error: NetlinkError| failed(doing, NEEDS, &error);
         let links = link::links(&mut self.socket).map_err(failed)?;
         // A card that was unplugged may come back, as another link.
-        self.done
-            .retain(|(_, index)| links.iter().any(|link| link.index == *index));
+        let is_there =
+            |(_, index): &(GuestCard, u32)| links.iter().any(|link| link.index == *index);
+        self.done.retain(is_there);
+        self.former.retain(is_there);
         let missing = |card: &&GuestCard| !self.done.iter().any(|(done, _)| done == *card);
         let missing: Vec<GuestCard> = self.wanted.iter().filter(missing).cloned().collect();
         let mut result = Ok(());
@@ -169,6 +175,7 @@ impl GuestNetwork {
     }
 
     fn set_card(&mut self, card: &GuestCard, index: u32, name: &str) -> Result<(), NetlinkError> {
+        self.remove_former_routes(card, index)?;
         let there = link::addresses(&mut self.socket)?;
         let there = there.into_iter().filter(|one| one.index == index);
         let mut batch = Batch::default();
@@ -184,6 +191,26 @@ impl GuestNetwork {
             link::add_route(&mut batch, index, *to, *router, (*metric).into());
         }
         self.socket.run(batch)
+    }
+}
+
+impl GuestNetwork {
+    /// Routes that the card had, and is not to have any more.
+    fn remove_former_routes(&mut self, card: &GuestCard, index: u32) -> Result<(), NetlinkError> {
+        let of_card = |(_, link): &mut (GuestCard, u32)| *link == index;
+        let former: Vec<_> = self.former.extract_if(.., of_card).collect();
+        let routes = former.iter().flat_map(|(former, _)| &former.routes);
+        for route in routes.filter(|route| !card.routes.contains(route)) {
+            let (to, router, metric) = *route;
+            let mut batch = Batch::default();
+            link::remove_route_of(&mut batch, index, (to, router, metric.into()));
+            match self.socket.run(batch) {
+                // A program of the guest has removed it.
+                Err(error) if error.errno() == Some(Errno::SRCH) => {}
+                done => done?,
+            }
+        }
+        Ok(())
     }
 }
 

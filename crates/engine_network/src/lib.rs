@@ -4,8 +4,9 @@
 //!    networks are made in. 3. [`Bridge`], [`Port`], [`Inside`], [`Card`], [`Forwarding`] and [`Rules`] are the parts,
 //!    each with check, apply and undo. 4. [`make_network`], [`attach`] and their opposites put parts together;
 //!    [`forget`] goes with an address that is given back, [`forget_misled`] with a port that leads elsewhere. 5.
-//!    [`survey()`] compares what is there with an intent, after a restart or when others got in the way. 6.
-//!    [`GuestNetwork`] is the other side of a card: inside of a virtual machine, for its agent.
+//!    [`survey()`] compares what is there with an intent, after a restart or when others got in the way;
+//!    [`forget_unused`] goes with a restart. 6. [`GuestNetwork`] is the other side of a card: inside of a virtual
+//!    machine, for its agent.
 //!
 //! Everything a container needs hangs on its network namespace and goes with it: its links, addresses and routes. What
 //! stays are bridges, tables and settings of the host: they are found by name and alias, and swept when no record asks
@@ -59,7 +60,7 @@ pub use assembly::{
     attach, attach_card, attach_new, card_rules_are_there, clear_access, detach, make_network,
     release, remove_network, set_card_rules, set_port, take_leave, write_rules,
 };
-pub use conntrack::{forget, forget_misled};
+pub use conntrack::{forget, forget_misled, forget_unused};
 pub use counters::{counters, counters_on_adapter};
 pub use guest::{GuestCard, GuestNetwork, GuestRoute};
 pub use host::Host;
@@ -67,6 +68,6 @@ pub use link::{Link, Route};
 pub use loopback::{keep_loopback_inside, set_loopback_up};
 pub use netlink::NetlinkError;
 pub use nft::Rules;
-pub use parts::adapter::{detach_from_adapter, is_on_adapter};
+pub use parts::adapter::{adapters, detach_from_adapter, is_on_adapter};
 pub use parts::{Bridge, Card, Former, Forwarding, Inside, Part, Port};
 pub use survey::{Stray, Survey, strays, survey, sweep};

@@ -446,7 +446,12 @@ pub(crate) fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 pub(crate) const fn family(address: IpAddr) -> u8 {
-    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+    family_of(address.is_ipv4())
+}
+
+/// The number of IPv4, or else of IPv6.
+pub(crate) const fn family_of(ipv4: bool) -> u8 {
+    if ipv4 { AF_INET } else { AF_INET6 }
 }
 
 /// Gives a link an address. One of IPv6 is used at once: no other link can have it.
@@ -491,24 +496,68 @@ fn address_message(
 
 /// Adds a route by a link. The router need not be in a subnet of the link.
 pub(crate) fn add_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr, metric: u32) {
-    let kind = (NEWROUTE, flag::CREATE | flag::REPLACE);
+    let kind = (NEWROUTE, flag::CREATE | flag::REPLACE, STATIC);
     route_message(batch, kind, index, (to, router), metric);
+}
+
+/// A route that a policy adds: it may go while the link stays, and is known by what it says of its origin.
+pub(crate) fn add_led_route(
+    batch: &mut Batch,
+    index: u32,
+    (to, router, metric): (Prefix, IpAddr, u32),
+) {
+    let kind = (NEWROUTE, flag::CREATE | flag::REPLACE, LED);
+    route_message(batch, kind, index, (to, router), metric);
+}
+
+/// Takes a route away that a policy had added.
+pub(crate) fn remove_led_route(
+    batch: &mut Batch,
+    index: u32,
+    (to, router, metric): (Prefix, IpAddr, u32),
+) {
+    route_message(batch, (DELROUTE, 0, LED), index, (to, router), metric);
+}
+
+/// The routes by a link that policies have added: where each leads, the router, the metric.
+pub(crate) fn led_routes(
+    socket: &mut Socket,
+    index: u32,
+) -> Result<Vec<(Prefix, IpAddr, u32)>, NetlinkError> {
+    let led = routes(socket)?.into_iter();
+    let led = led.filter(|route| route.protocol == LED && route.link == Some(index));
+    Ok(led
+        .filter_map(|route| Some((route.to, route.router?, route.metric)))
+        .collect())
 }
 
 /// A route by a link, where the host has none to the same addresses: one of another program is not replaced.
 pub(crate) fn add_own_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr) {
-    let kind = (NEWROUTE, flag::CREATE | flag::EXCL);
+    let kind = (NEWROUTE, flag::CREATE | flag::EXCL, STATIC);
     route_message(batch, kind, index, (to, router), 0);
 }
 
 /// Takes a route by a link away.
 pub(crate) fn remove_route(batch: &mut Batch, index: u32, to: Prefix, router: IpAddr) {
-    route_message(batch, (DELROUTE, 0), index, (to, router), 0);
+    route_message(batch, (DELROUTE, 0, STATIC), index, (to, router), 0);
 }
+
+/// Takes a route with a metric away.
+pub(crate) fn remove_route_of(
+    batch: &mut Batch,
+    index: u32,
+    (to, router, metric): (Prefix, IpAddr, u32),
+) {
+    route_message(batch, (DELROUTE, 0, STATIC), index, (to, router), metric);
+}
+
+/// Origins of routes: a program that was told of it, and policies of endpoints, which no other program has.
+const STATIC: u8 = 4;
+const LED: u8 = 72;
 
 fn route_message(
     batch: &mut Batch,
-    (kind, flags): (u16, u16),
+    (kind, flags, origin): (u16, u16, u8),
     index: u32,
     (to, router): (Prefix, IpAddr),
     metric: u32,
@@ -518,12 +567,11 @@ fn route_message(
     const GATEWAY: u16 = 5;
     const PRIORITY: u16 = 6;
     const MAIN: u8 = 254;
-    const STATIC: u8 = 4;
     const UNICAST: u8 = 1;
     const ONLINK: u32 = 4;
     let mut header = [0; 12];
     header[..2].copy_from_slice(&[family(router), to.length()]);
-    header[4..8].copy_from_slice(&[MAIN, STATIC, 0, UNICAST]);
+    header[4..8].copy_from_slice(&[MAIN, origin, 0, UNICAST]);
     header[8..12].copy_from_slice(&ONLINK.to_ne_bytes());
     let verb = if kind == NEWROUTE {
         "adding"
@@ -650,6 +698,10 @@ pub struct Route {
     pub link: Option<u32>,
     /// The router, where one is in between.
     pub router: Option<IpAddr>,
+    /// What added it, as `rtnetlink.h` numbers origins.
+    pub protocol: u8,
+    /// Of several to the same addresses the one with the lowest is taken.
+    pub metric: u32,
 }
 
 /// The routes of all tables to other hosts.
@@ -662,6 +714,7 @@ pub(crate) fn read_route(message: &Message<'_>) -> Option<Route> {
     const DESTINATION: u16 = 1;
     const LINK: u16 = 4;
     const GATEWAY: u16 = 5;
+    const PRIORITY: u16 = 6;
     let (family, length) = (*message.body.first()?, *message.body.get(1)?);
     if message.kind != NEWROUTE || message.body.get(4) == Some(&LOCAL_TABLE) {
         return None;
@@ -677,6 +730,10 @@ pub(crate) fn read_route(message: &Message<'_>) -> Option<Route> {
         to: Prefix::around(first, length)?,
         link: attributes.find(LINK).and_then(|value| number(value, 0)),
         router: attributes.find(GATEWAY).and_then(address_of),
+        protocol: *message.body.get(5)?,
+        metric: (attributes.find(PRIORITY))
+            .and_then(|value| number(value, 0))
+            .unwrap_or(0),
     })
 }
 

@@ -59,9 +59,14 @@ pub(crate) fn write(family: Family, link: &str, setting: &str, value: &str) -> R
     })
 }
 
-/// Whether the host forwards packets of IPv4 as a whole. A write to it sets each interface, too, once.
-pub(crate) fn forwards_as_a_whole() -> bool {
-    read(Family::V4, ALL, "forwarding").is_ok_and(|value| value == "1")
+/// Whether the host forwards packets of a family as a whole. A write to it sets each interface, too, once.
+pub(crate) fn forwards_as_a_whole(family: Family) -> bool {
+    let value = read(family, ALL, "forwarding").unwrap_or_default();
+    match family {
+        Family::V4 => value == "1",
+        // Any other number means it as well.
+        Family::V6 => !matches!(&*value, "" | "0"),
+    }
 }
 
 /// The ports that programs of the host are given, the last one included.

@@ -28,14 +28,13 @@ type Documents = &'static [(&'static str, &'static [(&'static str, Coverage)])];
 
 const KEPT: Coverage = WithoutEffect("it is kept with the object and told again");
 const TOLD: Coverage = WithoutEffect("the service tells it and does not read it");
-const LATER: &str = "it is not built yet";
-const ROUTED: &str = "the switch of Windows routes what an endpoint sends, and a bridge of Linux does not; an endpoint has its \
-                      routes in its document (Routes)";
+const TAGS: &str = "tags of virtual LANs are dropped at the ports of endpoints";
+const WEAK: &str = "an interface of Windows has such a setting; on Linux a host has all of its addresses at each interface";
 const WINDOWS: &str = "the switch of Windows has it, and that of Linux has nothing like it";
 const CARD: &str =
     "it needs an adapter that shares itself between machines, which no engine here hands on";
-const MACHINES: &str =
-    "the network of a virtual machine is that of NetworkAdapters in its document";
+const MACHINES: &str = "a guest has its own network, which no namespace of the host stands for: its cards are NetworkAdapters of the \
+                        machine's document";
 
 /// An object's entries: those that all objects have, and its own.
 macro_rules! object {
@@ -76,7 +75,7 @@ const NETWORK: Documents = &[
             (
                 "L2Bridge",
                 WithoutEffect(
-                    "it is made as Transparent: endpoints have hardware addresses of their own",
+                    "it is made as Transparent, on the adapter that it names: endpoints have hardware addresses of their own",
                 ),
             ),
             (
@@ -123,13 +122,7 @@ const SUBNET_POLICIES: Documents = &[
     ),
     (
         "SubnetPolicyType",
-        &[
-            (
-                "VLAN",
-                Refused("tags of virtual LANs are dropped at the ports of endpoints"),
-            ),
-            ("VSID", Supported),
-        ],
+        &[("VLAN", Refused(TAGS)), ("VSID", Supported)],
     ),
 ];
 
@@ -167,7 +160,9 @@ const NAMESPACE: Documents = &[
             ("Host", Supported),
             (
                 "HostDefault",
-                Refused("the host's own network is not handed out"),
+                Refused(
+                    "an endpoint is a link of a container or a machine, and none is put into the host's own network",
+                ),
             ),
             ("Guest", Refused(MACHINES)),
             ("GuestDefault", Refused(MACHINES)),
@@ -265,9 +260,14 @@ const POLICIES: Documents = &[
             ("QOS", Supported),
             ("L2Driver", Refused(WINDOWS)),
             ("OutBoundNAT", Supported),
-            ("SDNRoute", Refused(ROUTED)),
+            ("SDNRoute", Supported),
             ("L4Proxy", Supported),
-            ("L4WFPPROXY", Refused(LATER)),
+            (
+                "L4WFPPROXY",
+                Refused(
+                    "it leads connections by the SID of a user of Windows; L4Proxy leads those of a container",
+                ),
+            ),
             ("ProviderAddress", Supported),
             (
                 "PortName",
@@ -278,8 +278,11 @@ const POLICIES: Documents = &[
                 "InterfaceConstraint",
                 Refused("an endpoint is on the adapter of its network"),
             ),
-            ("Encryption", Refused(LATER)),
-            ("VLAN", Refused(LATER)),
+            (
+                "Encryption",
+                Refused("it names no keys, and no program here agrees on some with other hosts"),
+            ),
+            ("VLAN", Refused(TAGS)),
             ("InterfaceParameters", Supported),
             ("Iov", Refused(CARD)),
             ("TierAcl", Supported),
@@ -413,8 +416,8 @@ pub(crate) const NETWORK_FLAGS: &[(u32, &str, &str)] = &[
         "EnableFirewall",
         "rules are those of the policy ACL, and no firewall of the host's own stands before them",
     ),
-    (2048, "WeakHostReceive", LATER),
-    (4096, "WeakHostSend", LATER),
+    (2048, "WeakHostReceive", WEAK),
+    (4096, "WeakHostSend", WEAK),
     (8192, "EnableIov", CARD),
 ];
 
@@ -434,8 +437,16 @@ pub(crate) const SUBNET_FLAGS: &[(u32, &str, &str)] = &[(
 /// Flags of an endpoint that are refused: bit, name, reason.
 pub(crate) const ENDPOINT_FLAGS: &[(u32, &str, &str)] = &[
     (4, "EnableMirroring", WINDOWS),
-    (8, "EnableLowInterfaceMetric", LATER),
-    (16, "OverrideDNSServerOrder", LATER),
+    (
+        8,
+        "EnableLowInterfaceMetric",
+        "the order of endpoints in their namespace says whose routes come first",
+    ),
+    (
+        16,
+        "OverrideDNSServerOrder",
+        "servers of names are asked in the order that documents name them in",
+    ),
     (
         32,
         "EnableDhcp",

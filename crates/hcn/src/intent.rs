@@ -49,12 +49,17 @@ pub struct Intent {
 pub struct BalancerIntent {
     /// Its id.
     pub id: Guid,
-    /// Its addresses and ports.
+    /// Whether it is of IPv4, or else of IPv6.
+    pub is_ipv4: bool,
+    /// Its addresses and ports, of that family.
     pub ports: Vec<BalancedPort>,
     /// The source address that endpoints see, in the place of the client's.
-    pub source: Option<Ipv4Addr>,
+    pub source: Option<IpAddr>,
     /// The addresses of its endpoints that are in a namespace.
-    pub targets: Vec<Ipv4Addr>,
+    pub targets: Vec<IpAddr>,
+    /// Those of them that have no way back to clients elsewhere, and see an address of the host in the place of
+    /// theirs: no network gives its endpoints a route of IPv6 to everywhere.
+    pub one_way: Vec<IpAddr>,
 }
 
 /// What is wanted for a network: a bridge.
@@ -135,6 +140,8 @@ pub struct EndpointIntent {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Routes in the namespace: where they lead, the router, the metric for the kernel.
     pub routes: Vec<(Prefix, IpAddr, u32)>,
+    /// Such routes that policies add, and that may go while the endpoint stays.
+    pub led_routes: Vec<(Prefix, IpAddr, u32)>,
     /// Whether other endpoints of the network are kept away.
     pub isolated: bool,
     /// The largest packet, in bytes, where the usual is not wanted.
@@ -286,19 +293,27 @@ impl State {
     }
 
     fn balancer_intents(&self) -> Vec<BalancerIntent> {
-        let address = |endpoint: &Guid| {
-            let endpoint = self.endpoints.get(endpoint)?;
-            let leases = endpoint.namespace.map(|_| &endpoint.leases)?;
-            leases.iter().find_map(|lease| match lease.address {
-                IpAddr::V4(address) => Some(address),
-                IpAddr::V6(_) => None,
-            })
-        };
-        let of = |(id, one): (&Guid, &LoadBalancer)| BalancerIntent {
-            id: *id,
-            ports: one.ports.clone(),
-            source: one.source,
-            targets: one.endpoints.iter().filter_map(address).collect(),
+        let of = |(id, one): (&Guid, &LoadBalancer)| {
+            let endpoints = one.endpoints.iter().filter_map(|id| self.endpoints.get(id));
+            let attached = endpoints.filter(|endpoint| endpoint.namespace.is_some());
+            let (mut targets, mut one_way) = (Vec::new(), Vec::new());
+            for endpoint in attached {
+                let Some(address) = endpoint.address_of(one.is_ipv4) else {
+                    continue;
+                };
+                targets.push(address);
+                if address.is_ipv6() && !endpoint.terms().have_a_way_out_6() {
+                    one_way.push(address);
+                }
+            }
+            BalancerIntent {
+                id: *id,
+                is_ipv4: one.is_ipv4,
+                ports: one.ports.clone(),
+                source: one.source,
+                targets,
+                one_way,
+            }
         };
         self.load_balancers.iter().map(of).collect()
     }
@@ -470,12 +485,19 @@ pub fn guest_routes(endpoints: &[EndpointIntent]) -> Vec<Vec<(Prefix, IpAddr, u1
         taken.insert((*to, number));
         (*to, *router, number)
     };
-    let of = |endpoint: &EndpointIntent| endpoint.routes.iter().map(&mut numbered).collect();
+    let of = |endpoint: &EndpointIntent| {
+        let routes = endpoint.routes.iter().chain(&endpoint.led_routes);
+        routes.map(&mut numbered).collect()
+    };
     endpoints.iter().map(of).collect()
 }
 
 fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize) -> EndpointIntent {
     let terms = endpoint.terms();
+    let led = terms
+        .led_routes
+        .iter()
+        .map(|(to, router)| (*to, *router, 0));
     EndpointIntent {
         id,
         network: endpoint.network(),
@@ -490,6 +512,7 @@ fn endpoint_intent(id: Guid, endpoint: &Endpoint, namespace: Guid, place: usize)
             .map(|lease| (lease.address, lease.length))
             .collect(),
         routes: routes_at(place, &terms.routes),
+        led_routes: routes_at(place, &led.collect::<Vec<_>>()),
         isolated: endpoint.is_isolated(),
         mtu: terms.mtu,
         bandwidth: terms.bandwidth,

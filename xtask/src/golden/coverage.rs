@@ -42,8 +42,12 @@ A service of root has the networks of the Host Compute Network service. That of 
 endpoint in the document of a container, and answers `E_NOTIMPL` to calls that make anything else. The
 functions are those of `libcomputenetwork.so`, and in Rust `hcs::network`. `HNSCall` tells version 9.2, as clients take a
 version for the promise of all that came before it. A namespace has the network of its container, so it takes one container at a time. The network `Default Switch` is not made by itself.
-Load balancers lead connections of IPv4 to endpoints of networks of type NAT and ICS, and to those of type Overlay that are
-of this host; what is sent to their addresses has to be routed to this host. A proxy (L4Proxy) is for endpoints of containers. An endpoint that ends with its container leaves them.
+Load balancers lead connections of IPv4, or with the flag IPv6 of IPv6, to endpoints of networks of type NAT and ICS, and to
+those of type Overlay that are of this host; what is sent to their addresses has to be routed to this host. Those of IPv6 need a
+host that forwards it, or Linux 6.17, where the bridges of networks alone are told to; the outside comes by them where its
+interface forwards. An endpoint without a route of IPv6 to everywhere sees the host's address in the place of its clients'.
+A route of a policy (SDNRoute) is one of the kernel in the endpoint's namespace. A network of type L2Bridge or Transparent names
+its adapter: none is chosen, as endpoints have addresses in whatever network is behind it. A proxy (L4Proxy) is for endpoints of containers. An endpoint that ends with its container leaves them.
 `Container.Networking` names a namespace, endpoints (`NetworkAdapters`), or documents of endpoints that end with the
 container (`Endpoints`, ours).
 

@@ -1,6 +1,6 @@
 //! The container's host name.
 
-use hcs_schema::{Failure, HResult};
+use hcs_schema::{Failure, HResult, rules::names::means_itself};
 
 use crate::failure::StepError;
 
@@ -10,7 +10,8 @@ const POINTER: &str = "/Container/GuestOs/HostName";
 /// The name to give: what the document says, else the first 12 hexadecimal digits of the runtime id.
 ///
 /// # Errors
-/// The name is empty, too long or holds something else than letters, digits, `-`, `_` and `.`.
+/// The name is empty, too long, holds something else than letters, digits, `-`, `_` and `.`, or is one of those that
+/// mean the machine itself.
 pub(crate) fn check(asked: Option<&str>, runtime_id: &str) -> Result<String, Failure> {
     let Some(name) = asked else {
         let digits = runtime_id.chars().filter(char::is_ascii_hexdigit);
@@ -20,6 +21,14 @@ pub(crate) fn check(asked: Option<&str>, runtime_id: &str) -> Result<String, Fai
     if name.is_empty() || name.len() > 64 || !name.chars().all(allowed) {
         let message = format!(
             "the host name {name:?} is not 1 to 64 letters, digits, hyphens, underscores and dots"
+        );
+        return Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(POINTER, message));
+    }
+    // Others in its networks would never find it by that.
+    if means_itself(name) {
+        let message = format!(
+            "the host name {name:?} means the machine itself wherever names are looked up, and no single container: choose \
+             another one"
         );
         return Err(Failure::new(HResult::E_INVALIDARG, message.clone()).cause_at(POINTER, message));
     }
@@ -56,5 +65,27 @@ mod tests {
             );
         }
         assert_eq!(check(Some("web-1.local"), "").unwrap(), "web-1.local");
+    }
+
+    #[test]
+    fn names_that_mean_the_machine_itself_are_refused() {
+        for name in [
+            "localhost",
+            "LOCALHOST",
+            "localhost.localdomain",
+            "x.localhost",
+        ] {
+            let failure = check(Some(name), "").unwrap_err();
+            assert_eq!(
+                failure.causes[0].pointer.as_deref(),
+                Some(POINTER),
+                "{name}"
+            );
+            assert!(
+                failure.message.contains("means the machine itself"),
+                "{failure}"
+            );
+        }
+        assert_eq!(check(Some("localhosts"), "").unwrap(), "localhosts");
     }
 }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     netlink::{Batch, NetlinkError, Socket},
-    settings,
+    settings::{self, Family},
 };
 
 /// What was written last, as long as it is known to be there but for what other programs do.
@@ -132,7 +132,7 @@ impl InForce {
 
     /// Whether the tables hold what was written, all of it and nothing else.
     fn is_there(&self, socket: &mut Socket, table: &str) -> Result<bool, NetlinkError> {
-        let has_changed = self.forwards != settings::forwards_as_a_whole();
+        let has_changed = self.forwards != settings::forwards_as_a_whole(Family::V4);
         if has_changed || self.rest.lent.ports != lending::range() {
             return Ok(false);
         }
@@ -156,7 +156,7 @@ pub(crate) fn write(
     rules: &Rules,
     in_force: &mut Option<InForce>,
 ) -> Result<(), NetlinkError> {
-    let mut next = InForce::of(rules, settings::forwards_as_a_whole());
+    let mut next = InForce::of(rules, settings::forwards_as_a_whole(Family::V4));
     next.rest.lent.ports = lending::range();
     if let Some(was) = in_force.take() {
         next.rest.lent.is_uncounted = was.rest.lent.is_uncounted;

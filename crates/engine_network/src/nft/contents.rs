@@ -18,7 +18,7 @@ use crate::{
         NetlinkError, Socket,
         parse::{Attributes, Message, number},
     },
-    settings,
+    settings::{self, Family},
 };
 
 const GET_TABLE: u16 = SUBSYSTEM | 1;
@@ -45,7 +45,7 @@ impl Contents {
     pub(super) fn new(family: u8) -> Self {
         let mut contents = Self::default();
         if family == INET {
-            let forwards = settings::forwards_as_a_whole();
+            let forwards = settings::forwards_as_a_whole(Family::V4);
             contents.item(&[b"forwards", &[forwards.into()]]);
         }
         contents

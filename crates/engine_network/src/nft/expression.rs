@@ -3,7 +3,7 @@
 //! A rule is a list of expressions over registers: each loads something, compares, looks something up or ends the rule.
 //! An expression that does not hold ends its rule without a verdict.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
 use hcn::Spread;
 
@@ -35,6 +35,11 @@ const DIFFERENT: u32 = 1;
 pub(super) const ESTABLISHED: u32 = 2 | 4;
 /// A connection whose destination was translated.
 const TRANSLATED: u32 = 32;
+
+/// The number of IPv4, or else of IPv6.
+pub(super) const fn family(ipv4: bool) -> u32 {
+    if ipv4 { 2 } else { 10 }
+}
 
 /// A rule has its end.
 #[derive(Debug)]
@@ -205,9 +210,10 @@ impl Expressions<'_> {
         self.load(NETWORK, offset, length, REGISTER)
     }
 
-    /// Loads its destination of IPv4 into a register.
-    pub(super) fn destination(&mut self, register: u32) -> &mut Self {
-        self.load(NETWORK, 16, 4, register)
+    /// Loads the last four bytes of its destination into a register.
+    pub(super) fn end_of_destination(&mut self, ipv4: bool, register: u32) -> &mut Self {
+        let offset = if ipv4 { 16 } else { 24 + 12 };
+        self.load(NETWORK, offset, 4, register)
     }
 
     /// Loads its source, and the address that it goes to next: of a router, or its destination.
@@ -238,8 +244,7 @@ impl Expressions<'_> {
 
     /// It is of IPv4, in a table of both.
     pub(super) fn is_ipv4(&mut self) -> &mut Self {
-        const IPV4: u8 = 2;
-        self.meta(meta::FAMILY, REGISTER).compare(EQUAL, &[IPV4])
+        self.is_of(true)
     }
 
     /// Its source is in the set of addresses of IPv4.
@@ -260,6 +265,14 @@ impl Expressions<'_> {
     /// Its destination is of 127.0.0.0/8.
     pub(super) fn destination_is_loopback(&mut self) -> &mut Self {
         self.load(NETWORK, 16, 1, REGISTER).compare(EQUAL, &[127])
+    }
+
+    /// Its destination is not the loopback of IPv6 (`::1`): nothing that comes from there leaves the host.
+    pub(super) fn destination_is_no_loopback_6(&mut self) -> &mut Self {
+        let mut loopback = [0; 16];
+        loopback[15] = 1;
+        self.load(NETWORK, 24, 16, REGISTER)
+            .compare(DIFFERENT, &loopback)
     }
 
     /// Its destination is an address of the host.
@@ -487,9 +500,8 @@ impl Expressions<'_> {
 
     /// It is of IPv4, or else of IPv6, in a table of both.
     pub(super) fn is_of(&mut self, ipv4: bool) -> &mut Self {
-        const FAMILIES: [u8; 2] = [10, 2];
-        self.meta(meta::FAMILY, REGISTER)
-            .compare(EQUAL, &[FAMILIES[usize::from(ipv4)]])
+        let [.., family] = family(ipv4).to_be_bytes();
+        self.meta(meta::FAMILY, REGISTER).compare(EQUAL, &[family])
     }
 
     /// The interface that it comes in by, or with `leaves` that it leaves by, has this name.
@@ -546,22 +558,28 @@ impl Expressions<'_> {
     }
 
     /// Which of `count` places a connection gets, as a number behind the first register.
-    pub(super) fn choose(&mut self, spread: Spread, count: u32, seed: u32) -> &mut Self {
+    pub(super) fn choose(
+        &mut self,
+        spread: Spread,
+        ipv4: bool,
+        (count, seed): (u32, u32),
+    ) -> &mut Self {
         const RANDOM: u32 = 1;
         const JENKINS: u32 = 0;
         const SOURCE: u32 = REGISTER + 4;
+        let (offset, address) = if ipv4 { (12, 4) } else { (8, 16) };
         let length = match spread {
             Spread::Connection => {
                 return self.add("numgen", |batch| {
                     batch.big(1, REGISTER + 1).big(2, count).big(3, RANDOM);
                 });
             }
-            Spread::Source => 4,
-            Spread::SourceAndProtocol => 8,
+            Spread::Source => address,
+            Spread::SourceAndProtocol => address + 4,
         };
-        self.load(NETWORK, 12, 4, SOURCE);
+        self.load(NETWORK, offset, address, SOURCE);
         if spread == Spread::SourceAndProtocol {
-            self.meta(meta::PROTOCOL, SOURCE + 1);
+            self.meta(meta::PROTOCOL, SOURCE + address / 4);
         }
         self.add("hash", |batch| {
             batch
@@ -574,31 +592,18 @@ impl Expressions<'_> {
         })
     }
 
-    /// What the map has for `number` and the place that was chosen becomes its destination, with this port.
-    pub(super) fn lead_by(&mut self, map: &str, number: u32, port: u16) -> Ended {
-        const DESTINATION: u32 = 1;
-        const IPV4: u32 = 2;
-        self.put(&number.to_ne_bytes(), REGISTER)
-            .add("lookup", |batch| {
-                batch.text(1, map).big(2, REGISTER).big(3, REGISTER);
-            })
-            .put(&port.to_be_bytes(), REGISTER + 1)
-            .add("nat", |batch| {
-                batch
-                    .big(1, DESTINATION)
-                    .big(2, IPV4)
-                    .big(3, REGISTER)
-                    .big(5, REGISTER + 1);
-            });
-        Ended
-    }
-
     /// Its connection was begun to this port, and to this address if there is one.
-    pub(super) fn was_sent_to(&mut self, address: Option<Ipv4Addr>, port: u16) -> &mut Self {
+    pub(super) fn was_sent_to(&mut self, address: Option<IpAddr>, port: u16) -> &mut Self {
         const PORT: u32 = 12;
         const ADDRESS: u32 = 20;
+        const ADDRESS_6: u32 = 22;
         if let Some(address) = address {
-            self.original(ADDRESS).compare(EQUAL, &address.octets());
+            let key = if address.is_ipv4() {
+                ADDRESS
+            } else {
+                ADDRESS_6
+            };
+            self.original(key).compare(EQUAL, &octets(address));
         }
         self.original(PORT).compare(EQUAL, &port.to_be_bytes())
     }
@@ -614,21 +619,11 @@ impl Expressions<'_> {
         })
     }
 
-    /// This address becomes its source.
-    pub(super) fn come_from(&mut self, address: Ipv4Addr) -> Ended {
-        const SOURCE: u32 = 0;
-        const IPV4: u32 = 2;
-        self.put(&address.octets(), REGISTER).add("nat", |batch| {
-            batch.big(1, SOURCE).big(2, IPV4).big(3, REGISTER);
-        });
-        Ended
-    }
-
     /// This address and port become its destination.
     pub(super) fn lead_to_proxy(&mut self, address: IpAddr, port: u16) -> Ended {
         const DESTINATION: u32 = 1;
         const PORT: u32 = REGISTER + 4;
-        let family = if address.is_ipv4() { 2 } else { 10 };
+        let family = family(address.is_ipv4());
         self.put(&octets(address), REGISTER)
             .put(&port.to_be_bytes(), PORT)
             .add("nat", |batch| {

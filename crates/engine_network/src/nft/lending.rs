@@ -24,12 +24,44 @@ use rustix::io::Errno;
 
 use super::{
     expression::{Ended, Expressions, PerKey, REGISTER},
-    tables::{ADDRESS, Table},
+    tables::{ADDRESS, ADDRESS_6, Table},
 };
 use crate::{netlink::NetlinkError, settings};
 
 /// The chain where connections get the host's address and a port.
 pub(super) const CHAIN: &str = "lending";
+
+/// What is there for each family: the chain, and the sets that its connections are counted in.
+pub(super) struct OfFamily {
+    pub(super) chain: &'static str,
+    ipv4: bool,
+    pace: PerKey,
+    /// The set of connections by endpoint.
+    counts: &'static str,
+    /// The set of endpoints with more.
+    busy: &'static str,
+}
+
+/// Connections of IPv4.
+pub(super) const OF_IPV4: OfFamily = OfFamily {
+    chain: CHAIN,
+    ipv4: true,
+    pace: PACE,
+    counts: "begun_and_held",
+    busy: "busy",
+};
+
+/// Connections of IPv6, which get the host's address where a load balancer leads them.
+pub(super) const OF_IPV6: OfFamily = OfFamily {
+    chain: "lending_6",
+    ipv4: false,
+    pace: PerKey {
+        set: "begun_6",
+        ..PACE
+    },
+    counts: "begun_and_held_6",
+    busy: "busy_6",
+};
 
 /// The first port that needs no right.
 const FIRST: u16 = 1024;
@@ -40,23 +72,27 @@ const FEWEST: u16 = 8192;
 
 /// Connections that one endpoint may have with ports of the first half.
 const HELD: u32 = 512;
-/// How many it may begin with these.
+/// How many it may begin with these, and the set that tells it.
 const PACE: PerKey = PerKey {
     set: "begun",
     rate: 8,
     burst: 512,
     remembered: 64_000,
 };
-/// The set of connections by endpoint.
-const COUNTS: &str = "begun_and_held";
-/// The set of endpoints with more, and how long one stays in it, in milliseconds.
-const BUSY: &str = "busy";
+/// How long an endpoint stays in the set of those with more, in milliseconds.
 const STAYS: u64 = 10_000;
 /// Elements of each set, some megabytes of the host. In a full set none that is new is noted, which counts as busy.
 const MOST: u32 = 64 << 10;
 
 /// The sets, which stay where rules are written anew.
-pub(super) const SETS: [&str; 3] = [PACE.set, COUNTS, BUSY];
+pub(super) const SETS: [&str; 6] = [
+    OF_IPV4.pace.set,
+    OF_IPV4.counts,
+    OF_IPV4.busy,
+    OF_IPV6.pace.set,
+    OF_IPV6.counts,
+    OF_IPV6.busy,
+];
 
 /// Ports, the last one included.
 pub(super) type Ports = (u16, u16);
@@ -98,16 +134,21 @@ const fn halves((first, last): Ports) -> [Ports; 2] {
 }
 
 /// Writes the sets, and the chain for connections that get the address of the interface they leave by.
-pub(super) fn sets_and_chain(table: &mut Table<'_>, lent: Lent) {
-    let key = [ADDRESS, ADDRESS];
-    for set in [PACE.set, BUSY] {
-        table.filled(set, &key, 8, MOST);
+pub(super) fn sets_and_chain(table: &mut Table<'_>, of: &OfFamily, lent: Lent) {
+    let (key, length) = match of.ipv4 {
+        true => ([ADDRESS, ADDRESS], 8),
+        false => ([ADDRESS_6, ADDRESS], 20),
+    };
+    for set in [of.pace.set, of.busy] {
+        table.filled(set, &key, length, MOST);
     }
     if !lent.is_uncounted {
-        table.counted(COUNTS, &key, 8, MOST);
+        table.counted(of.counts, &key, length, MOST);
     }
-    table.inner_chain(CHAIN);
-    lend(table, CHAIN, lent, |rule, ports| rule.masquerade_at(ports));
+    table.inner_chain(of.chain);
+    lend(table, of.chain, (of, lent), |rule, ports| {
+        rule.masquerade_at(ports)
+    });
 }
 
 /// Whether the kernel has refused a rule of these because it lacks what that needs.
@@ -124,35 +165,38 @@ pub(super) fn is_lacking(error: &NetlinkError) -> bool {
 pub(super) fn lend(
     table: &mut Table<'_>,
     chain: &str,
-    lent: Lent,
+    (of, lent): (&OfFamily, Lent),
     seen_as: impl Fn(&mut Expressions<'_>, Ports) -> Ended,
 ) {
     let [few, many] = halves(lent.ports);
     table.rule(chain, |rule| {
-        seen_as(rule.source_and_part().is_noted(BUSY), many)
+        seen_as(rule.source_and_part(of.ipv4).is_noted(of.busy), many)
     });
     table.rule(chain, |rule| {
-        rule.source_and_part().is_faster_for_key(&PACE);
-        seen_as(rule.update(BUSY, STAYS), many)
+        rule.source_and_part(of.ipv4).is_faster_for_key(&of.pace);
+        seen_as(rule.update(of.busy, STAYS), many)
     });
     if lent.is_uncounted {
         table.rule(chain, |rule| seen_as(rule, few));
         return;
     }
     table.rule(chain, |rule| {
-        seen_as(rule.source_and_part().counts_at_most(COUNTS, HELD), few)
+        let rule = rule.source_and_part(of.ipv4);
+        seen_as(rule.counts_at_most(of.counts, HELD), few)
     });
-    table.rule(chain, |rule| rule.source_and_part().note(BUSY, STAYS));
+    table.rule(chain, |rule| {
+        rule.source_and_part(of.ipv4).note(of.busy, STAYS)
+    });
     table.rule(chain, |rule| seen_as(rule, many));
 }
 
 impl Expressions<'_> {
     /// Loads its source, and four bits of its destination.
-    fn source_and_part(&mut self) -> &mut Self {
-        const OF_DESTINATION: u32 = REGISTER + 1;
-        self.source(true)
-            .destination(OF_DESTINATION)
-            .keep_bits(OF_DESTINATION, &[0, 0, 0, 0x0f])
+    fn source_and_part(&mut self, ipv4: bool) -> &mut Self {
+        let behind = REGISTER + if ipv4 { 1 } else { 4 };
+        self.source(ipv4)
+            .end_of_destination(ipv4, behind)
+            .keep_bits(behind, &[0, 0, 0, 0x0f])
     }
 
     /// There are not more connections of what was loaded, this one included.

@@ -71,6 +71,8 @@ pub struct Rules {
     pub(crate) hostless: BTreeSet<String>,
     /// Subnets whose addresses are translated.
     pub(crate) subnets: BTreeSet<Prefix>,
+    /// Those of IPv6, where a load balancer leads connections of that: nothing else of it is translated.
+    pub(crate) subnets_6: BTreeSet<Prefix>,
     /// Published ports of all addresses of the host, and where they lead.
     pub(crate) published: BTreeMap<(u8, u16), (Ipv4Addr, u16)>,
     /// Published ports of one address of the host, and where they lead.
@@ -148,9 +150,14 @@ impl Rules {
             // Load balancers lead to endpoints of an overlay as well, from it and from the host.
             let is_balanced = network.tunnel.is_some() && !network.addresses.is_empty();
             if network.translated || is_balanced {
-                rules
-                    .subnets
-                    .extend(network.subnets.iter().filter(|subnet| subnet.is_ipv4()));
+                let of = |ipv4: bool| {
+                    let subnets = network.subnets.iter().copied();
+                    subnets.filter(move |subnet| subnet.is_ipv4() == ipv4)
+                };
+                rules.subnets.extend(of(true));
+                if rules.leads_6() {
+                    rules.subnets_6.extend(of(false));
+                }
             }
         }
         for endpoint in intent.endpoints.iter().filter(|one| one.adapter.is_none()) {
@@ -167,6 +174,11 @@ impl Rules {
             }
         }
         rules
+    }
+
+    /// Whether a load balancer leads connections of IPv6.
+    pub(crate) fn leads_6(&self) -> bool {
+        self.balancers.iter().any(|balancer| !balancer.is_ipv4)
     }
 
     fn publish(&mut self, mapping: &Mapping, to: Ipv4Addr) {

@@ -19,7 +19,8 @@ pub(super) fn chains(table: &mut Table<'_>, rules: &Rules) {
     for address in addresses {
         let chain = chain_of(address);
         table.inner_chain(&chain);
-        lending::lend(table, &chain, rules.lent, |rule, ports| {
+        let of = (&lending::OF_IPV4, rules.lent);
+        lending::lend(table, &chain, of, |rule, ports| {
             rule.come_from_at(address, ports)
         });
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use hcn::{
-    Mac, Range,
+    Mac, Prefix, Range,
     address::{address_of, number},
     intent::BRIDGES,
 };
@@ -472,6 +472,10 @@ pub(super) fn ends(ranges: impl Iterator<Item = Range>) -> Vec<Element> {
     ends.flatten().collect()
 }
 
+fn all_of(subnet: &Prefix) -> Range {
+    (subnet.first(), subnet.last())
+}
+
 /// The parts of a key, each filled up to 4 bytes, as registers are.
 fn padded(parts: &[&[u8]]) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -524,7 +528,7 @@ fn connections(table: &mut Table<'_>, rules: &Rules) {
         overlays::tell_no_routers(table, "telling");
     }
     judging::chain(table, rules);
-    forwarding(table, &Hook::filter(2, 0));
+    forwarding(table, rules, &Hook::filter(2, 0));
 }
 
 /// Leads connections to where they are published or balanced: what is said of one address comes before what is said of
@@ -562,9 +566,11 @@ fn connection_sets(table: &mut Table<'_>, rules: &Rules) {
         .map(|name| Element::key(&[&interface(name), &interface(name)]));
     table.elements("within", &within.collect::<Vec<_>>());
     table.set("subnets", &[ADDRESS], 4, INTERVAL, None);
-    let subnets = rules.subnets.iter();
-    let subnets = subnets.map(|subnet| (subnet.first(), subnet.last()));
-    table.elements("subnets", &ends(subnets));
+    table.elements("subnets", &ends(rules.subnets.iter().map(all_of)));
+    if rules.leads_6() {
+        table.set("subnets_6", &[ADDRESS_6], 16, INTERVAL, None);
+        table.elements("subnets_6", &ends(rules.subnets_6.iter().map(all_of)));
+    }
     let target: (&[u32], u32) = (&[ADDRESS, PORT], 8);
     table.set("ports", &[PROTOCOL, PORT], 8, 0, Some(target));
     table.elements("ports", &published(&rules.published));
@@ -619,7 +625,7 @@ pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Ve
 
 /// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
 /// shows rules what a bridge forwards (`bridge-nf-call-iptables`), and are let through.
-fn forwarding(table: &mut Table<'_>, hook: &Hook) {
+fn forwarding(table: &mut Table<'_>, rules: &Rules, hook: &Hook) {
     let chain = "forwarding";
     spreading::sets_and_chain(table);
     table.chain(chain, hook);
@@ -642,6 +648,9 @@ fn forwarding(table: &mut Table<'_>, hook: &Hook) {
             .leaves("ours", false)
             .accept()
     });
+    if rules.leads_6() {
+        balancers::answers_6(table, chain);
+    }
     table.rule(chain, |rule| rule.came_in("ours", true).drop());
     table.rule(chain, |rule| rule.leaves("ours", true).drop());
     // What is for the networks of another service is for the rules of that one to decide.

@@ -46,31 +46,40 @@ pub(crate) fn adapter(host: &mut Host, name: &str) -> Result<Link, Failure> {
             .on_record("the adapter of a network is not there, or not fit for it")
     };
     let found = host.find(name)?.ok_or_else(|| missing("is not there"))?;
-    if found.mac.is_none_or(|mac| mac == Mac([0; 6])) {
-        return Err(missing("has no hardware address of Ethernet"));
+    match unfit(&found) {
+        None => Ok(found),
+        Some(why) => Err(missing(why)),
     }
-    if found.master.is_some() {
-        return Err(missing(
-            "is a port of a bridge or part of another link; name that",
-        ));
+}
+
+/// Why nothing else can be on a link.
+fn unfit(link: &Link) -> Option<&'static str> {
+    if link.mac.is_none_or(|mac| mac == Mac([0; 6])) {
+        return Some("has no hardware address of Ethernet");
+    }
+    if link.master.is_some() {
+        return Some("is a port of a bridge or part of another link; name that");
     }
     // A link on the bridge of a network is in that network, past all rules that its service has for ports.
-    if is_of_a_service(&found.name, found.alias.as_deref()) {
-        return Err(missing(
-            "belongs to a network of this service, or of another one of the host",
-        ));
+    if is_of_a_service(&link.name, link.alias.as_deref()) {
+        return Some("belongs to a network of this service, or of another one of the host");
     }
     // The name that was asked for may be a second one of the link.
-    if Path::new("/sys/class/net")
-        .join(&found.name)
+    let is_wireless = Path::new("/sys/class/net")
+        .join(&link.name)
         .join("phy80211")
-        .exists()
-    {
-        return Err(missing(
-            "is a wireless one, which passes frames of its own hardware address only",
-        ));
-    }
-    Ok(found)
+        .exists();
+    is_wireless.then_some("is a wireless one, which passes frames of its own hardware address only")
+}
+
+/// The names of links that a network could be on.
+///
+/// # Errors
+/// The kernel does not tell its links.
+pub fn adapters(host: &mut Host) -> Result<Vec<String>, Failure> {
+    let links = host.links()?.into_iter();
+    let fit = links.filter(|link| unfit(link).is_none());
+    Ok(fit.map(|link| link.name).collect())
 }
 
 /// The endpoint's link in the namespace that the socket is of, if it is there and this endpoint's.

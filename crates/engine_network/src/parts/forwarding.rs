@@ -7,13 +7,18 @@
 //! Another program may have the host forward as a whole afterwards (`net.ipv4.ip_forward`). From then on all interfaces
 //! forward because of it: none is guarded any more, and none is put back.
 //!
+//! Of IPv6 the bridges alone forward, and only while a load balancer leads connections of it. The host as a whole would
+//! take no more advertisements of routers then, which may be its only way out, so that is never set. From Linux 6.17 on
+//! a single interface can be told to forward (`force_forwarding`); before, the host has to forward as a whole already.
+//! The interfaces of default routes are left as they are: connections from there are led where they forward.
+//!
 //! Several services may have networks behind one interface. Each guards it with its own rules, which is how the others
 //! know: one that comes later records the same former setting, and only the last one that goes puts it back.
 
 use std::collections::BTreeSet;
 
 use hcn::intent::{BRIDGES, Intent};
-use hcs_schema::Failure;
+use hcs_schema::{Failure, HResult};
 
 use crate::{
     failure::failed,
@@ -23,6 +28,8 @@ use crate::{
 };
 
 const FORWARDING: &str = "forwarding";
+/// That of a single interface for IPv6, from Linux 6.17 on.
+const FORCED: &str = "force_forwarding";
 /// What is needed.
 const ON: &str = "1";
 /// What it was before, where another service needs it, too.
@@ -49,6 +56,8 @@ pub struct Forwarding {
     pub uplinks: BTreeSet<String>,
     /// Bridges that forward within their network, between endpoints here and subnets on other hosts.
     pub routers: BTreeSet<String>,
+    /// Bridges that forward IPv6, as a load balancer leads connections of it.
+    pub bridges_6: BTreeSet<String>,
     /// Those of the uplinks that forward already, but only because of another service's networks.
     pub shared: BTreeSet<String>,
 }
@@ -68,10 +77,15 @@ impl Forwarding {
             let is_balanced = endpoints.any(|one| one.balanced && one.network == network.id);
             tunnel.is_some_and(|one| one.router.is_some() || !one.subnets.is_empty() || is_balanced)
         });
-        let routers = routed.map(|network| network.link.clone()).collect();
+        let routers: BTreeSet<String> = routed.map(|network| network.link.clone()).collect();
+        let bridges_6 = match is_led_6(intent) {
+            true => &bridges | &routers,
+            false => BTreeSet::new(),
+        };
         if bridges.is_empty() {
             return Ok(Self {
                 routers,
+                bridges_6,
                 ..Self::default()
             });
         }
@@ -83,7 +97,7 @@ impl Forwarding {
         let uplinks =
             routes.filter_map(|route| links.iter().find(|link| Some(link.index) == route.link));
         let uplinks: BTreeSet<String> = uplinks.map(|link| link.name.clone()).collect();
-        let shared = match settings::forwards_as_a_whole() {
+        let shared = match settings::forwards_as_a_whole(Family::V4) {
             true => BTreeSet::new(),
             false => &guarded_by_others(host)? & &uplinks,
         };
@@ -91,30 +105,51 @@ impl Forwarding {
             bridges,
             uplinks,
             routers,
+            bridges_6,
             shared,
         })
     }
 
-    /// The settings, each with the value that is needed.
+    /// Whether this host can forward what a load balancer of IPv6 leads to endpoints.
+    ///
+    /// # Errors
+    /// It cannot: what is missing, and what to do.
+    pub fn can_lead_6(intent: &Intent) -> Result<(), Failure> {
+        if !is_led_6(intent) || settings::forwards_as_a_whole(Family::V6) || can_be_forced() {
+            return Ok(());
+        }
+        let message = format!(
+            "a load balancer of IPv6 needs a host that forwards it: this kernel has no setting net.ipv6.conf.*.{FORCED} for \
+             single interfaces (Linux 6.17), and net.ipv6.conf.all.{FORWARDING} is 0; set that to 1, and accept_ra of an \
+             interface that gets its routes by advertisements to 2"
+        );
+        Err(Failure::new(HResult::NOT_SUPPORTED, message))
+    }
+
+    /// The settings that have to be on.
     fn wanted(&self) -> impl Iterator<Item = (&String, &'static str)> {
         let bridges = self
             .bridges
             .iter()
             .flat_map(|link| [(link, FORWARDING), (link, "route_localnet")]);
         let others = self.uplinks.iter().chain(&self.routers);
-        bridges.chain(others.map(|link| (link, FORWARDING)))
+        let is_asked_6 = !self.bridges_6.is_empty()
+            && !settings::forwards_as_a_whole(Family::V6)
+            && can_be_forced();
+        let six = self.bridges_6.iter().filter(move |_| is_asked_6);
+        let others = others.map(|link| (link, FORWARDING));
+        bridges.chain(others).chain(six.map(|link| (link, FORCED)))
     }
 
     /// What of the settings that were recorded is to be put back: where nothing is translated any more, only routers
     /// have to forward.
     #[must_use]
     pub fn unneeded(&self, former: &[Former]) -> Vec<Former> {
-        if !self.bridges.is_empty() {
-            return Vec::new();
-        }
-        let others = former
-            .iter()
-            .filter(|one| !self.routers.contains(&one.interface));
+        let is_needed = |one: &&Former| match one.setting.as_str() {
+            FORCED => self.bridges_6.contains(&one.interface),
+            _ => !self.bridges.is_empty() || self.routers.contains(&one.interface),
+        };
+        let others = former.iter().filter(|one| !is_needed(one));
         others.cloned().collect()
     }
 
@@ -126,7 +161,7 @@ impl Forwarding {
     pub fn check(&self) -> Result<Vec<Former>, Failure> {
         let mut former = Vec::new();
         for (link, setting) in self.wanted() {
-            let mut value = settings::read(Family::V4, link, setting)?;
+            let mut value = settings::read(family_of(setting), link, setting)?;
             if value == ON && self.shared.contains(link) {
                 OFF.clone_into(&mut value);
             }
@@ -157,7 +192,10 @@ impl Forwarding {
     /// The setting that could not be made; [`Forwarding::undo`] puts those before it back.
     pub fn apply(&self) -> Result<(), Failure> {
         for former in self.check()?.iter().filter(|one| one.interface != ALL) {
-            settings::write(Family::V4, &former.interface, &former.setting, ON)?;
+            let Former {
+                interface, setting, ..
+            } = former;
+            settings::write(family_of(setting), interface, setting, ON)?;
         }
         Ok(())
     }
@@ -175,7 +213,7 @@ impl Forwarding {
             return Ok(false);
         }
         for (link, setting) in self.wanted() {
-            if settings::read(Family::V4, link, setting)? != ON {
+            if settings::read(family_of(setting), link, setting)? != ON {
                 return Ok(false);
             }
         }
@@ -194,15 +232,16 @@ impl Forwarding {
         let mut result = Ok(());
         for one in former.iter().filter(|one| one.interface != ALL) {
             let kept = one.setting == FORWARDING && (of_others || guarded.contains(&one.interface));
-            if kept || !settings::exists(Family::V4, &one.interface, &one.setting) {
+            let family = family_of(&one.setting);
+            if kept || !settings::exists(family, &one.interface, &one.setting) {
                 continue;
             }
             let back =
-                settings::read(Family::V4, &one.interface, &one.setting).and_then(|now| match now
-                    .as_str()
-                {
-                    ON => settings::write(Family::V4, &one.interface, &one.setting, &one.value),
-                    _ => Ok(()),
+                settings::read(family, &one.interface, &one.setting).and_then(|now| {
+                    match now.as_str() {
+                        ON => settings::write(family, &one.interface, &one.setting, &one.value),
+                        _ => Ok(()),
+                    }
                 });
             result = result.and(back);
         }
@@ -222,6 +261,24 @@ impl Forwarding {
     }
 }
 
+/// Whether a load balancer leads connections of IPv6.
+fn is_led_6(intent: &Intent) -> bool {
+    intent.balancers.iter().any(|one| !one.is_ipv4)
+}
+
+/// Whether single interfaces of this kernel can be told to forward IPv6.
+fn can_be_forced() -> bool {
+    settings::exists(Family::V6, ALL, FORCED)
+}
+
+/// The protocol that a setting of these is of.
+fn family_of(setting: &str) -> Family {
+    match setting {
+        FORCED => Family::V6,
+        _ => Family::V4,
+    }
+}
+
 fn guarded_by_others(host: &mut Host) -> Result<BTreeSet<String>, Failure> {
     let owner = host.owner.clone();
     nft::guarded_by_others(&mut host.filter, &owner)
@@ -232,7 +289,7 @@ fn guarded_by_others(host: &mut Host) -> Result<BTreeSet<String>, Failure> {
 fn is_of_others(former: &[Former]) -> bool {
     let mut recorded = former.iter().rev();
     let recorded = recorded.find(|one| one.interface == ALL && one.setting == FORWARDING);
-    recorded.is_some_and(|one| one.value != ON) && settings::forwards_as_a_whole()
+    recorded.is_some_and(|one| one.value != ON) && settings::forwards_as_a_whole(Family::V4)
 }
 
 #[cfg(test)]
@@ -259,5 +316,24 @@ mod tests {
         assert_eq!(forwarding.unneeded(&recorded), others);
         forwarding.routers.clear();
         assert_eq!(forwarding.unneeded(&recorded), recorded);
+    }
+
+    #[test]
+    fn with_the_last_load_balancer_of_ipv6_bridges_forward_none_of_it() {
+        let former = |interface: &str, setting: &str| Former {
+            interface: interface.to_owned(),
+            setting: setting.to_owned(),
+            value: OFF.to_owned(),
+        };
+        let recorded = [former("hcb1", FORWARDING), former("hcb1", FORCED)];
+        let bridges = BTreeSet::from(["hcb1".to_owned()]);
+        let mut forwarding = Forwarding {
+            bridges: bridges.clone(),
+            bridges_6: bridges,
+            ..Forwarding::default()
+        };
+        assert_eq!(forwarding.unneeded(&recorded), []);
+        forwarding.bridges_6.clear();
+        assert_eq!(forwarding.unneeded(&recorded), recorded[1..]);
     }
 }

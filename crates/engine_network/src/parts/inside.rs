@@ -10,6 +10,7 @@ use std::{
 
 use hcn::intent::EndpointIntent;
 use hcs_schema::Failure;
+use rustix::io::Errno;
 
 use super::{
     Part,
@@ -22,7 +23,7 @@ use crate::{
     link::{self, Link},
     namespace::sockets_in,
     neighbours,
-    netlink::{Batch, Socket},
+    netlink::{Batch, NetlinkError, Socket},
     nft, queue,
 };
 
@@ -196,6 +197,8 @@ pub(super) fn furnish(
         );
         return Err(in_the_way(message));
     };
+    remove_former_routes(endpoint, &found, socket)
+        .map_err(|error| failed(&doing, NEEDS, &error))?;
     let mut batch = Batch::default();
     if found.mtu != mtu {
         link::set_mtu(&mut batch, &found.name, found.index, mtu);
@@ -218,10 +221,38 @@ pub(super) fn furnish(
     for (to, router, metric) in &endpoint.routes {
         link::add_route(&mut batch, found.index, *to, *router, *metric);
     }
+    for route in &endpoint.led_routes {
+        link::add_led_route(&mut batch, found.index, *route);
+    }
     link::look_at(&mut batch, &endpoint.inner);
     socket
         .run(batch)
         .map_err(|error| failed(&doing, NEEDS, &error))
+}
+
+/// Removes routes that a policy had added which is gone, or says something else now.
+fn remove_former_routes(
+    endpoint: &EndpointIntent,
+    link: &Link,
+    socket: &mut Socket,
+) -> Result<(), NetlinkError> {
+    // There are no routes by a link that is not up.
+    if !link.up {
+        return Ok(());
+    }
+    for route in link::led_routes(socket, link.index)? {
+        if endpoint.led_routes.contains(&route) {
+            continue;
+        }
+        let mut batch = Batch::default();
+        link::remove_led_route(&mut batch, link.index, route);
+        match socket.run(batch) {
+            // The container has removed it meanwhile.
+            Err(error) if error.errno() == Some(Errno::SRCH) => {}
+            done => done?,
+        }
+    }
+    Ok(())
 }
 
 /// Whether a link goes away by itself: that into a namespace which has just ended does, some milliseconds later. One

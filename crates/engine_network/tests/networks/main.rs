@@ -8,6 +8,7 @@
 mod access;
 mod adapters;
 mod balancers;
+mod balancers_6;
 mod cards;
 mod cases;
 mod changes;
@@ -20,6 +21,7 @@ mod overlays;
 mod proxies;
 mod repairs;
 mod reports;
+mod routes;
 mod tiers;
 mod traffic;
 mod upkeep;

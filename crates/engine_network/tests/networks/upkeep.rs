@@ -436,8 +436,9 @@ fn rules_for_all_that_can_be_are_one_transaction() {
 
 /// A load balancer with 256 endpoints and 4 ports: with 256 such, these are all that there can be.
 fn balancer(number: u16) -> BalancerIntent {
-    let address = |at: u32| Ipv4Addr::from_bits((10 << 24) + at);
+    let address = |at: u32| IpAddr::V4(Ipv4Addr::from_bits((10 << 24) + at));
     let ports = (0..4).map(|port| BalancedPort {
+        is_ipv4: true,
         address: (port > 0).then(|| address(number.into())),
         protocol: Protocol::Tcp,
         external: number * 4 + port + 1,
@@ -446,9 +447,11 @@ fn balancer(number: u16) -> BalancerIntent {
     });
     BalancerIntent {
         id: Guid(number.into()),
+        is_ipv4: true,
         ports: ports.collect(),
         source: Some(address(number.into())),
         targets: (0..256).map(address).collect(),
+        one_way: Vec::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{fs::File, os::fd::AsFd, process::Command, thread};
 
 use engine_network::{
-    Former, Forwarding, Host, Rules, Survey, attach, make_network, remove_network, survey,
-    write_rules,
+    Former, Forwarding, Host, Rules, Survey, adapters, attach, make_network, remove_network,
+    survey, write_rules,
 };
 use hcn::{Guid, State, Surroundings, intent::Intent};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
@@ -145,11 +145,13 @@ impl World {
     pub(crate) fn network(&mut self, id: u128, mut document: Value) -> Guid {
         document["SchemaVersion"] = json!({"Major": 2});
         let known = self.state.networks().map(|(id, _)| id).collect();
-        let routes = self.host.run(|| {
+        let surroundings = self.host.run(|| {
             let mut host = Host::open(self.owner).unwrap();
-            host.foreign_routes(&known).unwrap()
+            Surroundings {
+                routes: host.foreign_routes(&known).unwrap(),
+                adapters: adapters(&mut host).unwrap(),
+            }
         });
-        let surroundings = Surroundings { routes };
         let made = self
             .state
             .create_network(Guid(id << 80), &document.to_string(), &surroundings)
@@ -213,6 +215,9 @@ impl World {
             let mut host = Host::open(owner).unwrap();
             let forwarding = Forwarding::of(&mut host, &intent).unwrap();
             former.extend(forwarding.check().unwrap());
+            let unneeded = forwarding.unneeded(former);
+            Forwarding::undo(&mut host, &unneeded).unwrap();
+            former.retain(|one| !unneeded.contains(one));
             forwarding.apply().unwrap();
             let rules = Rules::of(&intent, forwarding.guarded(former));
             write_rules(&mut host, &intent, &rules).unwrap();

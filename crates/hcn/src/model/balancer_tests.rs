@@ -177,14 +177,108 @@ fn values_that_no_load_balancer_has_are_refused_by_pointer() {
             "/PortMappings/0/Protocol",
         ),
         (
-            json!({"Flags": 2}),
-            HResult::HCN_E_REQUEST_UNSUPPORTED,
-            "/Flags",
+            json!({"Flags": 2, "FrontendVIPs": ["fd99::1", "192.0.2.1"]}),
+            HResult::HCN_E_INVALID_IP,
+            "/FrontendVIPs/1",
+        ),
+        (
+            json!({"Flags": 2, "FrontendVIPs": ["fe80::1"]}),
+            HResult::HCN_E_INVALID_IP,
+            "/FrontendVIPs/0",
+        ),
+        (
+            json!({"Flags": 2, "FrontendVIPs": ["::ffff:192.0.2.1"]}),
+            HResult::HCN_E_INVALID_IP,
+            "/FrontendVIPs/0",
+        ),
+        (
+            json!({"Flags": 2, "SourceVIP": "192.0.2.1"}),
+            HResult::HCN_E_INVALID_IP,
+            "/SourceVIP",
         ),
         (json!({"Flags": 4}), HResult::HCN_E_INVALID_JSON, "/Flags"),
     ] {
         refuses(&state, code, pointer, |state| {
             state.create_load_balancer(Guid(6), &v2(document))
         });
+    }
+}
+
+/// A NAT network 1 with subnets of both families, and its endpoints 2 and 3: the second has a way to all addresses of
+/// IPv6.
+fn with_both() -> State {
+    let mut state = State::default();
+    let subnets = json!([{"Subnets": [{"IpAddressPrefix": "10.0.0.0/24"}, {"IpAddressPrefix": "fd00::/64"}]}]);
+    network(&mut state, 1, json!({ "Ipams": subnets })).unwrap();
+    let way = json!([{"NextHop": "fd00::1", "DestinationPrefix": "::/0"}]);
+    for (id, document) in [(2, json!({})), (3, json!({ "Routes": way }))] {
+        state
+            .create_endpoint(Guid(1), Guid(id), &v2(document))
+            .unwrap();
+        attach_in(&mut state, id + 20, id);
+    }
+    state
+}
+
+#[test]
+fn load_balancers_of_ipv6_lead_to_addresses_of_ipv6() {
+    let mut state = with_both();
+    let port = json!({"Protocol": 17, "InternalPort": 53, "ExternalPort": 53});
+    let of_six = v2(json!({
+        "HostComputeEndpoints": [Guid(2), Guid(3)], "PortMappings": [port], "Flags": 2, "FrontendVIPs": ["fd99::1", "::"],
+    }));
+    state.create_load_balancer(Guid(5), &of_six).unwrap();
+    // The same port of the other family is another one.
+    let of_four = v2(json!({"HostComputeEndpoints": [Guid(2)], "PortMappings": [port]}));
+    state.create_load_balancer(Guid(6), &of_four).unwrap();
+    let [six, four] = &state.intent().balancers[..] else {
+        panic!("there are two");
+    };
+    let texts = |addresses: &[std::net::IpAddr]| {
+        let texts = addresses.iter().map(ToString::to_string);
+        texts.collect::<Vec<_>>()
+    };
+    assert_eq!(texts(&six.targets), ["fd00::2", "fd00::3"]);
+    assert_eq!(texts(&six.one_way), ["fd00::2"]);
+    let fronts = six.ports.iter().map(|port| (port.is_ipv4, port.address));
+    let fronts: Vec<_> = fronts.collect();
+    assert_eq!(fronts, [(false, "fd99::1".parse().ok()), (false, None)]);
+    assert_eq!(texts(&four.targets), ["10.0.0.2"]);
+    assert!(four.one_way.is_empty());
+    assert_eq!(State::restore(records(&state)).0, state);
+    refuses(
+        &state,
+        HResult::HCN_E_PORT_ALREADY_EXISTS,
+        "/PortMappings",
+        |state| state.create_load_balancer(Guid(7), &of_six),
+    );
+}
+
+#[test]
+fn load_balancers_of_ipv6_lead_nowhere_else() {
+    let mut state = with_both();
+    let only_4 = v2(json!({"IpConfigurations": [{"IpAddress": "10.0.0.9"}]}));
+    state.create_endpoint(Guid(1), Guid(4), &only_4).unwrap();
+    let create = |endpoints: [u128; 2], source: &str| {
+        let endpoints = endpoints.map(Guid);
+        v2(json!({"HostComputeEndpoints": endpoints, "Flags": 2, "SourceVIP": source}))
+    };
+    for (settings, at) in [
+        (create([3, 4], ""), 1),
+        // The first has no way back to that.
+        (create([3, 2], "fd99::1"), 1),
+    ] {
+        refuses(
+            &state,
+            HResult::HCN_E_MAPPING_NOT_SUPPORTED,
+            &format!("/HostComputeEndpoints/{at}"),
+            |state| state.create_load_balancer(Guid(5), &settings),
+        );
+    }
+    for settings in [create([2, 3], "fd00::1"), create([3, 3], "fd99::1")] {
+        state
+            .clone()
+            .create_load_balancer(Guid(5), &settings)
+            .unwrap();
     }
 }

@@ -57,6 +57,8 @@ pub struct Terms {
     pub mappings: Vec<Mapping>,
     /// Its routes: where they lead, the router, the metric.
     pub routes: Vec<(Prefix, IpAddr, u16)>,
+    /// Routes that its policies add: where they lead, and the router.
+    pub led_routes: Vec<(Prefix, IpAddr)>,
     /// The largest packet, in bytes.
     pub mtu: Option<u32>,
     /// The most that it sends, in bytes a second.
@@ -150,6 +152,22 @@ impl Endpoint {
         &self.leases
     }
 
+    /// Its first address of a family.
+    pub(crate) fn address_of(&self, is_ipv4: bool) -> Option<IpAddr> {
+        let mut leases = self.leases.iter().map(|lease| lease.address);
+        leases.find(|address| address.is_ipv4() == is_ipv4)
+    }
+
+    /// Whether packets for an address have a way: it is in a subnet of the endpoint's, or one of its routes leads
+    /// there.
+    pub(crate) fn reaches(&self, address: IpAddr) -> bool {
+        let on_link = |lease: &Lease| {
+            let prefix = Prefix::around(lease.address, lease.length);
+            prefix.is_some_and(|prefix| prefix.contains(address))
+        };
+        self.leases.iter().any(on_link) || self.terms.routes_lead_to(address)
+    }
+
     /// The address of its network card.
     #[must_use]
     pub const fn mac(&self) -> Mac {
@@ -232,6 +250,7 @@ impl State {
         let terms = self.terms(id, &after, &document)?;
         terms.have_somewhere_to_lead(&leases)?;
         terms.have_proxies_elsewhere(&leases)?;
+        terms.have_routers_beside(&leases, &document)?;
         remote::is_no_router(&after, mac, &terms)?;
         document.id = Some(id.to_string());
         document.host_compute_network = Some(network_id.to_string());
@@ -412,6 +431,9 @@ impl State {
                 Some(EndpointPolicyType::OutBoundNat) => {
                     terms.outbound.read(network, policy, &pointer)?;
                     self.has_room_for_peers(id, terms.outbound.peers(), &pointer)?;
+                }
+                Some(EndpointPolicyType::SdnRoute) => {
+                    terms.read_route(network, policy, &pointer)?;
                 }
                 Some(EndpointPolicyType::ProviderAddress) => {
                     terms.provider = Some(remote::provider_of(policy, &pointer)?);

@@ -114,12 +114,32 @@ pub(super) fn fabric(document: &HostComputeNetwork) -> Result<Fabric, Failure> {
             read_tunnel(tunnel, policy, &pointer)?;
         }
     }
-    if is_uplinked(kind) && fabric.adapter.is_none() {
-        let what =
-            "the network needs an adapter of the host: name it in a policy of type NetAdapterName";
-        return Err(refused(HResult::HCN_E_ADAPTER_NOT_FOUND, "/Policies", what));
-    }
     Ok(fabric)
+}
+
+/// Refuses a network that is to be on an adapter and names none. Which network of the host its endpoints are put into
+/// is not guessed: their addresses may be those of others there, and a switch may shut a port with several cards.
+pub(super) fn has_adapter(
+    kind: NetworkType,
+    fabric: &Fabric,
+    adapters: &[String],
+) -> Result<(), Failure> {
+    /// The most that a sentence names.
+    const FEW: usize = 8;
+    if !is_uplinked(kind) || fabric.adapter.is_some() {
+        return Ok(());
+    }
+    let named = adapters.iter().take(FEW).map(String::as_str);
+    let named = named.collect::<Vec<_>>().join(", ");
+    let there = match adapters.len() {
+        0 => "\"ip link\" lists those there are".to_owned(),
+        count if count <= FEW => format!("there are {named}"),
+        count => format!("there are {named} and {} more", count - FEW),
+    };
+    let what = format!(
+        "the network needs an adapter of the host: name it in a policy of type NetAdapterName; {there}"
+    );
+    Err(refused(HResult::HCN_E_ADAPTER_NOT_FOUND, "/Policies", what))
 }
 
 /// Refuses a policy that networks of this type do not have.

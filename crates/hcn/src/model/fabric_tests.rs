@@ -41,6 +41,7 @@ fn an_endpoint_is_on_the_adapter_of_its_network_and_leaves_by_its_router() {
     // The host has a route to the network of its adapter.
     let surroundings = Surroundings {
         routes: vec!["192.0.2.0/24".parse().unwrap()],
+        ..Surroundings::default()
     };
     let alias = policy("InterfaceConstraint", &json!({"InterfaceAlias": "eno1"}));
     for (kind, policy) in [("Transparent", adapter("eno1")), ("L2Bridge", alias)] {
@@ -144,6 +145,28 @@ fn a_network_that_can_be_on_no_adapter_is_refused_by_pointer() {
             (code, pointer.to_owned()),
             "{document}"
         );
+    }
+}
+
+#[test]
+fn a_network_without_an_adapter_is_told_which_ones_there_are() {
+    let document = v2(json!({"Type": "L2Bridge", "Ipams": ipams("192.0.2.0/24", None)}));
+    for (count, named) in [
+        (0, "\"ip link\" lists those there are"),
+        (1, "there are up0"),
+        (
+            10,
+            "there are up0, up1, up2, up3, up4, up5, up6, up7 and 2 more",
+        ),
+    ] {
+        let surroundings = Surroundings {
+            adapters: (0..count).map(|at| format!("up{at}")).collect(),
+            ..Surroundings::default()
+        };
+        let made = State::default().create_network(Guid(1), &document, &surroundings);
+        let failure = made.unwrap_err();
+        assert_eq!(failure.hresult, HResult::HCN_E_ADAPTER_NOT_FOUND);
+        assert!(failure.message.ends_with(named), "{failure}");
     }
 }
 

@@ -1,6 +1,9 @@
 //! Load balancers: addresses and ports whose connections are spread over endpoints.
 
-use std::{collections::BTreeSet, net::Ipv4Addr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use hcs_schema::{Failure, HResult, documents::Version, fault::quote, win32};
 use serde_json::Value;
@@ -31,8 +34,10 @@ const PORT_FLAGS: u32 = 0x1f;
 /// An address and a port that a load balancer answers for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BalancedPort {
-    /// The address; all of the host where there is none.
-    pub address: Option<Ipv4Addr>,
+    /// Whether it is of IPv4, or else of IPv6.
+    pub is_ipv4: bool,
+    /// The address, of that family; all of the host where there is none.
+    pub address: Option<IpAddr>,
     /// The protocol.
     pub protocol: Protocol,
     /// The port that clients use.
@@ -57,16 +62,15 @@ pub enum Spread {
 impl BalancedPort {
     /// Whether both are meant by the same packets. One of a single address comes before one of all of the host.
     fn collides(&self, other: &Self) -> bool {
-        (self.address, self.protocol, self.external)
-            == (other.address, other.protocol, other.external)
+        let place = |one: &Self| (one.is_ipv4, one.address, one.protocol, one.external);
+        place(self) == place(other)
     }
 
     /// Whether a packet could be meant by a port that leads to one endpoint, and does not pass it by: one of a single
-    /// address comes before a port that is published at all of the host.
+    /// address comes before a port that is published at all of the host. Ports of endpoints are of IPv4.
     pub(super) fn collides_with(&self, mapping: &Mapping) -> bool {
         let same_port = (self.protocol, self.external) == (mapping.protocol, mapping.external);
-        let (own, other) = (self.address.map(Into::into), mapping.address);
-        same_port && (own.is_none() || own == other)
+        self.is_ipv4 && same_port && (self.address.is_none() || self.address == mapping.address)
     }
 }
 
@@ -85,9 +89,10 @@ pub struct LoadBalancer {
     pub(crate) document: HostComputeLoadBalancer,
     pub(crate) network: Option<Guid>,
     pub(crate) endpoints: BTreeSet<Guid>,
+    pub(crate) is_ipv4: bool,
     pub(crate) ports: Vec<BalancedPort>,
     /// The source address that endpoints see, in the place of the client's.
-    pub(crate) source: Option<Ipv4Addr>,
+    pub(crate) source: Option<IpAddr>,
 }
 
 impl LoadBalancer {
@@ -129,6 +134,7 @@ impl State {
             return Err(Failure::new(HResult::HCN_E_POLICY_ALREADY_EXISTS, message));
         }
         let made = self.balancer(id, document)?;
+        self.can_answer(&made)?;
         self.load_balancers.insert(id, made);
         Ok(Changes::one(id, Object::LoadBalancer(id)))
     }
@@ -140,6 +146,7 @@ impl State {
     pub fn modify_load_balancer(&mut self, id: Guid, settings: &str) -> Result<Changes, Failure> {
         self.load_balancer(id)?;
         let made = self.balancer(id, read(settings)?)?;
+        self.can_answer(&made)?;
         self.load_balancers.insert(id, made);
         Ok(Changes::one(id, Object::LoadBalancer(id)))
     }
@@ -156,38 +163,19 @@ impl State {
         }
         let flags = document.flags.unwrap_or(0);
         if flags & !(DIRECT_RETURN | IPV6) != 0 {
-            let what = format!("{flags} has bits that no flag has; expected 0 or DSR (1)");
+            let what = format!(
+                "{flags} has bits that no flag has; expected a sum of DSR (1) and IPv6 (2)"
+            );
             return Err(refused(HResult::HCN_E_INVALID_JSON, "/Flags", what));
         }
-        if flags & IPV6 != 0 {
-            let what = "the flag IPv6 (2) is not supported: connections of IPv4 are spread only";
-            return Err(refused(HResult::HCN_E_REQUEST_UNSUPPORTED, "/Flags", what));
-        }
-        let ports = ports(&document)?;
+        let is_ipv4 = flags & IPV6 == 0;
+        let ports = ports(&document, is_ipv4)?;
         self.are_free(id, &ports)?;
         let source = match document.source_vip.as_deref() {
             None | Some("") => None,
-            Some(text) => Some(address(text, "/SourceVIP")?),
+            Some(text) => Some(address(text, is_ipv4, "/SourceVIP")?),
         };
-        let mut endpoints = BTreeSet::new();
-        for (at, text) in document.host_compute_endpoints.iter().flatten().enumerate() {
-            let endpoint = text.parse().unwrap_or_default();
-            if !self.endpoints.contains_key(&endpoint) {
-                let pointer = format!("/HostComputeEndpoints/{at}");
-                let what = format!("there is no endpoint with the id {endpoint}");
-                return Err(refused(HResult::HCN_E_ENDPOINT_NOT_FOUND, pointer, what));
-            }
-            self.can_be_led_to(endpoint, at)?;
-            endpoints.insert(endpoint);
-        }
-        if endpoints.len() > MOST_TARGETS {
-            let what = format!(
-                "{} endpoints are too many; a load balancer has up to {MOST_TARGETS}",
-                endpoints.len()
-            );
-            let pointer = "/HostComputeEndpoints";
-            return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
-        }
+        let endpoints = self.endpoints_led_to(&document, is_ipv4)?;
         document.id = Some(id.to_string());
         spell_ids(&mut document);
         document.schema_version = Some(Version {
@@ -198,27 +186,79 @@ impl State {
             document,
             network,
             endpoints,
+            is_ipv4,
             ports,
             source,
         })
     }
 
+    /// The endpoints that a document names, each of which can be led to.
+    fn endpoints_led_to(
+        &self,
+        document: &HostComputeLoadBalancer,
+        is_ipv4: bool,
+    ) -> Result<BTreeSet<Guid>, Failure> {
+        let mut endpoints = BTreeSet::new();
+        for (at, text) in document.host_compute_endpoints.iter().flatten().enumerate() {
+            let endpoint = text.parse().unwrap_or_default();
+            if !self.endpoints.contains_key(&endpoint) {
+                let pointer = format!("/HostComputeEndpoints/{at}");
+                let what = format!("there is no endpoint with the id {endpoint}");
+                return Err(refused(HResult::HCN_E_ENDPOINT_NOT_FOUND, pointer, what));
+            }
+            self.can_be_led_to(endpoint, is_ipv4, at)?;
+            endpoints.insert(endpoint);
+        }
+        if endpoints.len() > MOST_TARGETS {
+            let what = format!(
+                "{} endpoints are too many; a load balancer has up to {MOST_TARGETS}",
+                endpoints.len()
+            );
+            let pointer = "/HostComputeEndpoints";
+            return Err(refused(HResult::HCN_E_INVALID_POLICY, pointer, what));
+        }
+        Ok(endpoints)
+    }
+
     /// Whether the host can lead connections to this endpoint.
-    fn can_be_led_to(&self, id: Guid, at: usize) -> Result<(), Failure> {
+    fn can_be_led_to(&self, id: Guid, is_ipv4: bool, at: usize) -> Result<(), Failure> {
         let endpoint = self.endpoint(id)?;
         let network = self.network(endpoint.network)?;
         // To those on another host each host leads by itself: answers would go past this one.
         let is_overlaid = network.fabric.tunnel.is_some() && network.has_host();
         let is_reached = network.is_translated() || (is_overlaid && !endpoint.is_remote());
-        if is_reached && endpoint.leases.iter().any(|lease| lease.address.is_ipv4()) {
+        if is_reached && endpoint.address_of(is_ipv4).is_some() {
             return Ok(());
         }
+        let kind = if is_ipv4 { "IPv4" } else { "IPv6" };
         let what = format!(
-            "connections are led to endpoints of this host with an IPv4 address, in networks of type NAT, ICS and Overlay that \
-             the host is in, and {id} is not such"
+            "connections are led to endpoints of this host with an {kind} address, in networks of type NAT, ICS and Overlay \
+             that the host is in, and {id} is not such"
         );
         let pointer = format!("/HostComputeEndpoints/{at}");
         Err(refused(HResult::HCN_E_MAPPING_NOT_SUPPORTED, pointer, what))
+    }
+
+    /// Whether endpoints have a way back to the source of IPv6 that they see. No network gives one for all addresses,
+    /// as those of IPv4 do.
+    fn can_answer(&self, made: &LoadBalancer) -> Result<(), Failure> {
+        let Some(source) = made.source.filter(IpAddr::is_ipv6) else {
+            return Ok(());
+        };
+        let named = made.document.host_compute_endpoints.iter().flatten();
+        for (at, text) in named.enumerate() {
+            let id = text.parse().unwrap_or_default();
+            if self.endpoint(id)?.reaches(source) {
+                continue;
+            }
+            let what = format!(
+                "the endpoint {id} has no route to the address {source} of SourceVIP, so no answer would come back: give it \
+                 one in its Routes, or leave SourceVIP out"
+            );
+            let pointer = format!("/HostComputeEndpoints/{at}");
+            return Err(refused(HResult::HCN_E_MAPPING_NOT_SUPPORTED, pointer, what));
+        }
+        Ok(())
     }
 
     /// Whether no other load balancer, and no port of an endpoint, is meant by the same packets.
@@ -288,12 +328,12 @@ impl State {
 }
 
 /// The addresses and ports that a document names.
-fn ports(document: &HostComputeLoadBalancer) -> Result<Vec<BalancedPort>, Failure> {
+fn ports(document: &HostComputeLoadBalancer, is_ipv4: bool) -> Result<Vec<BalancedPort>, Failure> {
     let mut addresses = Vec::new();
     for (at, text) in document.frontend_vips.iter().flatten().enumerate() {
-        addresses.push(match text.as_str() {
-            "" | "0.0.0.0" => None,
-            text => Some(address(text, &format!("/FrontendVIPs/{at}"))?),
+        addresses.push(match (text.as_str(), is_ipv4) {
+            ("", _) | ("0.0.0.0", true) | ("::", false) => None,
+            (text, _) => Some(address(text, is_ipv4, &format!("/FrontendVIPs/{at}"))?),
         });
     }
     if addresses.is_empty() {
@@ -302,7 +342,8 @@ fn ports(document: &HostComputeLoadBalancer) -> Result<Vec<BalancedPort>, Failur
     let mut ports = Vec::new();
     for (at, mapping) in document.port_mappings.iter().flatten().enumerate() {
         for address in &addresses {
-            ports.push(port(mapping, *address, &format!("/PortMappings/{at}"))?);
+            let place = (is_ipv4, *address);
+            ports.push(port(mapping, place, &format!("/PortMappings/{at}"))?);
         }
     }
     Ok(ports)
@@ -310,7 +351,7 @@ fn ports(document: &HostComputeLoadBalancer) -> Result<Vec<BalancedPort>, Failur
 
 fn port(
     mapping: &LoadBalancerPortMapping,
-    address: Option<Ipv4Addr>,
+    (is_ipv4, address): (bool, Option<IpAddr>),
     pointer: &str,
 ) -> Result<BalancedPort, Failure> {
     let wrong = |name: &str, found: Option<Value>, expected: &str| {
@@ -343,6 +384,7 @@ fn port(
         ));
     }
     Ok(BalancedPort {
+        is_ipv4,
         address,
         protocol,
         external: number(mapping.external_port, "ExternalPort")?,
@@ -355,19 +397,33 @@ fn port(
     })
 }
 
-fn address(text: &str, pointer: &str) -> Result<Ipv4Addr, Failure> {
-    let parsed: Option<Ipv4Addr> = text.parse().ok();
-    let is_plain = |address: &Ipv4Addr| {
-        !address.is_loopback()
+fn address(text: &str, is_ipv4: bool, pointer: &str) -> Result<IpAddr, Failure> {
+    let parsed: Option<IpAddr> = text.parse().ok();
+    let is_plain = |address: &IpAddr| {
+        let is_of_one = match address {
+            IpAddr::V4(address) => !address.is_broadcast(),
+            IpAddr::V6(address) => !is_on_link(*address) && address.to_ipv4_mapped().is_none(),
+        };
+        is_of_one
+            && address.is_ipv4() == is_ipv4
+            && !address.is_loopback()
             && !address.is_multicast()
-            && !address.is_broadcast()
             && !address.is_unspecified()
     };
     parsed.filter(is_plain).ok_or_else(|| {
+        let (kind, hint) = match is_ipv4 {
+            true => ("IPv4", "; one of IPv6 needs the flag IPv6 (2) in Flags"),
+            false => ("IPv6", "; the flag IPv6 (2) in Flags says so"),
+        };
         let what = format!(
-            "{} is no address of IPv4 that connections can have",
+            "{} is no address of {kind} that connections can have{hint}",
             quote(text)
         );
         refused(HResult::HCN_E_INVALID_IP, pointer, what)
     })
+}
+
+/// Whether an address counts on one link only (`fe80::/10`).
+const fn is_on_link(address: Ipv6Addr) -> bool {
+    address.segments()[0] & 0xffc0 == 0xfe80
 }

@@ -14,6 +14,7 @@
 
 mod endpoint;
 mod fabric;
+mod led_route;
 mod load_balancer;
 mod modify;
 mod namespace;
@@ -84,6 +85,8 @@ pub struct State {
 pub struct Surroundings {
     /// Where the routes of all tables lead, but those of the service's own bridges.
     pub routes: Vec<Prefix>,
+    /// Adapters that a network could be on, by name.
+    pub adapters: Vec<String>,
 }
 
 /// An object.
@@ -287,6 +290,8 @@ mod balancer_tests;
 mod bounds_tests;
 #[cfg(test)]
 mod fabric_tests;
+#[cfg(test)]
+mod led_route_tests;
 #[cfg(test)]
 mod outbound_tests;
 #[cfg(test)]

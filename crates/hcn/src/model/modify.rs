@@ -6,7 +6,12 @@ use std::sync::Arc;
 use hcs_schema::{Document, Failure, HResult};
 use serde_json::Value;
 
-use super::{Changes, Network, Object, State, fabric::fabric, network::NetworkRules, remote};
+use super::{
+    Changes, Network, Object, State,
+    fabric::{fabric, has_adapter},
+    network::NetworkRules,
+    remote,
+};
 use crate::{
     documents::{
         ContainerRequest, Dns, EndpointPolicy, EndpointPolicyRequest, ModifyEndpointRequest,
@@ -55,6 +60,7 @@ impl State {
             _ => return Err(not_this()),
         }
         let fabric = fabric(&document)?;
+        has_adapter(self.network(id)?.kind(), &fabric, &[])?;
         if !self.network(id)?.fabric.can_become(&fabric) {
             let what = "a network stays on what it was made on; make another one";
             let pointer = "/Settings/Policies";
@@ -105,6 +111,7 @@ impl State {
         let terms = self.terms(id, network, &document)?;
         terms.have_somewhere_to_lead(&endpoint.leases)?;
         terms.have_proxies_elsewhere(&endpoint.leases)?;
+        terms.have_routers_beside(&endpoint.leases, &document)?;
         remote::is_no_router(network, endpoint.mac, &terms)?;
         if let Some(endpoint) = self.endpoints.get_mut(&id).map(Arc::make_mut) {
             endpoint.document = document;

@@ -7,7 +7,7 @@ use hcs_schema::{Failure, HResult, documents::Version, fault::quote};
 use super::proxy::{Proxy, proxies};
 use super::{
     Changes, MOST_POOLS, NotificationType, Object, State, Surroundings, chosen,
-    fabric::{Fabric, check_subnet_policies, fabric, is_uplinked},
+    fabric::{Fabric, check_subnet_policies, fabric, has_adapter, is_uplinked},
     has_own_name, room_for,
 };
 use crate::{
@@ -202,6 +202,7 @@ impl State {
         }
         check_subnet_policies(&document)?;
         let fabric = fabric(&document)?;
+        has_adapter(kind, &fabric, &surroundings.adapters)?;
         self.is_own_tunnel(&fabric)?;
         let NetworkRules {
             sets,

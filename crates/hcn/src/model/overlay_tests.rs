@@ -228,6 +228,7 @@ fn subnets_elsewhere_are_none_that_this_host_reaches_in_another_way() {
     let routes = ["192.168.7.0/24", "0.0.0.0/0"].map(|to| to.parse().unwrap());
     let surroundings = Surroundings {
         routes: routes.to_vec(),
+        ..Surroundings::default()
     };
     let place = "/Policies/1/Settings/DestinationPrefix".to_owned();
     let refusal = (HResult::HCN_E_INVALID_SUBNET, place);

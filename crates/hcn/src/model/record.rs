@@ -9,12 +9,17 @@ use hcs_schema::{Failure, HResult};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Endpoint, Lease, Namespace, Network, Object, State, fabric::fabric, has_own_name,
-    network::NetworkRules, remote, taken::Taken,
+    Endpoint, Lease, Namespace, Network, Object, State,
+    fabric::{fabric, has_adapter},
+    has_own_name,
+    network::NetworkRules,
+    remote,
+    taken::Taken,
 };
 use crate::{
     documents::{
         HostComputeEndpoint, HostComputeLoadBalancer, HostComputeNamespace, HostComputeNetwork,
+        NetworkType,
     },
     guid::Guid,
     plan::{MacPlan, Pool},
@@ -195,7 +200,11 @@ impl State {
             faults.push(failure);
             return;
         }
-        let fabric = fabric(&document);
+        let kind = document.kind.unwrap_or(NetworkType::Nat);
+        let fabric = fabric(&document).and_then(|fabric| {
+            has_adapter(kind, &fabric, &[])?;
+            Ok(fabric)
+        });
         let read = fabric.and_then(|fabric| Ok((fabric, NetworkRules::read(&document)?)));
         match read {
             Ok((fabric, rules)) => {

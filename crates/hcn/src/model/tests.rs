@@ -80,6 +80,7 @@ fn a_network_gets_what_it_leaves_open() {
     assert_eq!(old["Type"], "NAT");
     let surroundings = Surroundings {
         routes: vec!["10.0.0.0/8".parse().unwrap()],
+        ..Surroundings::default()
     };
     let made = state
         .create_network(Guid(2), &v2(json!({"Type": 6})), &surroundings)

@@ -36,15 +36,26 @@ pub fn is_host_name(name: &str) -> bool {
             && label.bytes().all(known)
     };
     let own = name.to_ascii_lowercase();
-    // Systems spell it localhost.localdomain, localhost4 and localhost6, too.
-    let first = own.split('.').next().unwrap_or_default();
-    let means_itself = matches!(first, "localhost" | "localhost4" | "localhost6")
-        || own.ends_with(".localhost")
-        || own.starts_with("ip6-");
     // Libraries read other spellings of addresses, too, such as 127.1 and 0x7f.1.
     let last = own.rsplit('.').next().unwrap_or_default();
     let may_be_address = last.starts_with("0x") || last.bytes().all(|byte| byte.is_ascii_digit());
-    name.len() <= MOST_NAME && name.split('.').all(is_label) && !means_itself && !may_be_address
+    name.len() <= MOST_NAME
+        && name.split('.').all(is_label)
+        && !means_itself(name)
+        && !may_be_address
+}
+
+/// Whether a name means the machine that a program runs on, or its link, in the files of names of most systems.
+#[must_use]
+pub fn means_itself(name: &str) -> bool {
+    let own = name.to_ascii_lowercase();
+    // A dot behind the last part says that nothing is searched for.
+    let own = own.strip_suffix('.').unwrap_or(&own);
+    // Systems spell it localhost.localdomain, localhost4 and localhost6, too.
+    let first = own.split('.').next().unwrap_or_default();
+    matches!(first, "localhost" | "localhost4" | "localhost6")
+        || own.ends_with(".localhost")
+        || own.starts_with("ip6-")
 }
 
 /// The domains of a list that commas separate.
@@ -100,13 +111,17 @@ pub(crate) fn host_entry(document: &HostEntry, path: &Path<'_>, faults: &mut Fau
 }
 
 fn host_name(name: &str, path: &Path<'_>, faults: &mut Faults) {
-    if !is_host_name(name) {
-        faults.rule(
-            path,
-            format!("{} cannot be the name of a host", quote(name)),
-            EXPECTED,
-        );
+    if is_host_name(name) {
+        return;
     }
+    let (why, expected) = match means_itself(name) {
+        true => (
+            "means the machine itself, and cannot be the name of another host",
+            "another name",
+        ),
+        false => ("cannot be the name of a host", EXPECTED),
+    };
+    faults.rule(path, format!("{} {why}", quote(name)), expected);
 }
 
 fn address(text: &str, path: &Path<'_>, faults: &mut Faults) {
@@ -179,6 +194,34 @@ mod tests {
         ] {
             assert!(!is_host_name(bad), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn names_of_the_machine_itself_are_told_from_others() {
+        for itself in [
+            "localhost",
+            "LocalHost.",
+            "a.b.localhost",
+            "localhost4.x",
+            "ip6-loopback",
+        ] {
+            assert!(means_itself(itself), "{itself}");
+        }
+        for other in ["", "web", "localhosts", "local.host", "a.localhost.example"] {
+            assert!(!means_itself(other), "{other}");
+        }
+        let document = json!({
+            "Owner": "test", "SchemaVersion": { "Major": 2, "Minor": 1 },
+            "Container": { "Networking": { "Aliases": ["localhost"] } },
+        });
+        let failure = parse::<ComputeSystem>(&document.to_string()).unwrap_err();
+        let cause = &failure.causes[0];
+        assert!(
+            cause
+                .message
+                .contains("\"localhost\" means the machine itself"),
+            "{cause:?}"
+        );
     }
 
     fn faults(networking: &Value) -> Vec<String> {

@@ -177,19 +177,19 @@ impl Networks {
         }
     }
 
-    /// The routes of the host. Others wait for who has the turn, so this is no work of the call: it waits for no thread
-    /// that the call's client has not got.
-    async fn routes(&self) -> Result<Vec<hcn::Prefix>, Failure> {
+    /// The adapters and routes of the host. Others wait for who has the turn, so this is no work of the call: it waits
+    /// for no thread that the call's client has not got.
+    async fn surroundings(&self) -> Result<Surroundings, Failure> {
         let hosts = Arc::clone(&self.hosts);
         let known = {
             let held = self.held.borrow();
             held.state.networks().map(|(id, _)| id).collect()
         };
         let listing = blocking_within(LIMIT, "listing routes", move || {
-            kernel::routes(&hosts, &known)
+            kernel::surroundings(&hosts, &known)
         });
         match tokio::task::spawn_local(listing).await {
-            Ok(routes) => routes,
+            Ok(found) => found,
             Err(error) => {
                 let message = "listing the host's routes broke off";
                 Err(Failure::new(HResult::E_UNEXPECTED, message).because(&error))
@@ -205,9 +205,9 @@ impl Networks {
         settings: String,
         named: Named,
     ) -> Result<Option<String>, Failure> {
-        let routes = match kind {
-            ObjectKind::Network => self.routes().await?,
-            _ => Vec::new(),
+        let surroundings = match kind {
+            ObjectKind::Network => self.surroundings().await?,
+            _ => Surroundings::default(),
         };
         if kind == ObjectKind::Network {
             preset::check_new(&settings, timeline::who())?;
@@ -223,7 +223,6 @@ impl Networks {
                 (Guid::NONE, false) => Guid(uuid::Uuid::new_v4().as_u128()),
                 (given, _) => given,
             };
-            let surroundings = Surroundings { routes };
             let state = &mut held.state;
             let settings = match kind {
                 ObjectKind::Endpoint => ports::choose(state, settings)?,

@@ -9,8 +9,8 @@
 //! No client sees what lingers, no record has it, and no limit counts it. It is in no client's way. It goes at once
 //! when its address is given to another endpoint, or its namespace to another container. So it does when its network
 //! changes or is full. Its connections are forgotten before. What a service leaves that is killed meanwhile has no
-//! record, so the next one removes the links. It knows no addresses of theirs: connections of these stay until their
-//! time is up.
+//! record, so the next one removes the links. Nor does it know their addresses: it has the kernel forget the
+//! connections of all addresses in the subnets of its networks that no endpoint has.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -341,7 +341,7 @@ impl Networks {
     }
 
     /// The service leaves: what ended containers had is given back and cleared away, as far as `limit` lets it. The
-    /// next service finds links that stay, but does not know which addresses the kernel is to forget.
+    /// next service finds the rest.
     pub(crate) async fn finish(self: &Rc<Self>, limit: Duration) {
         self.finishing.set(true);
         self.settled().await;

@@ -8,13 +8,13 @@ use std::{
 };
 
 use engine_network::{
-    Card, Former, Forwarding, Host, Part as _, Rules, Stray, attach, attach_card, attach_new,
-    card_rules_are_there, clear_access, counters_on_adapter, detach, detach_from_adapter, forget,
-    forget_misled, is_on_adapter, make_network, release, remove_network, set_card_rules, strays,
-    survey, sweep, write_rules,
+    Card, Former, Forwarding, Host, Part as _, Rules, Stray, adapters, attach, attach_card,
+    attach_new, card_rules_are_there, clear_access, counters_on_adapter, detach,
+    detach_from_adapter, forget, forget_misled, is_on_adapter, make_network, release,
+    remove_network, set_card_rules, strays, survey, sweep, write_rules,
 };
 use hcn::{
-    Counters, Guid,
+    Counters, Guid, Surroundings,
     intent::{EndpointIntent, Intent},
 };
 use hcs_engine::engine::{self, Lease, Machine};
@@ -103,6 +103,10 @@ impl Change {
     }
 
     fn make_at(mut self, host: &mut Host) -> Result<Made, Failure> {
+        // What is there already goes on, whatever the host is set to by now.
+        if !balanced(&self.before).1 {
+            Forwarding::can_lead_6(&self.after)?;
+        }
         let links = self.detach_gone(host)?;
         for network in &self.before.networks {
             if !self.after.networks.iter().any(|one| one.id == network.id) {
@@ -419,10 +423,11 @@ fn is_set_inside(before: &[EndpointIntent], endpoint: &EndpointIntent) -> bool {
     is_as_before(&before.collect::<Vec<_>>(), endpoint)
 }
 
-/// The networks that have endpoints to which load balancers lead.
-fn balanced(intent: &Intent) -> BTreeSet<Guid> {
+/// The networks that have endpoints to which load balancers lead, and whether one leads connections of IPv6.
+fn balanced(intent: &Intent) -> (BTreeSet<Guid>, bool) {
     let balanced = intent.endpoints.iter().filter(|one| one.balanced);
-    balanced.map(|one| one.network).collect()
+    let leads_6 = intent.balancers.iter().any(|one| !one.is_ipv4);
+    (balanced.map(|one| one.network).collect(), leads_6)
 }
 
 /// What a guest without an agent is told of its card, where that has an address of IPv4.
@@ -541,6 +546,8 @@ fn restore_at(mut change: Change, host: &mut Host) -> Result<Restored, Failure> 
     }
     change.write_rules(host)?;
     forget_misled(host, &Intent::default(), &change.after)?;
+    // Of endpoints that were being cleared away no record tells.
+    faults.extend(engine_network::forget_unused(host, &change.after).err());
     for (namespace, _) in &change.machines {
         change.clear_access(host, *namespace);
     }
@@ -666,12 +673,18 @@ pub(super) fn counters(
     })
 }
 
-/// The routes of the host, but those of the service's own networks, which `known` are.
+/// What a new network has to know of the host: its adapters, and its routes but those of the service's own networks,
+/// which `known` are.
 ///
 /// # Errors
 /// The host cannot be asked.
-pub(super) fn routes(hosts: &Hosts, known: &BTreeSet<Guid>) -> Result<Vec<hcn::Prefix>, Failure> {
-    hosts.look(|host| host.foreign_routes(known))
+pub(super) fn surroundings(hosts: &Hosts, known: &BTreeSet<Guid>) -> Result<Surroundings, Failure> {
+    hosts.look(|host| {
+        Ok(Surroundings {
+            routes: host.foreign_routes(known)?,
+            adapters: adapters(host)?,
+        })
+    })
 }
 
 /// Removes what an earlier service left in this network namespace, where no record asks for anything. Its records may
@@ -694,7 +707,7 @@ pub(super) fn sweep_unknown(hosts: &Hosts) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use hcn::{State, Surroundings};
+    use hcn::State;
     use serde_json::json;
 
     use super::*;

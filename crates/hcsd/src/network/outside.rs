@@ -104,17 +104,17 @@ pub(super) fn check_routes(
 }
 
 fn has_own_addresses(before: &Held, after: &Held, id: Guid, uid: u32) -> Result<(), Failure> {
-    let addresses = |held: &Held| -> Vec<Ipv4Addr> {
+    let addresses = |held: &Held| -> Vec<IpAddr> {
         let balancer = held.state.load_balancer(id).ok();
         let ports = balancer.map_or(&[] as &[_], |balancer| balancer.ports());
         ports.iter().filter_map(|port| port.address).collect()
     };
-    let is_own = |address: Ipv4Addr| {
+    let is_own = |address: IpAddr| {
         let mut networks = after.state.networks().filter(|(id, network)| {
             let owner = after.owners.get(&Object::Network(*id));
             owner == Some(&uid) && network.name() != NAT
         });
-        networks.any(|(_, network)| network.pool_of(address.into()).is_some())
+        networks.any(|(_, network)| network.pool_of(address).is_some())
     };
     let known = addresses(before);
     let mut new = addresses(after)

@@ -214,6 +214,7 @@ fn new(before: &Intent, after: &Intent) -> Vec<Place> {
     places
 }
 
+/// A port, at all addresses of IPv4 where none is named.
 type Place = (Protocol, u16, Option<IpAddr>);
 
 fn published(intent: &Intent) -> impl Iterator<Item = &Mapping> {
@@ -223,7 +224,10 @@ fn published(intent: &Intent) -> impl Iterator<Item = &Mapping> {
 /// Those of load balancers. An address of one is no program's but the host's.
 fn balanced(intent: &Intent) -> impl Iterator<Item = Place> {
     let ports = intent.balancers.iter().flat_map(|balancer| &balancer.ports);
-    ports.map(|port| (port.protocol, port.external, port.address.map(IpAddr::V4)))
+    ports.map(|port| {
+        let all = (!port.is_ipv4).then_some(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        (port.protocol, port.external, port.address.or(all))
+    })
 }
 
 const fn place(mapping: &Mapping) -> Place {
@@ -305,6 +309,10 @@ fn bound(protocol: Protocol, address: SocketAddr) -> Result<(), Errno> {
         Protocol::Udp => SocketType::DGRAM,
     };
     let socket = socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
+    // What a program has of IPv4 is not in the way of IPv6.
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
     // Connections that have ended keep the port of TCP for a minute; a program that listens is refused all the same.
     if protocol == Protocol::Tcp {
         sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -338,6 +346,28 @@ mod tests {
             let other = Some("127.0.0.2".parse().unwrap());
             assert_eq!(try_bind((protocol, port, other)), Ok(()));
         }
+    }
+
+    #[test]
+    fn what_a_program_has_of_one_family_is_not_in_the_way_of_the_other() {
+        let four = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
+        let port = four.local_addr().unwrap().port();
+        let balancer = |port: u16| {
+            let ports = json!([{"Protocol": 6, "InternalPort": 80, "ExternalPort": port}]);
+            let document =
+                json!({"SchemaVersion": {"Major": 2}, "PortMappings": ports, "Flags": 2});
+            let mut state = State::default();
+            (state.create_load_balancer(Guid(1), &document.to_string())).unwrap();
+            state.intent()
+        };
+        assert_eq!(check(&Intent::default(), &balancer(port)), Ok(()));
+        // A program may have both by one socket. A host may be without IPv6.
+        let Ok(six) = TcpListener::bind((Ipv6Addr::UNSPECIFIED, 0)) else {
+            return;
+        };
+        let port = six.local_addr().unwrap().port();
+        let refused = check(&Intent::default(), &balancer(port)).unwrap_err();
+        assert_eq!(refused.hresult, HResult::HCN_E_PORT_ALREADY_EXISTS);
     }
 
     #[test]

@@ -78,10 +78,11 @@ pub(super) fn outside(endpoint: &EndpointIntent) -> Result<Outside, Failure> {
     let limited = endpoint.has_rules()
         || endpoint.bandwidth.is_some()
         || endpoint.isolated
+        || !endpoint.led_routes.is_empty()
         || endpoint.outbound != Outbound::default();
     if limited {
-        let message = "an endpoint of an ordinary user has policies of the type PortMapping only; others take rules of the \
-                       host: leave them out, or ask a service of root";
+        let message = "an endpoint of an ordinary user has policies of the type PortMapping only; others take rules or \
+                       routes that the service of root makes: leave them out, or ask a service of root";
         return Err(Failure::new(HResult::NOT_SUPPORTED, message));
     }
     let v4 = |address: IpAddr| match address {
@@ -178,6 +179,10 @@ mod tests {
                 json!({"Name": "t", "Direction": "Out", "Order": 1, "TierAclRules": [{"TierAclRuleAction": "Block"}]}),
             ),
             rules("L4Proxy", json!({"IP": "10.231.0.9", "Port": "15001"})),
+            rules(
+                "SDNRoute",
+                json!({"DestinationPrefix": "192.0.2.0/24", "NextHop": "10.231.0.9"}),
+            ),
         ];
         for intent in limited {
             let refused = outside(&intent).unwrap_err();

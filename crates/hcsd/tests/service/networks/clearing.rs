@@ -140,3 +140,27 @@ fn links_of_ended_containers_go_and_a_socket_keeps_none() {
     client.call(&delete(ObjectKind::Network, &network)).ok();
     host.is_cleared();
 }
+
+#[test]
+fn an_address_that_was_being_given_back_when_the_service_was_killed_has_no_connection_after() {
+    let (host, outside) = world();
+    let mut service = host.run(Service::new);
+    let mut client = service.client();
+    let subnets = json!([{ "Subnets": [{ "IpAddressPrefix": "10.9.0.0/24" }] }]);
+    let nat = json!({ "Name": "nat", "Ipams": subnets });
+    let network = made(&mut client, &create(ObjectKind::Network, "", nat));
+    let networking = only(&network, "10.9.0.9");
+    let mut peers = Peers::in_space(&outside);
+    for handle in 1..=3 {
+        let space = started(&service, &mut client, handle, &networking);
+        assert_eq!(address(&space), "10.9.0.9");
+        peers.meet(&space);
+        client.terminate(handle);
+        // Its link lingers now, and no record tells of it.
+        service.kill();
+        host.run(|| service.run());
+        client = service.client();
+    }
+    client.call(&delete(ObjectKind::Network, &network)).ok();
+    host.is_cleared();
+}
