@@ -435,6 +435,7 @@ impl Launched {
             user: grantee.user(),
             memory: plan.hot_memory(),
             leases: true,
+            tells_of_agent: true,
             proof,
         };
         let process = rustix::io::fcntl_dupfd_cloexec(&self.process, 3);

@@ -120,6 +120,8 @@ pub(crate) enum WorkerRequest {
     HasAgent,
     /// Whether the guest has sockets with programs of the host.
     HasSockets,
+    /// Answer when the guest agent has dialled. The worker of an earlier release hangs up on this.
+    AwaitAgent,
     /// Hand over the stream that the guest agent has dialled.
     TakeAgent,
     /// Hand over the stream that the guest has dialled to this port, one of [`STDIO_PORTS`].

@@ -32,6 +32,9 @@ pub(crate) struct Record {
     /// Whether its worker wants a proof of each who connects.
     #[serde(default)]
     pub(crate) proof: bool,
+    /// Whether its worker tells when the guest agent dials. That of an earlier release is asked again and again.
+    #[serde(default)]
+    pub(crate) tells_of_agent: bool,
 }
 
 impl Record {

@@ -44,6 +44,18 @@ pub(crate) fn give_to(stdio: &Stdio<Option<OwnedFd>>, user: u32) {
     }
 }
 
+/// Streams that are being dialled for a process, or why there is none. They end where this is dropped.
+pub type Dialled = Stdio<Option<Result<DialledStream, Failure>>>;
+
+/// A stream that is being dialled.
+#[derive(Debug)]
+pub struct DialledStream {
+    /// It may not be connected yet.
+    pub socket: OwnedFd,
+    /// The port of the host that it goes to.
+    pub port: u32,
+}
+
 /// A way to the host. Nothing here may block for longer than the host takes to accept a connection.
 pub trait Link {
     /// Readable (level-triggered) when [`Link::next_stream`] is worth a call.
@@ -59,15 +71,21 @@ pub trait Link {
     /// The stream is gone. A link that dials arms its [`Link::descriptor`] here.
     fn stream_lost(&mut self) {}
 
-    /// The stdio of a process that wants `wanted`: from `sent`, the descriptors that came with its request, or by
-    /// dialling `ports`, in the order stdin, stdout, stderr.
+    /// Begins to dial `ports` for the stdio of a process, where the link dials, and does not wait for the host. That
+    /// answers while the agent does what else a process needs.
+    fn dial(&mut self, _ports: VsockStdioRelaySettings) -> Dialled {
+        Dialled::default()
+    }
+
+    /// The stdio of a process that wants `wanted`: from `sent`, the descriptors that came with its request in the order
+    /// stdin, stdout, stderr, or what [`Link::dial`] has `dialled`, once the host has answered.
     ///
     /// # Errors
     /// What is missing or did not answer; everything given is closed then.
     fn stdio(
         &mut self,
         wanted: Stdio<bool>,
-        ports: VsockStdioRelaySettings,
+        dialled: Dialled,
         sent: Vec<OwnedFd>,
     ) -> Result<Stdio<Option<OwnedFd>>, Failure>;
 
@@ -91,7 +109,8 @@ pub trait Link {
             stdout: true,
             stderr: false,
         };
-        self.stdio(wanted, ports, sent)
+        let dialled = self.dial(ports);
+        self.stdio(wanted, dialled, sent)
     }
 
     /// The files for kept output of a process: those that were `sent`, or files of the system.
@@ -266,7 +285,7 @@ impl Link for UnixLink {
     fn stdio(
         &mut self,
         wanted: Stdio<bool>,
-        _ports: VsockStdioRelaySettings,
+        _dialled: Dialled,
         sent: Vec<OwnedFd>,
     ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
         from_descriptors(wanted, sent)

@@ -124,7 +124,7 @@ impl Device {
     /// Takes what has happened, waiting for it if `block`, and moves packets. Returns how the device ended, if it has.
     pub(crate) fn turn(&mut self, block: bool) -> Result<Option<End>, DeviceError> {
         let limit = match block && !self.unfinished {
-            true => self.table.time_left(Instant::now()),
+            true => self.time_left(Instant::now()),
             false => Some(Duration::ZERO),
         };
         let events = self
@@ -148,6 +148,13 @@ impl Device {
             }
         };
         Ok(None)
+    }
+
+    /// How long it is until something has to be done, whatever happens.
+    fn time_left(&self, now: Instant) -> Option<Duration> {
+        let late = self.session.late();
+        let late = late.map(|late| late.saturating_duration_since(now));
+        self.table.time_left(now).into_iter().chain(late).min()
     }
 
     /// Does what an event asks for. Returns whether the front end is still there.
@@ -217,8 +224,20 @@ impl Device {
         }
     }
 
-    /// Moves packets in both directions. Returns whether there is more to move.
+    /// Moves packets in both directions, and tells the driver of what could wait until now. Returns whether there is
+    /// more to move.
     fn move_packets(&mut self) -> Result<bool, Fault> {
+        let unfinished = self.move_some()?;
+        if self.session.late().is_some() {
+            let now = Instant::now();
+            for ring in &mut self.session.rings {
+                ring.interrupt_late(&self.session.memory, now)?;
+            }
+        }
+        Ok(unfinished)
+    }
+
+    fn move_some(&mut self) -> Result<bool, Fault> {
         for _ in 0..BATCHES {
             let memory = &self.session.memory;
             let [to_guest, from_guest] = &mut self.session.rings;
@@ -231,12 +250,8 @@ impl Device {
                 .exchange
                 .receive(from_queue, memory, &mut self.table, services)?;
             let given = self.exchange.send(to_queue, memory, &mut self.table)?;
-            if taken.interrupt {
-                from_guest.interrupt();
-            }
-            if given.interrupt {
-                to_guest.interrupt();
-            }
+            from_guest.interrupt(memory, taken.is_urgent)?;
+            to_guest.interrupt(memory, given.is_urgent)?;
             if !taken.moved && !given.moved {
                 return Ok(false);
             }

@@ -22,8 +22,8 @@ pub(crate) struct Exchange {
 pub(crate) struct Batch {
     /// Packets have moved.
     pub(crate) moved: bool,
-    /// The driver wants to be interrupted for it.
-    pub(crate) interrupt: bool,
+    /// The driver has to hear of it now, if it wants to hear of it at all. Otherwise it may hear of it later.
+    pub(crate) is_urgent: bool,
 }
 
 impl Exchange {
@@ -44,15 +44,17 @@ impl Exchange {
         services: &mut dyn Services,
     ) -> Result<Batch, Fault> {
         let mut moved = false;
-        if !table.is_congested() && queue.refill(memory)? {
+        if !table.is_congested() && find(queue, memory)? {
             while !table.is_congested() && queue.peek(&mut self.chain)? {
                 self.take(memory, table, services)?;
                 queue.complete(0);
                 moved = true;
             }
         }
-        let interrupt = queue.publish(memory)?;
-        Ok(Batch { moved, interrupt })
+        queue.publish(memory)?;
+        // The driver gets buffers back, and has others.
+        let is_urgent = false;
+        Ok(Batch { moved, is_urgent })
     }
 
     /// Takes the packet in the chain. One without a whole header is dropped.
@@ -86,25 +88,23 @@ impl Exchange {
         memory: &impl GuestMemory,
         table: &mut Table,
     ) -> Result<Batch, Fault> {
-        let mut moved = false;
+        let (mut moved, mut is_urgent) = (false, false);
         if table.has_packets() {
-            if !queue.refill(memory)? {
-                queue.be_notified(memory)?;
-                queue.refill(memory)?;
-            }
+            find(queue, memory)?;
             while table.has_packets() && queue.peek(&mut self.chain)? {
                 let room = self.chain.length().min(self.bytes.len());
                 if room <= HEADER {
                     // No room for any data: the driver gets it back as it was.
                     queue.complete(0);
-                    moved = true;
+                    (moved, is_urgent) = (true, true);
                     continue;
                 }
                 let Some(packet) = table.next_packet(&mut self.bytes[..room]) else {
                     break;
                 };
-                let length = packet.len();
-                self.chain.write(memory, packet)?;
+                let length = packet.bytes.len();
+                is_urgent |= !packet.can_wait;
+                self.chain.write(memory, packet.bytes)?;
                 // A packet is far below 4 GiB.
                 queue.complete(u32::try_from(length).unwrap_or(u32::MAX));
                 moved = true;
@@ -113,9 +113,17 @@ impl Exchange {
                 queue.be_quiet();
             }
         }
-        let interrupt = queue.publish(memory)?;
-        Ok(Batch { moved, interrupt })
+        queue.publish(memory)?;
+        // What is left waits for room, which the driver makes when it hears of what it got.
+        is_urgent |= table.has_packets();
+        Ok(Batch { moved, is_urgent })
     }
+}
+
+/// Reads what the driver has made available. Where there is nothing, the driver is asked to notify. Returns whether
+/// there is any.
+fn find(queue: &mut Queue, memory: &impl GuestMemory) -> Result<bool, Fault> {
+    Ok(queue.refill(memory)? || (queue.be_notified(memory)? && queue.refill(memory)?))
 }
 
 #[cfg(test)]

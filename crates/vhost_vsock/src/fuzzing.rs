@@ -126,12 +126,13 @@ fn send(
 
 /// What a guest puts into its rings, and what the host does with its streams meanwhile.
 ///
-/// The first bytes become the rings themselves, if the first of all is odd; the rest is packets.
+/// The first bytes become the rings themselves, if the first of all is odd; the rest is packets. The next bit of the
+/// first byte says whether the driver uses event indexes.
 pub fn rings(data: &[u8]) {
     let Some((kind, data)) = data.split_first() else {
         return;
     };
-    let memory = Plain::new(vec![0; usize::try_from(MEMORY).expect("it is small")]);
+    let memory = Plain::new(vec![0; Guest::<Plain>::MEMORY]);
     let poll = Arc::new(Poll::new().expect("there are descriptors left"));
     let (_handle, shared, _commands) = Shared::new(Vec::new()).expect("there are descriptors left");
     let table = Table::new(CID, LIMITS, Arc::clone(&poll), Arc::clone(&shared));
@@ -143,10 +144,11 @@ pub fn rings(data: &[u8]) {
         exchange: Exchange::new(),
         ends: Ends::default(),
     };
+    let indexed = kind & 2 != 0;
     if kind & 1 == 1 {
-        bench.raw(data);
+        bench.raw(data, indexed);
     } else {
-        bench.packets(data);
+        bench.packets(data, indexed);
     }
 }
 
@@ -161,7 +163,7 @@ struct Bench {
 
 impl Bench {
     /// The input is the memory of both rings.
-    fn raw(&mut self, data: &[u8]) {
+    fn raw(&mut self, data: &[u8], indexed: bool) {
         use crate::memory::GuestMemory as _;
         let data = &data[..data.len().min(0x8000)];
         self.memory.write(0, data).expect("it fits");
@@ -173,7 +175,7 @@ impl Bench {
                     available: at + 0x100,
                     used: at + 0x200,
                 };
-                Queue::resume(&self.memory, ring, direction, 0)
+                Queue::resume(&self.memory, ring, direction, 0, indexed)
             });
         let [Ok(mut to_guest), Ok(mut from_guest)] = queues else {
             return;
@@ -184,13 +186,16 @@ impl Bench {
     }
 
     /// The input is packets of the guest, and what the host does.
-    fn packets(&mut self, data: &[u8]) {
+    fn packets(&mut self, data: &[u8], indexed: bool) {
         let mut guest = Guest::new(&self.memory, CID);
-        let [mut to_guest, mut from_guest] = guest.queues();
+        let [mut to_guest, mut from_guest] = guest.queues(indexed);
         let mut rest = data;
         while let [plan, tail @ ..] = rest {
             match plan % 4 {
-                0 => guest.give_room(),
+                0 => {
+                    guest.take_back();
+                    guest.give_room();
+                }
                 1 => {
                     let index = usize::from(plan >> 2);
                     if let Some(mut end) = self.ends.0.get(index % 8) {
@@ -221,7 +226,9 @@ impl Bench {
             }
             rest = tail;
             self.pump(&mut to_guest, &mut from_guest);
-            while guest.receive().is_some() {}
+            while let Some((header, _)) = guest.receive() {
+                assert_eq!(header.destination_cid, guest.cid);
+            }
         }
     }
 

@@ -19,7 +19,7 @@
 //! 3. [`Device`]: the loop of the thread.
 //! 4. `front_end`: the messages of vhost-user, read, checked and obeyed.
 //! 5. `memory`: guest memory, reached by `pread(2)` and `pwrite(2)`. It is never mapped.
-//! 6. `queue`: a split ring of virtio in that memory.
+//! 6. `queue`: a split ring of virtio in that memory; `event_index`: when each side of it wants to hear of the other.
 //! 7. `packet`: the header of a packet of virtio-vsock.
 //! 8. `connection`, `credit`: what may happen on a connection when, as plain values.
 //! 9. `stream`, `table`: the sockets behind the connections, and all connections together.
@@ -37,15 +37,16 @@
 //!
 //! # What this crate does not do
 //!
-//! It maps no memory, opens no path, starts no thread, writes no log and has no unsafe code. It does not offer event
-//! indexes, indirect descriptors, datagrams, `SOCK_SEQPACKET`, dirty logging or reconnection: QEMU refuses to save a
-//! machine that has the device, so the device is unplugged before and plugged again afterwards.
+//! It maps no memory, opens no path, starts no thread, writes no log and has no unsafe code. It does not offer
+//! indirect descriptors, datagrams, `SOCK_SEQPACKET`, dirty logging or reconnection: QEMU refuses to save a machine
+//! that has the device, so the device is unplugged before and plugged again afterwards.
 
 mod config;
 mod connection;
 mod credit;
 mod device;
 mod error;
+mod event_index;
 mod exchange;
 mod front_end;
 #[cfg(any(test, fuzzing))]

@@ -12,14 +12,19 @@
 //!
 //! The driver owns the memory and changes it as it likes. So the descriptors are copied once per batch and checked in
 //! the copy. The two words with the index are read and written as a part of eight aligned bytes: a kernel copies
-//! smaller pieces byte by byte on some processors, and the other side would meet an index of two halves.
+//! smaller pieces byte by byte on some processors, and the other side would meet an index of two halves. The two event
+//! indexes may have two halves: each side writes its own one, then looks at the other's index, which was written before
+//! its event index is read. So a side that reads half of an event index has published before the other looks.
 
 use std::{
     collections::VecDeque,
     sync::atomic::{Ordering, fence},
 };
 
-use crate::memory::{AccessError, GuestMemory};
+use crate::{
+    event_index::need_event,
+    memory::{AccessError, GuestMemory},
+};
 
 /// The most descriptors in a ring: QEMU allows no more.
 pub(crate) const MAX_SIZE: u16 = 1024;
@@ -89,8 +94,16 @@ pub(crate) struct Queue {
     used: u16,
     /// What the first entry of the used ring has: it is written along with the index.
     first_used: [u8; 4],
-    /// The driver was told not to notify.
+    /// Both sides use event indexes in place of flags.
+    indexed: bool,
+    /// The driver was told not to notify. With event indexes: it was not asked to notify of the next chain.
     quiet: bool,
+    /// Descriptors of the chain that was looked at last.
+    links: usize,
+    /// Descriptors of completed chains for which it was not decided yet whether to interrupt the driver.
+    untold: usize,
+    /// The used ring's index when that was decided; none before the first time.
+    told: Option<u16>,
     /// Heads that were read and not used yet.
     heads: VecDeque<u16>,
     /// A copy of the descriptors, made when the heads were read.
@@ -128,27 +141,33 @@ impl Ring {
 }
 
 impl Queue {
-    /// Goes on in a ring whose next available position is `next`.
+    /// Goes on in a ring whose next available position is `next`. `indexed` says that the driver uses event indexes.
     pub(crate) fn resume(
         memory: &impl GuestMemory,
         ring: Ring,
         direction: Direction,
         next: u16,
+        indexed: bool,
     ) -> Result<Self, Fault> {
         let word: [u8; 8] = memory.read_array(ring.used)?;
-        let queue = Self {
+        let mut queue = Self {
             ring,
             direction,
             next,
             used: u16::from_le_bytes([word[2], word[3]]),
             first_used: [word[4], word[5], word[6], word[7]],
-            quiet: false,
+            indexed,
+            quiet: indexed,
+            links: 0,
+            untold: 0,
+            told: None,
             heads: VecDeque::new(),
             table: Vec::new(),
             done: Vec::new(),
         };
         // The flags may be those of an earlier start.
         queue.write_index(memory)?;
+        queue.be_notified(memory)?;
         Ok(queue)
     }
 
@@ -215,7 +234,7 @@ impl Queue {
 
     /// The chain that comes next, of those that [`Self::refill`] has read. It stays the next one until
     /// [`Self::complete`].
-    pub(crate) fn peek(&self, chain: &mut Chain) -> Result<bool, Fault> {
+    pub(crate) fn peek(&mut self, chain: &mut Chain) -> Result<bool, Fault> {
         chain.buffers.clear();
         chain.length = 0;
         let Some(head) = self.heads.front() else {
@@ -223,7 +242,7 @@ impl Queue {
         };
         let size = self.ring.size;
         let mut index = *head;
-        for _ in 0..size {
+        for place in 0..size {
             let (address, length, flags, next) = self.descriptor(index)?;
             if flags & INDIRECT != 0 {
                 return Err(Fault::Indirect { index });
@@ -236,6 +255,7 @@ impl Queue {
                 chain.length = chain.length.saturating_add(length as usize);
             }
             if flags & NEXT == 0 {
+                self.links = usize::from(place) + 1;
                 return Ok(true);
             }
             index = next;
@@ -262,14 +282,17 @@ impl Queue {
     pub(crate) fn complete(&mut self, written: u32) {
         if let Some(head) = self.heads.pop_front() {
             self.next = self.next.wrapping_add(1);
+            // The driver was asked for the chain before this one at most.
+            self.quiet |= self.indexed;
+            self.untold = self.untold.saturating_add(self.links);
             self.done.push((head, written));
         }
     }
 
-    /// Tells the driver what was completed. Returns whether it wants an interrupt.
-    pub(crate) fn publish(&mut self, memory: &impl GuestMemory) -> Result<bool, Fault> {
+    /// Tells the driver what was completed.
+    pub(crate) fn publish(&mut self, memory: &impl GuestMemory) -> Result<(), Fault> {
         if self.done.is_empty() {
-            return Ok(false);
+            return Ok(());
         }
         let size = self.ring.size;
         let mut bytes = Vec::with_capacity(8 * self.done.len());
@@ -288,28 +311,65 @@ impl Queue {
         }
         memory.write(self.ring.used + 4 + 8 * u64::from(start), &bytes)?;
         self.write_index(memory)?;
-        Ok(self.available(memory)?.0 & NO_INTERRUPT == 0)
+        Ok(())
+    }
+
+    /// Whether something was completed since [`Self::wants_interrupt`] was asked.
+    pub(crate) const fn has_untold(&self) -> bool {
+        self.untold > 0
+    }
+
+    /// Whether the driver may hear later of what was published. With event indexes it is seen then what the driver
+    /// knows already. It has most of its descriptors until then, so it does not wait for any.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.indexed && self.untold < usize::from(self.ring.size) / 4
+    }
+
+    /// Whether the driver wants an interrupt for what was published since this was last asked. What is completed has
+    /// to be published before.
+    pub(crate) fn wants_interrupt(&mut self, memory: &impl GuestMemory) -> Result<bool, Fault> {
+        if std::mem::take(&mut self.untold) == 0 {
+            return Ok(false);
+        }
+        if !self.indexed {
+            return Ok(self.available(memory)?.0 & NO_INTERRUPT == 0);
+        }
+        let at = self.ring.available + 4 + 2 * u64::from(self.ring.size);
+        let event = u16::from_le_bytes(memory.read_array(at)?);
+        let told = self.told.replace(self.used);
+        Ok(told.is_none_or(|told| need_event(event, self.used, told)))
     }
 
     /// The driver need not notify any more; it hears so when something is published. What it makes available is seen
-    /// when the device looks.
+    /// when the device looks. With event indexes it notifies only of what it was asked for, so there is nothing to say.
     pub(crate) const fn be_quiet(&mut self) {
         self.quiet = true;
     }
 
-    /// Asks the driver to notify. The device looks once more afterwards.
-    pub(crate) fn be_notified(&mut self, memory: &impl GuestMemory) -> Result<(), Fault> {
-        if self.quiet {
-            self.quiet = false;
+    /// Asks the driver to notify. Returns whether it was asked only now: the device looks once more then.
+    pub(crate) fn be_notified(&mut self, memory: &impl GuestMemory) -> Result<bool, Fault> {
+        if !self.quiet {
+            return Ok(false);
+        }
+        self.quiet = false;
+        if self.indexed {
+            let at = self.ring.used + 4 + 8 * u64::from(self.ring.size);
+            memory.write(at, &self.next.to_le_bytes())?;
+            fence(Ordering::SeqCst);
+        } else {
             self.write_index(memory)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes flags and index of the used ring, and what the first entry has anyway.
     fn write_index(&self, memory: &impl GuestMemory) -> Result<(), AccessError> {
         let mut word = [0; 8];
-        let flags = if self.quiet { NO_NOTIFY } else { 0 };
+        let flags = if self.quiet && !self.indexed {
+            NO_NOTIFY
+        } else {
+            0
+        };
         word[..2].copy_from_slice(&flags.to_le_bytes());
         word[2..4].copy_from_slice(&self.used.to_le_bytes());
         word[4..].copy_from_slice(&self.first_used);

@@ -46,10 +46,18 @@ pub(crate) struct Table {
     next_port: u32,
     /// Entries that may have a packet; each is here once at most, and is in the table.
     ready: VecDeque<u64>,
-    /// Packets of connections that are gone.
-    resets: VecDeque<Header>,
+    /// Packets of connections that are gone, and whether each can wait as [`Packet::can_wait`] says.
+    resets: VecDeque<(Header, bool)>,
     /// Until when programs wait for the guest's answer, the first one first, with the number of the entry.
     waits: VecDeque<(Instant, u64)>,
+}
+
+/// A packet for the guest.
+#[derive(Debug)]
+pub(crate) struct Packet<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// No program of the guest waits for it.
+    pub(crate) can_wait: bool,
 }
 
 /// Names a connection.
@@ -251,7 +259,8 @@ impl Table {
             Meaning::Opened => self.opened(number),
             Meaning::Ended => self.ended(number),
             Meaning::Closed => {
-                self.refuse(header);
+                // Its program has closed it, and the guest's kernel keeps what is left of it until then.
+                self.push_reset(header, true);
                 self.retire(number);
             }
             Meaning::Reset => self.retire(number),
@@ -427,7 +436,7 @@ impl Table {
         };
         if entry.connection.as_ref().is_some_and(Connection::is_known) {
             let reset = self.header(entry.ports, Operation::Reset);
-            self.resets.push_back(reset);
+            self.resets.push_back((reset, false));
         }
         self.remove(number);
     }
@@ -480,10 +489,11 @@ impl Table {
     }
 
     /// The next packet for the guest, made in `space`, which has room for a header and some data.
-    pub(crate) fn next_packet<'a>(&mut self, space: &'a mut [u8]) -> Option<&'a [u8]> {
-        if let Some(reset) = self.resets.pop_front() {
+    pub(crate) fn next_packet<'a>(&mut self, space: &'a mut [u8]) -> Option<Packet<'a>> {
+        if let Some((reset, can_wait)) = self.resets.pop_front() {
             space[..HEADER].copy_from_slice(&reset.encode());
-            return Some(&space[..HEADER]);
+            let bytes = &space[..HEADER];
+            return Some(Packet { bytes, can_wait });
         }
         while let Some(number) = self.ready.pop_front() {
             let entry = self.entries.get_mut(&number)?;
@@ -508,27 +518,33 @@ impl Table {
             Tally::add(&self.shared.tally.bytes_to_guest, length);
             self.queue(number);
             space[..HEADER].copy_from_slice(&header.encode());
-            return Some(&space[..HEADER + length]);
+            return Some(Packet {
+                bytes: &space[..HEADER + length],
+                can_wait: false,
+            });
         }
         None
     }
 
     /// Answers a packet of the guest by a reset, unless it is one.
     fn refuse(&mut self, header: &Header) {
-        if header.operation == Operation::Reset {
-            return;
+        if header.operation != Operation::Reset {
+            self.push_reset(header, false);
         }
-        self.resets.push_back(Header {
+    }
+
+    /// Answers a packet of the guest by a reset.
+    fn push_reset(&mut self, header: &Header, can_wait: bool) {
+        let ports = Ports {
+            host: header.destination_port,
+            guest: header.source_port,
+        };
+        let reset = Header {
             source_cid: header.destination_cid,
             kind: header.kind,
-            ..self.header(
-                Ports {
-                    host: header.destination_port,
-                    guest: header.source_port,
-                },
-                Operation::Reset,
-            )
-        });
+            ..self.header(ports, Operation::Reset)
+        };
+        self.resets.push_back((reset, can_wait));
     }
 
     /// A packet for the guest, without data.

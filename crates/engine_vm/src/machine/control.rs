@@ -35,6 +35,20 @@ pub(crate) struct Control {
     worker: i32,
     /// Whether it wants a proof of who connects.
     wants_proof: bool,
+    /// Whether it tells when the guest agent dials.
+    tells_of_agent: bool,
+}
+
+/// A request that was made, and not answered yet.
+#[derive(Debug)]
+pub(super) struct Asked(OwnedFd);
+
+impl Asked {
+    /// Waits for the answer, and for the stream that it may have.
+    pub(super) fn answer(self) -> Result<(WorkerAnswer, Option<OwnedFd>), Failure> {
+        let answer = protocol::receive::<WorkerAnswer>(self.0.as_fd(), LIMIT);
+        answer.map_err(|e| failed("asking its worker", e))
+    }
 }
 
 impl Control {
@@ -46,7 +60,19 @@ impl Control {
             directory,
             worker: record.worker.pid,
             wants_proof: record.proof,
+            tells_of_agent: record.tells_of_agent,
         })
+    }
+
+    /// That of a worker that is this process.
+    #[cfg(test)]
+    pub(super) fn of_own(directory: &Path, tells_of_agent: bool) -> Self {
+        Self {
+            directory: open_directory(directory).unwrap(),
+            worker: rustix::process::getpid().as_raw_pid(),
+            wants_proof: false,
+            tells_of_agent,
+        }
     }
 
     /// Asks and waits for the answer. The worker takes one request after the other.
@@ -72,17 +98,40 @@ impl Control {
         self.exchange(request, None)
     }
 
+    /// Waits until the guest agent has dialled, at most for `limit`; returns whether the worker has said so. `None`
+    /// where it does not tell.
+    pub(super) fn await_agent(&self, limit: Duration) -> Result<Option<bool>, Failure> {
+        if !self.tells_of_agent {
+            return Ok(None);
+        }
+        let Asked(socket) = self.begin(&WorkerRequest::AwaitAgent, None)?;
+        match protocol::receive::<WorkerAnswer>(socket.as_fd(), limit) {
+            Ok(_) => Ok(Some(true)),
+            Err(Errno::TIMEDOUT) => Ok(Some(false)),
+            Err(errno) => Err(failed("asking its worker", errno)),
+        }
+    }
+
+    /// Asks without waiting for the answer, so that several requests are made side by side.
+    pub(super) fn begin(
+        &self,
+        request: &WorkerRequest,
+        file: Option<BorrowedFd<'_>>,
+    ) -> Result<Asked, Failure> {
+        let socket = self
+            .connect()
+            .map_err(|e| failed("connecting to its worker", e))?;
+        protocol::send(socket.as_fd(), request, file)
+            .map_err(|e| failed("asking its worker", e))?;
+        Ok(Asked(socket))
+    }
+
     fn exchange(
         &self,
         request: &WorkerRequest,
         file: Option<BorrowedFd<'_>>,
     ) -> Result<(WorkerAnswer, Option<OwnedFd>), Failure> {
-        let socket = self
-            .connect()
-            .map_err(|e| failed("connecting to its worker", e))?;
-        let asked = protocol::send(socket.as_fd(), request, file)
-            .and_then(|()| protocol::receive::<WorkerAnswer>(socket.as_fd(), LIMIT));
-        asked.map_err(|e| failed("asking its worker", e))
+        self.begin(request, file)?.answer()
     }
 
     fn connect(&self) -> Result<OwnedFd, Errno> {

@@ -237,6 +237,12 @@ impl VmMachine {
         is_readable(self.process.as_fd())
     }
 
+    /// The same, or that it ends within a time.
+    fn is_gone_within(&self, limit: Duration) -> bool {
+        let limit = Timespec::try_from(limit).unwrap_or_default();
+        is_readable_within(self.process.as_fd(), &limit)
+    }
+
     /// Takes note of the worker's end.
     fn reap(&self) {
         let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
@@ -250,8 +256,12 @@ impl VmMachine {
 
 /// Whether a descriptor is readable now: a readable pidfd means that the process has ended.
 pub(crate) fn is_readable(descriptor: BorrowedFd<'_>) -> bool {
+    is_readable_within(descriptor, &Timespec::default())
+}
+
+fn is_readable_within(descriptor: BorrowedFd<'_>, limit: &Timespec) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(descriptor, PollFlags::IN)];
-    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    poll(&mut polled, Some(limit)).is_ok_and(|ready| ready > 0)
 }
 
 /// How a machine ended whose worker is gone.
@@ -339,11 +349,16 @@ fn ended(directory: &std::path::Path) -> Ended {
 
 impl Guest for VmMachine {
     fn wait_ready(&self, limit: Duration) -> Result<(), Failure> {
-        guest::agent(&self.control, false, limit, || self.is_gone()).map(drop)
+        guest::agent(&self.control, false, limit, |within| {
+            self.is_gone_within(within)
+        })
+        .map(drop)
     }
 
     fn connect_guest(&self, limit: Duration) -> Result<OwnedFd, Failure> {
-        let stream = guest::agent(&self.control, true, limit, || self.is_gone())?;
+        let stream = guest::agent(&self.control, true, limit, |within| {
+            self.is_gone_within(within)
+        })?;
         stream.ok_or_else(|| {
             let message = "the worker of the virtual machine handed no stream over";
             Failure::new(HResult::HCS_E_CONNECT_FAILED, message)

@@ -58,7 +58,7 @@ pub(super) struct Parts<'a> {
 
 /// Receives a request on a connection, does it and answers. The connection ends with that. Only the user that this
 /// process runs as may ask, and has to prove that it is no process of a container where the service can. A change of
-/// shares is answered by another thread.
+/// shares is answered by another thread, and the wait for the agent when that dials.
 pub(super) fn answer(connection: OwnedFd, wants_proof: bool, parts: Parts<'_>) {
     let Parts {
         monitor,
@@ -79,6 +79,7 @@ pub(super) fn answer(connection: OwnedFd, wants_proof: bool, parts: Parts<'_>) {
         return;
     };
     let (answer, stream) = match (request, monitor) {
+        (WorkerRequest::AwaitAgent, _) => return dialled.await_agent(connection),
         (WorkerRequest::HasAgent, _) if dialled.has_agent() => (WorkerAnswer::Done, None),
         (WorkerRequest::HasAgent, _) => (WorkerAnswer::NotThere, None),
         (WorkerRequest::TakeAgent, _) => found(dialled.take_agent()),
@@ -321,6 +322,7 @@ fn steer(
         WorkerRequest::Crash => drop(monitor.execute(&InjectNmi, COMMAND_LIMIT)?),
         // They are not for QEMU, or were done above.
         WorkerRequest::HasAgent
+        | WorkerRequest::AwaitAgent
         | WorkerRequest::HasSockets
         | WorkerRequest::TakeAgent
         | WorkerRequest::TakeStdio(_)

@@ -22,10 +22,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vhost_vsock::{Handle, Services};
 
 use super::{hv_socket::HvSocket, shares::Shares};
-use crate::protocol::STDIO_PORTS;
+use crate::protocol::{self, STDIO_PORTS, WorkerAnswer};
 
 /// The most streams of processes that wait; the oldest goes first.
 const MOST_WAITING: usize = 192;
+/// The most calls of the service that wait for the agent; the oldest goes first. One does, and few of calls that were
+/// given up.
+const MOST_CALLS: usize = 8;
 
 /// Streams that the guest has dialled. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +39,8 @@ struct Waiting {
     /// The newest stream of the agent.
     agent: Option<OwnedFd>,
     stdio: VecDeque<(u32, OwnedFd)>,
+    /// Connections of the service that wait until there is a stream of the agent.
+    calls: VecDeque<OwnedFd>,
     /// Whether the document lets the agent dial from any port.
     may_from_any_port: bool,
     /// Whether it may now.
@@ -49,6 +54,14 @@ struct Waiting {
 impl Waiting {
     fn may_be_agent(&self, from: u32) -> bool {
         from <= LAST_RESERVED_PORT || self.from_any_port
+    }
+
+    /// Whether a stream of the agent waits that the guest has not closed.
+    fn has_agent(&mut self) -> bool {
+        if self.agent.as_ref().is_some_and(has_ended) {
+            self.agent = None;
+        }
+        self.agent.is_some()
     }
 
     /// Another guest has started, so nothing is known of its agent, and what the former one has dialled is over.
@@ -100,11 +113,20 @@ impl Switchboard {
 
     /// Whether a stream of the agent waits that the guest has not closed.
     pub(super) fn has_agent(&self) -> bool {
+        self.waiting().has_agent()
+    }
+
+    /// Answers on the connection `call` as soon as a stream of the agent waits.
+    pub(super) fn await_agent(&self, call: OwnedFd) {
         let mut waiting = self.waiting();
-        if waiting.agent.as_ref().is_some_and(has_ended) {
-            waiting.agent = None;
+        if waiting.has_agent() {
+            return tell(&call);
         }
-        waiting.agent.is_some()
+        waiting.calls.retain(|call| !has_ended(call));
+        if waiting.calls.len() == MOST_CALLS {
+            waiting.calls.pop_front();
+        }
+        waiting.calls.push_back(call);
     }
 
     /// Takes the stream of the agent.
@@ -191,6 +213,7 @@ impl Services for Switchboard {
                 waiting.has_unproven = true;
             }
             waiting.agent = Some(ours.into());
+            waiting.calls.drain(..).for_each(|call| tell(&call));
             return Some(theirs.into());
         }
         if waiting.stdio.iter().any(|(known, _)| *known == port) {
@@ -204,6 +227,11 @@ impl Services for Switchboard {
     }
 }
 
+/// Says on the connection `call` that the agent has dialled. It is the only answer there, so there is room for it.
+fn tell(call: &OwnedFd) {
+    let _gone = protocol::send(call.as_fd(), &WorkerAnswer::Done, None);
+}
+
 /// Whether the other end of a stream is closed.
 fn has_ended(stream: &OwnedFd) -> bool {
     let mut polled = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::empty())];
@@ -213,7 +241,12 @@ fn has_ended(stream: &OwnedFd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::{
+        io::{Read as _, Write as _},
+        time::Duration,
+    };
+
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
     use super::*;
     use crate::worker::vsock::VsockServer;
@@ -236,6 +269,60 @@ mod tests {
         taken.read_exact(&mut [0]).unwrap();
         drop(services.connect(BRIDGE_PORT, OWN).unwrap());
         assert!(!board.has_agent() && board.take_agent().is_none());
+    }
+
+    /// A call of the service that waits for the agent; both ends.
+    fn call() -> (OwnedFd, OwnedFd) {
+        let flags = SocketFlags::CLOEXEC;
+        socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).unwrap()
+    }
+
+    fn is_answered(call: &OwnedFd) -> bool {
+        let answer = protocol::receive::<WorkerAnswer>(call.as_fd(), Duration::from_millis(1));
+        matches!(answer, Ok((WorkerAnswer::Done, None)))
+    }
+
+    #[test]
+    fn who_waits_for_the_agent_is_told_when_it_dials() {
+        let board = Switchboard::default();
+        let mut services = board.clone();
+        let calls: Vec<(OwnedFd, OwnedFd)> = (0..=MOST_CALLS).map(|_| call()).collect();
+        let (calls, ends): (Vec<_>, Vec<_>) = calls.into_iter().unzip();
+        ends.into_iter().for_each(|end| board.await_agent(end));
+        assert!(
+            services
+                .connect(BRIDGE_PORT, LAST_RESERVED_PORT + 1)
+                .is_none()
+        );
+        assert!(services.connect(*STDIO_PORTS.start(), OWN).is_some());
+        assert!(!calls.iter().any(is_answered), "none is the agent");
+        // A guest that starts again has an agent, too.
+        board.restart();
+        let agent = services.connect(BRIDGE_PORT, OWN).unwrap();
+        assert!(!is_answered(&calls[0]), "it was the oldest of too many");
+        assert!(calls[1..].iter().all(is_answered));
+        let (late, end) = call();
+        board.await_agent(end);
+        assert!(is_answered(&late), "it has dialled already");
+        // One that has left is not there.
+        drop(agent);
+        let (later, end) = call();
+        board.await_agent(end);
+        assert!(!is_answered(&later));
+        assert!(services.connect(BRIDGE_PORT, OWN).is_some());
+        assert!(is_answered(&later));
+    }
+
+    #[test]
+    fn calls_that_were_given_up_keep_no_other_out() {
+        let board = Switchboard::default();
+        let (first, end) = call();
+        board.await_agent(end);
+        for _ in 0..2 * MOST_CALLS {
+            board.await_agent(call().1);
+        }
+        let _agent = board.clone().connect(BRIDGE_PORT, OWN).unwrap();
+        assert!(is_answered(&first));
     }
 
     #[test]
@@ -266,7 +353,7 @@ mod tests {
         // A stream of the guest.
         let mut stream = device.handle().connect_at_once(1).unwrap();
         // Only so that a failure does not hang.
-        let patience = std::time::Duration::from_secs(20);
+        let patience = Duration::from_secs(20);
         stream.set_read_timeout(Some(patience)).unwrap();
         let mut services = board.clone();
         let stdio = *STDIO_PORTS.start();

@@ -31,7 +31,11 @@ use rustix::{
 };
 
 use super::{kept, later::Later, modules, network::Network, renewal, shares};
-use crate::{agent::log, link::Link, sys::vsock};
+use crate::{
+    agent::log,
+    link::{Dialled, DialledStream, Link},
+    sys::vsock,
+};
 
 /// The longest that the host may take to accept the streams of a process.
 const DIAL_LIMIT: Duration = Duration::from_secs(5);
@@ -92,26 +96,12 @@ impl Sources {
         Ok((socket, connected))
     }
 
-    /// Dials all `ports` at the same time, within `limit`.
-    fn dial_all(
-        &mut self,
-        ports: [Option<u32>; 3],
-        limit: Duration,
-    ) -> Result<[Option<OwnedFd>; 3], Failure> {
-        let end = Instant::now() + limit;
-        let mut sockets = [None, None, None];
-        for (socket, port) in sockets.iter_mut().zip(ports) {
-            if let Some(port) = port {
-                let dialled = self.dial(port);
-                *socket = Some(dialled.map_err(|errno| unreachable(port, errno))?.0);
-            }
-        }
-        for (socket, port) in sockets.iter().zip(ports) {
-            if let (Some(socket), Some(port)) = (socket, port) {
-                settle(socket, end).map_err(|errno| unreachable(port, errno))?;
-            }
-        }
-        Ok(sockets)
+    /// The same, with a failure that says which port it was.
+    fn begin(&mut self, port: u32) -> Result<DialledStream, Failure> {
+        let dialled = self.dial(port);
+        dialled
+            .map(|(socket, _)| DialledStream { socket, port })
+            .map_err(|errno| unreachable(port, errno))
     }
 }
 
@@ -132,9 +122,8 @@ impl VsockLink {
     }
 
     fn mount(&mut self, wanted: &shares::Wanted) -> Result<(), Failure> {
-        let ports = [Some(wanted.port), None, None];
-        let [stream, ..] = self.sources.dial_all(ports, DIAL_LIMIT)?;
-        let stream = stream.ok_or_else(|| unreachable(wanted.port, Errno::NOTCONN))?;
+        let dialled = self.sources.begin(wanted.port)?;
+        let stream = settle(dialled, Instant::now() + DIAL_LIMIT)?;
         shares::put(wanted, &stream)
     }
 }
@@ -179,8 +168,8 @@ impl VsockLink {
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting).map(drop)
     }
 
-    /// Goes on dialling; a stream, once there is one.
-    fn dial(&mut self) -> Result<Option<OwnedFd>, Errno> {
+    /// Goes on dialling the host; a stream, once there is one.
+    fn dial_host(&mut self) -> Result<Option<OwnedFd>, Errno> {
         // An expired timer stays readable until it is read.
         let timer_ended = rustix::io::read(&self.timer, &mut [0; 8]).is_ok();
         if let Some(socket) = self.dialled.take() {
@@ -219,7 +208,7 @@ impl Link for VsockLink {
         if let Some(network) = &mut self.network {
             network.look();
         }
-        match self.dial() {
+        match self.dial_host() {
             Ok(None) => Ok(None),
             Ok(Some(stream)) => {
                 log("the host has answered");
@@ -250,21 +239,21 @@ impl Link for VsockLink {
         }
     }
 
+    fn dial(&mut self, ports: VsockStdioRelaySettings) -> Dialled {
+        let ports = ports.ports();
+        ports.map(|port| port.map(|port| self.sources.begin(port)))
+    }
+
     fn stdio(
         &mut self,
         wanted: Stdio<bool>,
-        ports: VsockStdioRelaySettings,
+        dialled: Dialled,
         _sent: Vec<OwnedFd>,
     ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
-        let asked = wanted.zip(ports.ports());
-        let ports = asked.map(|(wanted, port)| port.filter(|_| wanted));
-        let streams = self.sources.dial_all(ports.into_array(), DIAL_LIMIT)?;
-        let [stdin, stdout, stderr] = streams;
-        Ok(Stdio {
-            stdin,
-            stdout,
-            stderr,
-        })
+        let end = Instant::now() + DIAL_LIMIT;
+        let dialled = wanted.zip(dialled);
+        let begun = dialled.try_map(|(wanted, stream)| stream.filter(|_| wanted).transpose())?;
+        begun.try_map(|stream| stream.map(|stream| settle(stream, end)).transpose())
     }
 
     fn passes_descriptors(&self) -> bool {
@@ -326,7 +315,11 @@ fn state(socket: &OwnedFd) -> Result<State, Errno> {
     if poll(&mut polled, Some(&Timespec::default()))? == 0 {
         return Ok(State::Dialling);
     }
-    let flags = polled[0].revents();
+    decided(socket, polled[0].revents())
+}
+
+/// What became of an attempt that is not under way any more, as `flags` of `poll(2)` say.
+fn decided(socket: &OwnedFd, flags: PollFlags) -> Result<State, Errno> {
     match socket_error(socket)? {
         Err(errno) => Ok(State::Refused(errno)),
         Ok(()) if flags.contains(PollFlags::OUT) && !flags.contains(PollFlags::HUP) => {
@@ -336,8 +329,16 @@ fn state(socket: &OwnedFd) -> Result<State, Errno> {
     }
 }
 
-/// Waits until `socket` is connected, until `end`.
-fn settle(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
+/// Waits until `dialled` is connected, until `end`; answers the stream.
+fn settle(dialled: DialledStream, end: Instant) -> Result<OwnedFd, Failure> {
+    let DialledStream { socket, port } = dialled;
+    match wait_until_connected(&socket, end) {
+        Ok(()) => Ok(socket),
+        Err(errno) => Err(unreachable(port, errno)),
+    }
+}
+
+fn wait_until_connected(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
     loop {
         let rest = end.saturating_duration_since(Instant::now());
         let rest_of_time = Timespec::try_from(rest).unwrap_or_default();
@@ -348,7 +349,7 @@ fn settle(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno),
         }
-        match state(socket)? {
+        match decided(socket, polled[0].revents())? {
             State::Connected => return Ok(()),
             State::Dialling => {}
             State::Refused(errno) => return Err(errno),

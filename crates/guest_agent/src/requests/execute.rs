@@ -10,7 +10,7 @@ use hcs_schema::{
 };
 use hcs_wire::{
     errno,
-    guest::{ExecuteProcess, ExecuteProcessResponse, ExecuteProcessSettings, ResponseBase, code},
+    guest::{ExecuteProcess, ExecuteProcessResponse, ResponseBase, code},
 };
 use rustix::process::Pid;
 
@@ -27,7 +27,7 @@ use crate::{
     facts::GuestFacts,
     files::{self, ReadError, TextFile},
     kept::Kept,
-    link::{self, Link},
+    link::{self, Dialled, Link},
     sys::{Launch, LaunchError, Spawner},
     waits::Wait,
 };
@@ -66,15 +66,15 @@ impl<L: Link> Agent<L> {
             return Err(Failure::new(HResult::E_INVALIDARG, message));
         }
         self.check_room(request)?;
-        let settings = &request.settings;
-        let document = document(&settings.process_parameters)?;
+        let dialled = self.link.dial(request.settings.vsock_stdio_relay_settings);
+        let document = document(&request.settings.process_parameters)?;
         let user = document.user.as_deref().unwrap_or_default();
         let identity = identify(&self.facts, user)?;
         marks.identified = Some(marks::now());
         let command = Command::new(&document, identity.home.as_deref())?;
         let privileges = self.privileges.of_process(&document)?;
         marks.decided = Some(marks::now());
-        let (stdio, output) = self.connect(&command, settings, sent)?;
+        let (stdio, output) = self.connect(&command, dialled, sent)?;
         let started = SystemTime::now();
         let (pid, console, kept) = match command.console {
             None => {
@@ -130,12 +130,11 @@ impl<L: Link> Agent<L> {
     fn connect(
         &mut self,
         command: &Command,
-        settings: &ExecuteProcessSettings,
+        dialled: Dialled,
         sent: Vec<OwnedFd>,
     ) -> Result<(Stdio<Option<OwnedFd>>, Option<Output>), Failure> {
         if !command.detached {
-            let ports = settings.vsock_stdio_relay_settings;
-            let streams = self.link.stdio(command.streams, ports, sent)?;
+            let streams = self.link.stdio(command.streams, dialled, sent)?;
             return Ok((self.pipes(command, streams)?, None));
         }
         self.outputs.check_room()?;

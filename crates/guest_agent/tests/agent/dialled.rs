@@ -12,7 +12,10 @@ use std::{
     process::ExitCode,
 };
 
-use guest_agent::{Role, link::Link};
+use guest_agent::{
+    Role,
+    link::{Dialled, DialledStream, Link},
+};
 use hcs_schema::{Failure, HResult, Stdio, privileges::Privileges};
 use hcs_wire::guest::{BRIDGE_PORT, ExecuteProcessResponse, Rpc, VsockStdioRelaySettings};
 use rustix::{
@@ -40,6 +43,10 @@ pub const TESTS: &[Test] = &[
         a_console_over_dialled_streams,
     ),
     ("a_port_without_a_listener", a_port_without_a_listener),
+    (
+        "streams_are_dialled_before_anything_else_and_hung_up_in_vain",
+        streams_are_dialled_before_anything_else_and_hung_up_in_vain,
+    ),
 ];
 
 /// How often the agent dials while it has no stream, in nanoseconds.
@@ -72,7 +79,7 @@ impl DialLink {
         timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting).unwrap();
     }
 
-    fn dial(&self, port: u32) -> std::io::Result<OwnedFd> {
+    fn connect(&self, port: u32) -> std::io::Result<OwnedFd> {
         let path = self.directory.join(format!("{port}.sock"));
         UnixStream::connect(path).map(OwnedFd::from)
     }
@@ -84,7 +91,7 @@ impl Link for DialLink {
     }
 
     fn next_stream(&mut self) -> Result<Option<OwnedFd>, Errno> {
-        let Ok(stream) = self.dial(BRIDGE_PORT) else {
+        let Ok(stream) = self.connect(BRIDGE_PORT) else {
             rustix::io::read(&self.timer, &mut [0; 8]).ok();
             return Ok(None);
         };
@@ -97,21 +104,26 @@ impl Link for DialLink {
         self.set_timer(RETRY);
     }
 
+    fn dial(&mut self, ports: VsockStdioRelaySettings) -> Dialled {
+        let dial = |port| match self.connect(port) {
+            Ok(socket) => Ok(DialledStream { socket, port }),
+            Err(error) => Err(Failure::new(
+                HResult::HCS_E_CONNECT_FAILED,
+                format!("port {port} cannot be dialled: {error}"),
+            )),
+        };
+        ports.ports().map(|port| port.map(dial))
+    }
+
     fn stdio(
         &mut self,
         wanted: Stdio<bool>,
-        ports: VsockStdioRelaySettings,
+        dialled: Dialled,
         _sent: Vec<OwnedFd>,
     ) -> Result<Stdio<Option<OwnedFd>>, Failure> {
-        let asked = wanted.zip(ports.ports());
-        asked.try_map(|asked| match asked {
-            (true, Some(port)) => self.dial(port).map(Some).map_err(|error| {
-                Failure::new(
-                    HResult::HCS_E_CONNECT_FAILED,
-                    format!("port {port} cannot be dialled: {error}"),
-                )
-            }),
-            _ => Ok(None),
+        wanted.zip(dialled).try_map(|(wanted, dialled)| {
+            let dialled = dialled.filter(|_| wanted).transpose()?;
+            Ok(dialled.map(|stream| stream.socket))
         })
     }
 
@@ -224,6 +236,20 @@ fn a_console_over_dialled_streams() {
     stdin.shutdown(Shutdown::Write).unwrap();
     assert_eq!(std::io::read_to_string(stdout).unwrap(), "line\r\n");
     assert_eq!(bridge.exit_of(wait), 6);
+}
+
+fn streams_are_dialled_before_anything_else_and_hung_up_in_vain() {
+    let host = Host::new();
+    let mut bridge = host.connect();
+    let listener = listen(&host.system, 1);
+    let document = json!({ "CommandLine": "true", "CreateStdOutPipe": true, "User": "stranger" });
+    let (code, message) = bridge.refusal(
+        Rpc::ExecuteProcess,
+        &request(&document, &json!({ "StdOut": 1 }), 99),
+    );
+    assert!(message.contains("stranger"), "{code} {message}");
+    let (stdout, _) = listener.accept().unwrap();
+    assert_eq!(std::io::read_to_string(stdout).unwrap(), "");
 }
 
 fn a_port_without_a_listener() {

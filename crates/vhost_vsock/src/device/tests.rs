@@ -55,6 +55,10 @@ impl GuestMemory for OwnMemory {
     }
 }
 
+/// Virtio 1.0, and that there are protocol features.
+const FEATURES: u64 = 1 << 32 | 1 << 30;
+const EVENT_INDEXES: u64 = 1 << 29;
+
 /// A port of the guest that services refuse.
 const UNWANTED: u32 = 4000;
 
@@ -79,6 +83,7 @@ struct FrontEnd {
     handle: Handle,
     streams: Receiver<UnixStream>,
     device: Option<JoinHandle<Result<End, DeviceError>>>,
+    features: u64,
 }
 
 fn events() -> [OwnedFd; 2] {
@@ -143,6 +148,7 @@ impl FrontEnd {
             handle,
             streams,
             device: Some(thread::spawn(move || device.run())),
+            features: FEATURES,
         }
     }
 
@@ -181,7 +187,7 @@ impl FrontEnd {
 
     /// Starts both rings at their positions.
     fn start(&self, bases: [u16; 2]) {
-        assert!(self.obeyed(2, &longs(&[1 << 32 | 1 << 30]), &[]));
+        assert!(self.obeyed(2, &longs(&[self.features]), &[]));
         for (index, base) in (0..2_u32).zip(bases) {
             let place = index as usize;
             let ring = [&self.guest.to_guest, &self.guest.from_guest][place].ring;
@@ -211,7 +217,12 @@ impl FrontEnd {
 
     /// A machine whose device is set up, and whose guest has given room.
     fn running() -> Self {
+        Self::running_with(FEATURES)
+    }
+
+    fn running_with(features: u64) -> Self {
         let mut front_end = Self::new();
+        front_end.features = features;
         front_end.announce_memory();
         front_end.guest.give_room();
         front_end.start([0, 0]);
@@ -225,14 +236,30 @@ impl FrontEnd {
     fn send_packet(&mut self, operation: Operation, port: u32, from: u32, data: &[u8]) {
         let mut header = self.guest.header(operation, port, from);
         header.length = u32::try_from(data.len()).unwrap();
+        self.guest.take_back();
         self.guest.send(&header, data, 1);
         self.kick(1);
         take(&self.calls[1]);
     }
 
+    /// Has the device take a packet whose end the driver does not ask for.
+    fn send_unasked(&mut self, operation: Operation, port: u32, from: u32) {
+        self.guest.take_back();
+        let driver = &self.guest.from_guest;
+        driver.set_used_event(driver.taken().wrapping_sub(1));
+        let header = self.guest.header(operation, port, from);
+        self.guest.send(&header, &[], 1);
+        self.kick(1);
+        while self.guest.from_guest.used_word().1 != self.guest.from_guest.offered() {
+            thread::yield_now();
+        }
+    }
+
     /// The next packet of the device. It may have been interrupted for already.
     fn receive(&mut self) -> (crate::packet::Header, Vec<u8>) {
         loop {
+            let driver = &self.guest.to_guest;
+            driver.set_used_event(driver.taken());
             if let Some(packet) = self.guest.receive() {
                 self.guest.give_room();
                 self.kick(0);
@@ -280,7 +307,7 @@ fn ended(stream: &mut UnixStream) -> bool {
 #[test]
 fn features_and_configuration_are_told() {
     let front_end = FrontEnd::new();
-    assert_eq!(front_end.ask(1, &[]), longs(&[1 << 32 | 1 << 30]));
+    assert_eq!(front_end.ask(1, &[]), longs(&[FEATURES | EVENT_INDEXES]));
     assert_eq!(front_end.ask(15, &[]), longs(&[1 << 9 | 1 << 3]));
     assert_eq!(front_end.ask(17, &[]), longs(&[2]));
     let config = front_end.ask(24, &[words(&[0, 8, 0]), vec![0; 8]].concat());
@@ -291,7 +318,7 @@ fn features_and_configuration_are_told() {
     }
     assert!(front_end.obeyed(3, &[], &[]));
     // What was not offered, and what is not known.
-    assert!(!front_end.obeyed(2, &longs(&[1 << 29]), &[]));
+    assert!(!front_end.obeyed(2, &longs(&[1 << 28]), &[]));
     assert!(!front_end.obeyed(16, &longs(&[1]), &[]));
     assert!(!front_end.obeyed(77, &[0; 100], &[]));
     drop(front_end.socket.shutdown(std::net::Shutdown::Both));
@@ -364,9 +391,37 @@ fn the_memory_of_a_process_is_reached_too() {
     drop(bytes);
 }
 
+/// Whether an event is raised.
+fn is_raised(event: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(event, PollFlags::IN)];
+    poll(&mut polled, Some(&rustix::event::Timespec::default())).unwrap() > 0
+}
+
+#[test]
+fn a_driver_with_event_indexes_hears_of_what_it_asked_for() {
+    let mut front_end = FrontEnd::running_with(FEATURES | EVENT_INDEXES);
+    // Nothing else happens that the driver would hear of along with it.
+    front_end.send_packet(Operation::CreditUpdate, 80, 1000, &[]);
+    assert_eq!(front_end.receive().0.operation, Operation::Reset);
+    let mut stream = front_end.open(80, 1000);
+    front_end.check_traffic(&mut stream, 80, 1000);
+    assert!(!is_raised(&front_end.calls[1]));
+    front_end.send_unasked(Operation::CreditUpdate, 80, 1000);
+    // What could wait cannot any longer.
+    let bases = front_end.stop();
+    assert!(!is_raised(&front_end.calls[1]));
+    front_end.start(bases);
+    front_end.check_traffic(&mut stream, 80, 1000);
+}
+
 #[test]
 fn rings_go_on_where_they_were_stopped() {
-    let mut front_end = FrontEnd::running();
+    for features in [FEATURES, FEATURES | EVENT_INDEXES] {
+        rings_go_on(FrontEnd::running_with(features));
+    }
+}
+
+fn rings_go_on(mut front_end: FrontEnd) {
     let mut stream = front_end.open(80, 1000);
     for _ in 0..40 {
         front_end.check_traffic(&mut stream, 80, 1000);

@@ -24,6 +24,8 @@ use crate::{
     testing::{Guest, Plain},
 };
 
+mod urgency;
+
 const CID: u64 = 7;
 const LIMITS: Limits = Limits {
     connections: 4,
@@ -59,20 +61,24 @@ struct Bench {
     poll: Arc<Poll>,
     ends: Ends,
     shared: Arc<Shared>,
+    /// With event indexes.
+    indexed: bool,
+    /// The guest was sent something that it has to hear of now.
+    was_urgent: bool,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self::with(LIMITS)
+        Self::with(LIMITS, false)
     }
 
-    fn with(limits: Limits) -> Self {
+    fn with(limits: Limits, indexed: bool) -> Self {
         let memory = Plain::new(vec![0; Guest::<Plain>::MEMORY]);
         let guest = Guest::new(&memory, CID);
         let poll = Arc::new(Poll::new().unwrap());
         let (_, shared, _) = Shared::new(Vec::new()).unwrap();
         let mut bench = Self {
-            queues: guest.queues(),
+            queues: guest.queues(indexed),
             memory,
             guest,
             exchange: Exchange::new(),
@@ -80,6 +86,8 @@ impl Bench {
             poll,
             ends: Ends::default(),
             shared,
+            indexed,
+            was_urgent: false,
         };
         bench.guest.give_room();
         bench
@@ -98,7 +106,9 @@ impl Bench {
                 self.exchange
                     .receive(from_guest, &self.memory, &mut self.table, &mut self.ends);
             let given = self.exchange.send(to_guest, &self.memory, &mut self.table);
-            if !taken.unwrap().moved && !given.unwrap().moved {
+            let given = given.unwrap();
+            self.was_urgent |= given.is_urgent;
+            if !taken.unwrap().moved && !given.moved {
                 return;
             }
         }
@@ -581,8 +591,8 @@ fn pattern(from: usize, count: usize) -> Vec<u8> {
 }
 
 impl Ways {
-    fn new() -> Self {
-        let mut bench = Bench::new();
+    fn new(indexed: bool) -> Self {
+        let mut bench = Bench::with(LIMITS, indexed);
         let header = bench.guest.header(Operation::Request, 80, 1);
         let header = Header {
             buffer: 3000,
@@ -668,8 +678,10 @@ impl Ways {
             ExchangeStep::Restart => {
                 let [to_guest, from_guest] = self.bench.queues.each_ref().map(Queue::next);
                 let (memory, guest) = (&self.bench.memory, &self.bench.guest);
-                let resume =
-                    |ring, direction, next| Queue::resume(memory, ring, direction, next).unwrap();
+                let indexed = self.bench.indexed;
+                let resume = |ring, direction, next| {
+                    Queue::resume(memory, ring, direction, next, indexed).unwrap()
+                };
                 self.bench.queues = [
                     resume(guest.to_guest.ring, Direction::ToGuest, to_guest),
                     resume(guest.from_guest.ring, Direction::FromGuest, from_guest),
@@ -684,8 +696,8 @@ proptest! {
     /// Whatever the order, bytes arrive once and in order, neither side is sent more than it has room for, and all
     /// arrives in the end.
     #[test]
-    fn streams_lose_nothing(steps in prop::collection::vec(step(), 1..60)) {
-        let mut ways = Ways::new();
+    fn streams_lose_nothing(indexed: bool, steps in prop::collection::vec(step(), 1..60)) {
+        let mut ways = Ways::new(indexed);
         for step in &steps {
             ways.apply(step);
         }
@@ -706,7 +718,7 @@ fn some_connections_are_kept_for_the_services_own() {
         reserve: 2,
         ..LIMITS
     };
-    let mut bench = Bench::with(limits);
+    let mut bench = Bench::with(limits, false);
     let _first = bench.open(80, 1000);
     let _second = bench.open(80, 1001);
     bench.send(Operation::Request, 80, 1002);

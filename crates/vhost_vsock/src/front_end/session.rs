@@ -1,6 +1,9 @@
 //! What a front end has set up: features, memory, rings, event descriptors.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::Instant,
+};
 
 use super::{
     Message,
@@ -14,8 +17,10 @@ use crate::{
     queue::{Direction, MAX_SIZE},
 };
 
-/// Virtio 1.0, and that there are protocol features.
-const FEATURES: u64 = 1 << 32 | PROTOCOL_FEATURES;
+/// Virtio 1.0, event indexes, and that there are protocol features.
+const FEATURES: u64 = 1 << 32 | EVENT_INDEXES | PROTOCOL_FEATURES;
+/// `VIRTIO_F_EVENT_IDX`.
+const EVENT_INDEXES: u64 = 1 << 29;
 const PROTOCOL_FEATURES: u64 = 1 << 30;
 /// Requests may ask whether they were obeyed; the configuration is read from the device.
 const OFFERED: u64 = 1 << 3 | 1 << 9;
@@ -191,7 +196,8 @@ impl Session {
         if self.acknowledged & PROTOCOL_FEATURES == 0 {
             ring.enabled = true;
         }
-        if !ring.start(&self.memory).map_err(of(index))? {
+        let indexed = self.acknowledged & EVENT_INDEXES != 0;
+        if !ring.start(&self.memory, indexed).map_err(of(index))? {
             return Ok(effect(Effect::Nothing));
         }
         for ring in &mut self.rings {
@@ -206,7 +212,12 @@ impl Session {
         if let Some(kick) = ring.kick.take() {
             poll.forget(kick.as_fd());
         }
-        ring.stop()
+        ring.stop(&self.memory)
+    }
+
+    /// When a driver is to hear of what could wait, if there is something.
+    pub(crate) fn late(&self) -> Option<Instant> {
+        self.rings.iter().filter_map(Vring::late).min()
     }
 
     /// A piece of the configuration; nothing when there is no such piece.

@@ -3,6 +3,7 @@
 use std::{
     os::fd::{AsFd, OwnedFd},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -14,6 +15,10 @@ use crate::{
     memory::Mapped,
     queue::{Direction, Fault, MAX_SIZE, Queue, Ring},
 };
+
+/// How much later the driver may hear of what can wait. Each interrupt costs the guest a change of what its processor
+/// does, and more where it is emulated; mostly something comes along until then that cannot wait.
+const LATE: Duration = Duration::from_millis(10);
 
 /// One ring, as the front end has set it up.
 #[derive(Debug)]
@@ -34,6 +39,8 @@ pub(crate) struct Vring {
     pub(super) parked: Option<u16>,
     /// There from start to stop, and until a fault.
     pub(super) queue: Option<Queue>,
+    /// When the driver is to hear of what could wait until now.
+    late: Option<Instant>,
 }
 
 /// Why a ring cannot be started, or given a descriptor.
@@ -72,11 +79,13 @@ impl Vring {
             error: Signal::default(),
             parked: None,
             queue: None,
+            late: None,
         }
     }
 
-    /// Starts the ring where its front end says. Returns whether its driver is another than before.
-    pub(super) fn start(&mut self, memory: &Mapped) -> Result<bool, VringError> {
+    /// Starts the ring where its front end says; `indexed` says that its driver uses event indexes. Returns whether its
+    /// driver is another than before.
+    pub(super) fn start(&mut self, memory: &Mapped, indexed: bool) -> Result<bool, VringError> {
         let lengths = Ring::lengths(self.size);
         let mut parts = [0; 3];
         for ((part, address), length) in parts.iter_mut().zip(self.addresses).zip(lengths) {
@@ -95,12 +104,15 @@ impl Vring {
                 parts: [descriptors, available, used],
             });
         }
-        self.queue = Some(Queue::resume(memory, ring, self.direction, self.base)?);
+        let queue = Queue::resume(memory, ring, self.direction, self.base, indexed)?;
+        self.queue = Some(queue);
         Ok(self.parked.take().is_some_and(|parked| parked != self.base))
     }
 
     /// Stops the ring. Returns where it is: a ring that broke goes on where it was started.
-    pub(super) fn stop(&mut self) -> u16 {
+    pub(super) fn stop(&mut self, memory: &Mapped) -> u16 {
+        // Nothing can wait any longer. A ring that breaks is stopped as it is.
+        let _broken = self.interrupt(memory, true);
         if let Some(queue) = self.queue.take() {
             self.base = queue.next();
         }
@@ -113,13 +125,41 @@ impl Vring {
         self.queue.as_mut().filter(|_| self.enabled)
     }
 
-    /// Interrupts the driver.
-    pub(crate) fn interrupt(&self) {
-        self.call.raise();
+    /// Interrupts the driver for what was published, if it wants that: now if it `is_urgent`, or else maybe later.
+    pub(crate) fn interrupt(&mut self, memory: &Mapped, is_urgent: bool) -> Result<(), Fault> {
+        let Some(queue) = &mut self.queue else {
+            return Ok(());
+        };
+        if !queue.has_untold() {
+            return Ok(());
+        }
+        if !is_urgent && queue.can_wait() {
+            self.late.get_or_insert_with(|| Instant::now() + LATE);
+            return Ok(());
+        }
+        self.late = None;
+        if queue.wants_interrupt(memory)? {
+            self.call.raise();
+        }
+        Ok(())
+    }
+
+    /// When the driver is to hear of what could wait, if there is something.
+    pub(crate) const fn late(&self) -> Option<Instant> {
+        self.late
+    }
+
+    /// Interrupts the driver for what could wait until `now`.
+    pub(crate) fn interrupt_late(&mut self, memory: &Mapped, now: Instant) -> Result<(), Fault> {
+        match self.late {
+            Some(late) if late <= now => self.interrupt(memory, true),
+            _ => Ok(()),
+        }
     }
 
     /// The driver broke the ring: it is not looked at until the front end starts it again.
     pub(crate) fn fail(&mut self) {
+        self.late = None;
         if let Some(queue) = self.queue.take() {
             self.base = queue.next();
             self.error.raise();

@@ -20,14 +20,36 @@ pub(crate) struct Driver<M> {
 impl<M: GuestMemory> Driver<M> {
     /// A new ring, whose memory is zero.
     pub(crate) fn new(memory: M, ring: Ring) -> Self {
-        Self {
+        Self::at(memory, ring, 0)
+    }
+
+    /// An empty ring, `start` chains after it was new.
+    pub(crate) fn at(memory: M, ring: Ring, start: u16) -> Self {
+        let driver = Self {
             memory,
             ring,
             free: (0..ring.size).rev().collect(),
             chains: vec![Vec::new(); usize::from(ring.size)],
-            available: 0,
-            used: 0,
+            available: start,
+            used: start,
+        };
+        for index in [ring.available + 2, ring.used + 2] {
+            driver.memory.write(index, &start.to_le_bytes()).unwrap();
         }
+        driver
+    }
+
+    /// Asks to be interrupted for the used chain at `position`, with event indexes.
+    pub(crate) fn set_used_event(&self, position: u16) {
+        let at = self.ring.available + 4 + 2 * u64::from(self.ring.size);
+        self.memory.write(at, &position.to_le_bytes()).unwrap();
+    }
+
+    /// The position of the available chain that the device wants to be notified of, with event indexes.
+    #[cfg(test)]
+    pub(crate) fn available_event(&self) -> u16 {
+        let at = self.ring.used + 4 + 8 * u64::from(self.ring.size);
+        u16::from_le_bytes(self.memory.read_array(at).unwrap())
     }
 
     /// How many descriptors are free.
@@ -72,6 +94,7 @@ impl<M: GuestMemory> Driver<M> {
     }
 
     /// Sets the flags of the available ring.
+    #[cfg(test)]
     pub(crate) fn set_flags(&self, flags: u16) {
         self.memory
             .write(self.ring.available, &flags.to_le_bytes())

@@ -1,9 +1,11 @@
 //! A guest that sends and receives packets, over rings in memory.
 
 use super::Driver;
+#[cfg(test)]
+use crate::packet::{HOST, Operation, STREAM};
 use crate::{
     memory::GuestMemory,
-    packet::{HEADER, HOST, Header, MAX_DATA, Operation, STREAM},
+    packet::{HEADER, Header, MAX_DATA},
     queue::{Direction, Queue, Ring},
 };
 
@@ -43,13 +45,14 @@ impl<M: GuestMemory + Clone> Guest<M> {
         }
     }
 
-    /// The device's side of both rings: to the guest, and from it.
-    pub(crate) fn queues(&self) -> [Queue; 2] {
+    /// The device's side of both rings, to the guest and from it, with event indexes or without.
+    pub(crate) fn queues(&self, indexed: bool) -> [Queue; 2] {
         let memory = &self.to_guest.memory;
         [
-            Queue::resume(memory, self.to_guest.ring, Direction::ToGuest, 0).unwrap(),
-            Queue::resume(memory, self.from_guest.ring, Direction::FromGuest, 0).unwrap(),
+            (self.to_guest.ring, Direction::ToGuest),
+            (self.from_guest.ring, Direction::FromGuest),
         ]
+        .map(|(ring, direction)| Queue::resume(memory, ring, direction, 0, indexed).unwrap())
     }
 
     /// Gives all the room there is for packets to the guest. A header and its data have buffers of their own, as with
@@ -67,6 +70,7 @@ impl<M: GuestMemory + Clone> Guest<M> {
     }
 
     /// A packet to `port` of the host from `from` of the guest.
+    #[cfg(test)]
     pub(crate) fn header(&self, operation: Operation, port: u32, from: u32) -> Header {
         Header {
             source_cid: self.cid,
@@ -80,6 +84,12 @@ impl<M: GuestMemory + Clone> Guest<M> {
             buffer: 1 << 16,
             forwarded: 0,
         }
+    }
+
+    /// Takes the packets back that the device has taken, and asks to be interrupted for the next one.
+    pub(crate) fn take_back(&mut self) {
+        while self.from_guest.take_used().is_some() {}
+        self.from_guest.set_used_event(self.from_guest.taken());
     }
 
     /// Sends a packet whose data is in `pieces` buffers. The one before has to be used.
