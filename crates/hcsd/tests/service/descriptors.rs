@@ -379,6 +379,39 @@ fn is_held(process: Pid) -> bool {
     stat.is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" T"))
 }
 
+/// A process costs the host more than a connection costs a user: there is a pause behind each.
+#[test]
+fn who_is_turned_away_again_and_again_has_a_process_now_and_then() {
+    let service = open_service();
+    let endpoint = service.endpoint();
+    let held = take_places(&service, |both| both);
+    await_that("there is no room for a stranger", || {
+        !is_answered(&endpoint)
+    });
+    let begun = Instant::now();
+    let mut processes = 0;
+    for _ in 0..25 {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        as_user(STRANGER, || {
+            let connection = UnixStream::connect(&endpoint).unwrap();
+            let sent = send_message(&connection, b"x", &[write.as_fd()], SendFlags::NOSIGNAL);
+            // It may be turned away already.
+            assert!(matches!(sent, Ok(1) | Err(Errno::PIPE)), "{sent:?}");
+            processes += u32::from(sent.is_ok());
+        });
+        drop(write);
+        // It is closed by a process of its own: the next one comes behind that.
+        assert_eq!(rustix::io::read(&read, &mut [0]), Ok(0));
+    }
+    let pauses = Duration::from_millis(20) * processes.saturating_sub(1);
+    assert!(
+        begun.elapsed() >= pauses,
+        "{processes} processes in {:?}",
+        begun.elapsed()
+    );
+    drop(held);
+}
+
 /// As where the server of a file system does not answer: the processes that close never end.
 #[test]
 fn processes_that_never_end_keep_no_user_out() {
