@@ -130,6 +130,8 @@ fn make_directory(pipes: &Path) -> io::Result<()> {
 fn bind_at(path: &str) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Bytes are all that is passed on. The worker would wait for the close of a descriptor (before Linux 6.16 it does).
+    let _every_one_may = hcs_wire::socket::let_send_descriptors(&socket, false);
     let address = SocketAddrUnix::new(path)?;
     match bind(&socket, &address) {
         Err(Errno::ADDRINUSE) if is_abandoned(path)? => {
@@ -175,7 +177,7 @@ pub(crate) fn sweep(pipes: &Path) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixStream;
+    use std::os::{fd::AsFd as _, unix::net::UnixStream};
 
     use super::*;
 
@@ -223,5 +225,21 @@ mod tests {
         assert!(listen_on(&file, &pipes, "/A").is_err());
         sweep(&pipes);
         assert!(!pipes.exists());
+    }
+
+    /// From Linux 6.16: before, the worker closes what comes along.
+    #[test]
+    fn programs_of_the_host_send_bytes_alone() {
+        let (one, _other) = UnixStream::pair().unwrap();
+        if hcs_wire::socket::let_send_descriptors(&one, false) == Err(Errno::NOPROTOOPT) {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let name = PipeName::Own("a".to_owned());
+        let _listener = listen_on(&name, place.path(), "/A").unwrap();
+        let program = UnixStream::connect(place.path().join("a")).unwrap();
+        let sent = hcs_wire::socket::send(&program, b"x", &[one.as_fd()]);
+        assert_eq!(sent, Err(Errno::PERM));
+        assert_eq!(hcs_wire::socket::send(&program, b"x", &[]), Ok(1));
     }
 }

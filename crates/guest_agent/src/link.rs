@@ -15,6 +15,7 @@ use hcs_wire::{
     guest::{GuestNetwork, MAX_LEFT_BYTES, Renewal, VsockStdioRelaySettings},
     peer::Peer,
     proof,
+    socket::{keep_in_order, let_send_descriptors},
 };
 use rustix::{
     event::epoll::{self, EventData, EventFlags},
@@ -201,6 +202,8 @@ impl UnixLink {
     pub fn leaving(listener: OwnedFd, host: Host, left: Option<OwnedFd>) -> Result<Self, Errno> {
         let flags = fcntl_getfl(&listener)?;
         fcntl_setfl(&listener, flags | OFlags::NONBLOCK)?;
+        // Until it is known who has come. The agent would wait for the close of what others send.
+        let _every_one_may = let_send_descriptors(&listener, false);
         let (user, callers) = match host {
             Host::Proves => (None, Some(Callers::new(&listener)?)),
             Host::IsUser(user) => (Some(user), None),
@@ -219,6 +222,12 @@ impl UnixLink {
             Ok(stream) => {
                 let peer = Peer::of(&stream)?.user;
                 let is_host = self.user.is_none_or(|user| user == peer);
+                if is_host {
+                    keep_in_order(&stream)?;
+                }
+                if is_host && self.callers.is_none() {
+                    let _every_one_may = let_send_descriptors(&stream, true);
+                }
                 Ok(is_host.then_some(stream))
             }
             Err(Errno::AGAIN | Errno::INTR | Errno::CONNABORTED) => Ok(None),
@@ -265,6 +274,7 @@ impl Callers {
             let caller = self.waiting.pop_front()?;
             match proof::receive(&caller) {
                 Ok(()) => {
+                    let _every_one_may = let_send_descriptors(&caller, true);
                     let left = epoll::delete(&self.epoll, &caller);
                     return left.is_ok().then_some(caller);
                 }
@@ -452,5 +462,33 @@ mod tests {
         let mut came = [0; 16];
         assert_eq!(rustix::io::read(&stream, &mut came).unwrap(), 7);
         assert_eq!(&came[..7], b"request", "the proof is no part of it");
+    }
+
+    /// Their close may wait, and the agent would with it. From Linux 6.16; others that reach the socket can do that
+    /// before (THREATS.md).
+    #[test]
+    fn a_caller_sends_descriptors_once_it_is_known_as_the_host() {
+        let (_, other) = UnixStream::pair().unwrap();
+        if let_send_descriptors(&other, false) == Err(Errno::NOPROTOOPT) {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("agent.sock");
+        let own = rustix::process::geteuid().as_raw();
+        for host in [Host::Proves, Host::IsUser(own)] {
+            let listener = UnixListener::bind(&path).unwrap();
+            let mut link = UnixLink::new(listener.into(), host).unwrap();
+            let caller = UnixStream::connect(&path).unwrap();
+            let send = || hcs_wire::socket::send(&caller, b"x", &[caller.as_fd()]);
+            assert_eq!(send(), Err(Errno::PERM));
+            if host == Host::Proves {
+                assert!(link.next_stream().unwrap().is_none());
+                assert_eq!(send(), Err(Errno::PERM));
+                proof::send(&caller, getpid()).unwrap();
+            }
+            let _stream = link.next_stream().unwrap().unwrap();
+            assert_eq!(send(), Ok(1));
+            std::fs::remove_file(&path).unwrap();
+        }
     }
 }

@@ -3,6 +3,10 @@
 //! A stream socket keeps descriptors in order with the bytes they were sent with: one `recvmsg` never reads past the
 //! first chunk that carries some. So a receiver may queue descriptors as they come, and take as many for a message as
 //! its header announces.
+//!
+//! A byte out of band (`MSG_OOB`) breaks that order: a read that passes it drops it, with the descriptors that it
+//! carries, which are then closed within `recvmsg`. That close waits for as long as the sender of a lingering socket
+//! wants. So who reads what others than its own kind send calls [`keep_in_order`] before it looks at the socket.
 
 use std::{
     collections::VecDeque,
@@ -20,6 +24,8 @@ use rustix::{
     },
 };
 
+use crate::sys;
+
 /// Whether a descriptor is one of a pipe without a name. Ask this of a descriptor that a peer sent, before any other
 /// call: its file may be one of a file system that never answers, and `fstat(2)` would wait for that. The name of a
 /// descriptor comes from the kernel alone, and no path begins so.
@@ -31,6 +37,45 @@ pub fn is_pipe(descriptor: &OwnedFd) -> bool {
 
 /// The most descriptors one message may carry.
 pub const MAX_DESCRIPTORS: usize = 8;
+
+/// The most descriptors that the kernel lets one message carry (`SCM_MAX_FD`).
+const MOST_OF_KERNEL: usize = 253;
+
+/// Has bytes out of band come in order with all others. To be called before the first look at a stream socket whose
+/// peer is not trusted; a peek would pass over such a byte otherwise, too.
+///
+/// # Errors
+/// The errno of `setsockopt(2)`.
+pub fn keep_in_order(socket: impl AsFd) -> Result<(), Errno> {
+    rustix::net::sockopt::set_socket_oobinline(socket, true)
+}
+
+/// Whether peers may send descriptors to `socket`. Each may at first. A connection begins as the socket that listened
+/// was when it came. A peer that may not gets `EPERM`, whatever else the message is.
+///
+/// # Errors
+/// `ENOPROTOOPT` before Linux 6.16, where each may always; else the errno of `setsockopt(2)`.
+pub fn let_send_descriptors(socket: impl AsFd, may: bool) -> Result<(), Errno> {
+    sys::set_pass_rights(socket.as_fd(), may)
+}
+
+/// Looks at what comes next, as far as it fits into `buffer`, and leaves it where it is. Returns how many bytes there
+/// are, 0 at the end of the stream, and whether descriptors come with the last of them. Those stay in the socket, so
+/// none is closed by this.
+///
+/// # Errors
+/// The errno of `recvmsg(2)`.
+pub fn peek(socket: impl AsFd, buffer: &mut [u8]) -> Result<(usize, bool), Errno> {
+    // Without room for descriptors none is received, and the kernel tells that there are some.
+    let mut control = RecvAncillaryBuffer::default();
+    let mut parts = [IoSliceMut::new(buffer)];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let peeked = rustix::io::retry_on_intr(|| {
+        rustix::net::recvmsg(&socket, &mut parts, &mut control, flags)
+    })?;
+    let has_descriptors = peeked.flags.contains(ReturnFlags::CTRUNC);
+    Ok((peeked.bytes, has_descriptors))
+}
 
 /// Sends `bytes` with `descriptors`, as far as the socket takes them. Returns how many bytes it took.
 ///
@@ -87,17 +132,19 @@ pub fn receive(
     buffer: &mut [u8],
     descriptors: &mut VecDeque<OwnedFd>,
 ) -> Result<usize, Errno> {
-    receive_noting(socket, buffer, descriptors).map(|(bytes, _)| bytes)
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+    receive_within(socket, buffer, descriptors, &mut space).map(|(bytes, _)| bytes)
 }
 
-/// [`receive`], and whether descriptors were lost that came: this process may have no more.
-fn receive_noting(
+/// [`receive`] with the room for descriptors that `space` is, and whether some were lost that came: there was no room,
+/// or this process may have no more.
+fn receive_within(
     socket: impl AsFd,
     buffer: &mut [u8],
     descriptors: &mut VecDeque<OwnedFd>,
+    space: &mut [MaybeUninit<u8>],
 ) -> Result<(usize, bool), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut control = RecvAncillaryBuffer::new(space);
     let received = rustix::io::retry_on_intr(|| {
         rustix::net::recvmsg(
             &socket,
@@ -131,6 +178,9 @@ pub struct Received<'a> {
     pub short: bool,
     /// Descriptors came with the last of the bytes, and this process may not have as many: some of them are lost.
     pub cut: bool,
+    /// More than [`MAX_DESCRIPTORS`] came with the last of the bytes. They are all there, to be closed where that may
+    /// wait: no message has as many.
+    pub too_many: bool,
 }
 
 impl Default for Buffer {
@@ -146,7 +196,9 @@ impl Buffer {
     const SMALLEST: usize = 4 << 10;
     const LARGEST: usize = 64 << 10;
 
-    /// [`receive`] into the buffer, which has been made larger where it was filled the last time.
+    /// [`receive`] into the buffer, which has been made larger where it was filled the last time. All descriptors of a
+    /// message are received, also where they are too many: the kernel would close the rest meanwhile, and that may
+    /// wait.
     ///
     /// # Errors
     /// The errno of `recvmsg(2)`.
@@ -158,12 +210,15 @@ impl Buffer {
         if self.filled && self.bytes.len() < Self::LARGEST {
             self.bytes = vec![0; self.bytes.len() * 4];
         }
-        let (count, cut) = receive_noting(socket, &mut self.bytes, descriptors)?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_OF_KERNEL))];
+        let before = descriptors.len();
+        let (count, cut) = receive_within(socket, &mut self.bytes, descriptors, &mut space)?;
         self.filled = count == self.bytes.len();
         Ok(Received {
             bytes: &self.bytes[..count],
             short: !self.filled,
             cut,
+            too_many: descriptors.len() - before > MAX_DESCRIPTORS,
         })
     }
 }
@@ -234,6 +289,72 @@ mod tests {
             let flags = rustix::io::fcntl_getfd(&descriptor).unwrap();
             assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
         }
+    }
+
+    /// A message with as many descriptors as the kernel takes, which [`send`] does not.
+    fn send_very_many(socket: &UnixStream, descriptor: BorrowedFd<'_>) {
+        let many = [descriptor; MOST_OF_KERNEL];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_OF_KERNEL))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&many)));
+        let parts = [IoSlice::new(b"x")];
+        rustix::net::sendmsg(socket, &parts, &mut control, SendFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn more_descriptors_than_a_message_may_have_are_received_and_none_is_closed_meanwhile() {
+        let (one, other) = UnixStream::pair().unwrap();
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        send_very_many(&one, write.as_fd());
+        drop(write);
+        let (mut buffer, mut descriptors) = (Buffer::default(), VecDeque::new());
+        let received = buffer.receive(&other, &mut descriptors).unwrap();
+        assert!((received.bytes, received.cut, received.too_many) == (&b"x"[..], false, true));
+        assert_eq!(descriptors.len(), MOST_OF_KERNEL);
+        drop(descriptors);
+        assert_eq!(rustix::io::read(read, &mut [0]), Ok(0));
+    }
+
+    #[test]
+    fn a_byte_out_of_band_comes_in_order_with_its_descriptors() {
+        let (mut one, other) = UnixStream::pair().unwrap();
+        keep_in_order(&other).unwrap();
+        let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        one.write_all(b"ab").unwrap();
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let own = [write.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&own)));
+        rustix::net::sendmsg(&one, &[IoSlice::new(b"c")], &mut control, SendFlags::OOB).unwrap();
+        one.write_all(b"de").unwrap();
+        drop(write);
+        let (mut all, mut peeked, mut descriptors) = (Vec::new(), [0; 64], VecDeque::new());
+        let mut were_seen = false;
+        while all.len() < 5 {
+            let (count, has_descriptors) = peek(&other, &mut peeked).unwrap();
+            assert!(!has_descriptors || !were_seen);
+            were_seen |= has_descriptors;
+            let mut taken = vec![0; count];
+            let taken_count = receive(&other, &mut taken, &mut descriptors).unwrap();
+            assert_eq!(taken[..taken_count], peeked[..count]);
+            all.extend(taken);
+        }
+        assert_eq!((all.as_slice(), descriptors.len()), (&b"abcde"[..], 1));
+        assert!(were_seen);
+        assert_eq!(rustix::io::read(&read, &mut [0]), Err(Errno::AGAIN));
+    }
+
+    #[test]
+    fn who_may_send_no_descriptors_sends_none() {
+        let (one, other) = UnixStream::pair().unwrap();
+        match let_send_descriptors(&other, false) {
+            Err(Errno::NOPROTOOPT) => return,
+            set => set.unwrap(),
+        }
+        assert_eq!(send(&one, b"x", &[one.as_fd()]), Err(Errno::PERM));
+        assert_eq!(send(&one, b"x", &[]), Ok(1));
+        let_send_descriptors(&other, true).unwrap();
+        assert_eq!(send(&one, b"x", &[one.as_fd()]), Ok(1));
     }
 
     #[test]

@@ -73,6 +73,8 @@ impl HvSocket {
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).ok()?;
+        // The guest gets bytes, and the worker would wait for the close of a descriptor.
+        let _it_may = hcs_wire::socket::let_send_descriptors(&socket, false);
         let folder = self.0.folder.as_raw_fd();
         let path = format!("/proc/self/fd/{folder}/{SOCKET}_{port}");
         connect(&socket, &SocketAddrUnix::new(path).ok()?).ok()?;

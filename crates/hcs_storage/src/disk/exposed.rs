@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::volume::PLACES;
+use super::volume::{PLACES, name};
 
 /// Directories above a file that are looked at.
 const DEEPEST: usize = 256;
@@ -44,10 +44,13 @@ pub fn mounted_in(tree: impl AsFd) -> io::Result<Option<PathBuf>> {
     };
     let tree = fstat(tree)?;
     for place in places {
-        let Some(file) = file_of(&place?.path())? else {
+        let place = place?;
+        let Some(file) = file_of(&place.path())? else {
             continue;
         };
-        if is_in(&file, &tree)? {
+        // The place has the name of its file, which no path is needed for.
+        let is_itself = place.file_name() == *name(&tree);
+        if is_itself || is_in(&file, &place.file_name(), &tree)? {
             return Ok(Some(file));
         }
     }
@@ -73,13 +76,16 @@ fn file_of(place: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-fn is_in(file: &Path, tree: &Stat) -> Result<bool, Errno> {
+/// Whether the file, which is that of the place `called` so, is below `tree`. What no path leads to is in no tree: a
+/// user may have removed it, and made something else of the directories above it.
+fn is_in(file: &Path, called: &OsStr, tree: &Stat) -> Result<bool, Errno> {
     let is_tree = |found: &Stat| (found.st_dev, found.st_ino) == (tree.st_dev, tree.st_ino);
     match stat(file) {
-        Ok(found) if is_tree(&found) => return Ok(true),
-        Ok(_) => {}
-        // It has been removed since, and no container gets it.
-        Err(Errno::NOENT) => return Ok(false),
+        Ok(found) if *called == *name(&found) => {}
+        Ok(_another) => return Ok(false),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS | Errno::NAMETOOLONG) => {
+            return Ok(false);
+        }
         Err(errno) => return Err(errno),
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;

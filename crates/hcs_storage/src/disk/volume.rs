@@ -129,7 +129,8 @@ pub(super) fn mounted(image: BorrowedFd<'_>, disk: Stretch) -> Result<OwnedFd, F
     )?)
 }
 
-fn name(stat: &Stat) -> String {
+/// What the place of the disk in the file `stat` is called.
+pub(super) fn name(stat: &Stat) -> String {
     format!("{:x}-{}", stat.st_dev, stat.st_ino)
 }
 

@@ -8,7 +8,7 @@ use std::{
         fd::AsFd as _,
         unix::{
             ffi::OsStrExt as _,
-            fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown},
+            fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink},
         },
     },
     path::{Path, PathBuf},
@@ -251,6 +251,43 @@ fn a_disk_that_containers_may_write_is_not_mounted() {
     );
     disk::unmount(copy.as_fd()).unwrap();
     assert_eq!(is_in(&image), None);
+}
+
+/// Row J12. A user in whose directory a disk is mounted removes it, and has its path lead nowhere or to another file.
+#[test]
+fn a_mounted_disk_that_no_path_leads_to_is_in_no_tree() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_place, _base, image) = place();
+    let folder = image.parent().unwrap().join("of-a-user");
+    fs::create_dir(&folder).unwrap();
+    let inside = folder.join("disk.vhdx");
+    fs::rename(&image, &inside).unwrap();
+    let file = opened(&inside);
+    disk::mount_path(file.as_fd()).unwrap();
+    let above = File::open(folder.parent().unwrap()).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let other = File::open(other.path()).unwrap();
+    let found = |tree: &File| disk::mounted_in(tree).unwrap();
+    assert_eq!(found(&above), Some(fs::canonicalize(&inside).unwrap()));
+    fs::remove_file(&inside).unwrap();
+    // What the kernel calls a file that was removed.
+    let removed = folder.join("disk.vhdx (deleted)");
+    fs::write(&removed, "").unwrap();
+    assert_eq!(found(&above), None, "it is another file");
+    fs::remove_file(&removed).unwrap();
+    fs::remove_dir(&folder).unwrap();
+    for makes in [
+        |path: &Path| fs::write(path, "").unwrap(),
+        |path: &Path| symlink(path, path).unwrap(),
+    ] {
+        makes(&folder);
+        assert_eq!((found(&above), found(&other)), (None, None));
+        fs::remove_file(&folder).unwrap();
+    }
+    assert!(found(&file).is_some(), "the file itself");
+    disk::unmount(file.as_fd()).unwrap();
 }
 
 #[test]

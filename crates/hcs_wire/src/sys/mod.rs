@@ -68,6 +68,32 @@ pub(crate) fn peer_pidfd(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
+/// `SO_PASSRIGHTS` of `asm-generic/socket.h`.
+const SO_PASSRIGHTS: libc::c_int = 83;
+
+/// Whether peers may send descriptors to a socket, and to those that it accepts from now on.
+///
+/// # Errors
+/// `ENOPROTOOPT` before Linux 6.16; else the errno of `setsockopt(2)`.
+pub(crate) fn set_pass_rights(socket: BorrowedFd<'_>, may: bool) -> Result<(), Errno> {
+    let value = libc::c_int::from(may);
+    // SAFETY: the kernel reads the four bytes of `value`, and no more.
+    let answer = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_PASSRIGHTS,
+            (&raw const value).cast(),
+            4,
+        )
+    };
+    if answer == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    Err(Errno::from_io_error(&error).unwrap_or(Errno::IO))
+}
+
 /// Room for one control message with credentials (`cmsg(3)`), aligned as the kernel wants it.
 #[repr(C)]
 struct CredentialsMessage {

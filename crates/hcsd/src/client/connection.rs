@@ -9,6 +9,7 @@ mod answer;
 mod answered;
 mod events;
 pub(crate) mod handles;
+mod incoming;
 mod waiting;
 
 use std::{
@@ -25,9 +26,8 @@ use hcs_wire::{
     WireError,
     operation::OperationId,
     service::{Call, Decoder, Frame, Kind, encode},
-    socket::{self, MAX_DESCRIPTORS},
+    socket::MAX_DESCRIPTORS,
 };
-use rustix::io::Errno;
 use tokio::{
     io::unix::{AsyncFd, AsyncFdReadyGuard},
     sync::{Notify, OwnedSemaphorePermit},
@@ -35,7 +35,9 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use self::{answered::Answered, events::EventQueue, handles::Handles, waiting::ToSettle};
+use self::{
+    answered::Answered, events::EventQueue, handles::Handles, incoming::Incoming, waiting::ToSettle,
+};
 use crate::{
     client::{
         calls::{self, Going, Instance, Repeat},
@@ -90,18 +92,6 @@ struct Came {
 
 /// A place of its user for a long message, and when that has to be there.
 type LongPlace = (Option<OwnedSemaphorePermit>, tokio::time::Instant);
-
-/// What was received and not taken yet.
-struct Incoming {
-    decoder: Decoder,
-    closing: Closing,
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        self.closing.close(self.decoder.descriptors.drain(..));
-    }
-}
 
 impl Pending {
     fn ask(&self, why: Failure) {
@@ -249,15 +239,14 @@ impl Connection {
     /// Reads until the stream ends; answers why it did.
     async fn read(self: &Rc<Self>, socket: &AsyncFd<PeerSocket>) -> String {
         let closing = socket.get_ref().closing();
-        let mut incoming = Incoming {
-            decoder: Decoder::default(),
-            closing: closing.clone(),
-        };
-        let decoder = &mut incoming.decoder;
-        let mut buffer = socket::Buffer::default();
+        let entitled = self.peer.authorise(self.service.entitled.get());
+        let mut incoming = Incoming::new(closing, self.refused.is_none() && entitled.is_ok());
         let mut long = None;
         loop {
-            let is_long = decoder.announced().is_some_and(|size| size > SHORT);
+            let is_long = incoming
+                .decoder
+                .announced()
+                .is_some_and(|size| size > SHORT);
             long = long.filter(|_| is_long);
             if long.is_none() {
                 // What a client sends that does not read the answers stays where it is. Not so the rest of a long
@@ -278,14 +267,17 @@ impl Connection {
             };
             // A flood is received by many frames at once, which takes long.
             let turns = &self.share.turns;
-            let received = turns.charge(|| receive(socket, &mut buffer, decoder, &mut ready));
+            let received = turns.charge(|| incoming.receive(socket, &mut ready));
             match received {
                 Ok(true) => {}
                 Ok(false) => continue,
                 Err(why) => return why,
             }
             drop(ready);
-            if let Err(e) = self.take_frames(decoder, closing, &mut long).await {
+            if let Err(e) = self
+                .take_frames(&mut incoming.decoder, closing, &mut long)
+                .await
+            {
                 // Those who may not come in do not fill the log.
                 if self.peer.authorise(self.service.entitled.get()).is_ok() {
                     warn!(connection = self.number, peer = ?self.peer, "a client broke the protocol: {}", e.recorded());
@@ -764,36 +756,4 @@ fn late() -> Failure {
         HResult::HCS_E_OPERATION_TIMEOUT,
         "the operation was not done by its deadline and was given up",
     )
-}
-
-/// Receives what has come. Returns whether there was anything.
-///
-/// # Errors
-/// Why nothing more comes.
-fn receive(
-    socket: &AsyncFd<PeerSocket>,
-    buffer: &mut socket::Buffer,
-    decoder: &mut Decoder,
-    ready: &mut AsyncFdReadyGuard<'_, PeerSocket>,
-) -> Result<bool, String> {
-    let carried = decoder.descriptors.len();
-    match buffer.receive(socket, &mut decoder.descriptors) {
-        Ok(received) if received.bytes.is_empty() => Err("it closed the connection".to_owned()),
-        // A call would get those of the next one.
-        Ok(received) if received.cut => {
-            Err("the service has no descriptors left for those that it sent".to_owned())
-        }
-        Ok(received) => {
-            decoder.feed(received.bytes);
-            if received.short && decoder.descriptors.len() == carried {
-                ready.clear_ready();
-            }
-            Ok(true)
-        }
-        Err(Errno::AGAIN) => {
-            ready.clear_ready();
-            Ok(false)
-        }
-        Err(e) => Err(format!("its socket failed: {e}")),
-    }
 }

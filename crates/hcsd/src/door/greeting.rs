@@ -4,7 +4,7 @@ use std::{cell::Cell, os::fd::OwnedFd, rc::Rc, sync::Arc, time::Duration};
 
 use hcs_engine::engine::Engine;
 use hcs_schema::Failure;
-use hcs_wire::peer;
+use hcs_wire::{peer, socket::let_send_descriptors};
 use tokio::io::unix::AsyncFd;
 use tracing::{debug, error};
 
@@ -82,6 +82,8 @@ where
                 return self.turn_away(socket, peer, Some(failure));
             }
         };
+        // It is not greeted yet, and its library sends none before.
+        let _every_one_may = let_send_descriptors(&socket, true);
         let over = socket.closing().clone().over();
         match watch_stream(socket) {
             Ok(socket) => {

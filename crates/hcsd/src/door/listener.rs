@@ -3,7 +3,7 @@
 use std::{
     fs, io,
     os::{
-        fd::{AsRawFd as _, OwnedFd},
+        fd::{AsFd, AsRawFd as _, OwnedFd},
         unix::{
             fs::{FileTypeExt as _, MetadataExt as _},
             net::UnixListener,
@@ -12,8 +12,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use hcs_wire::socket::{keep_in_order, let_send_descriptors};
 use rustix::{
     fs::{AtFlags, Gid, Mode, OFlags, Uid, chmodat, chownat},
+    io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
         socket_with,
@@ -113,6 +115,9 @@ impl Listener {
     /// The socket cannot be watched.
     pub(crate) fn listen(self) -> io::Result<Accepting> {
         self.socket.set_nonblocking(true)?;
+        // Until they are known as clients (`super::greeting`), who send some after their greeting only. Where the
+        // kernel cannot keep them out, they are closed aside.
+        let _every_one_may = let_send_descriptors(&self.socket, false);
         Ok(Accepting {
             socket: watch(OwnedFd::from(self.socket), Interest::READABLE)?,
             path: self.path,
@@ -158,6 +163,13 @@ pub(crate) fn is_guarded(path: &Path, group: u32) -> bool {
     guarded
 }
 
+/// The next connection, whose bytes out of band come in their order.
+fn accept_next(listener: impl AsFd) -> Result<OwnedFd, Errno> {
+    let socket = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?;
+    keep_in_order(&socket)?;
+    Ok(socket)
+}
+
 /// The listening socket in the runtime.
 #[derive(Debug)]
 pub(crate) struct Accepting {
@@ -173,12 +185,7 @@ impl Accepting {
     pub(crate) async fn accept(&self) -> io::Result<OwnedFd> {
         loop {
             let mut ready = self.socket.readable().await?;
-            match ready.try_io(|socket| {
-                Ok(accept_with(
-                    socket,
-                    SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-                )?)
-            }) {
+            match ready.try_io(|socket| Ok(accept_next(socket)?)) {
                 Ok(accepted) => return accepted,
                 Err(_would_block) => {}
             }
@@ -193,7 +200,7 @@ impl Accepting {
         {
             warn!(path = %path.display(), "the socket cannot be removed: {e}");
         }
-        let last = accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK).ok();
+        let last = accept_next(&self.socket).ok();
         last.into_iter().chain([self.socket.into_inner()])
     }
 }

@@ -19,6 +19,7 @@ use std::{
     process::{Child, Command, Stdio, exit},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
+    time::Duration,
 };
 
 use hcs_wire::{peer::Peer, socket, subordinate::holder};
@@ -39,6 +40,9 @@ const NAME: &str = "hcsd-close";
 const BATCH: usize = 64;
 /// Processes of one user at one time.
 const MOST_OF_USER: usize = 2;
+/// What lies between two of these, at least: one costs a user far less to ask for than the host to make. What comes
+/// meanwhile is for the next.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Processes of all users but root and the service's own.
 const MOST_PROCESSES: usize = 256;
 /// Sockets full of connections of one user that wait for a process. Each has room for some 2,000 connections.
@@ -221,6 +225,8 @@ impl Shared {
                     warn!("connections that are turned away are closed one after the other: {e}");
                 }
             }
+            // Before a look at what there is: who comes when there is nothing would have a thread begin anew.
+            thread::sleep(PAUSE);
         }
     }
 }

@@ -182,6 +182,8 @@ impl GuestLink {
             .because(e)
         };
         rustix::io::ioctl_fionbio(&stream, true).map_err(|e| failed(&e))?;
+        // The agent of a virtual machine may be connected by another kind of socket, without such bytes.
+        let _has_none = socket::keep_in_order(&stream);
         let socket = Rc::new(
             watch_stream(PeerSocket::new(stream, &Closing::default())).map_err(|e| failed(&e))?,
         );
@@ -601,6 +603,30 @@ mod tests {
             assert!(most <= 64, "{most} answers were taken in one turn");
             assert_eq!(link.fault(), None);
             assert!(link.heard_all());
+        });
+    }
+
+    #[test]
+    fn a_byte_out_of_band_of_an_agent_is_read_as_all_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            let (ours, mut agent) = UnixStream::pair().unwrap();
+            let link = GuestLink::start_within(ours.into(), MOST_SAID, AgentTurns::default().of(1))
+                .unwrap();
+            let id = link.take_id();
+            link.note(id, OpenRequest::Call(Rpc::SignalProcess, None), None);
+            let response = MessageType::Response(Rpc::SignalProcess);
+            let answer = encode(response, id, &ResponseBase::default()).unwrap();
+            // Dropped by the kernel, with what comes along with it, where it is not kept in order.
+            rustix::net::send(&agent, &answer[..1], rustix::net::SendFlags::OOB).unwrap();
+            agent.write_all(&answer[1..]).unwrap();
+            drop(agent);
+            link.ended().await;
+            assert_eq!(link.fault(), None);
+            assert!(link.open.borrow().is_empty() && link.heard_all());
         });
     }
 

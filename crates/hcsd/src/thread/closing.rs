@@ -8,16 +8,17 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSliceMut},
+    io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
+use hcs_wire::socket;
 use rustix::{
     io::ioctl_fionread,
-    net::{RecvAncillaryBuffer, RecvFlags, ReturnFlags, Shutdown, recv, recvmsg, shutdown},
+    net::{RecvFlags, Shutdown, recv, shutdown},
 };
 use tokio::sync::{Notify, watch};
 
@@ -307,7 +308,8 @@ impl AsRawFd for PeerSocket {
 }
 
 /// Ends a stream, and returns whether it holds no descriptors that its close would close. Bytes before them are thrown
-/// away. Nothing can come after this: the kernel refuses what is sent to a socket that is shut down.
+/// away. Nothing can come after this: the kernel refuses what is sent to a socket that is shut down. For sockets with
+/// [`socket::keep_in_order`]: a byte out of band would be passed over, and closed with what it holds.
 pub(crate) fn is_bare(socket: &OwnedFd) -> bool {
     if shutdown(socket, Shutdown::Both).is_err() {
         return false;
@@ -322,21 +324,9 @@ pub(crate) fn is_bare(socket: &OwnedFd) -> bool {
             }
             Err(_) => return false,
         }
-        let mut control = RecvAncillaryBuffer::default();
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        // A peek without room for descriptors receives none, and tells that there are some.
-        let peeked = recvmsg(
-            socket,
-            &mut [IoSliceMut::new(&mut bytes)],
-            &mut control,
-            flags,
-        );
-        let plain = match peeked {
-            Ok(peeked) if peeked.flags.contains(ReturnFlags::CTRUNC) || peeked.bytes == 0 => {
-                return false;
-            }
-            Ok(peeked) => peeked.bytes,
-            Err(_) => return false,
+        let plain = match socket::peek(socket, &mut bytes) {
+            Ok((0, _) | (_, true)) | Err(_) => return false,
+            Ok((plain, false)) => plain,
         };
         if recv(socket, &mut bytes[..plain], RecvFlags::DONTWAIT).is_err() {
             return false;
@@ -348,14 +338,15 @@ pub(crate) fn is_bare(socket: &OwnedFd) -> bool {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{ErrorKind, Write as _},
+        io::{ErrorKind, IoSlice, Write as _},
         net::{TcpListener, TcpStream},
         os::unix::net::UnixStream,
         time::Instant,
     };
 
-    use hcs_wire::socket;
-    use rustix::net::sockopt::set_socket_linger;
+    use rustix::net::{
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt::set_socket_linger,
+    };
 
     use super::*;
 
@@ -417,6 +408,20 @@ mod tests {
         drop((descriptor, sender));
         let own = PeerSocket::new(own.into(), &closing);
         is_dropped_aside(closing, peer, || drop(own));
+    }
+
+    #[test]
+    fn a_byte_out_of_band_that_holds_descriptors_is_seen() {
+        let (sender, own) = UnixStream::pair().unwrap();
+        socket::keep_in_order(&own).unwrap();
+        (&sender).write_all(b"before").unwrap();
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let sent = [sender.as_fd()];
+        assert!(control.push(SendAncillaryMessage::ScmRights(&sent)));
+        sendmsg(&sender, &[IoSlice::new(b"x")], &mut control, SendFlags::OOB).unwrap();
+        (&sender).write_all(b"behind").unwrap();
+        assert!(!is_bare(&own.into()));
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{ErrorKind, Read as _, Write as _},
+    io::{ErrorKind, IoSlice, Read as _, Write as _},
+    mem::MaybeUninit,
     net::{TcpListener, TcpStream},
     os::{
-        fd::AsFd as _,
+        fd::{AsFd as _, BorrowedFd},
         unix::{fs::PermissionsExt as _, net::UnixStream},
     },
     path::Path,
@@ -21,8 +22,15 @@ use hcs_wire::{
     socket,
 };
 use rustix::{
-    net::sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size},
-    process::{Pid, Resource, Rlimit, Signal, Uid, getrlimit, kill_process, setrlimit},
+    io::Errno,
+    net::{
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg,
+        sockopt::{set_socket_linger, set_socket_recv_buffer_size, set_socket_send_buffer_size},
+    },
+    process::{
+        Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal, Uid, getrlimit, kill_process,
+        pidfd_getfd, pidfd_open, setrlimit,
+    },
     thread::set_thread_uid,
 };
 
@@ -38,6 +46,8 @@ const MANY: usize = 65;
 const VERY_MANY: usize = 1_200;
 /// As many as the queue of a socket that all users reach has room for.
 const AT_ONE_TIME: usize = 35;
+/// More descriptors than a message of a client may have.
+const TOO_MANY: usize = 20;
 /// Bytes of a buffer.
 const SMALL: usize = 4096;
 
@@ -73,13 +83,43 @@ fn as_user<T: Send>(user: u32, work: impl FnOnce() -> T + Send) -> T {
 /// Sends `bytes` with such a socket on a new connection, as that user; answers the connection and the socket's peer.
 /// The service is stopped, so what was sent is in the connection alone.
 fn send(endpoint: &Path, user: u32, bytes: &[u8]) -> (UnixStream, TcpStream) {
+    send_by(endpoint, user, |connection, lingering| {
+        socket::send_all(connection, bytes, &[lingering]).unwrap();
+    })
+}
+
+/// As [`send`], where `how` sends the socket.
+fn send_by(
+    endpoint: &Path,
+    user: u32,
+    how: impl FnOnce(&UnixStream, BorrowedFd<'_>) + Send,
+) -> (UnixStream, TcpStream) {
     let (stream, peer) = lingering();
     let connection = as_user(user, || {
         let connection = UnixStream::connect(endpoint).unwrap();
-        socket::send_all(&connection, bytes, &[stream.as_fd()]).unwrap();
+        how(&connection, stream.as_fd());
         connection
     });
     (connection, peer)
+}
+
+/// Sends `bytes` with descriptors, however many, as one message.
+fn send_message(
+    connection: &UnixStream,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(TOO_MANY))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)));
+    sendmsg(connection, &[IoSlice::new(bytes)], &mut control, flags)
+}
+
+/// A byte out of band with that socket, which a read that passes it drops, and some more.
+fn send_out_of_band(connection: &UnixStream, lingering: BorrowedFd<'_>) {
+    send_message(connection, b"x", &[lingering], SendFlags::OOB).unwrap();
+    socket::send_all(connection, b"behind it", &[]).unwrap();
 }
 
 /// Does `work` while the service is stopped.
@@ -113,8 +153,42 @@ fn is_served(service: &Service) {
     assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
 }
 
-/// A service whose socket every user reaches.
+/// Has peers that are no clients yet send descriptors to the service, as on a kernel before Linux 6.16.
+fn let_send_descriptors(service: &Service) {
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+    let listening = sockets.lines().filter_map(|line| {
+        let parts: Vec<_> = line.split_whitespace().collect();
+        (parts.get(3) == Some(&"00010000")).then(|| format!("socket:[{}]", parts[6]))
+    });
+    let listening: BTreeSet<_> = listening.collect();
+    let pid = Pid::from_raw(i32::try_from(service.pid()).unwrap()).unwrap();
+    let process = pidfd_open(pid, PidfdFlags::empty()).unwrap();
+    let mut found = 0;
+    for descriptor in fs::read_dir(format!("/proc/{}/fd", service.pid())).unwrap() {
+        let descriptor = descriptor.unwrap();
+        let name = fs::read_link(descriptor.path()).unwrap_or_default();
+        if !listening.contains(name.to_str().unwrap_or_default()) {
+            continue;
+        }
+        let number = descriptor.file_name().to_str().unwrap().parse().unwrap();
+        let listener = pidfd_getfd(&process, number, PidfdGetfdFlags::empty()).unwrap();
+        match socket::let_send_descriptors(listener, true) {
+            Ok(()) | Err(Errno::NOPROTOOPT) => found += 1,
+            Err(errno) => panic!("{errno}"),
+        }
+    }
+    assert!(found > 0, "the service does not listen");
+}
+
+/// A service whose socket every user reaches, and can send descriptors to.
 fn open_service() -> Service {
+    let service = reached_service();
+    let_send_descriptors(&service);
+    service
+}
+
+/// A service whose socket every user reaches.
+fn reached_service() -> Service {
     let service = Service::with_config("socket_mode = 0o666\n");
     let open = fs::Permissions::from_mode(0o755);
     fs::set_permissions(service.endpoint().parent().unwrap(), open).unwrap();
@@ -139,6 +213,90 @@ fn descriptors_whose_close_waits_keep_no_client_waiting() {
     drop(held);
 }
 
+/// A read that passes such a byte has the kernel close what it carries.
+#[test]
+fn descriptors_out_of_band_keep_no_client_waiting() {
+    let service = open_service();
+    let endpoint = service.endpoint();
+    let mut held = Vec::new();
+    for user in [0, STRANGER] {
+        held.push(while_stopped(&service, || {
+            send_by(&endpoint, user, send_out_of_band)
+        }));
+        is_served(&service);
+    }
+    drop(held);
+}
+
+/// The same where the service reads nothing of a connection that it closes, as there are too many.
+#[test]
+fn descriptors_out_of_band_of_strangers_beyond_the_limit_keep_no_client_waiting() {
+    let service = open_service();
+    let endpoint = service.endpoint();
+    let mut held = take_places(&service, |both| both);
+    await_that("there is no room for a stranger", || {
+        !is_answered(&endpoint)
+    });
+    held.push(while_stopped(&service, || {
+        send_by(&endpoint, STRANGER, send_out_of_band)
+    }));
+    is_served(&service);
+    drop(held);
+}
+
+/// The kernel closes those that a receiver has no room for.
+#[test]
+fn more_descriptors_than_a_message_may_have_keep_no_client_waiting() {
+    let service = open_service();
+    let endpoint = service.endpoint();
+    let file = fs::File::open("/dev/null").unwrap();
+    let mut held = Vec::new();
+    for user in [0, STRANGER] {
+        for bytes in [hello(u16::try_from(TOO_MANY).unwrap()), vec![0x20]] {
+            held.push(while_stopped(&service, || {
+                send_by(&endpoint, user, |connection, lingering| {
+                    let mut all = [file.as_fd(); TOO_MANY];
+                    all[TOO_MANY - 1] = lingering;
+                    let sent = send_message(connection, &bytes, &all, SendFlags::empty());
+                    assert_eq!(sent, Ok(bytes.len()));
+                })
+            }));
+            is_served(&service);
+        }
+    }
+    drop(held);
+}
+
+/// From Linux 6.16. A client sends some after its greeting, as all that give their processes pipes.
+#[test]
+fn who_is_no_client_sends_no_descriptors() {
+    let (one, _other) = UnixStream::pair().unwrap();
+    if socket::let_send_descriptors(&one, false) == Err(Errno::NOPROTOOPT) {
+        return;
+    }
+    let service = reached_service();
+    let endpoint = service.endpoint();
+    let refused = |connection: &UnixStream| {
+        for flags in [SendFlags::empty(), SendFlags::OOB] {
+            let sent = send_message(connection, b"x", &[one.as_fd()], flags);
+            assert_eq!(sent, Err(Errno::PERM));
+        }
+    };
+    as_user(STRANGER, || {
+        let mut connection = UnixStream::connect(&endpoint).unwrap();
+        refused(&connection);
+        connection.set_read_timeout(Some(AT_ONCE)).unwrap();
+        connection.write_all(&hello(0)).unwrap();
+        connection.read_exact(&mut [0; HEADER_BYTES]).unwrap();
+        let sent = send_message(&connection, b"x", &[one.as_fd()], SendFlags::NOSIGNAL);
+        assert!(matches!(sent, Err(Errno::PERM | Errno::PIPE)), "{sent:?}");
+    });
+    while_stopped(&service, || {
+        refused(&UnixStream::connect(&endpoint).unwrap())
+    });
+    is_served(&service);
+}
+
 /// Takes all places of strangers by connections whose close waits, and keeps of each what `keep` says.
 fn take_places<T>(service: &Service, keep: impl Fn((UnixStream, TcpStream)) -> T) -> Vec<T> {
     let (endpoint, mut held) = (service.endpoint(), Vec::new());
@@ -160,13 +318,16 @@ fn strangers_beyond_the_limit_keep_no_client_waiting_either() {
     let held = take_places(&service, |both| both);
     drop(held);
     // Each gives its place back once it is closed.
-    await_that("there is room for a stranger", || {
-        let mut connection = as_user(STRANGER, || UnixStream::connect(&endpoint).unwrap());
-        connection.set_read_timeout(Some(AT_ONCE)).unwrap();
-        // One of too many may be turned away before.
-        connection.write_all(&hello(0)).ok();
-        connection.read_exact(&mut [0; HEADER_BYTES]).is_ok()
-    });
+    await_that("there is room for a stranger", || is_answered(&endpoint));
+}
+
+/// Whether a stranger is told why it may not use the service.
+fn is_answered(endpoint: &Path) -> bool {
+    let mut connection = as_user(STRANGER, || UnixStream::connect(endpoint).unwrap());
+    connection.set_read_timeout(Some(AT_ONCE)).unwrap();
+    // One of too many may be turned away before.
+    connection.write_all(&hello(0)).ok();
+    connection.read_exact(&mut [0; HEADER_BYTES]).is_ok()
 }
 
 /// They are closed by processes that exit, which the kernel lets wait for nothing. One thread that closes them would
@@ -216,6 +377,39 @@ fn is_held(process: Pid) -> bool {
     kill_process(process, Signal::STOP).ok();
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
     stat.is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" T"))
+}
+
+/// A process costs the host more than a connection costs a user: there is a pause behind each.
+#[test]
+fn who_is_turned_away_again_and_again_has_a_process_now_and_then() {
+    let service = open_service();
+    let endpoint = service.endpoint();
+    let held = take_places(&service, |both| both);
+    await_that("there is no room for a stranger", || {
+        !is_answered(&endpoint)
+    });
+    let begun = Instant::now();
+    let mut processes = 0;
+    for _ in 0..25 {
+        let (read, write) = rustix::pipe::pipe().unwrap();
+        as_user(STRANGER, || {
+            let connection = UnixStream::connect(&endpoint).unwrap();
+            let sent = send_message(&connection, b"x", &[write.as_fd()], SendFlags::NOSIGNAL);
+            // It may be turned away already.
+            assert!(matches!(sent, Ok(1) | Err(Errno::PIPE)), "{sent:?}");
+            processes += u32::from(sent.is_ok());
+        });
+        drop(write);
+        // It is closed by a process of its own: the next one comes behind that.
+        assert_eq!(rustix::io::read(&read, &mut [0]), Ok(0));
+    }
+    let pauses = Duration::from_millis(20) * processes.saturating_sub(1);
+    assert!(
+        begun.elapsed() >= pauses,
+        "{processes} processes in {:?}",
+        begun.elapsed()
+    );
+    drop(held);
 }
 
 /// As where the server of a file system does not answer: the processes that close never end.
