@@ -23,7 +23,10 @@ use hcs::{
     read_log,
 };
 use killing::{CONFIGURATION, End, KILLS, LIMIT, Progress, answered, kill, kill_again_and_again};
-use rustix::fs::{FileType, Mode};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{FileType, Mode},
+};
 use service::{Running, on_its_own_with, shell};
 
 const THREADS: usize = 8;
@@ -179,8 +182,17 @@ fn run(endpoint: &Endpoint, shared: &Path, thread: usize, progress: &Progress) {
 fn kill_as_commands_end(endpoint: &Endpoint, ends: &mut File, progress: &Progress) {
     const STEP: Duration = Duration::from_micros(50);
     const STEPS: u32 = 40;
+    const LOOK: Timespec = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
     let mut kills = 0;
     while kills < KILLS && !progress.is_over() {
+        // Where no command ends any more, the threads say why.
+        let mut is_said = [PollFd::new(ends, PollFlags::IN)];
+        if poll(&mut is_said, Some(&LOOK)).unwrap() == 0 {
+            continue;
+        }
         // Those that have ended since the last one.
         let mut said = [0; 1024];
         assert_ne!(ends.read(&mut said).unwrap(), 0);

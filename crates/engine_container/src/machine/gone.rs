@@ -11,13 +11,13 @@ use hcs_schema::{Failure, HResult, Stdio};
 use rustix::fs::{Gid, Uid};
 
 use super::{agent_socket, left_record};
-use crate::{record::Record, stdio};
+use crate::{failure::StepError, record::Record, stdio};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct GoneGuest {
-    /// The machine's directory, while it is there.
-    directory: Option<OwnedFd>,
+    /// The machine's directory.
+    directory: Result<OwnedFd, StepError>,
     pipe_owner: Option<(Uid, Gid)>,
 }
 
@@ -25,7 +25,7 @@ impl GoneGuest {
     /// Of the machine of that directory and record.
     pub(crate) fn new(directory: &Path, record: &Record) -> Self {
         Self {
-            directory: agent_socket::open_directory(directory).ok(),
+            directory: agent_socket::open_directory(directory),
             pipe_owner: record.pipe_owner(),
         }
     }
@@ -54,10 +54,10 @@ impl Guest for GoneGuest {
     }
 
     fn left(&self) -> Result<Vec<u8>, Failure> {
-        let read = self.directory.as_ref();
-        let read = read.map_or(Ok(Vec::new()), |directory| {
-            left_record::read_in(directory.as_fd())
-        });
+        let read = match &self.directory {
+            Ok(directory) => left_record::read_in(directory.as_fd()),
+            Err(error) => Err(error.clone()),
+        };
         read.map_err(|error| error.into_failure("what the agent has left cannot be read"))
     }
 }

@@ -388,9 +388,13 @@ async fn take_over(
         system.note(Kind::SystemAdopted, None, Initiator::Service, Some(about));
     }
     if !lives {
-        system.learn_of_gone(context).await;
+        system.learn_of_gone().await;
     }
     system.start_adopted(lives, context.config().times.reconnect())?;
+    if !lives {
+        // From now on clients that come back find it, and what has become of their calls.
+        context.registry.remember_departed(&system);
+    }
     if let Some(reservation) = reservation {
         reservation.fill(&system);
     }

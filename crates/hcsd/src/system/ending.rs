@@ -33,7 +33,8 @@ pub(super) async fn end(system: &Rc<System>, answer_waiting: impl FnOnce()) {
     let (told, crash) = told(system, asked).await;
     let link = system.link();
     let agent_told_all = hear_last_exits(system).await;
-    let is_unknown = !agent_told_all && !system.processes.living().is_empty();
+    // Also where the agent seems to have told all: its last connection may have been lost before it left.
+    let is_unknown = !system.processes.living().is_empty();
     system.learn(system.expected_back.get() || is_unknown).await;
     // The agent may have told only now that the command has ended.
     let exit = conclude(asked, told, system.complete.get());

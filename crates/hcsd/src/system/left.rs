@@ -19,19 +19,17 @@ use crate::{
         event_log::{self, Kind},
         failures::unknown,
     },
-    system::{context::Context, process::Process},
+    system::process::Process,
 };
 
 /// How long that may take to be read.
-const READING: Duration = Duration::from_secs(2);
+const READING: Duration = Duration::from_secs(10);
 
 impl System {
-    /// [`System::learn`] for a system that has ended while no service was there. From then on clients that come back
-    /// find it, and what has become of their calls.
-    pub(super) async fn learn_of_gone(self: &Rc<Self>, context: &Context) {
+    /// [`System::learn`] for a system that has ended while no service was there: clients that had it may come back.
+    pub(super) async fn learn_of_gone(self: &Rc<Self>) {
         self.expect_back(true);
         self.learn(true).await;
-        context.registry.remember_departed(self);
     }
 
     /// Takes in what its agent has left, where that `is_of_use`, once its machine is gone. Again is fine.
@@ -80,7 +78,11 @@ impl System {
         let read = blocking_within(READING, "reading what the agent has left", reading).await;
         read.unwrap_or_else(|failure| {
             warn!("{}", failure.log_line());
-            LeftRecord::default()
+            // Calls that may be in it are not known, which is not the same as not done.
+            LeftRecord {
+                forgetful: true,
+                ..LeftRecord::default()
+            }
         })
     }
 

@@ -292,7 +292,7 @@ fn who_is_no_client_sends_no_descriptors() {
         assert!(matches!(sent, Err(Errno::PERM | Errno::PIPE)), "{sent:?}");
     });
     while_stopped(&service, || {
-        refused(&UnixStream::connect(&endpoint).unwrap())
+        refused(&UnixStream::connect(&endpoint).unwrap());
     });
     is_served(&service);
 }
