@@ -338,6 +338,16 @@ const fn found_in(state: State, is_paused: Option<bool>) -> State {
     }
 }
 
+/// Writes into the event log that a system is taken over, unless its end is there.
+fn tell_adoption(context: &Context, system: &System, lives: bool, state: State) {
+    if !lives && context.log.tells_end(&system.runtime_id) {
+        system.set_end_told();
+    } else {
+        let about = json!({ "State": state.name(), "Lives": lives });
+        system.note(Kind::SystemAdopted, None, Initiator::Service, Some(about));
+    }
+}
+
 /// Takes over the system of `request`, or what is left of it. Returns whether it lives.
 async fn take_over(
     context: &Rc<Context>,
@@ -345,7 +355,7 @@ async fn take_over(
     request: CreateRequest,
     record: Record,
 ) -> Result<bool, Failure> {
-    let (runtime_id, directory) = (request.runtime_id.clone(), request.directory.clone());
+    let directory = request.directory.clone();
     let state = State::from_name(&record.state).unwrap_or(State::Running);
     let remembered = Journal::read(&directory).unwrap_or_else(|e| {
         error!("its processes are not known: {e}");
@@ -381,12 +391,7 @@ async fn take_over(
     let system = put_together(context, parts, machine, share);
     system.adopt_detached(record.detached_command);
     adopt_processes(context, &system, record.uid, remembered);
-    if !lives && context.log.tells_end(&runtime_id) {
-        system.set_end_told();
-    } else {
-        let about = json!({ "State": state.name(), "Lives": lives });
-        system.note(Kind::SystemAdopted, None, Initiator::Service, Some(about));
-    }
+    tell_adoption(context, &system, lives, state);
     if !lives {
         system.learn_of_gone().await;
     }
