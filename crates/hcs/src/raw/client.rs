@@ -211,8 +211,9 @@ impl Drop for Watch {
 
 enum State {
     Idle,
-    /// Connected before there was a call; the answer to our greeting was not waited for.
-    Begun(Box<Greeting>),
+    /// Connected before there was a call; the answer to our greeting was not waited for. Or why no call can be made: a
+    /// listener that is not to be trusted is not tried twice.
+    Begun(Result<Box<Greeting>, Failure>),
     Connecting(Connecting),
     Up(Arc<Link>),
 }
@@ -319,7 +320,7 @@ impl Client {
                 let before = std::mem::replace(&mut *state, State::Connecting(connecting));
                 drop(state);
                 match before {
-                    State::Begun(greeting) => self.connect(Ok(Some(greeting))),
+                    State::Begun(begun) => self.connect(begun.map(Some).map_err(Refused::Final)),
                     _ if is_reading() => self.connect(Ok(None)),
                     _ => self.connect(self.greet()),
                 }
@@ -341,8 +342,9 @@ impl Client {
         match &*state {
             State::Connecting(connecting) if connecting.queue.is_empty() => {
                 *state = match greeting {
-                    Ok(Some(greeting)) => State::Begun(greeting),
-                    Ok(None) | Err(_) => State::Idle,
+                    Ok(Some(greeting)) => State::Begun(Ok(greeting)),
+                    Err(Refused::Final(failure)) => State::Begun(Err(failure)),
+                    Ok(None) | Err(Refused::NotThere(_)) => State::Idle,
                 };
             }
             // Other threads have made calls meanwhile.
