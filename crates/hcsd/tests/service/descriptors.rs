@@ -40,8 +40,8 @@ const LINGER: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_secs(30);
 /// A user who may not use the service.
 const STRANGER: u32 = 65_534;
-/// More than there may be of those who may not use the service.
-const MANY: usize = 65;
+/// How many there may be of those who may not use the service.
+const PLACES: usize = 64;
 /// More than any process takes that closes.
 const VERY_MANY: usize = 1_200;
 /// As many as the queue of a socket that all users reach has room for.
@@ -233,15 +233,13 @@ fn descriptors_out_of_band_keep_no_client_waiting() {
 fn descriptors_out_of_band_of_strangers_beyond_the_limit_keep_no_client_waiting() {
     let service = open_service();
     let endpoint = service.endpoint();
-    let mut held = take_all_places(&service);
-    held.push(while_stopped(&service, || {
-        send_by(&endpoint, STRANGER, send_out_of_band)
-    }));
+    let silent = take_places_silently(&endpoint);
+    let held = while_stopped(&service, || send_by(&endpoint, STRANGER, send_out_of_band));
     // Users have turns: it is looked at before the last of these.
     for _ in 0..3 {
         is_served(&service);
     }
-    drop(held);
+    drop((silent, held));
 }
 
 /// The kernel closes those that a receiver has no room for.
@@ -297,26 +295,47 @@ fn who_is_no_client_sends_no_descriptors() {
     is_served(&service);
 }
 
-/// Takes all places of strangers by connections whose close waits, and keeps of each what `keep` says.
-fn take_places<T>(service: &Service, keep: impl Fn((UnixStream, TcpStream)) -> T) -> Vec<T> {
-    let (endpoint, mut held) = (service.endpoint(), Vec::new());
-    for _ in 0..2 {
-        held.extend(while_stopped(service, || {
-            let some = (0..MANY / 2 + 2).map(|_| keep(send(&endpoint, STRANGER, &[0x20])));
-            some.collect::<Vec<_>>()
-        }));
-        is_served(service);
-    }
-    held
+/// Takes all places of strangers, by connections that say nothing: they have them for some seconds.
+fn take_places_silently(endpoint: &Path) -> Vec<UnixStream> {
+    let mut silent = Vec::new();
+    await_that("there is no room for a stranger", || {
+        silent.push(as_user(STRANGER, || UnixStream::connect(endpoint).unwrap()));
+        silent.len() >= PLACES && !is_answered(endpoint)
+    });
+    silent
 }
 
-/// Takes places until a stranger gets none: of the first ones, some may have been given back already.
-fn take_all_places(service: &Service) -> Vec<(UnixStream, TcpStream)> {
-    let mut held = Vec::new();
-    await_that("there is no room for a stranger", || {
-        held.extend(take_places(service, |both| both));
-        !is_answered(&service.endpoint())
+/// The threads of the service that close.
+fn closing_threads(service: &Service) -> usize {
+    let tasks = fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap();
+    let name = |task: fs::DirEntry| fs::read_to_string(task.path().join("comm"));
+    let named = tasks.filter_map(|task| name(task.unwrap()).ok());
+    named.filter(|name| name.trim_end() == "hcsd-close").count()
+}
+
+/// Takes all places of strangers by connections whose close waits, and keeps of each what `keep` says. Returns once all
+/// these closes have begun: a process that was started before would have copies of the sockets, and wait with them as
+/// it is executed.
+///
+/// The service is stopped once only: a stop ends what the kernel waits for in a close, and gives the place back.
+fn take_places<T>(service: &Service, keep: impl Fn((UnixStream, TcpStream)) -> T) -> Vec<T> {
+    let silent = take_places_silently(&service.endpoint());
+    let linger = |connection: UnixStream| {
+        let (stream, peer) = lingering();
+        match socket::send_all(&connection, &[0x20], &[stream.as_fd()]) {
+            Ok(()) => Some(keep((connection, peer))),
+            // It came too late and was turned away. The close of `stream` does not wait without its peer.
+            Err(_) => {
+                drop(peer);
+                None
+            }
+        }
+    };
+    let held: Vec<_> = while_stopped(service, || silent.into_iter().filter_map(linger).collect());
+    await_that("all are being closed", || {
+        closing_threads(service) >= held.len()
     });
+    is_served(service);
     held
 }
 
@@ -324,7 +343,6 @@ fn take_all_places(service: &Service) -> Vec<(UnixStream, TcpStream)> {
 fn strangers_beyond_the_limit_keep_no_client_waiting_either() {
     let service = open_service();
     let endpoint = service.endpoint();
-    // The queue of a socket that all users reach has room for fewer.
     let held = take_places(&service, |both| both);
     drop(held);
     // Each gives its place back once it is closed.
@@ -394,13 +412,27 @@ fn is_held(process: Pid) -> bool {
 fn who_is_turned_away_again_and_again_has_a_process_now_and_then() {
     let service = open_service();
     let endpoint = service.endpoint();
-    let held = take_all_places(&service);
+    loop {
+        let silent = take_places_silently(&endpoint);
+        let (processes, elapsed) = turned_away_again_and_again(&endpoint);
+        // Otherwise some places were given back meanwhile, and who has one is not closed by a process.
+        if !is_answered(&endpoint) {
+            let pauses = Duration::from_millis(20) * processes.saturating_sub(1);
+            assert!(elapsed >= pauses, "{processes} processes in {elapsed:?}");
+            return drop(silent);
+        }
+    }
+}
+
+/// A stranger connects again and again where there is no place, and leaves a descriptor. Returns how often it could,
+/// and how long that took until all were closed.
+fn turned_away_again_and_again(endpoint: &Path) -> (u32, Duration) {
     let begun = Instant::now();
     let mut processes = 0;
     for _ in 0..25 {
         let (read, write) = rustix::pipe::pipe().unwrap();
         as_user(STRANGER, || {
-            let connection = UnixStream::connect(&endpoint).unwrap();
+            let connection = UnixStream::connect(endpoint).unwrap();
             let sent = send_message(&connection, b"x", &[write.as_fd()], SendFlags::NOSIGNAL);
             // It may be turned away already.
             assert!(matches!(sent, Ok(1) | Err(Errno::PIPE)), "{sent:?}");
@@ -410,13 +442,7 @@ fn who_is_turned_away_again_and_again_has_a_process_now_and_then() {
         // It is closed by a process of its own: the next one comes behind that.
         assert_eq!(rustix::io::read(&read, &mut [0]), Ok(0));
     }
-    let pauses = Duration::from_millis(20) * processes.saturating_sub(1);
-    assert!(
-        begun.elapsed() >= pauses,
-        "{processes} processes in {:?}",
-        begun.elapsed()
-    );
-    drop(held);
+    (processes, begun.elapsed())
 }
 
 /// As where the server of a file system does not answer: the processes that close never end.
