@@ -40,7 +40,7 @@ pub(super) fn a_system_that_ended_while_no_service_was_there_tells_its_end_once_
 pub(super) fn an_end_that_was_asked_for_before_the_service_died_is_no_surprise_to_the_next(
     kind: &Kind,
 ) {
-    let mut service = kind.service();
+    let mut service = kind.service_with("[times]\nreconnect_seconds = 5\n");
     let mut client = service.client();
     let made = client.call(&create_system(1, "asked", kind.document)).ok();
     let runtime_id = made.reply.runtime_id.unwrap();

@@ -33,6 +33,10 @@ pub(crate) use client::Client;
 
 static COUNTER: AtomicU32 = AtomicU32::new(0);
 
+/// How long something that the service does may take. Longer than it keeps an ended system for clients that may come
+/// back, which is 60 seconds by default.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// A service in a directory of its own, with a cgroup of its own. Dropped, it is ended, and whatever it left is a
 /// failure of the test.
 pub(crate) struct Service {
@@ -247,7 +251,7 @@ impl Drop for Service {
             return;
         }
         // A system that was found dead ends beside what the test waited for.
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + LIMIT;
         let mut left = self.left_behind();
         while !left.is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(10));
@@ -289,9 +293,9 @@ fn below(directory: &Path) -> Vec<PathBuf> {
 
 /// Waits for something that the service does behind its clients' backs.
 pub(crate) fn await_that(what: &str, mut so: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + LIMIT;
     while !so() {
-        assert!(Instant::now() < end, "{what}: not after a minute");
+        assert!(Instant::now() < end, "{what}: not after {LIMIT:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
