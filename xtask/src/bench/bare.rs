@@ -191,10 +191,19 @@ impl Bare {
         answered.map_err(|e| format!("the bare guest executes nothing: {e}"))
     }
 
-    /// `bytes` zeros out of the guest.
+    /// `bytes` zeros out of the guest, by its first process itself.
     pub(crate) fn pour(&mut self, bytes: u64) -> Result<(), String> {
+        self.receive(b'p', bytes)
+    }
+
+    /// The same, from `dd` in the guest, by a pipe.
+    pub(crate) fn pour_by_pipe(&mut self, bytes: u64) -> Result<(), String> {
+        self.receive(b'P', bytes)
+    }
+
+    fn receive(&mut self, order: u8, bytes: u64) -> Result<(), String> {
         let broken = |e: std::io::Error| format!("the bare guest sends nothing: {e}");
-        let mut order = vec![b'p'];
+        let mut order = vec![order];
         order.extend(bytes.to_le_bytes());
         self.stream.write_all(&order).map_err(broken)?;
         let mut buffer = vec![0; 128 << 10];

@@ -1,6 +1,8 @@
 //! Virtual machines: from the start to a first process, a process in one that runs, what comes out of its stdout, and
 //! the memory of its worker. Beside each is a bare machine ([`crate::bench::bare`]): the same kernel, ramdisk and QEMU.
 
+use std::cell::RefCell;
+
 use super::{About, Context, Outcome};
 use crate::bench::{
     bare::{Bare, Running},
@@ -12,6 +14,7 @@ use crate::bench::{
 const BARE_START: &str = "bare QEMU to the hello of a minimal guest";
 const BARE_PROCESS: &str = "raw vsock round trip with the guest's own vfork+exec+wait";
 const BARE_STDIO: &str = "raw vsock";
+const BARE_PIPE: &str = "raw vsock behind dd and a pipe";
 
 pub(super) fn machines(context: &mut Context<'_>) -> Outcome {
     let image = match Image::make(context.bundles, context.program.path()) {
@@ -90,8 +93,10 @@ fn process(context: &mut Context<'_>, machine: &Container, bare: &mut Bare) -> O
 
 fn stdio(context: &mut Context<'_>, machine: &Container, bare: &mut Bare) -> Outcome {
     let bytes = if context.quick { 16 << 20 } else { 128 << 20 };
+    let bare = RefCell::new(bare);
     let subjects = vec![
-        Subject::new(BARE_STDIO, || bare.pour(bytes)),
+        Subject::new(BARE_STDIO, || bare.borrow_mut().pour(bytes)),
+        Subject::new(BARE_PIPE, || bare.borrow_mut().pour_by_pipe(bytes)),
         Subject::new("hcs API process", || machine.pour(bytes)),
     ];
     let about = About {
