@@ -372,31 +372,34 @@ fn connections(socket: &mut Socket) -> Result<Vec<Connection>, NetlinkError> {
     socket.dump("listing connections", GET, &[0; 4], read_connection)
 }
 
+/// A container can begin very many connections, so there is one round trip for many.
 fn delete(socket: &mut Socket, connections: &[Connection]) -> Result<(), NetlinkError> {
-    for one in connections {
+    // The kernel queues each that has ended by itself as an error, with the request in it.
+    const MOST: usize = 512;
+    for some in connections.chunks(MOST) {
         let mut batch = Batch::default();
-        let header = [one.family, 0, 0, 0];
-        batch.message(
-            "forgetting a connection",
-            DELETE,
-            flag::ACK,
-            &header,
-            |batch| {
-                batch.nest(ORIGINAL, |batch| {
-                    batch.raw(&one.original);
-                });
-                if let Some(zone) = &one.zone {
-                    batch.bytes(ZONE, zone);
-                }
-            },
-        );
-        match socket.run(batch) {
-            // It ended by itself.
-            Err(error) if error.errno() == Some(Errno::NOENT) => {}
-            other => other?,
+        for (left, one) in (0..some.len()).rev().zip(some) {
+            // The last is acknowledged: the kernel has carried out those before it.
+            let flags = if left == 0 { flag::ACK } else { 0 };
+            delete_one(&mut batch, flags, one);
         }
+        // One that is not there has ended by itself.
+        socket.run_but(batch, Some(Errno::NOENT))?;
     }
     Ok(())
+}
+
+fn delete_one(batch: &mut Batch, flags: u16, one: &Connection) {
+    let header = [one.family, 0, 0, 0];
+    let what = "forgetting a connection";
+    batch.message(what, DELETE, flags, &header, |batch| {
+        batch.nest(ORIGINAL, |batch| {
+            batch.raw(&one.original);
+        });
+        if let Some(zone) = &one.zone {
+            batch.bytes(ZONE, zone);
+        }
+    });
 }
 
 pub(crate) fn read_connection(message: &Message<'_>) -> Option<Connection> {

@@ -86,14 +86,22 @@ impl Socket {
     /// Sends a batch and reads its acknowledgements. The first error is returned; all messages were tried, but those of
     /// nfnetlink's transactions, of which none counts then.
     pub(crate) fn run(&mut self, batch: Batch) -> Result<(), NetlinkError> {
+        self.run_but(batch, None)
+    }
+
+    /// As [`Socket::run`], where it is no error that a message is refused by `allowed`.
+    pub(crate) fn run_but(
+        &mut self,
+        batch: Batch,
+        allowed: Option<Errno>,
+    ) -> Result<(), NetlinkError> {
         if batch.is_empty() {
             return Ok(());
         }
         let first = self.send(batch.bytes, &batch.messages, batch.too_long)?;
-        let what = |sequence: u32| {
+        let asked = |sequence: u32| {
             let at = usize::try_from(sequence.wrapping_sub(first)).ok();
             at.and_then(|at| batch.messages.get(at))
-                .map(|message| message.what.clone())
         };
         let mut wanted = batch
             .messages
@@ -105,13 +113,16 @@ impl Socket {
         while let Some(datagram) = self.receive(&mut buffer)? {
             for message in Messages::of(datagram) {
                 let message = message.map_err(|_| answer("the batch", "is malformed"))?;
-                let (ERROR, Some(asked)) = (message.kind, what(message.sequence)) else {
+                let (ERROR, Some(asked)) = (message.kind, asked(message.sequence)) else {
                     continue;
                 };
-                let code = code(&message).ok_or_else(|| answer(&asked, "is malformed"))?;
-                wanted = wanted.saturating_sub(1);
+                let code = code(&message).ok_or_else(|| answer(&asked.what, "is malformed"))?;
+                // An error is told of a message without an acknowledgement, too.
+                wanted = wanted.saturating_sub(usize::from(asked.acknowledged));
+                let code = code.filter(|errno| Some(*errno) != allowed);
                 if let (Some(errno), None) = (code, &refused) {
-                    refused = Some(NetlinkError::Refused { what: asked, errno });
+                    let what = asked.what.clone();
+                    refused = Some(NetlinkError::Refused { what, errno });
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use engine_network::{Forwarding, Host, Rules, survey, write_rules};
+use engine_network::{Forwarding, Host, Rules, forget_misled, survey, write_rules};
 use rustix::net::{
     AddressFamily, SocketType, bind, connect, socket, sockopt::set_socket_reuseaddr,
 };
@@ -57,6 +57,45 @@ fn take_all_ports(world: &World, of: &Container, to: (&str, u16)) {
         }
         before = now;
     }
+}
+
+/// One container can have the kernel remember tens of thousands of peers of a port that it publishes, and all changes of
+/// networks wait while they are forgotten: a round trip of each would take half a minute.
+#[test]
+fn all_of_very_many_peers_of_a_port_are_forgotten() {
+    if !can_work() {
+        return;
+    }
+    const PEERS: u16 = 5000;
+    let mut world = World::new();
+    remember(&world);
+    let network = world.network(1, json!({}));
+    let mapping = json!({
+        "Type": "PortMapping",
+        "Settings": {"Protocol": 17, "InternalPort": 80, "ExternalPort": 8081},
+    });
+    let one = world.container(network, 2, json!({"Policies": [mapping]}));
+    let send = |ports: RangeInclusive<u16>| {
+        for port in ports {
+            let socket = UdpSocket::bind(("0.0.0.0", port)).unwrap();
+            let _sent = socket.send_to(b"x", (UPLINK, 8081));
+        }
+    };
+    let before = connections(&world.host);
+    world.outside.run(|| send(10_000..=9_999 + PEERS));
+    let remembered = connections(&world.host);
+    assert!(
+        remembered >= before + usize::from(PEERS),
+        "{before}, {remembered}"
+    );
+    let published = world.state.intent();
+    world.state.delete_endpoint(one.endpoint).unwrap();
+    world.rules();
+    let after = world.state.intent();
+    let forget = || forget_misled(&mut Host::open("hcs").unwrap(), &published, &after);
+    world.host.run(forget).unwrap();
+    let left = connections(&world.host);
+    assert!(left <= before + 10, "{before}, {remembered}, {left}");
 }
 
 /// The port of a connection of TCP as the server sees it, with whose port it began.
