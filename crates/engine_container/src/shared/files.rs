@@ -1,6 +1,9 @@
 //! Files of the host that documents name.
+//!
+//! What is only to be read is opened in a view of its own ([`open_in_view`]): the program that gets the descriptor may
+//! be taken over by a guest, and its user may have been granted more than this machine is to have.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use hcs_schema::{Failure, HResult, win32};
 use rustix::{
@@ -10,10 +13,12 @@ use rustix::{
 
 use crate::{
     failure::{Attempt, StepError},
+    parts::mount::clone_tree,
     source::{Identity, Source, look_for},
+    sys::mount::{self, MountChange},
 };
 
-/// Opens the regular file at `path` for reading. Symbolic links on the way are followed only where they belong to root
+/// Opens the regular file at `path` for reading: by the descriptor nothing can be opened for writing. Symbolic links on the way are followed only where they belong to root
 /// or to the service's own user. `pointer` is the JSON pointer of the property that names it.
 ///
 /// # Errors
@@ -32,11 +37,13 @@ pub fn open_file_to_write(path: &str, pointer: &str) -> Result<OwnedFd, Failure>
 
 fn open_regular(path: &str, pointer: &str, access: OFlags) -> Result<OwnedFd, Failure> {
     let found = find(path, pointer, FileType::RegularFile, "regular file")?;
-    // By the descriptor, so that it is the file that was looked at.
-    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
     // A lease of the file (`F_SETLEASE`) would keep this thread for as long as its owner likes to.
     let flags = access | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let opened = match open(again, flags, Mode::empty()) {
+    let opening = match access == OFlags::RDONLY {
+        true => open_in_view(found.as_fd(), flags),
+        false => open_again(found.as_fd(), flags),
+    };
+    let opened = match opening {
         Err(Errno::WOULDBLOCK) => return Err(leased(path, pointer)),
         opened => opened,
     };
@@ -49,6 +56,34 @@ fn open_regular(path: &str, pointer: &str, access: OFlags) -> Result<OwnedFd, Fa
     waits
         .step_at("opening", path)
         .map_err(|error| unopened(error, path, pointer))
+}
+
+/// Opens by the descriptor, so that it is the file that was looked at.
+fn open_again(found: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+    open(again, flags, Mode::empty())
+}
+
+/// Opens what `found` is, to be read only, whatever the access list of the file or device says: who gets the descriptor
+/// can open it anew in `/proc/self/fd`, and does so in a mount of its own that is read-only and has no devices. A
+/// service without the right to mount opens it as it is.
+///
+/// # Errors
+/// The errno of `open_tree(2)`, `open(2)` or `mount_setattr(2)`.
+pub fn open_in_view(found: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let view = match clone_tree(found, "", false) {
+        Err(Errno::PERM) => return open_again(found, flags),
+        view => view?,
+    };
+    let opened = open_again(view.as_fd(), flags)?;
+    let kinds = libc::MOUNT_ATTR_RDONLY | libc::MOUNT_ATTR_NODEV | libc::MOUNT_ATTR_NOSUID;
+    let change = MountChange {
+        set: kinds | libc::MOUNT_ATTR_NOEXEC,
+        ..MountChange::default()
+    };
+    // Not before: a device could not be opened.
+    mount::change(view.as_fd(), change)?;
+    Ok(opened)
 }
 
 fn leased(path: &str, pointer: &str) -> Failure {
@@ -170,6 +205,28 @@ sys.stdin.read()
         let opened = open_file_to_write(path, "/A").unwrap();
         let flags = fcntl_getfl(&opened).unwrap();
         assert!(!flags.contains(OFlags::NONBLOCK), "readers wait for it");
+    }
+
+    #[test]
+    fn what_is_opened_to_be_read_cannot_be_written_by_its_descriptor() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        fs::write(&path, "text").unwrap();
+        let path = path.to_str().unwrap();
+        let to_write = |file: &OwnedFd| open_again(file.as_fd(), OFlags::RDWR | OFlags::CLOEXEC);
+        let opened = open_file(path, "/A").unwrap();
+        assert_eq!(to_write(&opened).unwrap_err(), Errno::ROFS);
+        open_again(opened.as_fd(), OFlags::RDONLY | OFlags::CLOEXEC).unwrap();
+        let opened = open_file_to_write(path, "/A").unwrap();
+        to_write(&opened).unwrap();
+        let device = open("/dev/null", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let opened = open_in_view(device.as_fd(), flags).unwrap();
+        assert_eq!(rustix::io::read(&opened, &mut [0; 1]), Ok(0));
+        assert_eq!(to_write(&opened).unwrap_err(), Errno::ACCESS);
     }
 
     #[test]

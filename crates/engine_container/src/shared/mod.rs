@@ -2,8 +2,9 @@
 //! in one way.
 //!
 //! 1. [`MachineGroups`]: the control groups of one machine. [`has_control_groups`]: whether there can be any.
-//! 2. [`open_file`], [`open_file_to_write`], [`find_device`]: a file or device that a document names. [`look_at`],
-//!    [`open_directory`]: a directory. [`open_seen`]: one that a process with more rights has looked at.
+//! 2. [`open_file`], [`open_file_to_write`], [`find_device`]: a file or device that a document names; [`open_in_view`]:
+//!    one that is only read. [`look_at`], [`open_directory`]: a directory. [`open_seen`]: one that a process with more
+//!    rights has looked at.
 //! 3. [`resolver`]: how names are resolved in a system with a network of its own. 4. [`ProcessName`]: a process, told
 //!    from a later one with the same pid. [`Made`]: when a machine was made. 5. [`limit_system_calls`]: of a
 //!    program that a guest may take over.
@@ -13,7 +14,9 @@ mod groups;
 mod process;
 mod system_calls;
 
-pub use files::{find_device, look_at, open_directory, open_file, open_file_to_write, open_seen};
+pub use files::{
+    find_device, look_at, open_directory, open_file, open_file_to_write, open_in_view, open_seen,
+};
 pub use groups::{MachineGroups, MachineLimits, has_control_groups};
 pub use process::ProcessName;
 pub use system_calls::limit_system_calls;

@@ -7,10 +7,10 @@
 use std::{
     fs::File,
     io::{Seek as _, SeekFrom},
-    os::fd::{AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
 };
 
-use engine_container::shared::find_device;
+use engine_container::shared::{find_device, open_in_view};
 use hcs_schema::{Failure, HResult};
 use hcs_wire::errno;
 use rustix::{
@@ -37,14 +37,16 @@ pub(super) fn open(attached: &Attached, machine: &Grantee) -> Result<OwnedFd, Fa
     let refused = |code: HResult, message: String| {
         Failure::new(code, message.clone()).cause_at(pointer, message)
     };
-    let access = match disk.read_only {
-        true => OFlags::RDONLY,
-        false => OFlags::RDWR,
+    let flags = OFlags::EXCL | OFlags::CLOEXEC;
+    let opened = match disk.read_only {
+        true => open_in_view(found.as_fd(), flags | OFlags::RDONLY),
+        false => {
+            // By the descriptor, so that it is the device that was looked at.
+            let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+            open_path(again, flags | OFlags::RDWR, Mode::empty())
+        }
     };
-    // By the descriptor, so that it is the device that was looked at.
-    let again = format!("/proc/self/fd/{}", found.as_raw_fd());
-    let flags = access | OFlags::EXCL | OFlags::CLOEXEC;
-    let opened = open_path(again, flags, Mode::empty()).map_err(|errno| match errno {
+    let opened = opened.map_err(|errno| match errno {
         Errno::BUSY => refused(
             HResult::from_win32(IN_USE),
             format!("{path} is in use: the host has a file system of it, or another virtual machine has it"),
