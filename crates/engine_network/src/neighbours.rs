@@ -29,8 +29,6 @@ const PERMANENT: u16 = 0x80;
 const OF_LINK: u8 = 2;
 const OF_BRIDGE: u8 = 4;
 
-/// An entry that is checked on its first use.
-const UNCERTAIN: u16 = 4;
 /// An entry that another program looks after (`NTF_EXT_LEARNED`): the kernel removes none.
 const KEPT: u8 = 0x10;
 
@@ -81,18 +79,25 @@ impl Known {
 }
 
 /// Tells the host the hardware address behind an address of a link: it may remember another, of a former endpoint. The
-/// kernel checks it on first use.
+/// kernel does not check it: a port lets no frame with another hardware address in. To check one of IPv6 it would need
+/// an address of the link's own (`fe80::/10`), which bridges do not have, and would take its endpoint for gone.
 ///
 /// It keeps the entry until it is told to [`forget`] it, and does not count it: its table of entries is one for all
 /// network namespaces, and has room for few more than a thousand that programs can fill with questions.
 pub(crate) fn tell(batch: &mut Batch, link: u32, address: IpAddr, mac: Mac) {
     let what = format!("telling the host the card of {address}");
     let flags = flag::ACK | flag::CREATE | flag::REPLACE;
-    batch.message(what, NEW, flags, &kept(link, address, UNCERTAIN), |batch| {
-        batch
-            .bytes(DESTINATION, &octets(address))
-            .bytes(CARD, &mac.0);
-    });
+    batch.message(
+        what,
+        NEW,
+        flags,
+        &kept(link, address, NO_QUESTION),
+        |batch| {
+            batch
+                .bytes(DESTINATION, &octets(address))
+                .bytes(CARD, &mac.0);
+        },
+    );
 }
 
 /// Takes away what the host was told of an address of a link.

@@ -39,6 +39,8 @@ fn the_host_keeps_the_cards_of_endpoints_for_as_long_as_they_are_there() {
         assert_eq!(entry["lladdr"], json!(told));
         // The kernel does not count such an entry, and removes none.
         assert!(entry.get("extern_learn").is_some(), "{entry}");
+        // Nor does it ask for it: of IPv6 it could not, and a connection by a load balancer would end after seconds.
+        assert_eq!(entry["state"], json!(["NOARP"]), "{entry}");
     };
     kept(intent.mac, &world);
     // What is learned of it afterwards does not change that.
