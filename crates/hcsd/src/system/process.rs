@@ -171,6 +171,11 @@ impl Process {
         self.exit_is_told.set(true);
     }
 
+    /// Whether an earlier service has logged its exit.
+    pub(crate) fn exit_is_told(&self) -> bool {
+        self.exit_is_told.get()
+    }
+
     /// Its agent alone says that it is there. Until a client has it, nothing of it is written down.
     pub(crate) fn set_unclaimed(&self) {
         self.unclaimed.set(true);

@@ -56,6 +56,7 @@ impl Processes {
             pid: process.pid(),
             console: process.emulates_console,
             ends_system: process.ends_system(),
+            is_logged: process.exit_is_told(),
         });
     }
 

@@ -581,3 +581,47 @@ fn an_exit_is_one_event_though_two_services_die_before_they_note_it() {
     );
     client.terminate(1);
 }
+
+/// A client asks the next service for a process whose exit was told and noted as done with. That service asks the agent
+/// again, and dies before it has the answer.
+#[test]
+fn an_exit_is_one_event_though_a_later_service_asks_for_it_again() {
+    let mut service = Service::new();
+    let mut client = service.client();
+    client.start_container(1, "exits");
+    let ended = client.create_process(1, 2, &shell("exit 7"));
+    assert_eq!(client.exit_code(2), 7);
+    let agent = agent(&service);
+    service.kill();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "exits", None)).ok();
+    // So the service is connected to its agent.
+    client.create_process(1, 3, &shell("exit 0"));
+    assert_eq!(client.exit_code(3), 0);
+    kill_process(Pid::from_raw(agent).unwrap(), Signal::STOP).unwrap();
+    await_that("the agent stops", || is_stopped(agent));
+    client.send(&open_process(1, 2, ended.pid));
+    let noted = format!("\"pid\":{},", ended.pid);
+    await_that("the process is noted again", || {
+        journal(&service).contains(&noted)
+    });
+    service.kill();
+    kill_process(Pid::from_raw(agent).unwrap(), Signal::CONT).unwrap();
+    service.run();
+    let mut client = service.client();
+    client.call(&open_system(1, "exits", None)).ok();
+    client.call(&open_process(1, 2, ended.pid)).ok();
+    assert_eq!(client.exit_code(2), 7);
+    let mut exits = everything(&mut client);
+    exits.retain(|entry| entry.kind == "ProcessExited" && entry.process_id == Some(ended.pid));
+    assert_eq!(exits.len(), 1, "{exits:?}");
+    client.terminate(1);
+}
+
+/// What the only system has written down of its processes.
+fn journal(service: &Service) -> String {
+    let mut systems = fs::read_dir(service.root().join("systems")).unwrap();
+    let system = systems.next().unwrap().unwrap().path();
+    fs::read_to_string(system.join("processes.jsonl")).unwrap()
+}

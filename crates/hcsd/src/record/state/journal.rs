@@ -42,6 +42,9 @@ pub(crate) enum Entry {
         /// Its system ends with it.
         #[serde(default, skip_serializing_if = "is_false")]
         ends_system: bool,
+        /// A service has it anew for a client that comes back, and an earlier one wrote its exit into the event log.
+        #[serde(default, skip_serializing_if = "is_false")]
+        is_logged: bool,
     },
     /// It has exited, and a client is still to be told.
     Exited {
@@ -212,14 +215,13 @@ impl Journal {
                 pid,
                 console: remembered.console,
                 ends_system: remembered.ends_system,
+                is_logged: remembered.is_logged && remembered.exit.is_none(),
             })?;
             if remembered.stdin_closed {
                 add(Entry::StdinClosed { pid })?;
             }
             if let Some(exit) = remembered.exit {
                 add(Entry::exited(pid, exit))?;
-            } else if remembered.is_logged {
-                add(Entry::Logged { pid })?;
             }
         }
         files::replace(&directory.join(FILE), &text)
@@ -247,10 +249,12 @@ impl Journal {
                     pid,
                     console,
                     ends_system,
+                    is_logged,
                 }) => {
                     let begun = Remembered {
                         console,
                         ends_system,
+                        is_logged,
                         ..Remembered::default()
                     };
                     processes.insert(pid, begun);
@@ -298,6 +302,7 @@ mod tests {
             pid,
             console: both,
             ends_system: both,
+            is_logged: false,
         };
         for entry in [
             created(2, false),
@@ -377,6 +382,7 @@ mod tests {
             pid,
             console: false,
             ends_system: pid == 2,
+            is_logged: false,
         };
         journal.append(&created(2));
         journal.append(&Entry::StdinClosed { pid: 2 });
@@ -408,6 +414,7 @@ mod tests {
                 pid: 2,
                 console: false,
                 ends_system: false,
+                is_logged: false,
             });
             journal.append(&Entry::Gone { pid: 2 });
         }
@@ -416,6 +423,7 @@ mod tests {
             pid: 9,
             console: false,
             ends_system: false,
+            is_logged: false,
         });
         assert!(fs::metadata(directory.path().join(FILE)).unwrap().len() < 100);
         assert_eq!(Journal::read(directory.path()).unwrap().len(), 1);
