@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine_container::shared::{MachineGroups, Made, ProcessName, open_file};
+use engine_container::shared::{MachineGroups, Made, ProcessName, make_left, open_file};
 use hcs_engine::{
     engine::{CreateRequest, Engine, Found, Identity, Machine, Summary, Swept},
     steps::{Step, note},
@@ -275,11 +275,29 @@ impl Inputs {
             let sockets = open_sockets(directory).inspect_err(|_| inputs.undo())?;
             inputs.descriptors.extend(sockets);
         }
-        if let Some(file) = &plan.crash_memory {
-            let opened = crash_memory::open(file, grantee).inspect_err(|_| inputs.undo())?;
-            inputs.descriptors.push(opened);
+        match inputs.open_last(request, plan, grantee) {
+            Ok(()) => Ok(inputs),
+            Err(failure) => {
+                inputs.undo();
+                Err(failure)
+            }
         }
-        Ok(inputs)
+    }
+
+    /// Opens what the end of the machine is written into.
+    fn open_last(
+        &mut self,
+        request: &CreateRequest,
+        plan: &Plan,
+        grantee: &Grantee,
+    ) -> Result<(), Failure> {
+        if let Some(file) = &plan.crash_memory {
+            self.descriptors.push(crash_memory::open(file, grantee)?);
+        }
+        if machine::has_agent(&request.document) {
+            self.descriptors.push(make_left(&request.directory)?);
+        }
+        Ok(())
     }
 
     fn open_images(&mut self, plan: &Plan, grantee: &Grantee) -> Result<(), Failure> {

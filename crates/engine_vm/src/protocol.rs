@@ -76,14 +76,16 @@ impl Setup {
     /// How many descriptors follow: the file for the end; the worker's socket (bound, not listening); the kernel or
     /// the code of firmware; the initial RAM disk if there is one, or the variables of firmware; the file of each disk;
     /// that of persistent memory; the listening socket of each serial port, and of each virtio serial port; the folder
-    /// of sockets of programs, and the listening one in it; the file for the memory of a guest that crashed.
+    /// of sockets of programs, and the listening one in it; the file for the memory of a guest that crashed; the file
+    /// for what the agent leaves.
     pub(crate) fn descriptors(&self) -> usize {
         let boot = 3 + usize::from(self.has_initrd);
         let sockets = if self.hv_socket.is_some() { 2 } else { 0 };
         let ports = self.ports.len() + self.board.virtio_ports.iter().flatten().count();
         let crash = usize::from(self.board.keeps_crashed);
         let persistent = usize::from(self.board.persistent.is_some());
-        boot + self.board.disks.len() + persistent + ports + sockets + crash
+        let left = usize::from(self.has_agent);
+        boot + self.board.disks.len() + persistent + ports + sockets + crash + left
     }
 
     /// Whether the guest has a device for sockets.

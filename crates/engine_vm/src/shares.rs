@@ -4,7 +4,7 @@
 
 use engine_container::shared::Identity;
 use hcs_schema::documents::{Plan9Share, VirtualMachine};
-use hcs_wire::guest::BRIDGE_PORT;
+use hcs_wire::guest::{BRIDGE_PORT, LEFT_PORT};
 use serde::{Deserialize, Serialize};
 
 use crate::{disk::Wrong, protocol::STDIO_PORTS};
@@ -148,7 +148,9 @@ pub(crate) fn name(share: &Plan9Share) -> Result<String, Wrong> {
 fn port(port: u32) -> Result<u32, Wrong> {
     let message = match port {
         0 => "a share needs a port that the guest dials, such as 564".to_owned(),
-        BRIDGE_PORT => format!("{port} is the port of the guest agent; 564 is usual"),
+        BRIDGE_PORT | LEFT_PORT => {
+            format!("{port} is a port of the guest agent; 564 is usual")
+        }
         _ if STDIO_PORTS.contains(&port) => {
             format!("{port} is one of the ports of processes in the guest; 564 is usual")
         }
@@ -308,6 +310,7 @@ mod tests {
             ("Path", json!(format!("/{}", "x".repeat(4095)))),
             ("Port", json!(0)),
             ("Port", json!(BRIDGE_PORT)),
+            ("Port", json!(LEFT_PORT)),
             ("Port", json!(STDIO_PORTS.start())),
             ("Flags", json!(2)),
             ("Flags", json!(5 | 16)),

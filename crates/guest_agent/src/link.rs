@@ -131,8 +131,12 @@ pub trait Link {
         false
     }
 
+    /// The system is to end with a process that has begun. Prepares for [`Link::leave`] what takes time, and does not
+    /// wait for the host.
+    fn will_leave(&mut self) {}
+
     /// Leaves `line` where a host finds it that comes after the agent's end; it follows what was left before. Whether
-    /// that was possible.
+    /// that was possible. May wait for the host, for some seconds at most.
     fn leave(&mut self, _line: &[u8]) -> bool {
         false
     }

@@ -28,7 +28,7 @@ use rustix::{
     fs::{Access, AtFlags, CWD, FileType},
 };
 
-use crate::endpoint::Endpoint;
+use crate::{descriptors::with_former_limit, endpoint::Endpoint};
 
 /// Names the service's program.
 pub(crate) const DAEMON_VARIABLE: &str = "HCS_DAEMON";
@@ -72,8 +72,8 @@ pub(crate) fn start(endpoint: &Endpoint) -> Result<(), Failure> {
     loop {
         let Program { path, file } = locate(&places())?;
         let program = path.display();
-        let mut child = command(endpoint, file)
-            .spawn()
+        let mut command = command(endpoint, file);
+        let mut child = with_former_limit(|| command.spawn())
             .map_err(|e| failed(format!("{program} cannot be run: {e}")))?;
         match finish(&mut child) {
             Ok(End::Done) => return Ok(()),

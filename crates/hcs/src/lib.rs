@@ -76,6 +76,7 @@
 
 mod attendant;
 mod daemon;
+mod descriptors;
 mod endpoint;
 mod events;
 mod exit;
@@ -101,6 +102,7 @@ mod timer;
 mod watcher;
 
 pub use attendant::Attendant;
+pub use descriptors::raise_limit;
 pub use endpoint::{ENDPOINT_VARIABLE, Endpoint};
 pub use events::Events;
 pub use exit::{Exit, ExitStatus, OutOfMemory};

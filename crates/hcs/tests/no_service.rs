@@ -5,6 +5,7 @@
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use hcs::{ComputeSystem, Failure, HResult};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Where a test finds its directory in the process of its own.
 const PLACE: &str = "HCS_TEST_PLACE";
@@ -28,7 +29,9 @@ fn failure_with(test: &str, program: &str) -> Option<Failure> {
         "#!/bin/sh\necho >> {count}\n[ $(wc -l < {count}) -gt 2 ] || kill -9 $$\necho third >&2\nexit 1\n"
     );
     fs::write(&killed, script).unwrap();
-    for program in [&complains, &killed] {
+    let limited = place.path().join("limited");
+    fs::write(&limited, "#!/bin/sh\nulimit -Sn >&2\nexit 1\n").unwrap();
+    for program in [&complains, &killed, &limited] {
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let status = Command::new(std::env::current_exe().unwrap())
@@ -69,4 +72,25 @@ fn a_program_that_is_killed_is_run_again() {
         return;
     };
     assert_eq!(failure.causes[0].message, "third");
+}
+
+/// The service's containers have that limit.
+#[test]
+fn a_service_gets_the_limit_of_open_files_that_the_program_had() {
+    let test = "a_service_gets_the_limit_of_open_files_that_the_program_had";
+    let limit = || getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(300),
+        ..limit()
+    };
+    setrlimit(Resource::Nofile, few).unwrap();
+    for _ in 0..2 {
+        hcs::raise_limit();
+    }
+    assert_eq!(limit().current, limit().maximum);
+    let Some(failure) = failure_with(test, "limited") else {
+        return;
+    };
+    assert_eq!(failure.causes[0].message, "300");
+    assert_eq!(limit().current, limit().maximum);
 }

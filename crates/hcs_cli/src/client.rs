@@ -23,10 +23,20 @@ use crate::{
 /// Verbs that have something to do before they call the service, and always call it.
 const CALLING: [&str; 5] = ["create", "exec", "list", "ps", "run"];
 
-/// Connects to the service where `verb`, as it was typed, will call it: it answers while the arguments are read.
+/// Verbs that send pipes to the service, and start no program of the host. What `run` may start comes before
+/// [`launch`].
+const SENDING: [&str; 4] = ["attach", "cp", "exec", "logs"];
+
+/// Connects to the service where `verb`, as it was typed, will call it: it answers while the arguments are read. Where
+/// `verb` sends pipes, the limit on open files is raised before: the kernel holds those of others against it.
 pub(crate) fn begin(verb: Option<&OsStr>) {
-    let calls = verb.is_some_and(|verb| CALLING.iter().any(|calling| verb == *calling));
-    if calls && let Ok(endpoint) = Endpoint::from_environment() {
+    let is_of = |verbs: &[&str]| verb.is_some_and(|verb| verbs.iter().any(|known| verb == *known));
+    if is_of(&SENDING) {
+        hcs::raise_limit();
+    }
+    if is_of(&CALLING)
+        && let Ok(endpoint) = Endpoint::from_environment()
+    {
         endpoint.begin();
     }
 }
@@ -42,6 +52,7 @@ pub(crate) fn launch(
     parameters: &ProcessParameters,
     clock: Clock,
 ) -> Result<(ComputeSystem, Process), Stop> {
+    hcs::raise_limit();
     let created = raw::Operation::new();
     clock.on_raw(&created);
     let system = raw::System::create(id, &text(document)?, &created)

@@ -7,10 +7,11 @@
 //!    rights has looked at.
 //! 3. [`resolver`]: how names are resolved in a system with a network of its own. 4. [`ProcessName`]: a process, told
 //!    from a later one with the same pid. [`Made`]: when a machine was made. 5. [`limit_system_calls`]: of a
-//!    program that a guest may take over.
+//!    program that a guest may take over. 6. [`make_left`], [`read_left`]: what an agent leaves.
 
 mod files;
 mod groups;
+mod left;
 mod process;
 mod system_calls;
 
@@ -18,6 +19,7 @@ pub use files::{
     find_device, look_at, open_directory, open_file, open_file_to_write, open_in_view, open_seen,
 };
 pub use groups::{MachineGroups, MachineLimits, has_control_groups};
+pub use left::{make_left, read_left};
 pub use process::ProcessName;
 pub use system_calls::limit_system_calls;
 

@@ -200,6 +200,8 @@ pub(crate) fn are_there(
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
 
     fn rules(ports: &[&str]) -> Rules {
@@ -239,5 +241,14 @@ mod tests {
         }
         let [before, after] = &tunnels;
         assert_eq!(steps(before, after), None);
+    }
+
+    #[test]
+    fn what_the_kernel_says_of_the_former_table_is_told() {
+        // Another part of the kernel, which knows no tables of rules.
+        let mut other = Socket::route().unwrap();
+        let refused = write(&mut other, "hcs", &rules(&["a"]), &mut None).unwrap_err();
+        assert_eq!(refused.errno(), Some(Errno::OPNOTSUPP));
+        assert_eq!(refused.to_string(), "listing tables of rules");
     }
 }

@@ -10,6 +10,7 @@ use hcn::{
     address::{address_of, number},
     intent::BRIDGES,
 };
+use rustix::io::Errno;
 
 use super::{
     Rules, balancers,
@@ -63,13 +64,19 @@ const MOST_ELEMENT_BYTES: usize = 32 << 10;
 
 /// Puts the rules in the place of those that are there.
 pub(crate) fn write(socket: &mut Socket, table: &str, rules: &Rules) -> Result<(), NetlinkError> {
-    // Where that is not to be found out, or another program changes the table meanwhile, nothing is kept.
-    if let Ok(Some(former)) = contents::former(socket, INET, table)
-        && put(socket, table, rules, Some(&former)).is_ok()
-    {
-        return Ok(());
+    // Where another program changes the table meanwhile, nothing is kept.
+    let former = contents::former(socket, INET, table).or_else(|error| match error.errno() {
+        Some(Errno::NOENT) | None => Ok(None),
+        Some(_) => Err(error),
+    })?;
+    let Some(former) = former else {
+        return put(socket, table, rules, None);
+    };
+    match put(socket, table, rules, Some(&former)) {
+        // The kernel has done nothing of it.
+        Err(NetlinkError::Refused { .. }) => put(socket, table, rules, None),
+        written => written,
     }
-    put(socket, table, rules, None)
 }
 
 /// Writes the rules; what is noted in the table of connections stays where `former` tells what else is in it.

@@ -2,6 +2,7 @@
 
 mod cards;
 pub(crate) mod control;
+mod gone;
 mod guest;
 mod modify;
 mod picture;
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use engine_container::shared::look_at;
+use engine_container::shared::{look_at, read_left};
 use hcs_engine::{
     engine::{Card, CreateRequest, Exit, Found, Guest, Machine, MemoryKills, StdioOffer},
     modification::HostChange,
@@ -46,6 +47,7 @@ use crate::{
     shares::Share,
 };
 use control::{Control, is_listened_at};
+use gone::GoneGuest;
 use guest::{Ports, VsockStdio};
 use modify::Change;
 
@@ -271,7 +273,7 @@ fn gone(request: &CreateRequest, why: &'static str) -> Found {
     Found::Gone {
         why: fault.into_iter().fold(why, Failure::cause),
         exit,
-        guest: None,
+        guest: GoneGuest::of(request),
     }
 }
 
@@ -374,6 +376,10 @@ impl Guest for VmMachine {
 
     fn needs_renewal(&self) -> bool {
         true
+    }
+
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        read_left(&self.directory)
     }
 
     fn make_files(&self, _count: usize) -> Result<Vec<OwnedFd>, Failure> {

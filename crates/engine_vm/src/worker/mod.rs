@@ -9,7 +9,8 @@
 //! 3. `serve`: the loop. `serial`: one serial port. `control`: a request of the service. `disks`, `cards`: those that
 //!    come and go. `picture`: what the screen shows. `crash_memory`: the memory of a guest that crashed.
 //!    `hot_memory`: that which comes and goes. `leases`: addresses of its cards.
-//! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled.
+//! 4. `vsock`: the device that the guest dials. `switchboard`: the streams that it has dialled. `left`: what its agent
+//!    leaves.
 //! 5. `hv_socket`: programs of the host that connect to the guest, and those that it connects to.
 //! 6. `shares`: directories of the host. `share_server`: the process that serves them.
 
@@ -22,6 +23,7 @@ mod hot_memory;
 mod hv_socket;
 mod jail;
 mod leases;
+mod left;
 mod picture;
 mod qemu;
 mod serial;
@@ -59,6 +61,7 @@ use crash_memory::CrashMemory;
 use disks::HeldFiles;
 use hv_socket::HvSocket;
 use leases::Leases;
+use left::Left;
 use picture::Pictures;
 use serial::SerialLine;
 use serve::Worker;
@@ -138,6 +141,8 @@ struct ReceivedInputs {
     sockets: Option<(OwnedFd, OwnedFd)>,
     /// For the memory of a guest that crashed.
     crash: Option<File>,
+    /// For what the agent leaves.
+    left: Option<File>,
 }
 
 /// Waits for what to run.
@@ -182,6 +187,10 @@ fn receive(service: &OwnedFd) -> Result<(Setup, ReceivedInputs), Errno> {
             true => Some(next()?.into()),
             false => None,
         },
+        left: match setup.has_agent {
+            true => Some(next()?.into()),
+            false => None,
+        },
     };
     Ok((setup, inputs))
 }
@@ -211,6 +220,7 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
         virtio_ports,
         sockets,
         crash,
+        left,
     } = inputs;
     let numbers: Vec<u8> = ports.iter().map(|(number, _)| *number).collect();
     let (folder, door) = sockets.unzip();
@@ -218,9 +228,8 @@ fn start(setup: &Setup, inputs: ReceivedInputs) -> Result<Worker, Unstarted> {
     let sockets = sockets.map(|(folder, rules)| HvSocket::new(folder, rules));
     // While there are capabilities.
     let shares = start_shares(setup)?;
-    let agent = setup
-        .has_agent
-        .then(|| Switchboard::new(setup.agent_dials_from_any_port));
+    let from_any_port = setup.agent_dials_from_any_port;
+    let agent = left.map(|left| Switchboard::new(from_any_port, Some(Left::new(left))));
     let dialled = Dialled::new(agent, sockets.clone(), shares.clone());
     let running = qemu::start(setup, files, &numbers, &dialled)?;
     if let Some(vsock) = &running.vsock {

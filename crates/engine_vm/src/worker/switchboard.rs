@@ -3,7 +3,8 @@
 //! The agent dials [`BRIDGE_PORT`], and for the standard streams of a process the ports that the service named to it.
 //! It dials from a reserved port ([`LAST_RESERVED_PORT`]), which the guest's kernel gives to privileged programs only:
 //! any other program of the guest that dials is refused, so it cannot take the agent's place, nor that of a process's
-//! streams. A guest may dial as it likes: what waits is bounded, and the service takes only what it has asked for.
+//! streams. The same goes for [`LEFT_PORT`], whose streams are the worker's own. A guest may dial as it likes: what
+//! waits is bounded, and the service takes only what it has asked for.
 //!
 //! Microsoft's agent dials from any port. A document that says `UseVsock` lets it, until an agent has dialled from a
 //! reserved port: then the guest has one of ours, and no other is let in until the guest starts again.
@@ -17,11 +18,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT};
+use hcs_wire::guest::{BRIDGE_PORT, LAST_RESERVED_PORT, LEFT_PORT};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vhost_vsock::{Handle, Services};
 
-use super::{hv_socket::HvSocket, shares::Shares};
+use super::{hv_socket::HvSocket, left::Left, shares::Shares};
 use crate::protocol::{self, STDIO_PORTS, WorkerAnswer};
 
 /// The most streams of processes that wait; the oldest goes first.
@@ -49,11 +50,14 @@ struct Waiting {
     has_unproven: bool,
     /// The device that streams come from.
     device: Option<Handle>,
+    /// What the agent leaves.
+    left: Option<Left>,
 }
 
 impl Waiting {
-    fn may_be_agent(&self, from: u32) -> bool {
-        from <= LAST_RESERVED_PORT || self.from_any_port
+    fn may_dial(&self, port: u32, from: u32) -> bool {
+        // Only an agent of ours leaves something.
+        from <= LAST_RESERVED_PORT || (self.from_any_port && port != LEFT_PORT)
     }
 
     /// Whether a stream of the agent waits that the guest has not closed.
@@ -70,6 +74,9 @@ impl Waiting {
         self.stdio.clear();
         self.from_any_port = self.may_from_any_port;
         self.has_unproven = false;
+        if let Some(left) = &self.left {
+            left.restart();
+        }
     }
 
     /// The guest has an agent that dials from reserved ports. One that does not is an impostor: all streams end, those
@@ -86,9 +93,11 @@ impl Waiting {
 }
 
 impl Switchboard {
-    /// One whose agent may dial from any port, or only from those that are reserved.
-    pub(super) fn new(from_any_port: bool) -> Self {
+    /// One whose agent may dial from any port, or only from those that are reserved; and with a place for what it
+    /// leaves, or without.
+    pub(super) fn new(from_any_port: bool, left: Option<Left>) -> Self {
         let waiting = Waiting {
+            left,
             may_from_any_port: from_any_port,
             from_any_port,
             ..Waiting::default()
@@ -192,17 +201,21 @@ impl Services for Dialled {
 
 /// Whether a port is one that an agent dials.
 fn is_agents(port: u32) -> bool {
-    port == BRIDGE_PORT || STDIO_PORTS.contains(&port)
+    [BRIDGE_PORT, LEFT_PORT].contains(&port) || STDIO_PORTS.contains(&port)
 }
 
 impl Services for Switchboard {
     fn may_use_reserve(&self, port: u32, from: u32) -> bool {
-        is_agents(port) && self.waiting().may_be_agent(from)
+        is_agents(port) && self.waiting().may_dial(port, from)
     }
 
     fn connect(&mut self, port: u32, from: u32) -> Option<OwnedFd> {
         if !self.may_use_reserve(port, from) {
             return None;
+        }
+        if port == LEFT_PORT {
+            let left = self.waiting().left.clone();
+            return left?.dial();
         }
         let (ours, theirs) = UnixStream::pair().ok()?;
         let mut waiting = self.waiting();
@@ -346,7 +359,7 @@ mod tests {
     #[test]
     fn an_agent_that_dials_from_any_port_gives_way_to_one_that_need_not() {
         const ANY: u32 = 4000;
-        let board = Switchboard::new(true);
+        let board = Switchboard::new(true, None);
         let (ours, _front_end) = UnixStream::pair().unwrap();
         let device = VsockServer::serve(ours, 16, board.clone()).unwrap();
         board.set_device(device.handle().clone());

@@ -7,13 +7,14 @@
 //! 1. [`run`]: the whole program.
 //! 2. `setup`, `modules`: the first process's work. `later`: modules that it leaves for later.
 //! 3. `shares`: directories of the host. `network`: network cards, and the names of others.
-//! 4. `vsock`: the way to the host. `renewal`, `kept`: what a virtual machine needs that a container gets from its
-//!    host.
+//! 4. `vsock`: the way to the host. `left`: what is left with it. `renewal`, `kept`: what a virtual machine needs that
+//!    a container gets from its host.
 //!
 //! What is written to standard error is for the serial console: a line for each step, and what went wrong.
 
 mod kept;
 mod later;
+mod left;
 mod modules;
 mod network;
 mod renewal;

@@ -14,7 +14,9 @@ use std::{
 use hcs_schema::{Failure, HResult, Stdio};
 use hcs_wire::{
     errno,
-    guest::{BRIDGE_PORT, GuestNetwork, LAST_RESERVED_PORT, Renewal, VsockStdioRelaySettings},
+    guest::{
+        BRIDGE_PORT, GuestNetwork, LAST_RESERVED_PORT, LEFT_PORT, Renewal, VsockStdioRelaySettings,
+    },
 };
 use rustix::{
     event::{
@@ -30,14 +32,14 @@ use rustix::{
     },
 };
 
-use super::{kept, later::Later, modules, network::Network, renewal, shares};
+use super::{kept, later::Later, left::Left, modules, network::Network, renewal, shares};
 use crate::{
     agent::log,
     link::{Dialled, DialledStream, Link},
     sys::vsock,
 };
 
-/// The longest that the host may take to accept the streams of a process.
+/// The longest that the host may take to accept the streams of a process, or to write down what is left.
 const DIAL_LIMIT: Duration = Duration::from_secs(5);
 /// How long the host may take to read the last answers, which are lost when the machine is powered off.
 const CLOSE_LIMIT: Timespec = Timespec {
@@ -67,6 +69,8 @@ pub(super) struct VsockLink {
     network: Option<Network>,
     /// Modules that are loaded once the host has answered.
     later: Option<Later>,
+    /// Where the host writes down what is left.
+    left: Left,
 }
 
 /// The ports that are dialled from, one after the other, so that one is used again as late as possible.
@@ -102,6 +106,11 @@ impl Sources {
         dialled
             .map(|(socket, _)| DialledStream { socket, port })
             .map_err(|errno| unreachable(port, errno))
+    }
+
+    /// Begins to dial the port where the agent leaves something. A host without it is no failure.
+    fn begin_to_leave(&mut self) -> Option<OwnedFd> {
+        self.dial(LEFT_PORT).ok().map(|(socket, _)| socket)
     }
 }
 
@@ -154,6 +163,7 @@ impl VsockLink {
             missing: None,
             network: None,
             later,
+            left: Left::default(),
         };
         link.wait(Duration::from_nanos(1))?;
         Ok(link)
@@ -295,6 +305,21 @@ impl Link for VsockLink {
         })
     }
 
+    fn keeps_record(&self) -> bool {
+        self.left.is_there()
+    }
+
+    fn will_leave(&mut self) {
+        let sources = &mut self.sources;
+        self.left.prepare(|| sources.begin_to_leave());
+    }
+
+    fn leave(&mut self, line: &[u8]) -> bool {
+        let end = Instant::now() + DIAL_LIMIT;
+        let sources = &mut self.sources;
+        self.left.leave(line, end, || sources.begin_to_leave())
+    }
+
     fn close_after_shutdown(&mut self, stream: BorrowedFd<'_>) {
         // A host that is gone need not be told.
         let _gone = shutdown(stream, Shutdown::Write);
@@ -338,7 +363,7 @@ fn settle(dialled: DialledStream, end: Instant) -> Result<OwnedFd, Failure> {
     }
 }
 
-fn wait_until_connected(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
+pub(super) fn wait_until_connected(socket: &OwnedFd, end: Instant) -> Result<(), Errno> {
     loop {
         let rest = end.saturating_duration_since(Instant::now());
         let rest_of_time = Timespec::try_from(rest).unwrap_or_default();

@@ -109,9 +109,17 @@ impl<L: Link> Agent<L> {
             self.outputs.add(output);
         }
         self.calls.done(name, Some(pid));
-        self.processes.insert(pid, process);
+        self.add(pid, process);
         self.wait_as_asked(call, request, pid);
         Ok(pid)
+    }
+
+    /// Takes a process in that has just begun.
+    fn add(&mut self, pid: u32, process: Process) {
+        if process.ends_system {
+            self.link.will_leave();
+        }
+        self.processes.insert(pid, process);
     }
 
     /// Waits for the exit of a process that has just begun, if its request asks for that, too.

@@ -27,9 +27,9 @@ use guest_image::{
 use hcs_schema::HResult;
 use hcs_wire::{
     guest::{
-        BRIDGE_PORT, ENTROPY_BYTES, ExecuteProcessResponse, GetPropertiesResponse,
-        NegotiateProtocol, NegotiateProtocolResponse, ReadOutputResponse, Renewal, ResponseBase,
-        Rpc,
+        BRIDGE_PORT, ENTROPY_BYTES, ExecuteProcessResponse, GetPropertiesResponse, LEFT_PORT,
+        LeftRecord, NegotiateProtocol, NegotiateProtocolResponse, ReadOutputResponse, Renewal,
+        ResponseBase, Rpc,
     },
     output::{Decoder, Record},
 };
@@ -192,6 +192,16 @@ impl Machine {
         }
     }
 
+    /// What the agent leaves, which is written down by that.
+    fn left(&mut self) -> LeftRecord {
+        let mut stream = self.accept(LEFT_PORT);
+        let mut line = Vec::new();
+        let mut lines = BufReader::new(stream.try_clone().unwrap());
+        lines.read_until(b'\n', &mut line).unwrap();
+        stream.write_all(b"\n").unwrap();
+        LeftRecord::read(&line)
+    }
+
     fn console(&self) -> String {
         self.console.lock().unwrap().clone()
     }
@@ -268,6 +278,7 @@ fn the_agent_boots_a_machine_and_serves_its_host() {
     let answer: ResponseBase = bridge.call(Rpc::ShutdownGraceful, &json!({}));
     assert_eq!(answer.result, 0, "{answer:?}");
     assert_eq!(bridge.exit_of(wait), 143);
+    assert_eq!(machine.left().exit(pid), Some(143));
     assert!(bridge.is_closed(), "the agent has left");
     let ended = machine.qemu.wait().unwrap();
     assert!(ended.success(), "{ended}: {}", machine.console());

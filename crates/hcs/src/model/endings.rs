@@ -8,7 +8,8 @@
 //!   client. When the container is gone it takes in what the agent has said before, then what the agent has left, and
 //!   tells the end. Then it removes what was written down: where clients may come back, when they have had their time.
 //! - The agent leaves by itself when the command has ended. Before it tells any host, it writes the exit into a file
-//!   that is there as long as the journal. What it has said to a service that died is lost.
+//!   that is there as long as the journal. That of a virtual machine has its worker write it, and goes on when it is
+//!   written. What it has said to a service that died is lost.
 //!
 //! The checks:
 //! - The command runs at most once.

@@ -104,11 +104,15 @@ fn a_container_with_the_users_own_ids_leaves_the_service_able_to_send() {
     assert_eq!(attacked.hcs("4096:4096", &echo).fine(), "here\n");
     let run = attacked.hcs("4096:4096", &["run", "--", "echo", "new"]);
     assert_eq!(run.fine(), "new\n");
-    // A client whose own limit is lower cannot send its pipes, and loses nothing else.
-    assert_told(&attacked.hcs("1024:4096", &echo));
+    // The soft limit of a client is raised.
+    assert_eq!(attacked.hcs("1024:4096", &echo).fine(), "here\n");
+    let run = attacked.hcs("1024:4096", &["run", "--", "echo", "new"]);
+    assert_eq!(run.fine(), "new\n");
+    // One whose hard limit is lower cannot send its pipes, and loses nothing else.
+    assert_told(&attacked.hcs("1024:1024", &echo));
     assert_eq!(attacked.hcs("4096:4096", &echo).fine(), "here\n");
     assert_eq!(attacked.user.services(), service);
-    attacked.end("box", "1024:4096");
+    attacked.end("box", "1024:1024");
 }
 
 #[test]

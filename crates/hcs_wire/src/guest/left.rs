@@ -5,6 +5,9 @@
 //! writes a line as soon as a process has ended that the system ends with, before the host is told. It writes another
 //! one before it leaves, where there is more to tell by then. The last whole line counts.
 //!
+//! A guest has no file of its host. Its agent sends the lines to a port ([`super::LEFT_PORT`]), behind which they are
+//! written into that file, and waits for an answer to each before it tells the service.
+//!
 //! Only the agent can write to that file, but the agent is not trusted: sizes are bounded here. A line that makes no
 //! sense is as none.
 

@@ -91,6 +91,9 @@ pub const PROTOCOL_VERSION: u32 = 4;
 pub const NULL_ID: &str = "00000000-0000-0000-0000-000000000000";
 /// vsock port a guest dials.
 pub const BRIDGE_PORT: u32 = 0x4000_0000;
+/// vsock port where the agent of a guest leaves lines of [`LeftRecord`]. The host writes each down before it answers it
+/// with one byte, whatever that is. A host of an earlier release refuses the connection.
+pub const LEFT_PORT: u32 = 0x4000_0001;
 /// The last vsock port that a guest's kernel keeps for programs with `CAP_NET_BIND_SERVICE`, and never gives to a
 /// program that has not named it. A guest's agent dials from such a port, all its ports of the host; so a host knows it
 /// from other programs of the guest, which may dial as well.

@@ -287,8 +287,9 @@ fn a_guest_has_disks_and_no_program_of_it_takes_the_place_of_its_agent() {
 #[track_caller]
 fn impostors_are_refused(client: &mut Client) {
     const BRIDGE: u32 = 0x4000_0000;
+    const LEFT: u32 = 0x4000_0001;
     const STDIO: u32 = 0x4001_0000;
-    for port in [BRIDGE, STDIO] {
+    for port in [BRIDGE, LEFT, STDIO] {
         for user in ["root", "me"] {
             let dialled = said(client, user, &format!("/bin/dial {port} || true"));
             assert_eq!(dialled, "connect: Connection reset by peer\n", "{user}");

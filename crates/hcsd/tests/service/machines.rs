@@ -131,7 +131,7 @@ fn a_machine_lives_beside_a_container_and_its_end_is_told() {
 }
 
 /// What the kernel says of QEMU of a machine.
-fn status_of_qemu(runtime_id: &str, field: &str) -> String {
+pub(crate) fn status_of_qemu(runtime_id: &str, field: &str) -> String {
     let all = std::fs::read_dir("/proc").unwrap().flatten();
     let mut found = all.filter_map(|entry| {
         let line = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;

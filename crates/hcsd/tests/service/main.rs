@@ -19,6 +19,7 @@ mod flood;
 mod guests;
 mod guests_devices;
 mod guests_firmware;
+mod guests_left;
 mod guests_memory;
 mod guests_opengcs;
 mod guests_pass_through;
