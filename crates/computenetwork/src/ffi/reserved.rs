@@ -5,8 +5,8 @@ use super::absent::absent;
 use crate::abi::HCN_PORT_RANGE_ENTRY;
 
 absent! {
-    "the switch of Windows routes what endpoints send, and a bridge of Linux does not; an endpoint has its routes in its \
-     document (Routes)";
+    "no public document says what such a route does; an endpoint has its routes in its document (Routes) and its policies \
+     (SDNRoute)";
     fn HcnEnumerateSdnRoutes(query: text, routes: text_out), record;
     fn HcnCreateSdnRoute(id: id, settings: text, route: handle_out), record;
     fn HcnOpenSdnRoute(id: id, route: handle_out), record;

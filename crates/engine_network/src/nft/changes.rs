@@ -12,7 +12,7 @@ use std::{
 use hcn::Mac;
 
 use super::{
-    Rules, contents, lending,
+    Rules, contents, isolating, lending,
     tables::{
         self, BEGIN, BRIDGE, DELETE_ELEMENTS, Element, INET, NEW_ELEMENTS, Table, control, finish,
         put_elements,
@@ -39,6 +39,7 @@ struct Members {
     ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
     published: BTreeMap<(u8, u16), (Ipv4Addr, u16)>,
     published_at: BTreeMap<(Ipv4Addr, u8, u16), (Ipv4Addr, u16)>,
+    isolated: BTreeSet<(String, IpAddr)>,
 }
 
 impl Members {
@@ -48,6 +49,7 @@ impl Members {
             ports: std::mem::take(&mut rules.ports),
             published: std::mem::take(&mut rules.published),
             published_at: std::mem::take(&mut rules.published_at),
+            isolated: std::mem::take(&mut rules.isolated),
         }
     }
 
@@ -57,6 +59,7 @@ impl Members {
             ports: self.ports.clone(),
             published: self.published.clone(),
             published_at: self.published_at.clone(),
+            isolated: self.isolated.clone(),
             ..rest.clone()
         }
     }
@@ -67,16 +70,20 @@ impl Members {
             ports: difference(&self.ports, &other.ports),
             published: difference(&self.published, &other.published),
             published_at: difference(&self.published_at, &other.published_at),
+            isolated: &self.isolated - &other.isolated,
         }
     }
 
     /// Their elements: the family of the table, the set, and what it has of them.
-    fn elements(&self) -> [(u8, &'static str, Vec<Element>); 8] {
+    fn elements(&self) -> [(u8, &'static str, Vec<Element>); 10] {
         let [held, six, cards, addresses, addresses_6] = tables::of_ports(&self.ports);
+        let [isolated, isolated_6] = isolating::elements(&self.isolated);
         [
             (INET, "held", tables::interfaces(self.ports.keys())),
             (INET, "ports", tables::published(&self.published)),
             (INET, "ports_at", tables::published_at(&self.published_at)),
+            (INET, isolating::ISOLATED, isolated),
+            (INET, isolating::ISOLATED_6, isolated_6),
             (BRIDGE, "held", held),
             (BRIDGE, "speak_6", six),
             (BRIDGE, "cards", cards),
@@ -228,6 +235,16 @@ mod tests {
         );
         assert_eq!(steps(&rules(&["a", "b"]), &rules(&["b"])), Some(3 + 3));
         assert_eq!(steps(&rules(&["a"]), &rules(&["a"])), Some(0));
+        let mut isolated = rules(&["a"]);
+        for address in ["10.0.0.2", "fd00::2"] {
+            let place = (
+                "hcb".to_owned(),
+                address.parse().unwrap_or_else(|_| unreachable!()),
+            );
+            isolated.isolated.insert(place);
+        }
+        assert_eq!(steps(&rules(&["a"]), &isolated), Some(3 + 2));
+        assert_eq!(steps(&isolated, &rules(&["a"])), Some(3 + 2));
     }
 
     #[test]

@@ -443,6 +443,16 @@ impl Expressions<'_> {
         self.port_with((NETWORK, 8, 16), set, contained)
     }
 
+    /// The destination of an IPv4 packet is in the set, beside the port that it came in by.
+    pub(super) fn packet_is_to(&mut self, set: &str) -> &mut Self {
+        self.port_with((NETWORK, 16, 4), set, true)
+    }
+
+    /// The destination of an IPv6 packet is in the set, beside the port that it came in by.
+    pub(super) fn packet6_is_to(&mut self, set: &str) -> &mut Self {
+        self.port_with((NETWORK, 24, 16), set, true)
+    }
+
     /// The hardware address that an ARP packet tells of its sender is one of the port's.
     pub(super) fn told_card_is(&mut self, set: &str, contained: bool) -> &mut Self {
         self.port_with((NETWORK, 8, 6), set, contained)

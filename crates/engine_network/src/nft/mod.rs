@@ -12,7 +12,7 @@
 //!    too large packets. 15. `pieces` are packets that are put together on the host.
 //!    16. `masquerading` gives connections the host's address, and `lending` one of its ports. 17. `judging` decides
 //!    what endpoints receive from others by ports of the host. 18. `keeping` has what rules noted stay where they are
-//!    written anew.
+//!    written anew. 19. `isolating` keeps isolated endpoints apart where the host would route between them.
 //!
 //! There are two tables, besides those of single endpoints and cards. In the one of family `inet` connections are
 //! translated and forwarded, in the one of family `bridge` each port is held to its own addresses. Nothing of a rule is
@@ -28,6 +28,7 @@ mod cards;
 mod changes;
 mod contents;
 mod expression;
+mod isolating;
 mod judging;
 mod keeping;
 mod leaving;
@@ -83,6 +84,8 @@ pub struct Rules {
     pub(crate) balancers: Vec<BalancerIntent>,
     /// The addresses of each port of a bridge.
     pub(crate) ports: BTreeMap<String, (Mac, BTreeSet<IpAddr>)>,
+    /// The bridge and each address of isolated endpoints.
+    pub(crate) isolated: BTreeSet<(String, IpAddr)>,
     /// Links to other hosts.
     pub(crate) tunnels: BTreeSet<String>,
     /// Port and number of each, and the hosts that may speak to it.
@@ -162,6 +165,7 @@ impl Rules {
         }
         for endpoint in intent.endpoints.iter().filter(|one| one.adapter.is_none()) {
             rules.ports.insert(endpoint.link.clone(), own(endpoint));
+            rules.isolated.extend(isolating::places(endpoint));
             rules.outbound.extend(outbound(endpoint));
             if judging::is_needed(endpoint) {
                 rules.judged.push(endpoint.clone());

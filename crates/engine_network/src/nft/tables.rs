@@ -16,7 +16,7 @@ use super::{
     Rules, balancers,
     contents::{self, Contents, comment},
     expression::{Ended, Expressions},
-    judging,
+    isolating, judging,
     keeping::Former,
     leaving, masquerading, overlays, pieces, reports, spreading,
 };
@@ -631,15 +631,18 @@ pub(super) fn of_ports(ports: &BTreeMap<String, (Mac, BTreeSet<IpAddr>)>) -> [Ve
 }
 
 /// What passes between networks. Within a network frames go from port to port; they come here, too, where the kernel
-/// shows rules what a bridge forwards (`bridge-nf-call-iptables`), and are let through.
+/// shows rules what a bridge forwards (`bridge-nf-call-iptables`), or where an endpoint sends them to its router.
 fn forwarding(table: &mut Table<'_>, rules: &Rules, hook: &Hook) {
     let chain = "forwarding";
     spreading::sets_and_chain(table);
+    isolating::sets_and_chain(table, rules);
     table.chain(chain, hook);
     table.rule(chain, |rule| {
         rule.came_in("ours", true).jump(spreading::CHAIN)
     });
-    table.rule(chain, |rule| rule.stays_in("within").accept());
+    table.rule(chain, |rule| {
+        rule.stays_in("within").go_to(isolating::CHAIN)
+    });
     // Nor by a published port of another network, whatever the host forwards.
     table.rule(chain, |rule| rule.came_in("closed", true).drop());
     table.rule(chain, |rule| rule.leaves("closed", true).drop());

@@ -12,6 +12,7 @@ mod balancers_6;
 mod cards;
 mod cases;
 mod changes;
+mod isolating;
 mod judging;
 mod lending;
 mod loopback;
