@@ -65,8 +65,7 @@ impl Written {
         };
         let store = Store::open(Path::new(&self.store), options).map_err(&failed)?;
         // Its layers are leased by the container, and by us its contents.
-        let hold = store.hold().map_err(&failed)?;
-        let image = store.image(&self.digest).map_err(&failed)?;
+        let (image, hold) = store.held(&self.digest).map_err(&failed)?;
         self.check_layers(&store, &image)?;
         let upper = Upper::in_use(Path::new(&self.scratch)).map_err(&failed)?;
         let by = format!("hcs commit {}", self.container);

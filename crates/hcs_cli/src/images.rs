@@ -281,7 +281,7 @@ impl Choice<'_> {
                 let pulled = pulled.map_err(|failure| with_tried(other, &failure))?;
                 return pulled.make_from(&place);
             }
-            tell_left_out(store.ready(&image).map_err(&failed)?);
+            tell_left_out(store.ready_held(&image, &hold).map_err(&failed)?);
             return Ok((chosen(store, image, wanted)?, hold));
         }
         let images = store.as_ref().map_or(Ok(Vec::new()), Store::images);
@@ -336,10 +336,9 @@ fn with_tried(known: Failure, tried: &Failure) -> Failure {
 /// Refuses an image for another machine than was asked for, or than this one.
 fn check_platform(image: &Image, wanted: &str, asked: Option<&Platform>) -> Result<(), Failure> {
     let found = image.config.platform();
-    let host = Platform::host();
     let fits = match asked {
         Some(asked) => asked.fits_image(&image.config),
-        None => host.fits(&found),
+        None => Platform::is_of_host(&found),
     };
     if fits {
         return Ok(());
@@ -347,7 +346,10 @@ fn check_platform(image: &Image, wanted: &str, asked: Option<&Platform>) -> Resu
     let wanted = printable(wanted);
     let message = match asked {
         Some(asked) => format!("the image {wanted} is for {found}, and {asked} was asked for"),
-        None => format!("the image {wanted} is for {found}, and this machine is {host}"),
+        None => {
+            let host = Platform::host();
+            format!("the image {wanted} is for {found}, and this machine is {host}")
+        }
     };
     let failure = Failure::new(HResult::NOT_SUPPORTED, message);
     let always = "--pull always gets the image for it, if its registry has one";
@@ -368,9 +370,8 @@ fn is_id(wanted: &str) -> bool {
 
 /// The image called `wanted`, and what keeps it there; none where there is none.
 fn held(store: &Store, wanted: &str) -> Result<Option<(Image, Hold)>, StorageError> {
-    let hold = store.hold()?;
-    match store.image(wanted) {
-        Ok(image) => Ok(Some((image, hold))),
+    match store.held(wanted) {
+        Ok(found) => Ok(Some(found)),
         Err(error) if error.refusal() == Some(&Refusal::NoImage) => Ok(None),
         Err(error) => Err(error),
     }

@@ -27,7 +27,10 @@ impl Digest {
     /// The 64 digits alone, which are a safe name for a file.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let halves = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = halves.map(|half| char::from(DIGITS[usize::from(half)]));
+        digits.collect()
     }
 }
 

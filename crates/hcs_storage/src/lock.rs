@@ -5,19 +5,19 @@
 //! be alone, so that is waited for with a limit, and the refusal names the process.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io,
-    os::{
-        fd::AsFd as _,
-        unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    },
+    fs::{self, File},
+    os::{fd::AsFd, unix::fs::MetadataExt as _},
     path::Path,
     thread,
     time::{Duration, Instant},
 };
 
 use hcs_wire::holds::{self, Kind};
-use rustix::{fs::OFlags, io::Errno};
+use rustix::{
+    fs::{Mode, OFlags, openat},
+    io::{Errno, retry_on_intr},
+    path::Arg,
+};
 
 use crate::{Refusal, error::shown};
 
@@ -27,13 +27,12 @@ const LOOK: Duration = Duration::from_millis(2);
 /// Processes that a refusal names.
 const NAMED: usize = 3;
 
-/// Opens the file at `path`, or makes it, to be locked.
-pub(crate) fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    let flags = (OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits();
-    options.mode(0o600).custom_flags(flags.cast_signed());
-    options.open(path)
+/// Opens the file at `path` in `directory`, or makes it, to be locked.
+pub(crate) fn open(directory: impl AsFd, path: impl Arg + Copy) -> Result<File, Errno> {
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let mode = Mode::RUSR | Mode::WUSR;
+    retry_on_intr(|| openat(&directory, path, flags, mode)).map(File::from)
 }
 
 /// Locks `file`, or answers that it did not.
@@ -124,7 +123,7 @@ fn is_locked(fdinfo: &str, inode: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rustix::fs::{FlockOperation, flock};
+    use rustix::fs::{CWD, FlockOperation, flock};
 
     use super::*;
 
@@ -132,7 +131,7 @@ mod tests {
     fn a_descriptor_for_reading_keeps_no_reader_waiting() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("lock");
-        let ours = open(&path).unwrap();
+        let ours = open(CWD, &path).unwrap();
         let mapped = File::open(&path).unwrap();
         flock(&mapped, FlockOperation::LockExclusive).unwrap();
         let refused = holds::lock_file(mapped.as_fd(), Kind::Alone);
@@ -140,7 +139,7 @@ mod tests {
         assert_eq!(try_lock(&ours, Kind::Alone), Ok(true));
         drop(ours);
         assert_eq!(try_lock(&mapped, Kind::Shared), Ok(true));
-        let ours = open(&path).unwrap();
+        let ours = open(CWD, &path).unwrap();
         assert_eq!(lock(&ours, Kind::Shared, None), Ok(true));
     }
 
@@ -148,7 +147,7 @@ mod tests {
     fn what_has_a_lock_is_named() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("lock");
-        let ours = open(&path).unwrap();
+        let ours = open(CWD, &path).unwrap();
         let mapped = File::open(&path).unwrap();
         assert_eq!(holders(&path), Vec::<String>::new());
         assert_eq!(try_lock(&mapped, Kind::Shared), Ok(true));

@@ -3,9 +3,18 @@
 //! A program that runs with more rights than its caller (set-user-ID, set-group-ID, file capabilities) takes none of
 //! them from its environment: its caller set them.
 
-use std::{env, ffi::OsString, fs, sync::OnceLock};
+use std::{
+    env,
+    ffi::OsString,
+    fs::{self, File},
+    io::Read as _,
+    sync::OnceLock,
+};
 
-use rustix::process::{getegid, geteuid, getgid, getuid};
+use rustix::{
+    fs::stat,
+    process::{getegid, geteuid, getgid, getuid},
+};
 
 /// The entry of the auxiliary vector that says whether the kernel asks for "secure execution" (`getauxval(3)`).
 const AT_SECURE: usize = 23;
@@ -38,9 +47,29 @@ pub fn is_elevated() -> bool {
 pub fn is_root() -> bool {
     static WITH_IDS_OF_HOST: OnceLock<bool> = OnceLock::new();
     // Where /proc is missing, the number is all there is.
-    let ids_of_host =
-        || fs::read_to_string("/proc/self/uid_map").map_or(true, |map| has_all_ids(&map));
+    let ids_of_host = || has_ids_of_host().unwrap_or(true);
     geteuid().is_root() && *WITH_IDS_OF_HOST.get_or_init(ids_of_host)
+}
+
+/// Whether the user namespace that this process is in now has the machine's ids; `None` where the kernel does not say.
+pub(crate) fn has_ids_of_host() -> Option<bool> {
+    // A namespace that has them all keeps them: its map is written once.
+    static HAS_ALL: OnceLock<u64> = OnceLock::new();
+    let namespace = || stat("/proc/self/ns/user").ok().map(|found| found.st_ino);
+    let before = namespace();
+    if HAS_ALL.get().is_some_and(|known| before == Some(*known)) {
+        return Some(true);
+    }
+    // The map of a namespace that has them all is one short line, so what does not fit is another one.
+    let mut map = [0; 64];
+    let read = File::open("/proc/self/uid_map").and_then(|mut file| file.read(&mut map));
+    let map = map.get(..read.ok()?).filter(|map| map.len() < 64);
+    let map = map.and_then(|map| std::str::from_utf8(map).ok());
+    let all = map.is_some_and(has_all_ids);
+    if all && let Some(namespace) = before.filter(|before| namespace() == Some(*before)) {
+        HAS_ALL.get_or_init(|| namespace);
+    }
+    Some(all)
 }
 
 /// Whether the text of a `uid_map` says that ids are those of the machine (`user_namespaces(7)`).
@@ -85,6 +114,10 @@ mod tests {
         assert!(!has_all_ids("0 0 1\n") && !has_all_ids("0 100000 65536\n") && !has_all_ids(""));
         let map = fs::read_to_string("/proc/self/uid_map").unwrap();
         assert_eq!(is_root(), geteuid().is_root() && has_all_ids(&map));
+        // The first answer, and what is kept of it.
+        for _ in 0..2 {
+            assert_eq!(has_ids_of_host(), Some(has_all_ids(&map)));
+        }
     }
 
     /// The ids of threads of this process, as root, who alone can give itself others.

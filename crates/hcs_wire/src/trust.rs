@@ -20,18 +20,17 @@ use std::{
     ops::Range,
     os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
     path::{Component, Path, PathBuf},
-    sync::OnceLock,
 };
 
 use rustix::{
-    fs::{CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, readlinkat, stat},
+    fs::{CWD, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, readlinkat},
     io::Errno,
     process::geteuid,
 };
 
 use crate::{
     access::has_mode_alone,
-    environment::{has_all_ids, is_elevated},
+    environment::{has_ids_of_host, is_elevated},
 };
 
 /// Links that are followed on one path, as in the kernel.
@@ -199,21 +198,7 @@ impl Trusted {
 
 /// The id that stands for owners without one, in a user namespace that does not have them all.
 fn unmapped() -> Option<u32> {
-    // A namespace that has them all keeps them: its map is written once.
-    static HAS_ALL: OnceLock<u64> = OnceLock::new();
-    let namespace = || stat("/proc/self/ns/user").ok().map(|found| found.st_ino);
-    if HAS_ALL
-        .get()
-        .is_some_and(|known| namespace() == Some(*known))
-    {
-        return None;
-    }
-    let before = namespace();
-    let map = fs::read_to_string("/proc/self/uid_map").ok()?;
-    if has_all_ids(&map) {
-        if let Some(namespace) = before.filter(|before| namespace() == Some(*before)) {
-            HAS_ALL.get_or_init(|| namespace);
-        }
+    if has_ids_of_host()? {
         return None;
     }
     let id = fs::read_to_string("/proc/sys/kernel/overflowuid").ok()?;
@@ -353,6 +338,10 @@ impl Walk {
     }
 
     fn check_owner(&self, stat: &Stat) -> Result<(), Untrusted> {
+        // The directory decides nothing about root and the user.
+        if self.trusted.owns_in(stat.st_uid, 0o022) {
+            return Ok(());
+        }
         let directory = match self.above.last() {
             Some(directory) => self.look(directory)?.st_mode,
             None => 0,
@@ -432,7 +421,7 @@ mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 
     use super::*;
-    use crate::access;
+    use crate::{access, environment::has_all_ids};
 
     fn place() -> (tempfile::TempDir, Trusted) {
         let place = tempfile::tempdir().unwrap();

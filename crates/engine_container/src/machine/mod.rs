@@ -31,6 +31,7 @@ use hcs_schema::{
     Failure, HResult, Stdio,
     documents::{PauseOptions, Properties, SystemPropertyType},
 };
+use hcs_storage::image::give_back;
 use rustix::{
     fs::{Gid, Uid},
     io::Errno,
@@ -43,7 +44,7 @@ use crate::{
     failure::StepError,
     launcher::Launcher,
     outside::{self, Namespaces},
-    parts::{lease, network, own_places::OwnPlaces},
+    parts::{network, own_places::OwnPlaces},
     record::{self, Record},
     stdio::{self, Pipes},
     steps::done,
@@ -176,7 +177,7 @@ impl ContainerMachine {
     /// Gives back its lease on an image.
     fn end_lease(&self) {
         if let Some(lease) = &self.record.lease {
-            lease::undo(lease);
+            give_back(lease);
         }
     }
 

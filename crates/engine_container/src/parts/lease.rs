@@ -3,7 +3,6 @@
 
 use std::{
     error::Error as _,
-    fs,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use hcs_schema::{
 };
 use hcs_storage::{
     Digest, Refusal, StorageError,
-    image::{Store, Wanted},
+    image::{Store, Wanted, give_back},
     layer::Options,
 };
 
@@ -42,14 +41,9 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if !self.kept {
-            undo(&self.file);
+            give_back(&self.file);
         }
     }
-}
-
-/// Gives a lease back. What cannot be removed holds no longer than the record of its container.
-pub(crate) fn undo(file: &Path) {
-    let _ends_by_itself = fs::remove_file(file);
 }
 
 /// Takes the lease that the document of `request` asks for, if it asks for one.

@@ -8,12 +8,15 @@ use std::{
     os::unix::{ffi::OsStrExt as _, fs::OpenOptionsExt as _},
     path::{Path, PathBuf},
     process,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustix::io::Errno;
 
-use super::folders::open_file;
+use super::folders::{Folder, Folders, open_file, read_whole};
 use crate::{
     Digest, Refusal, StorageError,
     limits::Deadline,
@@ -23,18 +26,24 @@ use crate::{
 /// How names of contents begin that are not whole yet.
 pub(super) const PARTIAL: &str = ".partial-";
 
-/// Bytes beyond a document with which its end is read without asking for more room.
-const SPARE: usize = 64;
-
 /// The folder.
 #[derive(Clone, Debug)]
 pub(super) struct Blobs {
     folder: PathBuf,
+    /// Those of the store whose folder of contents it is, if it is that of one.
+    store: Option<Arc<Folders>>,
 }
 
 impl Blobs {
     pub(super) const fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        let store = None;
+        Self { folder, store }
+    }
+
+    /// Those of a store, whose folder of contents has that path.
+    pub(super) const fn of_store(folders: Arc<Folders>, folder: PathBuf) -> Self {
+        let store = Some(folders);
+        Self { folder, store }
     }
 
     /// Where the content of `digest` is, or would be.
@@ -51,8 +60,15 @@ impl Blobs {
     /// # Errors
     /// It is not there.
     pub(super) fn open(&self, digest: Digest) -> Result<File, StorageError> {
-        let path = self.path(digest);
-        open_file(&path).map_err(|error| failed("opening", &path, &error))
+        self.open_sized(digest).map(|(file, _)| file)
+    }
+
+    fn open_sized(&self, digest: Digest) -> Result<(File, u64), StorageError> {
+        let opened = match &self.store {
+            Some(folders) => folders.open_file(Folder::Contents, &digest.hex()),
+            None => open_file(&self.path(digest)),
+        };
+        opened.map_err(|error| failed("opening", &self.path(digest), &error))
     }
 
     /// Whether a content is there. One no longer than a document may be is read to be sure: a damaged one is replaced
@@ -69,15 +85,8 @@ impl Blobs {
 
     /// The document with that digest.
     pub(super) fn document(&self, digest: Digest) -> Result<Vec<u8>, StorageError> {
-        let path = self.path(digest);
-        let file = self.open(digest)?;
-        let most = super::document::LARGEST;
-        let size = file.metadata().map_or(0, |found| found.len().min(most));
-        // With room for its end it is read in one go.
-        let mut text = Vec::with_capacity(usize::try_from(size).unwrap_or_default() + SPARE);
-        let read = file.take(most).read_to_end(&mut text);
-        read.map_err(|error| failed("reading", &path, &error))?;
-        Ok(text)
+        let read = read_whole(self.open_sized(digest)?, super::document::LARGEST);
+        read.map_err(|error| failed("reading", &self.path(digest), &error))
     }
 
     /// Takes the content of `digest` from a folder of the same file system, where it was kept.

@@ -10,19 +10,23 @@
 //! service, or the one after it, has cleared the container away. No process has to give it back; that only keeps the
 //! folder short.
 //!
+//! The file of a lease that has ended is kept as `spare`, for the next one: it gets the name of that, and is written
+//! over. Some file systems take longer for a new file, the more of them were removed within the last minutes. Until it
+//! is written over, such a file is the lease of a container that has ended: a service may be killed at any moment.
+//!
 //! A lease is written while `use.lock` is shared, and its layers are looked for after the lock is had. What no lease
 //! holds is removed while that lock is held alone. So either the lease is seen, or the layers are missed and there is
 //! no lease. `index.lock` is shared as well, so that the last name of an image goes before the lease or stays with it.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::OnceLock,
 };
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -38,6 +42,9 @@ const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
 /// Bytes that a reader of a file sees all at once, or not yet.
 const PAGE: usize = 4096;
+
+/// The file of a lease that has ended. A removal takes it for one that was never written.
+const SPARE: &str = "spare";
 
 /// What a container is to use.
 #[derive(Clone, Copy, Debug)]
@@ -118,13 +125,41 @@ impl Store {
         };
         let leases = self.folders.made(Folder::Leases)?;
         let name = format!("{}.json", wanted.runtime_id);
-        let path = leases.join(&name);
         // A name that is removed meanwhile would be that of an image without users.
         let _index = self.index_unchanged()?;
         // The container does not outlive the machine, so nothing has to be on disk.
-        write(&leases, &path, &text(&lease)?)?;
+        self.write_lease(&leases, &name, &text(&lease)?)?;
         // Other processes have no descriptor of that folder.
         Ok(self.root().join(Folder::Leases.place()).join(name))
+    }
+
+    /// Writes a lease into the folder `leases`. What reads leases to remove something is kept out by locks. What only
+    /// tells of them sees an empty file, the earlier lease, or all of this one, as bytes of one page come at once. More
+    /// bytes are written beside it first.
+    fn write_lease(&self, leases: &Path, name: &str, text: &[u8]) -> Result<(), StorageError> {
+        let path = leases.join(name);
+        if text.len() > PAGE {
+            let mut file = Partial::new(leases)?;
+            file.write(text)?;
+            return file.put(&path);
+        }
+        let (mut file, size) = match self.folders.take_file(Folder::Leases, SPARE, name) {
+            Some(spare) => spare,
+            None => {
+                let made = self.folders.make_file(Folder::Leases, name);
+                let file = made.map_err(|errno| failed("making", &path, &errno.into()))?;
+                (file, 0)
+            }
+        };
+        // What is left of the earlier one is covered. Cutting it off would have the file written to disk at once.
+        let mut text = text.to_owned();
+        text.resize(text.len().max(size), b' ');
+        let written = file.write_all(&text);
+        written.map_err(|error| {
+            // Half a lease could not be read.
+            let _gone = fs::remove_file(&path);
+            failed("writing", &path, &error)
+        })
     }
 
     /// The containers that use `image`, by the ids that clients know.
@@ -186,26 +221,14 @@ impl Store {
     }
 }
 
-/// Writes a lease. What reads leases to remove something is kept out by locks; what only tells of them sees an empty
-/// file or all of it, as bytes of one page come at once. More of them are written beside it first.
-fn write(folder: &Path, path: &Path, text: &[u8]) -> Result<(), StorageError> {
-    if text.len() > PAGE {
-        let mut file = Partial::new(folder)?;
-        file.write(text)?;
-        return file.put(path);
+/// Gives back the lease whose file [`Store::lease`] has returned. A file that cannot be kept as spare is removed; what
+/// cannot be removed holds no longer than the record of its container.
+pub fn give_back(file: &Path) {
+    let spare = file.with_file_name(SPARE);
+    let kept = renameat_with(CWD, file, CWD, &spare, RenameFlags::NOREPLACE);
+    if kept.is_err() {
+        let _ends_by_itself = fs::remove_file(file);
     }
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let mut file = made.map_err(|error| failed("making", path, &error))?;
-    let written = file.write_all(text);
-    written.map_err(|error| {
-        // Half a lease could not be read.
-        let _gone = fs::remove_file(path);
-        failed("writing", path, &error)
-    })
 }
 
 /// The name of this boot.

@@ -37,7 +37,7 @@ mod unpacked;
 mod verified;
 
 pub use broken::{Broken, Survey};
-pub use lease::Wanted;
+pub use lease::{Wanted, give_back};
 pub use load::Loaded;
 pub use name::Name;
 pub use prune::Pruned;

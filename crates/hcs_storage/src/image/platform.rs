@@ -16,15 +16,16 @@ impl Platform {
     /// This machine.
     #[must_use]
     pub fn host() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            "loongarch64" => "loong64",
-            "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
-            other => other,
-        };
         let variant = level_of_processor().map(|level| format!("v{level}"));
-        Self::linux(architecture, variant)
+        Self::linux(architecture_of_host(), variant)
+    }
+
+    /// Whether what is for `found` is for this machine. The processor is asked for its level only where that decides:
+    /// in a virtual machine each question to it takes as long as many system calls.
+    #[must_use]
+    pub fn is_of_host(found: &Self) -> bool {
+        let least = Self::linux(architecture_of_host(), None);
+        least.fits(found) || Self::host().fits(found)
     }
 
     fn linux(architecture: &str, variant: Option<String>) -> Self {
@@ -77,6 +78,17 @@ impl Platform {
                 _ => Some(1),
             },
         }
+    }
+}
+
+/// What images call the architecture of this machine.
+fn architecture_of_host() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "loongarch64" => "loong64",
+        "powerpc64" if cfg!(target_endian = "little") => "ppc64le",
+        other => other,
     }
 }
 
@@ -248,6 +260,31 @@ mod tests {
             ..Platform::host()
         };
         assert!(!Platform::host().fits(&windows));
+    }
+
+    #[test]
+    fn what_fits_the_host_is_known_without_asking_the_processor_where_it_can_be() {
+        let host = Platform::host();
+        let of_host = |variant: &str| Platform {
+            variant: Some(variant.to_owned()),
+            ..host.clone()
+        };
+        let mut all = ["linux/s390x", "linux/arm/v6", "linux/amd64", "linux/arm64"]
+            .map(platform)
+            .to_vec();
+        all.extend(["v1", "v2", "v3", "v4", "v8", "v99", "other"].map(of_host));
+        all.push(host.clone());
+        all.push(Platform {
+            variant: None,
+            ..host.clone()
+        });
+        all.push(Platform {
+            os: "windows".to_owned(),
+            ..host.clone()
+        });
+        for found in all {
+            assert_eq!(Platform::is_of_host(&found), host.fits(&found), "{found}");
+        }
     }
 
     #[test]

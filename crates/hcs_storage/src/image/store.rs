@@ -29,13 +29,13 @@ use hcs_wire::{
     holds::Kind,
     trust::{Reason, Trusted},
 };
-use rustix::{fs::fstat, process::geteuid};
+use rustix::{fs::fstat, io::Errno, process::geteuid};
 
 use super::{
     blobs::{Blobs, Partial, failed, sync_folder},
     broken::{Broken, Found, Unread, take_names},
     document::{Config, Descriptor, Index, Manifest, Platform, REF_NAME, chain_ids, parse, text},
-    folders::{Folder, Folders, read_file},
+    folders::{Folder, Folders, read_whole},
     name::Name,
 };
 use crate::{Digest, Refusal, StorageError, layer::Options, lock};
@@ -46,6 +46,8 @@ const SHORTEST_ID: usize = 6;
 const SHOWN_IDS: usize = 5;
 /// How long the index is asked for before a lease gives up.
 const INDEX_PATIENCE: Duration = Duration::from_secs(1);
+/// The index, in the layout.
+const INDEX: &str = "index.json";
 const LAYOUT: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 
 /// A store of images. Any number of processes and threads may use one at the same time.
@@ -124,7 +126,7 @@ impl Store {
         }
         let store = Self {
             root: root.to_owned(),
-            blobs: Blobs::new(folders.made(Folder::Contents)?),
+            blobs: Blobs::of_store(Arc::clone(&folders), folders.made(Folder::Contents)?),
             folders,
             options,
             platform: None,
@@ -158,7 +160,7 @@ impl Store {
         let folders = Arc::new(Folders::new(own(root)?, root));
         Ok(Some(Self {
             root: root.to_owned(),
-            blobs: Blobs::new(folders.path(Folder::Contents)?),
+            blobs: Blobs::of_store(Arc::clone(&folders), folders.path(Folder::Contents)?),
             folders,
             options,
             platform: None,
@@ -235,17 +237,27 @@ impl Store {
     /// # Errors
     /// There is none, or more than one, or it is damaged.
     pub fn image(&self, wanted: &str) -> Result<Image, StorageError> {
-        match self.find(wanted)? {
-            Found::Image(image) => Ok(*image),
-            Found::Broken(Broken { why, .. }) => {
-                let refusal = Refusal::Broken { why };
-                Err(StorageError::refused(wanted.as_bytes(), refusal))
-            }
-        }
+        whole(wanted, self.find(wanted)?)
+    }
+
+    /// The same, and what keeps it there.
+    ///
+    /// # Errors
+    /// As of [`Store::image`].
+    pub fn held(&self, wanted: &str) -> Result<(Image, Hold), StorageError> {
+        let hold = self.hold()?;
+        let found = self.find_held(wanted, &hold)?;
+        Ok((whole(wanted, found)?, hold))
     }
 
     /// What is called `wanted`; what is damaged is asked last.
     fn find(&self, wanted: &str) -> Result<Found, StorageError> {
+        let hold = self.hold()?;
+        self.find_held(wanted, &hold)
+    }
+
+    /// The same, while `_hold` is there.
+    fn find_held(&self, wanted: &str, _hold: &Hold) -> Result<Found, StorageError> {
         if let Some(image) = self.named(wanted)? {
             return Ok(Found::Image(Box::new(image)));
         }
@@ -264,12 +276,12 @@ impl Store {
         }
     }
 
-    /// The image with exactly that name, where it can be read: no other one is looked at for it.
+    /// The image with exactly that name, where it can be read: no other one is looked at for it. The caller keeps other
+    /// processes from removing it meanwhile.
     fn named(&self, wanted: &str) -> Result<Option<Image>, StorageError> {
         let Ok(name) = wanted.parse::<Name>() else {
             return Ok(None);
         };
-        let _use = self.using()?;
         let index = self.index()?;
         let has = |entry: &&Descriptor| entry.name() == Some(name.as_str());
         let Some(entry) = index.manifests.iter().find(has) else {
@@ -463,12 +475,13 @@ impl Store {
 
     /// The index as it is now; an empty one in a new store.
     pub(super) fn index(&self) -> Result<Index, StorageError> {
-        let path = self.index_file()?;
+        let path = self.root.join(Folder::Oci.place()).join(INDEX);
         let damaged = |why: String| {
             let refusal = Refusal::BrokenIndex { why };
             StorageError::refused(path.as_os_str().as_encoded_bytes(), refusal)
         };
-        match read_file(&path) {
+        let opened = self.folders.open_file(Folder::Oci, INDEX);
+        match opened.and_then(|opened| read_whole(opened, u64::MAX)) {
             Ok(text) => parse(&text, "index.json").map_err(|error| damaged(reason(&error))),
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("reading", &path, &error))
@@ -479,7 +492,7 @@ impl Store {
     }
 
     pub(super) fn index_file(&self) -> Result<PathBuf, StorageError> {
-        Ok(self.oci()?.join("index.json"))
+        Ok(self.oci()?.join(INDEX))
     }
 
     /// The index as this program has written it last: a disk may lose one of two files.
@@ -548,16 +561,24 @@ impl Store {
         kind: Kind,
         patience: Option<Duration>,
     ) -> Result<Option<File>, StorageError> {
-        let path = self.folders.root().join(name);
-        let file = lock::open(&path).map_err(|error| failed("opening", &path, &error))?;
+        let failed = |action: &'static str, errno: Errno| {
+            failed(action, &self.root.join(name), &errno.into())
+        };
+        let file = lock::open(self.folders.root(), name);
+        let file = file.map_err(|errno| failed("opening", errno))?;
         let locked = lock::lock(&file, kind, patience);
-        let locked = locked.map_err(|errno| failed("locking", &path, &errno.into()))?;
+        let locked = locked.map_err(|errno| failed("locking", errno))?;
         Ok(locked.then_some(file))
     }
 
     /// Where the layer with that chain id is, or would be.
     pub(super) fn layer(&self, chain_id: Digest) -> Result<PathBuf, StorageError> {
         Ok(self.folders.path(Folder::Layers)?.join(chain_id.hex()))
+    }
+
+    /// Whether that is there.
+    pub(super) fn has_layer(&self, chain_id: Digest) -> bool {
+        self.folders.has(Folder::Layers, &chain_id.hex())
     }
 
     /// The folder of layers by the name that other processes have for it.
@@ -567,6 +588,17 @@ impl Store {
 
     pub(super) fn oci(&self) -> Result<PathBuf, StorageError> {
         self.folders.path(Folder::Oci)
+    }
+}
+
+/// The image that `wanted` was found to be.
+fn whole(wanted: &str, found: Found) -> Result<Image, StorageError> {
+    match found {
+        Found::Image(image) => Ok(*image),
+        Found::Broken(Broken { why, .. }) => {
+            let refusal = Refusal::Broken { why };
+            Err(StorageError::refused(wanted.as_bytes(), refusal))
+        }
     }
 }
 

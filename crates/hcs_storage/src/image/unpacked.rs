@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 
 use super::{
-    Image, Store,
+    Hold, Image, Store,
     document::{self, Config, Manifest, chain_ids},
     load::{check_compression, refused},
     verified::Known,
@@ -22,7 +22,15 @@ impl Store {
     /// # Errors
     /// The image is none for Linux, or a layer is refused.
     pub fn ready(&self, image: &Image) -> Result<Omitted, StorageError> {
-        let _use = self.using()?;
+        let hold = self.hold()?;
+        self.ready_held(image, &hold)
+    }
+
+    /// The same, while `_hold` of this store is there.
+    ///
+    /// # Errors
+    /// As of [`Store::ready`].
+    pub fn ready_held(&self, image: &Image, _hold: &Hold) -> Result<Omitted, StorageError> {
         let checked = document::check(&image.manifest, &image.config);
         checked.map_err(|refusal| refused(&image.descriptor.digest.to_string(), refusal))?;
         let mut budget = Budget::of(&self.options.limits);
@@ -47,15 +55,15 @@ impl Store {
             .zip(diff_ids)
             .zip(chain_ids(diff_ids))
         {
-            let target = self.layer(chain_id)?;
             let there = |budget: &mut Budget| match known {
                 Some(known) => self.verify(layer.digest, (*diff_id, Some(layer)), known, budget),
                 None => Ok(()),
             };
-            if target.exists() {
+            if self.has_layer(chain_id) {
                 there(budget)?;
                 continue;
             }
+            let target = self.layer(chain_id)?;
             if !self.blobs.path(layer.digest).exists() {
                 let (what, why) = (layer.digest.to_string(), "this layer is missing".to_owned());
                 return Err(refused(&what, Refusal::Broken { why }));

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Read as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicBool, Ordering},
@@ -12,8 +13,9 @@ use std::{
 
 use hcs_storage::{
     Refusal, StorageError,
-    image::{Image, Name, Store, Wanted},
+    image::{Image, Name, Store, Wanted, give_back},
 };
+use rustix::fs::Mode;
 
 use crate::make::{docker, held, store, tar};
 
@@ -75,6 +77,85 @@ fn what_a_container_uses_stays_until_it_is_gone() {
     let pruned = store.prune().unwrap();
     assert_eq!((pruned.images.len(), pruned.layers), (1, 1));
     assert_eq!(held(place.path()), [4, 2, 0]);
+}
+
+/// One lock is enough from the name of an image to a lease of it.
+#[test]
+fn an_image_that_is_held_stays_and_is_unpacked_meanwhile() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    for wanted in ["a:1", &image.id().hex()] {
+        let (found, hold) = store.held(wanted).unwrap();
+        assert_eq!(found.id(), image.id());
+        fs::remove_dir_all(&store.layers(&found)[0]).unwrap();
+        store.ready_held(&found, &hold).unwrap();
+        assert!(store.layers(&found)[0].join("file").exists());
+        assert!(is_in_use(&store.prune().unwrap_err()));
+        drop(hold);
+        store.prune().unwrap();
+    }
+    let unknown = store.held("b").unwrap_err();
+    assert_eq!(unknown.refusal(), Some(&Refusal::NoImage));
+    store.prune().unwrap();
+}
+
+/// The file of a lease that has ended serves the next one, and no other file does in its place.
+#[test]
+fn a_lease_is_written_over_one_that_has_ended() {
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let number = |file: &Path| fs::metadata(file).unwrap().ino();
+    let (record, first) = lease(&store, &image, place.path(), "a-box-with-a-long-name").unwrap();
+    let spare = first.with_file_name("spare");
+    let inode = number(&first);
+    give_back(&first);
+    assert!(!first.exists() && store.users(&image).unwrap().is_empty());
+    let (_, second) = lease(&store, &image, place.path(), "box").unwrap();
+    assert_eq!(number(&second), inode);
+    assert_eq!(store.users(&image).unwrap(), ["box"]);
+    // One spare is enough.
+    let (_, third) = lease(&store, &image, place.path(), "web").unwrap();
+    assert_ne!(number(&third), inode);
+    give_back(&second);
+    give_back(&third);
+    give_back(&third);
+    assert_eq!(number(&spare), inode);
+    assert_eq!(fs::read_dir(third.parent().unwrap()).unwrap().count(), 1);
+    // A service was killed before it had written: no container has that name, and the earlier one is gone.
+    fs::rename(&spare, &first).unwrap();
+    assert_eq!(store.users(&image).unwrap(), ["box"]);
+    fs::remove_dir(place.path().join("box")).unwrap();
+    assert_eq!(store.prune().unwrap().layers, 0);
+    assert!(!first.exists());
+    assert!(record.exists());
+
+    // What is no such file is not written to.
+    let other = place.path().join("store/other");
+    for odd in ["link", "hard link", "directory", "fifo", "open", "long"] {
+        fs::write(&other, "other").unwrap();
+        match odd {
+            "link" => symlink(&other, &spare).unwrap(),
+            "hard link" => fs::hard_link(&other, &spare).unwrap(),
+            "directory" => fs::create_dir(&spare).unwrap(),
+            "fifo" => rustix::fs::mkfifoat(rustix::fs::CWD, &spare, Mode::RWXU).unwrap(),
+            "open" => fs::write(&spare, "open").unwrap(),
+            _ => fs::write(&spare, [b' '; 5000]).unwrap(),
+        }
+        if odd == "open" {
+            fs::set_permissions(&spare, fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        let (_, file) = lease(&store, &image, place.path(), "odd").unwrap();
+        let found = fs::symlink_metadata(&file).unwrap();
+        assert!(found.is_file() && found.nlink() == 1 && found.mode() & 0o077 == 0);
+        assert_eq!(store.users(&image).unwrap(), ["odd"], "{odd}");
+        assert_eq!(fs::read(&other).unwrap(), b"other", "{odd}");
+        give_back(&file);
+        assert!(!file.exists());
+        store.prune().unwrap();
+        assert!(!spare.exists());
+    }
 }
 
 #[test]
@@ -184,7 +265,7 @@ fn no_prune_takes_what_a_container_has_just_leased() {
             fs::remove_dir(record).unwrap();
             // Every other one is found by the next removal.
             if leased % 2 == 0 {
-                let _removed_already = fs::remove_file(file);
+                give_back(&file);
             }
             leased += 1;
         }
