@@ -18,8 +18,9 @@ use crate::{
     sys::mount::{self, MountChange},
 };
 
-/// Opens the regular file at `path` for reading: by the descriptor nothing can be opened for writing. Symbolic links on the way are followed only where they belong to root
-/// or to the service's own user. `pointer` is the JSON pointer of the property that names it.
+/// Opens the regular file at `path` for reading: by the descriptor nothing can be opened for writing. Symbolic links on
+/// the way are followed only where they belong to root or to the service's own user. `pointer` is the JSON pointer of
+/// the property that names it.
 ///
 /// # Errors
 /// The path cannot be opened, leads through a link of another user, or to something else than a regular file.
@@ -66,13 +67,14 @@ fn open_again(found: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
 
 /// Opens what `found` is, to be read only, whatever the access list of the file or device says: who gets the descriptor
 /// can open it anew in `/proc/self/fd`, and does so in a mount of its own that is read-only and has no devices. A
-/// service without the right to mount opens it as it is.
+/// service without the right to mount, or a kernel that makes no such view of this mount, opens it as it is.
 ///
 /// # Errors
 /// The errno of `open_tree(2)`, `open(2)` or `mount_setattr(2)`.
 pub fn open_in_view(found: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let view = match clone_tree(found, "", false) {
-        Err(Errno::PERM) => return open_again(found, flags),
+        // The last: the mount is unbindable, or in another namespace (/proc/PID/root).
+        Err(Errno::PERM | Errno::NOSYS | Errno::INVAL) => return open_again(found, flags),
         view => view?,
     };
     let opened = open_again(view.as_fd(), flags)?;

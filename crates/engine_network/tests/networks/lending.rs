@@ -59,8 +59,8 @@ fn take_all_ports(world: &World, of: &Container, to: (&str, u16)) {
     }
 }
 
-/// One container can have the kernel remember tens of thousands of peers of a port that it publishes, and all changes of
-/// networks wait while they are forgotten: a round trip of each would take half a minute.
+/// One container can have the kernel remember tens of thousands of peers of a port that it publishes, and all changes
+/// of networks wait while they are forgotten: a round trip of each would take half a minute.
 #[test]
 fn all_of_very_many_peers_of_a_port_are_forgotten() {
     if !can_work() {

@@ -14,7 +14,7 @@ use std::{
     },
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -30,13 +30,25 @@ const WRITTEN: &[u8] = b"\n";
 #[derive(Clone, Debug)]
 pub(super) struct Left {
     written: Arc<Mutex<Written>>,
-    /// How many there are. The device, which must not wait for a disk, looks at nothing else.
-    streams: Arc<AtomicUsize>,
+    /// The device and the worker's own thread, which must not wait for a disk, look at nothing else.
+    now: Arc<Now>,
+}
+
+#[derive(Debug, Default)]
+struct Now {
+    /// How many streams there are.
+    streams: AtomicUsize,
+    /// How often the guest has started.
+    start: AtomicU64,
+    /// A thread is about to remove what former starts left.
+    clearing: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Written {
     file: File,
+    /// What is in it was left after this start of the guest.
+    start: u64,
     /// How much is in it. It may be longer, and has zeros there.
     length: u64,
 }
@@ -45,8 +57,12 @@ impl Left {
     /// What is left goes into `file`, in which nothing is yet.
     pub(super) fn new(file: File) -> Self {
         Self {
-            written: Arc::new(Mutex::new(Written { file, length: 0 })),
-            streams: Arc::default(),
+            written: Arc::new(Mutex::new(Written {
+                file,
+                start: 0,
+                length: 0,
+            })),
+            now: Arc::default(),
         }
     }
 
@@ -65,37 +81,70 @@ impl Left {
     }
 
     /// The guest starts again: the processes that its former agent knew are of no use, and their numbers are given
-    /// again.
+    /// again. What that agent still sends is not written any more.
     pub(super) fn restart(&self) {
-        let mut written = self.written();
-        // What cannot be removed is followed by what the next agent leaves.
-        if written.file.set_len(0).is_ok() {
-            written.length = 0;
+        self.now.start.fetch_add(1, Ordering::SeqCst);
+        if self.now.clearing.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let left = self.clone();
+        let clear = move || {
+            let mut written = left.written();
+            left.now.clearing.store(false, Ordering::SeqCst);
+            written.begin(left.now.start.load(Ordering::SeqCst));
+        };
+        if thread::Builder::new().spawn(clear).is_err() {
+            // The next line that is left does it.
+            self.now.clearing.store(false, Ordering::SeqCst);
         }
     }
 
-    /// Writes a line; whether it is there.
-    fn write(&self, line: &[u8]) -> bool {
+    /// Writes a line of the agent of this start of the guest; whether it is there.
+    fn write(&self, line: &[u8], start: u64) -> bool {
         let mut written = self.written();
-        let length = written.length + line.len() as u64;
+        if start != self.now.start.load(Ordering::SeqCst) {
+            return false;
+        }
+        written.begin(start);
+        written.append(line)
+    }
+}
+
+impl Written {
+    /// Removes what was left after another start.
+    fn begin(&mut self, start: u64) {
+        // What cannot be removed is followed by what the next agent leaves.
+        if self.start != start && self.file.set_len(0).is_ok() {
+            self.length = 0;
+        }
+        self.start = start;
+    }
+
+    fn append(&mut self, line: &[u8]) -> bool {
+        let length = self.length + line.len() as u64;
         let has_room = length <= MAX_LEFT_BYTES as u64;
-        let is_written = has_room && written.file.write_all_at(line, written.length).is_ok();
+        let is_written = has_room && self.file.write_all_at(line, self.length).is_ok();
         if is_written {
-            written.length = length;
+            self.length = length;
         }
         is_written
     }
 }
 
-/// One stream, counted until it is dropped.
+/// One stream of the agent of one start of the guest, counted until it is dropped.
 #[derive(Debug)]
-struct Served(Left);
+struct Served {
+    left: Left,
+    start: u64,
+}
 
 impl Served {
     fn begin(left: Left) -> Option<Self> {
         let more = |streams| (streams < MOST_STREAMS).then_some(streams + 1);
-        let counted = (left.streams).fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        counted.is_ok().then(|| Self(left))
+        let streams = &left.now.streams;
+        let counted = streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let start = left.now.start.load(Ordering::SeqCst);
+        counted.is_ok().then(|| Self { left, start })
     }
 
     /// Writes lines until the guest closes the stream, or one cannot be written.
@@ -108,7 +157,8 @@ impl Served {
                 .take(MAX_LEFT_BYTES as u64)
                 .read_until(b'\n', &mut line);
             let is_whole = read.is_ok() && line.ends_with(b"\n");
-            if !is_whole || !self.0.write(&line) || stream.write_all(WRITTEN).is_err() {
+            let is_written = is_whole && self.left.write(&line, self.start);
+            if !is_written || stream.write_all(WRITTEN).is_err() {
                 return;
             }
         }
@@ -117,7 +167,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::Relaxed);
+        self.left.now.streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -187,8 +237,13 @@ mod tests {
         drop(other);
         assert!(leave(&place.dial(), &record(10).line()));
         assert_eq!(place.read(), record(10));
+        // What the agent before a reset sends late is not written.
+        let former = place.dial();
         place.1.restart();
-        assert_eq!(place.read(), LeftRecord::default());
+        assert!(!leave(&former, &record(12).line()));
+        while place.read() != LeftRecord::default() {
+            thread::yield_now();
+        }
         assert!(leave(&place.dial(), &record(11).line()));
         assert_eq!(place.read(), record(11));
     }

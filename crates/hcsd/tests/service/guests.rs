@@ -175,7 +175,7 @@ fn end(client: &mut Client) -> (String, Value) {
 #[test]
 fn processes_run_in_a_guest_and_outlive_the_service() {
     let guest = Guest::new();
-    let mut service = Service::new();
+    let mut service = Service::with_config("[times]\nreconnect_seconds = 20\n");
     let mut client = service.client();
     let runtime_id = guest.start(&mut client);
 

@@ -57,7 +57,7 @@ fn the_exit_that_a_machine_ends_with_is_told_by_each_later_service() {
     let guest = Guest::new();
     for is_told in [true, false] {
         // What an ended system leaves stays as long as its clients may come back.
-        let mut service = Service::with_config("[times]\nreconnect_seconds = 10\n");
+        let mut service = Service::with_config("[times]\nreconnect_seconds = 20\n");
         let mut client = service.client();
         let runtime_id = guest.start_with(&mut client, |_| ());
         let open = open_system(1, "guest", Some(&runtime_id));

@@ -591,9 +591,19 @@ fn an_exit_is_one_event_though_a_later_service_asks_for_it_again() {
     client.start_container(1, "exits");
     let ended = client.create_process(1, 2, &shell("exit 7"));
     assert_eq!(client.exit_code(2), 7);
+    let gone = format!("\"gone\",\"pid\":{}}}", ended.pid);
+    await_that("there is nothing more to tell of it", || {
+        journal(&service).contains(&gone)
+    });
     let agent = agent(&service);
     service.kill();
     service.run();
+    let again = Call::OpenProcess {
+        system: 1,
+        process: 2,
+        process_id: ended.pid,
+        again: true,
+    };
     let mut client = service.client();
     client.call(&open_system(1, "exits", None)).ok();
     // So the service is connected to its agent.
@@ -601,7 +611,7 @@ fn an_exit_is_one_event_though_a_later_service_asks_for_it_again() {
     assert_eq!(client.exit_code(3), 0);
     kill_process(Pid::from_raw(agent).unwrap(), Signal::STOP).unwrap();
     await_that("the agent stops", || is_stopped(agent));
-    client.send(&open_process(1, 2, ended.pid));
+    client.send(&again);
     let noted = format!("\"pid\":{},", ended.pid);
     await_that("the process is noted again", || {
         journal(&service).contains(&noted)
@@ -611,7 +621,7 @@ fn an_exit_is_one_event_though_a_later_service_asks_for_it_again() {
     service.run();
     let mut client = service.client();
     client.call(&open_system(1, "exits", None)).ok();
-    client.call(&open_process(1, 2, ended.pid)).ok();
+    client.call(&again).ok();
     assert_eq!(client.exit_code(2), 7);
     let mut exits = everything(&mut client);
     exits.retain(|entry| entry.kind == "ProcessExited" && entry.process_id == Some(ended.pid));

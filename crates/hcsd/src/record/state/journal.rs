@@ -215,13 +215,16 @@ impl Journal {
                 pid,
                 console: remembered.console,
                 ends_system: remembered.ends_system,
-                is_logged: remembered.is_logged && remembered.exit.is_none(),
+                is_logged: false,
             })?;
             if remembered.stdin_closed {
                 add(Entry::StdinClosed { pid })?;
             }
             if let Some(exit) = remembered.exit {
                 add(Entry::exited(pid, exit))?;
+            } else if remembered.is_logged {
+                // For a former version of the service, too.
+                add(Entry::Logged { pid })?;
             }
         }
         files::replace(&directory.join(FILE), &text)
