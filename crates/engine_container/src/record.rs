@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::Read as _,
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
     path::PathBuf,
     sync::OnceLock,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -21,7 +21,7 @@ use crate::{
     cgroup::ControlGroups,
     failure::{Attempt, StepError},
     spec::Owners,
-    waiting::is_readable,
+    waiting::{ends_within, is_readable},
 };
 
 /// Clock ticks of a second in files of `/proc`: `USER_HZ`, which is the same on each architecture that there still is.
@@ -287,6 +287,27 @@ pub(crate) fn find(pid: i32, time: u64, boot: &str) -> Result<Option<OwnedFd>, S
     }
 }
 
+/// Whether a process has ended, or is about to by itself, which is waited for. The kernel tells other things of one that
+/// is about to than of one that lives: of the first version of control groups, that it is in those above all.
+pub(crate) fn is_ending(process: BorrowedFd<'_>, pid: i32) -> bool {
+    /// What is left to do for the kernel, which frees the memory of the process and closes its files.
+    const LIMIT: Duration = Duration::from_secs(2);
+    is_readable(process) || (is_exiting(pid) && ends_within(process, LIMIT))
+}
+
+fn is_exiting(pid: i32) -> bool {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    parse_is_exiting(&String::from_utf8_lossy(&stat))
+}
+
+/// Field 9 of `proc_pid_stat(5)`, in which the kernel notes that a process ends (`PF_EXITING`).
+fn parse_is_exiting(stat: &str) -> bool {
+    const EXITING: u64 = 4;
+    let fields = stat.rsplit_once(") ").map(|(_, fields)| fields);
+    let flags = fields.and_then(|fields| fields.split(' ').nth(6)?.parse::<u64>().ok());
+    flags.is_some_and(|flags| flags & EXITING != 0)
+}
+
 /// Whether `name` is written as services write the runtime ids of systems.
 pub(crate) fn is_guid(name: &str) -> bool {
     let lengths: Vec<usize> = name.split('-').map(str::len).collect();
@@ -322,6 +343,48 @@ mod tests {
         let stat = "7 (a) (b) R) S 1 7 7 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
         assert_eq!(parse_start_time(stat), Some(4711));
         assert_eq!(parse_start_time("7 (x"), None);
+        assert!(!parse_is_exiting(stat));
+        let stat = stat.replace("4194560", "4194564");
+        assert!(parse_is_exiting(&stat));
+        assert!(!parse_is_exiting("7 (x"));
+    }
+
+    /// One whose first thread has ended, as that of a process which the kernel takes apart has.
+    #[test]
+    fn a_process_that_is_about_to_end_is_waited_for() {
+        const FIRST_THREAD_ENDS: &str = "
+import ctypes, threading, time
+threading.Thread(target=lambda: time.sleep(1000)).start()
+ctypes.CDLL(None).syscall(60, 0)
+";
+        let mut child = std::process::Command::new("python3")
+            .args(["-c", FIRST_THREAD_ENDS])
+            .spawn()
+            .unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let number = Pid::from_raw(pid).unwrap();
+        let process = pidfd_open(number, PidfdFlags::empty()).unwrap();
+        assert!(!is_ending(pidfd_of_this().as_fd(), own_pid()));
+        while !is_exiting(pid) {
+            std::thread::yield_now();
+        }
+        assert!(!is_readable(process.as_fd()), "it is not gone");
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(50));
+            rustix::process::kill_process(number, rustix::process::Signal::KILL).unwrap();
+        });
+        assert!(is_ending(process.as_fd(), pid));
+        killer.join().unwrap();
+        child.wait().unwrap();
+        assert!(is_ending(process.as_fd(), pid), "it is gone");
+    }
+
+    fn own_pid() -> i32 {
+        i32::try_from(std::process::id()).unwrap()
+    }
+
+    fn pidfd_of_this() -> OwnedFd {
+        pidfd_open(Pid::from_raw(own_pid()).unwrap(), PidfdFlags::empty()).unwrap()
     }
 
     #[test]

@@ -344,7 +344,10 @@ impl Engine for ContainerEngine {
             )),
             Ok(Some(mut machine)) => {
                 if let Some(why) = machine.doubt().map_err(failed)? {
-                    return Ok(not_believed(why));
+                    return Ok(match machine.is_ending() {
+                        true => gone_by_itself("the container's pid 1 has ended", machine.exit()),
+                        false => not_believed(why),
+                    });
                 }
                 machine.record.groups.lift_hold();
                 let kept = slot.map(|(number, user)| {

@@ -140,7 +140,7 @@ impl ContainerMachine {
             return Ok(doubt);
         }
         let is_agent = match agent_socket::is_of(self.directory.as_fd(), self.record.pid, MOMENT) {
-            Err(_) if self.is_gone() => return Ok(None),
+            Err(_) if self.is_ending() => return Ok(None),
             answer => answer?,
         };
         let doubt = (!is_agent && !self.is_gone())
@@ -184,6 +184,11 @@ impl ContainerMachine {
     /// Whether its pid 1 has ended.
     pub(crate) fn is_gone(&self) -> bool {
         is_readable(self.process.as_fd())
+    }
+
+    /// The same, or it is about to be gone, which is waited for.
+    pub(crate) fn is_ending(&self) -> bool {
+        record::is_ending(self.process.as_fd(), self.record.pid)
     }
 }
 

@@ -1,6 +1,6 @@
 //! [`ProcessName`].
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use hcs_schema::Failure;
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,13 @@ impl ProcessName {
     pub fn find(&self) -> Result<Option<OwnedFd>, Failure> {
         let found = record::find(self.pid, self.start_time, &self.boot_id);
         found.map_err(|error| error.into_failure("a process cannot be found"))
+    }
+
+    /// Whether it has ended, or is about to by itself, which is waited for, for two seconds at most. `process` is its
+    /// pidfd. The kernel tells other things of such a process than of one that lives.
+    #[must_use]
+    pub fn is_ending(&self, process: BorrowedFd<'_>) -> bool {
+        record::is_ending(process, self.pid)
     }
 }
 

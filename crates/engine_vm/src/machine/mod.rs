@@ -132,17 +132,16 @@ impl VmMachine {
         };
         match record.worker.find()? {
             Some(process) if !is_readable(process.as_fd()) => {
-                if let Some(why) = record.doubt(&request.runtime_id) {
-                    return Ok(Err(not_believed(why)));
-                }
+                let mut doubt = record.doubt(&request.runtime_id);
                 // That of another machine, of another service say, is ended by no record of this one.
-                if !is_listened_at(&request.directory, record.worker.pid)? {
-                    return Ok(match is_readable(process.as_fd()) {
-                        true => Err(is_gone()),
-                        false => Err(not_believed(
-                            "its process is not the worker of this machine",
-                        )),
-                    });
+                if doubt.is_none() && !is_listened_at(&request.directory, record.worker.pid)? {
+                    doubt = Some("its process is not the worker of this machine");
+                }
+                if let Some(why) = doubt {
+                    return Ok(Err(match record.worker.is_ending(process.as_fd()) {
+                        true => is_gone(),
+                        false => not_believed(why),
+                    }));
                 }
                 let grantee = grantee(record.user);
                 Self::new(request, record, process, None, grantee).map(Ok)
