@@ -8,11 +8,12 @@ mod service;
 
 use std::{
     collections::BTreeMap,
+    env,
     fs::{self, File, Permissions},
     io::{Read as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -34,6 +35,8 @@ const THREADS: usize = 8;
 const COMPANIONS: usize = 2;
 /// Bytes each process is sent and sends back.
 const BYTES: usize = 20_000;
+/// Commands that run in machines of their own. The service is killed as each of them ends.
+const MACHINES: usize = 6;
 /// Lines that each command of `hcs exec` writes.
 const LINES: usize = 3000;
 
@@ -226,8 +229,81 @@ fn assert_ends_are_told_once() {
     assert!(told.is_empty(), "told more than once: {told:?}");
 }
 
+/// The directory of a kernel for guests, and its modules.
+fn guest_kernel() -> PathBuf {
+    let usual = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../target/guest-kernel/current"
+    );
+    let kernel = env::var_os("HCS_TEST_GUEST_KERNEL").unwrap_or_else(|| usual.into());
+    let kernel = PathBuf::from(kernel);
+    assert!(
+        kernel.exists(),
+        "there is no kernel for a guest in {}; run: cargo xtask packages",
+        kernel.display()
+    );
+    kernel
+}
+
+/// Kills the service that is there, or waits for the next one and kills that; none where the command has ended.
+fn kill_one(endpoint: &Endpoint, command: &mut Child) {
+    while !kill(endpoint) && command.try_wait().unwrap().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Runs a command in a machine of its own, and kills the service `kills` times from `wait` after the command was told
+/// to end.
+fn run_in_machine(endpoint: &Endpoint, images: &Path, kills: usize, wait: Duration) {
+    let mut running = Command::new(program())
+        .args(["run", "-i", "--isolation", "vm", "--memory", "256", "--"])
+        .args(["/bin/sh", "-c", "echo ready; read x; echo $x; exit 51"])
+        .env("HCS_ENDPOINT", endpoint.path())
+        .env("HCS_GUEST_IMAGES", images)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = [0; 6];
+    let ready = running.stdout.as_mut().unwrap().read_exact(&mut said);
+    if ready.is_ok() {
+        let mut stdin = running.stdin.as_ref().unwrap();
+        stdin.write_all(b"go\n").unwrap();
+        thread::sleep(wait);
+        for _ in 0..kills {
+            kill_one(endpoint, &mut running);
+        }
+    }
+    let done = running.wait_with_output().unwrap();
+    let complaint = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(complaint, "", "what hcs run complains of");
+    assert_eq!(done.status.code(), Some(51));
+    assert_eq!(done.stdout, b"go\n", "bytes were lost");
+}
+
 mod alone {
     use super::*;
+
+    #[test]
+    fn kills_as_commands_in_machines_end_lose_no_exit_code() {
+        let test = "alone::kills_as_commands_in_machines_end_lose_no_exit_code";
+        let Some(endpoint) = on_its_own_with(test, CONFIGURATION) else {
+            return;
+        };
+        let images = tempfile::tempdir().unwrap();
+        let mut build = Command::new(program());
+        build.args(["guest-image", "build", "--kernel"]);
+        build
+            .arg(guest_kernel())
+            .env("HCS_GUEST_IMAGES", images.path());
+        assert!(build.output().unwrap().status.success());
+        for (round, wait) in (0..).step_by(4).take(MACHINES).enumerate() {
+            let wait = Duration::from_millis(wait);
+            run_in_machine(&endpoint, images.path(), 1 + round % 3, wait);
+        }
+        assert_ends_are_told_once();
+    }
 
     #[test]
     fn a_hundred_kills_as_commands_of_hcs_run_end_lose_no_exit_code() {
