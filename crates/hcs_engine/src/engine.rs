@@ -55,9 +55,26 @@ pub enum Found {
         why: Failure,
         /// How it ended.
         exit: Exit,
-        /// What can still be learnt of its guest: [`Guest::left`], and [`Guest::had_pipes`]. All else fails.
-        guest: Option<Arc<dyn Guest + Send + Sync>>,
+        /// What can still be learnt of its guest.
+        guest: Option<Arc<dyn GoneGuest>>,
     },
+}
+
+/// What can still be learnt of the guest of a machine that is gone.
+pub trait GoneGuest: fmt::Debug + Send + Sync {
+    /// The same as [`Guest::had_pipes`].
+    ///
+    /// # Errors
+    /// They are no pipes.
+    fn had_pipes(&self, _ends: &[OwnedFd], _user: u32) -> Result<bool, Failure> {
+        Ok(false)
+    }
+
+    /// The same as [`Guest::left`].
+    ///
+    /// # Errors
+    /// The host refused.
+    fn left(&self) -> Result<Vec<u8>, Failure>;
 }
 
 /// How a machine ended, as far as its engine can tell. The service knows which client had asked for that end.

@@ -3,11 +3,10 @@
 use std::{
     os::fd::{AsFd as _, OwnedFd},
     path::Path,
-    time::Duration,
 };
 
-use hcs_engine::engine::{Guest, StdioOffer};
-use hcs_schema::{Failure, HResult, Stdio};
+use hcs_engine::engine;
+use hcs_schema::Failure;
 use rustix::fs::{Gid, Uid};
 
 use super::{agent_socket, left_record};
@@ -31,24 +30,7 @@ impl GoneGuest {
     }
 }
 
-fn gone<T>() -> Result<T, Failure> {
-    let message = "the container ended while no service was there";
-    Err(Failure::new(HResult::HCS_E_SYSTEM_ALREADY_STOPPED, message))
-}
-
-impl Guest for GoneGuest {
-    fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
-        gone()
-    }
-
-    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
-        gone()
-    }
-
-    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
-        gone()
-    }
-
+impl engine::GoneGuest for GoneGuest {
     fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
         stdio::were_taken(ends, self.pipe_owner, Uid::from_raw(user))
     }

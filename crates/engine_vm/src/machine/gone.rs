@@ -1,10 +1,10 @@
 //! What can still be learnt of the guest of a machine that is gone.
 
-use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use engine_container::shared::read_left;
-use hcs_engine::engine::{CreateRequest, Guest, StdioOffer};
-use hcs_schema::{Failure, HResult, Stdio};
+use hcs_engine::engine::{self, CreateRequest};
+use hcs_schema::Failure;
 
 use super::has_agent;
 
@@ -17,30 +17,13 @@ pub(super) struct GoneGuest {
 
 impl GoneGuest {
     /// That of the machine of `request`, where it had an agent.
-    pub(super) fn of(request: &CreateRequest) -> Option<Arc<dyn Guest + Send + Sync>> {
+    pub(super) fn of(request: &CreateRequest) -> Option<Arc<dyn engine::GoneGuest>> {
         let directory = request.directory.clone();
         has_agent(&request.document).then(|| Arc::new(Self { directory }) as _)
     }
 }
 
-fn gone<T>() -> Result<T, Failure> {
-    let message = "the virtual machine ended while no service was there";
-    Err(Failure::new(HResult::HCS_E_SYSTEM_ALREADY_STOPPED, message))
-}
-
-impl Guest for GoneGuest {
-    fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
-        gone()
-    }
-
-    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
-        gone()
-    }
-
-    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
-        gone()
-    }
-
+impl engine::GoneGuest for GoneGuest {
     fn left(&self) -> Result<Vec<u8>, Failure> {
         read_left(&self.directory)
     }

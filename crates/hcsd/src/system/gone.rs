@@ -8,7 +8,7 @@ use std::{
 };
 
 use hcs_engine::{
-    engine::{Exit, Guest, Machine, MemoryKills, StdioOffer},
+    engine::{Exit, GoneGuest, Guest, Machine, MemoryKills, StdioOffer},
     modification::HostChange,
 };
 use hcs_schema::{
@@ -24,7 +24,7 @@ pub(crate) struct GoneMachine {
     gone: OwnedFd,
     exit: Exit,
     /// What its engine can still tell of its guest.
-    guest: Option<Arc<dyn Guest + Send + Sync>>,
+    guest: Option<Arc<dyn GoneGuest>>,
 }
 
 impl GoneMachine {
@@ -32,10 +32,7 @@ impl GoneMachine {
     ///
     /// # Errors
     /// No descriptors left.
-    pub(crate) fn new(
-        exit: Exit,
-        guest: Option<Arc<dyn Guest + Send + Sync>>,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn new(exit: Exit, guest: Option<Arc<dyn GoneGuest>>) -> Result<Self, Failure> {
         let gone = eventfd(1, EventfdFlags::CLOEXEC).map_err(|e| {
             Failure::new(HResult::E_OUTOFMEMORY, "no descriptor is left").because(&e)
         })?;
@@ -62,12 +59,21 @@ impl Guest for GoneMachine {
     fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
         ended()
     }
+
+    fn had_pipes(&self, ends: &[OwnedFd], user: u32) -> Result<bool, Failure> {
+        let guest = self.guest.as_ref();
+        guest.map_or(Ok(false), |guest| guest.had_pipes(ends, user))
+    }
+
+    fn left(&self) -> Result<Vec<u8>, Failure> {
+        let guest = self.guest.as_ref();
+        guest.map_or(Ok(Vec::new()), |guest| guest.left())
+    }
 }
 
 impl Machine for GoneMachine {
     fn guest(&self) -> Option<&dyn Guest> {
-        let guest = self.guest.as_deref();
-        Some(guest.map_or(self as &dyn Guest, |guest| guest as &dyn Guest))
+        Some(self)
     }
 
     fn pause(&self, _options: &PauseOptions) -> Result<(), Failure> {

@@ -19,8 +19,8 @@ use std::{
 
 use hcs_engine::{
     engine::{
-        CreateRequest, Engine, Exit, Found, Guest, Machine, MemoryKills, Offers, StdioOffer,
-        Summary, Swept,
+        CreateRequest, Engine, Exit, Found, GoneGuest, Guest, Machine, MemoryKills, Offers,
+        StdioOffer, Summary, Swept,
     },
     modification::HostChange,
 };
@@ -335,19 +335,7 @@ fn left(directory: &Path) -> Vec<u8> {
     fs::read(directory.join(LEFT)).unwrap_or_default()
 }
 
-impl Guest for GoneTree {
-    fn wait_ready(&self, _limit: Duration) -> Result<(), Failure> {
-        Err(failed("it is gone"))
-    }
-
-    fn connect_guest(&self, _limit: Duration) -> Result<OwnedFd, Failure> {
-        Err(failed("it is gone"))
-    }
-
-    fn open_stdio(&self, _wanted: Stdio<bool>) -> Result<Box<dyn StdioOffer>, Failure> {
-        Err(failed("it is gone"))
-    }
-
+impl GoneGuest for GoneTree {
     fn left(&self) -> Result<Vec<u8>, Failure> {
         Ok(left(&self.0))
     }
