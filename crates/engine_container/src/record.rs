@@ -287,8 +287,8 @@ pub(crate) fn find(pid: i32, time: u64, boot: &str) -> Result<Option<OwnedFd>, S
     }
 }
 
-/// Whether a process has ended, or is about to by itself, which is waited for. The kernel tells other things of one that
-/// is about to than of one that lives: of the first version of control groups, that it is in those above all.
+/// Whether a process has ended, or is about to by itself, which is waited for. The kernel tells other things of one
+/// that is about to than of one that lives: of the first version of control groups, that it is in those above all.
 pub(crate) fn is_ending(process: BorrowedFd<'_>, pid: i32) -> bool {
     /// What is left to do for the kernel, which frees the memory of the process and closes its files.
     const LIMIT: Duration = Duration::from_secs(2);

@@ -256,9 +256,18 @@ fn unknown(why: Failure) -> Found {
     }
 }
 
-fn not_believed(why: &'static str) -> Found {
-    let summary = gone("the record of the container is not one that a service wrote");
-    unknown(summary.cause(why))
+fn forged(why: &'static str) -> Failure {
+    gone("the record of the container is not one that a service wrote").cause(why)
+}
+
+/// What a service has written down of the container of `request`, or why that is of no use.
+fn read_record(request: &CreateRequest, record: &str) -> Result<Record, Failure> {
+    let record: Record = serde_json::from_str(record)
+        .map_err(|error| gone("the record of the container cannot be read").because(&error))?;
+    match record.doubt(&request.runtime_id) {
+        Some(why) => Err(forged(why)),
+        None => Ok(record),
+    }
 }
 
 impl Engine for ContainerEngine {
@@ -312,16 +321,10 @@ impl Engine for ContainerEngine {
     }
 
     fn adopt(&self, request: &CreateRequest, record: &str) -> Result<Found, Failure> {
-        let record: Record = match serde_json::from_str(record) {
+        let record = match read_record(request, record) {
             Ok(record) => record,
-            Err(error) => {
-                let why = gone("the record of the container cannot be read");
-                return Ok(unknown(why.because(&error)));
-            }
+            Err(why) => return Ok(unknown(why)),
         };
-        if let Some(why) = record.doubt(&request.runtime_id) {
-            return Ok(not_believed(why));
-        }
         let slot = (record.user_namespace).and_then(|user| user.slot.zip(Some(user)));
         let pid = record.pid;
         let left = GoneGuest::new(&request.directory, &record);
@@ -346,7 +349,7 @@ impl Engine for ContainerEngine {
                 if let Some(why) = machine.doubt().map_err(failed)? {
                     return Ok(match machine.is_ending() {
                         true => gone_by_itself("the container's pid 1 has ended", machine.exit()),
-                        false => not_believed(why),
+                        false => unknown(forged(why)),
                     });
                 }
                 machine.record.groups.lift_hold();
