@@ -134,8 +134,8 @@ impl Store {
     }
 
     /// Writes a lease into the folder `leases`. What reads leases to remove something is kept out by locks. What only
-    /// tells of them sees an empty file, the earlier lease, or all of this one, as bytes of one page come at once. More
-    /// bytes are written beside it first.
+    /// tells of them sees an empty file, the earlier lease, or this one; a part of both it reads again. More bytes than
+    /// a page has are written beside it first.
     fn write_lease(&self, leases: &Path, name: &str, text: &[u8]) -> Result<(), StorageError> {
         let path = leases.join(name);
         if text.len() > PAGE {
@@ -200,25 +200,42 @@ impl Store {
                 dead.push(path);
                 continue;
             }
-            let text = match read_file(&path) {
-                Ok(text) => text,
-                // The container ended meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => return Err(failed("reading", &path, &error)),
-            };
-            // A lease is written at once, so only one that the machine went down with can be empty.
-            if text.iter().all(|byte| *byte == 0) {
-                dead.push(path);
-                continue;
-            }
-            let lease: Lease = parse(&text, &path.display().to_string())?;
-            match lease.holds(boot.as_deref()) {
-                true => drop(living.insert(path, lease)),
-                false => dead.push(path),
+            match read_lease(&path)? {
+                Read::Lease(lease) if lease.holds(boot.as_deref()) => {
+                    living.insert(path, *lease);
+                }
+                Read::Lease(_) | Read::Nothing => dead.push(path),
+                Read::Gone => {}
             }
         }
         Ok((living.into_values().collect(), dead))
     }
+}
+
+/// What was read of the file of a lease.
+enum Read {
+    Lease(Box<Lease>),
+    /// A lease is written at once, so only one that the machine went down with can be empty.
+    Nothing,
+    /// The container ended meanwhile.
+    Gone,
+}
+
+/// Reads a lease. One that is just written over an earlier one may come in part: that is over when it is read again.
+fn read_lease(path: &Path) -> Result<Read, StorageError> {
+    read_lease_once(path).or_else(|_| read_lease_once(path))
+}
+
+fn read_lease_once(path: &Path) -> Result<Read, StorageError> {
+    let text = match read_file(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Read::Gone),
+        Err(error) => return Err(failed("reading", path, &error)),
+    };
+    if text.iter().all(|byte| *byte == 0) {
+        return Ok(Read::Nothing);
+    }
+    parse(&text, &path.display().to_string()).map(|lease| Read::Lease(Box::new(lease)))
 }
 
 /// Gives back the lease whose file [`Store::lease`] has returned. A file that cannot be kept as spare is removed; what

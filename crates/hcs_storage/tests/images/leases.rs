@@ -158,6 +158,34 @@ fn a_lease_is_written_over_one_that_has_ended() {
     }
 }
 
+/// A process that only tells of leases has no lock, and may read one while it is written over another.
+#[test]
+fn leases_are_told_while_they_are_written_over_others() {
+    const OFTEN: usize = 500_000;
+    let place = tempfile::tempdir().unwrap();
+    let store = store(place.path());
+    let image = load(&store, b"text");
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let names = ["a", "a-box-with-a-long-name"];
+            for name in names.iter().cycle() {
+                let (_, file) = lease(&store, &image, place.path(), name).unwrap();
+                give_back(&file);
+                if is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        for _ in 0..OFTEN {
+            let told = store.users(&image);
+            is_over.store(told.is_err(), Ordering::Relaxed);
+            told.unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+}
+
 #[test]
 fn layers_stay_though_the_image_has_left_the_index() {
     let place = tempfile::tempdir().unwrap();
